@@ -1,0 +1,93 @@
+"""What is worth a look after the results, as tables: flips, skipped files, cost, machine."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from eightbit.benchmarks.accuracy import CandidateAccuracy
+from eightbit.benchmarks.environment import Environment
+from eightbit.benchmarks.report import Report, SkippedImage
+from eightbit.benchmarks.tables import NOTHING, Table, decimal_bytes
+
+_MAX_LISTED: Final = 20
+
+
+def detail_tables(report: Report) -> Iterator[Table]:
+    """Flips, skipped files, time and memory, environment, as far as there is anything to say."""
+    labels = report.model.spec.labels
+    if report.accuracy:
+        for name, result in (
+            ("TorchScript", report.accuracy.torchscript),
+            ("ONNX", report.accuracy.onnx),
+        ):
+            if result and result.flips:
+                yield _flips(name, result, labels)
+    if report.calibration and report.calibration.skipped:
+        yield _skipped("calibration", report.calibration.skipped)
+    if report.evaluation and report.evaluation.skipped:
+        yield _skipped("evaluation", report.evaluation.skipped)
+    if report.timings_s or report.peak_rss_bytes:
+        yield _cost(report)
+    if report.environment:
+        yield _environment(report.environment)
+
+
+def _flips(name: str, result: CandidateAccuracy, labels: tuple[str, ...] | None) -> Table:
+    listed = result.flips[:_MAX_LISTED]
+    return Table(
+        title=f"Images whose class changed ({name})",
+        columns=("image", "label", "float", "INT8"),
+        rows=tuple(
+            (
+                flip.image,
+                _class_name(flip.label, labels),
+                _class_name(flip.float_class, labels),
+                _class_name(flip.int8_class, labels),
+            )
+            for flip in listed
+        ),
+        text_columns=4,
+        note=_rest(result.flip_count - len(listed)),
+    )
+
+
+def _class_name(index: int | None, labels: tuple[str, ...] | None) -> str:
+    if index is None:
+        return NOTHING
+    return labels[index] if labels and index < len(labels) else str(index)
+
+
+def _skipped(use: str, skipped: tuple[SkippedImage, ...]) -> Table:
+    return Table(
+        title=f"Skipped for {use}",
+        columns=("file", "reason"),
+        rows=tuple((entry.name, entry.reason) for entry in skipped[:_MAX_LISTED]),
+        text_columns=2,
+        note=_rest(len(skipped) - _MAX_LISTED),
+    )
+
+
+def _rest(count: int) -> str:
+    return f"And {count:,} more." if count > 0 else ""
+
+
+def _cost(report: Report) -> Table:
+    rows = [(stage, f"{seconds:,.1f} s") for stage, seconds in report.timings_s.items()]
+    if report.peak_rss_bytes:
+        rows.append(("peak memory", decimal_bytes(report.peak_rss_bytes)))
+    return Table(title="Time and memory of the run", columns=("stage", "cost"), rows=tuple(rows))
+
+
+def _environment(environment: Environment) -> Table:
+    rows = {
+        "CPU": environment.cpu,
+        "architecture": environment.architecture,
+        "usable logical cores": str(environment.logical_cores),
+        "instruction sets": " ".join(environment.isa) or NOTHING,
+        "memory": decimal_bytes(environment.memory_bytes),
+        "operating system": environment.os,
+        "Python": environment.python,
+        **environment.versions,
+    }
+    return Table(
+        title="Environment", columns=("", "value"), rows=tuple(rows.items()), text_columns=2
+    )

@@ -1,0 +1,152 @@
+"""How close logits are: to the float model in decibels, to each other in last bits."""
+
+import math
+
+import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
+
+from eightbit.benchmarks.accuracy import Fraction
+from eightbit.benchmarks.contract import FloatArray, check_finite, check_logits
+from eightbit.models.errors import InputError
+from eightbit.models.spec import Finite, FrozenModel
+
+
+class FidelityResult(FrozenModel):
+    """Logits of a candidate against those of the float model.
+
+    Attributes:
+        sqnr_db: Signal-to-quantization-noise ratio in decibels; None stands for infinity, when
+            every logit is identical (JSON has no infinity).
+        top1_agreement: Fraction of images to which both give the same class.
+        n: Number of images.
+    """
+
+    sqnr_db: Finite | None
+    top1_agreement: Fraction
+    n: PositiveInt
+
+
+class ParityResult(FrozenModel):
+    """Logits of one INT8 artefact against those of another.
+
+    Attributes:
+        max_lsb: Largest difference of two logits, in last bits (steps of the output's scale).
+        identical_fraction: Fraction of logits that are equal.
+        within_one_lsb_fraction: Fraction of logits that are at most one last bit apart.
+        top1_agreement: Fraction of images to which both give the same class.
+        n: Number of images.
+    """
+
+    max_lsb: NonNegativeInt
+    identical_fraction: Fraction
+    within_one_lsb_fraction: Fraction
+    top1_agreement: Fraction
+    n: PositiveInt
+
+
+class FidelityMeter:
+    """Accumulates the distance of a candidate from the float model over batches."""
+
+    def __init__(self) -> None:
+        self._signal = 0.0
+        self._noise = 0.0
+        self._agreeing = 0
+        self._images = 0
+
+    def update(self, reference: FloatArray, candidate: FloatArray) -> None:
+        """Adds one batch of logits, both float32 of shape (N, classes).
+
+        Raises:
+            InputError: The shapes differ, or a value is NaN or infinite.
+        """
+        _check_pair(reference, candidate)
+        exact = reference.astype(np.float64)
+        self._signal += float(np.sum(np.square(exact)))
+        self._noise += float(np.sum(np.square(exact - candidate)))
+        self._agreeing += _agreeing(reference, candidate)
+        self._images += len(reference)
+
+    def result(self) -> FidelityResult:
+        """The ratio 10 log10(sum ref^2 / sum (ref - x)^2) over all logits so far.
+
+        Raises:
+            InputError: All logits of the float model are zero, so that there is no signal.
+            ValueError: No batch has been added.
+        """
+        n = _counted(self._images)
+        if not self._signal:
+            raise InputError("float model: expected logits, found only zeros; check its weights")
+        return FidelityResult(
+            sqnr_db=10 * math.log10(self._signal / self._noise) if self._noise else None,
+            top1_agreement=self._agreeing / n,
+            n=n,
+        )
+
+
+class ParityMeter:
+    """Accumulates the distance of two INT8 artefacts of one recipe over batches.
+
+    Args:
+        output_scale: The recipe's scale of the logits: one last bit.
+    """
+
+    def __init__(self, output_scale: float) -> None:
+        if not (math.isfinite(output_scale) and output_scale > 0):
+            raise ValueError(f"output_scale: expected a positive number, found {output_scale}")
+        self._scale = output_scale
+        self._max_lsb = 0
+        self._identical = 0
+        self._within_one = 0
+        self._logits = 0
+        self._agreeing = 0
+        self._images = 0
+
+    def update(self, first: FloatArray, second: FloatArray) -> None:
+        """Adds one batch of dequantized logits, both float32 of shape (N, classes).
+
+        Raises:
+            InputError: The shapes differ, or a value is NaN or infinite.
+        """
+        _check_pair(first, second)
+        # Rounded, since dequantization in float32 leaves multiples of the scale inexact.
+        lsb = np.rint(np.abs(first.astype(np.float64) - second) / self._scale)
+        self._max_lsb = max(self._max_lsb, int(lsb.max()))
+        self._identical += int(np.count_nonzero(lsb == 0))
+        self._within_one += int(np.count_nonzero(lsb <= 1))
+        self._logits += lsb.size
+        self._agreeing += _agreeing(first, second)
+        self._images += len(first)
+
+    def result(self) -> ParityResult:
+        """The distance over all logits so far.
+
+        Raises:
+            ValueError: No batch has been added.
+        """
+        n = _counted(self._images)
+        return ParityResult(
+            max_lsb=self._max_lsb,
+            identical_fraction=self._identical / self._logits,
+            within_one_lsb_fraction=self._within_one / self._logits,
+            top1_agreement=self._agreeing / n,
+            n=n,
+        )
+
+
+def _check_pair(first: FloatArray, second: FloatArray) -> None:
+    for logits, where in ((first, "first model"), (second, "second model")):
+        check_logits(logits, images=len(first), where=where)
+        check_finite(logits, where=where)
+    if first.shape != second.shape:
+        raise InputError(f"logits: expected equal shapes, found {first.shape} and {second.shape}")
+
+
+def _agreeing(first: FloatArray, second: FloatArray) -> int:
+    """Number of images with the same class; argmax takes the lowest index of equal logits."""
+    return int(np.count_nonzero(np.argmax(first, axis=1) == np.argmax(second, axis=1)))
+
+
+def _counted(images: int) -> int:
+    if not images:
+        raise ValueError("no batch has been added: call update first")
+    return images

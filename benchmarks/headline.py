@@ -1,0 +1,68 @@
+"""The report in one sentence."""
+
+from eightbit.benchmarks.accuracy import CandidateAccuracy
+from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.result_tables import shrinkage, speedup
+from eightbit.benchmarks.tables import percent, points, ratio
+
+# The artefact that the sentence is about: the first of these that was measured.
+_SUFFIXES = {Runtime.ONNXRUNTIME: ".int8.onnx", Runtime.TORCHSCRIPT: ".int8.pt"}
+_NAMES = {Runtime.ONNXRUNTIME: "ONNX", Runtime.TORCHSCRIPT: "TorchScript"}
+
+
+def headline(report: Report) -> str:
+    """Accuracy kept, speed and size of one INT8 artefact; ONNX where there is one.
+
+    All parts are about the same artefact. A failed verification comes first.
+    """
+    runtime = next((runtime for runtime in _SUFFIXES if _facts(report, runtime)), None)
+    facts = _facts(report, runtime) if runtime else []
+    failed = report.verification is not None and not report.verification.passed
+    warning = "VERIFICATION FAILED. " if failed else ""
+    if runtime is None:
+        return f"{warning}Nothing was measured."
+    return f"{warning}INT8 ({_NAMES[runtime]}) {', '.join(facts)}."
+
+
+def _facts(report: Report, runtime: Runtime) -> list[str]:
+    facts = [_accuracy(report, runtime), _speed(report, runtime), _size(report, runtime)]
+    return [fact for fact in facts if fact]
+
+
+def _accuracy(report: Report, runtime: Runtime) -> str | None:
+    if report.accuracy is None:
+        return None
+    result = _candidate(report, runtime)
+    if result is None:
+        return None
+    images = f"{result.n:,} images"
+    if result.top1 is None or result.drop_pp is None:
+        return f"gives the float model's class to {percent(result.top1_agreement)} of {images}"
+    return (
+        f"keeps {percent(result.top1, 1)} of {percent(report.accuracy.fp32.top1, 1)} top-1 "
+        f"(drop {points(result.drop_pp)} on {images})"
+    )
+
+
+def _candidate(report: Report, runtime: Runtime) -> CandidateAccuracy | None:
+    if report.accuracy is None:
+        return None
+    return report.accuracy.onnx if runtime is Runtime.ONNXRUNTIME else report.accuracy.torchscript
+
+
+def _speed(report: Report, runtime: Runtime) -> str | None:
+    for result in report.latency:
+        if result.runtime is runtime and result.precision is Precision.INT8:
+            factor = speedup(result, report.latency)
+            if factor is not None:
+                return f"{ratio(factor)} faster" if factor >= 1 else f"{ratio(1 / factor)} slower"
+    return None
+
+
+def _size(report: Report, runtime: Runtime) -> str | None:
+    for name in report.size_bytes:
+        factor = shrinkage(report, name) if name.endswith(_SUFFIXES[runtime]) else None
+        if factor is not None:
+            return f"{ratio(factor)} smaller" if factor >= 1 else f"{ratio(1 / factor)} bigger"
+    return None

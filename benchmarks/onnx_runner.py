@@ -1,0 +1,75 @@
+"""An ONNX model in ONNX Runtime on the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from eightbit.benchmarks.contract import FloatArray, check_batch, check_logits
+from eightbit.benchmarks.plain_text import one_line, printable
+from eightbit.models.errors import InputError
+
+_ERRORS_ONLY = 3
+
+
+class OnnxRunner:
+    """Runs an ONNX classifier; see `contract.Runner`.
+
+    Args:
+        path: The .onnx file: one float32 input (N, 3, H, W), the logits as first output.
+        threads: Threads inside one operator; operators run one after the other.
+        optimize: Whether ONNX Runtime may fuse the graph; without, every node runs as written.
+
+    Raises:
+        InputError: ONNX Runtime cannot load the file, or it is no image classifier.
+    """
+
+    def __init__(self, path: Path, threads: int, optimize: bool = True) -> None:
+        self._where = printable(str(path))
+        try:
+            self._session = ort.InferenceSession(
+                str(path), _session_options(threads, optimize), providers=["CPUExecutionProvider"]
+            )
+        except Exception as exc:  # ONNX Runtime's exceptions have no common base
+            raise InputError(
+                f"{self._where}: ONNX Runtime {ort.__version__} cannot load it: "
+                f"{one_line(str(exc))}"
+            ) from exc
+        inputs = self._session.get_inputs()
+        if [entry.type for entry in inputs] != ["tensor(float)"]:
+            raise InputError(
+                f"{self._where}: expected a model with one float32 input, "
+                f"found {[printable(f'{entry.name}: {entry.type}') for entry in inputs]}"
+            )
+        self._input = inputs[0].name
+        self._output = self._session.get_outputs()[0].name
+
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
+        check_batch(batch)
+        try:
+            logits = self._session.run([self._output], {self._input: batch})[0]
+        except Exception as exc:  # as above; a model of fixed size ends here
+            raise InputError(
+                f"{self._where}: cannot run a batch of shape {batch.shape}: {one_line(str(exc))}"
+            ) from exc
+        logits = np.asarray(logits)
+        check_logits(logits, images=len(batch), where=self._where)
+        return logits
+
+
+def _session_options(threads: int, optimize: bool) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = (
+        ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        if optimize
+        else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    )
+    options.log_severity_level = _ERRORS_ONLY
+    # Threads still spin for work inside a call, as they do by default; after it they sleep, so
+    # that an idle model takes no core from the one that is being measured.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options

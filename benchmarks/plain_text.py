@@ -1,0 +1,19 @@
+"""Text from strangers (file names, labels, error messages), made safe to show on one line."""
+
+
+def printable(text: str) -> str:
+    r"""Replaces every character that is not plainly visible by its backslash escape.
+
+    Line breaks, terminal escape sequences, bidirectional overrides and the lone surrogates of
+    undecodable file names become visible text such as ``\n`` or ``\x1b``; all else is kept.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """The visible words of a text on one line, cut after `limit` characters."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -1,0 +1,17 @@
+"""How much memory this process has needed."""
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+
+def peak_rss_bytes() -> int:
+    """Highest resident memory of this process so far, in bytes."""
+    if sys.platform == "linux":
+        # Not getrusage: Linux carries the parent's peak over into the new process there.
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        if match := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
+            return int(match[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

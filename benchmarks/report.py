@@ -1,0 +1,209 @@
+"""The report: what quantization gave and what it cost, as versioned JSON."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
+
+from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, ImageName
+from eightbit.benchmarks.artifact import Sha256
+from eightbit.benchmarks.environment import Environment
+from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.plain_text import one_line, printable
+from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
+from eightbit.models.errors import InputError
+from eightbit.models.spec import Finite, FrozenModel, ModelSpec
+
+REPORT_FORMAT_VERSION: Final = 1
+REPORT_MAX_BYTES: Final = 64 * 2**20
+
+
+class ModelSection(FrozenModel):
+    """The float model.
+
+    Attributes:
+        spec: Architecture, classes and preprocessing.
+        weights: Name of the weights or of their file.
+        weights_sha256: Digest of the weights' file, or None where it is not known.
+    """
+
+    spec: ModelSpec
+    weights: str
+    weights_sha256: Sha256 | None = None
+
+
+class SkippedImage(FrozenModel):
+    """A file that could not be used, and why."""
+
+    name: ImageName
+    reason: str
+
+
+class CalibrationSection(FrozenModel):
+    """The images that set the ranges.
+
+    Attributes:
+        source: Where they came from.
+        images: How many were used.
+        skipped: What could not be used.
+        also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
+    """
+
+    source: str
+    images: NonNegativeInt
+    skipped: tuple[SkippedImage, ...] = ()
+    also_in_evaluation: NonNegativeInt = 0
+
+
+class EvaluationSection(FrozenModel):
+    """The images on which accuracy was measured.
+
+    Attributes:
+        source: Where they came from.
+        images: How many were used.
+        labelled: Whether their true classes are known.
+        skipped: What could not be used.
+    """
+
+    source: str
+    images: NonNegativeInt
+    labelled: bool
+    skipped: tuple[SkippedImage, ...] = ()
+
+
+class Check(FrozenModel):
+    """One thing that was verified; `detail` says what was expected and found."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class VerificationSection(FrozenModel):
+    """Whether the artefacts are what the recipe says.
+
+    Attributes:
+        images: How many were used.
+        passed: Whether every check passed.
+        checks: The checks.
+    """
+
+    images: NonNegativeInt
+    passed: bool
+    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _passed_means_every_check(self) -> Self:
+        if self.passed != all(check.passed for check in self.checks):
+            raise ValueError("passed: expected true exactly if every check passed")
+        return self
+
+
+class AccuracySection(FrozenModel):
+    """Accuracy of the float model and of the artefacts; None for what was not evaluated."""
+
+    fp32: AccuracyResult
+    torchscript: CandidateAccuracy | None = None
+    onnx: CandidateAccuracy | None = None
+
+
+class FidelitySection(FrozenModel):
+    """Closeness of the artefacts to the float model; None for what was not measured."""
+
+    torchscript: FidelityResult | None = None
+    onnx: FidelityResult | None = None
+
+
+class OperatorCoverage(FrozenModel):
+    """How many operators of a kind compute in integers."""
+
+    quantized: NonNegativeInt
+    total: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Self:
+        if self.quantized > self.total:
+            raise ValueError(f"quantized: expected at most {self.total}, found {self.quantized}")
+        return self
+
+
+class CoverageSection(FrozenModel):
+    """Which operators compute in integers, by kind."""
+
+    conv: OperatorCoverage
+    add: OperatorCoverage
+    linear: OperatorCoverage
+    pool: OperatorCoverage | None = None
+
+
+class Report(FrozenModel):
+    """Everything that one run found; a section that was not measured is None or empty.
+
+    Attributes:
+        format_version: Version of this document.
+        eightbit_version: What wrote it.
+        command: The command line that gives this report again.
+        model: The float model.
+        config: What the user asked for, as a JSON object of the quantizer.
+        recipe_sha256: Digest of the recipe that both artefacts follow.
+        calibration: The images that set the ranges.
+        evaluation: The images on which accuracy was measured.
+        verification: Whether the artefacts are what the recipe says.
+        accuracy: Right answers, drop and flips.
+        fidelity: Logits against the float model's.
+        parity: Logits of two artefacts against each other, by the name of the pair.
+        latency: One entry per measured model file.
+        size_bytes: Size of every written file, by name.
+        coverage: Which operators compute in integers.
+        environment: Where this was measured.
+        timings_s: Seconds of each stage, by name.
+        peak_rss_bytes: Highest resident memory of the run.
+    """
+
+    format_version: Literal[1] = REPORT_FORMAT_VERSION
+    eightbit_version: str
+    command: str
+    model: ModelSection
+    config: SortedMapping[JsonValue] = Field(default_factory=dict)
+    recipe_sha256: Sha256 | None = None
+    calibration: CalibrationSection | None = None
+    evaluation: EvaluationSection | None = None
+    verification: VerificationSection | None = None
+    accuracy: AccuracySection | None = None
+    fidelity: FidelitySection | None = None
+    parity: SortedMapping[ParityResult] = Field(default_factory=dict)
+    latency: tuple[LatencyResult, ...] = ()
+    size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)
+    coverage: CoverageSection | None = None
+    environment: Environment | None = None
+    timings_s: Mapping[str, Finite] = Field(default_factory=dict)
+    peak_rss_bytes: PositiveInt | None = None
+
+    def to_json(self) -> str:
+        """The report as indented JSON that ends in a newline; equal reports give equal text.
+
+        Raises:
+            ValueError: The config holds NaN or infinity, which JSON cannot say.
+        """
+        content = self.model_dump(mode="json")
+        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """Reads a report that `Report.to_json` wrote; unknown keys are refused.
+
+    Raises:
+        InputError: No such file, or not a valid report, or one of a newer version.
+    """
+    where = printable(str(path))
+    try:
+        with path.open("rb") as file:
+            content = file.read(REPORT_MAX_BYTES + 1)
+    except OSError as exc:
+        raise InputError(f"{where}: expected a report: {one_line(str(exc))}") from exc
+    if len(content) > REPORT_MAX_BYTES:
+        raise InputError(f"{where}: expected a report of at most {REPORT_MAX_BYTES} bytes")
+    return parse_versioned(Report, content, where=where, newest=REPORT_FORMAT_VERSION)

@@ -1,0 +1,239 @@
+"""What a report found, as tables."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy
+from eightbit.benchmarks.artifact import Precision
+from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.report import (
+    AccuracySection,
+    CalibrationSection,
+    CoverageSection,
+    EvaluationSection,
+    FidelitySection,
+    Report,
+    VerificationSection,
+)
+from eightbit.benchmarks.tables import (
+    NOTHING,
+    Table,
+    decimal_bytes,
+    milliseconds,
+    percent,
+    points,
+    ratio,
+)
+
+# In the names of the files whose sizes are compared.
+_FLOAT_MARK: Final = ".fp32."
+_INT8_MARK: Final = ".int8."
+
+
+def result_tables(report: Report) -> Iterator[Table]:
+    """Accuracy, latency, sizes, verification, parity, coverage and images, as far as measured."""
+    if report.accuracy or report.fidelity:
+        yield _accuracy(report.accuracy, report.fidelity)
+    yield from _latency(report.latency)
+    if report.size_bytes:
+        yield _sizes(report)
+    if report.verification:
+        yield _verification(report.verification)
+    if report.parity:
+        yield _parity(report.parity)
+    if report.coverage:
+        yield _coverage(report.coverage)
+    if report.calibration or report.evaluation:
+        yield _images(report.calibration, report.evaluation)
+
+
+def speedup(result: LatencyResult, results: Iterable[LatencyResult]) -> float | None:
+    """How many times faster an INT8 file is than the float one under equal conditions.
+
+    Returns:
+        The ratio of median times, or None for a float file or where no float one was measured
+        in the same runtime with the same threads and batch.
+    """
+    if result.precision is Precision.FP32:
+        return None
+    for other in results:
+        if other.precision is Precision.FP32 and _conditions(other) == _conditions(result):
+            return other.p50_ms / result.p50_ms
+    return None
+
+
+def shrinkage(report: Report, name: str) -> float | None:
+    """How many times smaller an INT8 model file is than the float one.
+
+    Returns:
+        The ratio of sizes, or None for another file or where no float model was written.
+    """
+    floats = [size for file, size in report.size_bytes.items() if _FLOAT_MARK in file]
+    if not floats or _INT8_MARK not in name:
+        return None
+    return floats[0] / report.size_bytes[name]
+
+
+def _conditions(result: LatencyResult) -> tuple[str, int, int]:
+    return result.runtime, result.threads, result.batch
+
+
+def _accuracy(accuracy: AccuracySection | None, fidelity: FidelitySection | None) -> Table:
+    rows = [_accuracy_row("float", accuracy.fp32, None)] if accuracy else []
+    torchscript = accuracy.torchscript if accuracy else None
+    torchscript_fidelity = fidelity.torchscript if fidelity else None
+    if torchscript or torchscript_fidelity:
+        rows.append(_accuracy_row("TorchScript", torchscript, torchscript_fidelity))
+    onnx = accuracy.onnx if accuracy else None
+    onnx_fidelity = fidelity.onnx if fidelity else None
+    if onnx or onnx_fidelity:
+        rows.append(_accuracy_row("ONNX", onnx, onnx_fidelity))
+    return Table(
+        title=f"Accuracy on {accuracy.fp32.n:,} images" if accuracy else "Fidelity",
+        columns=("", "top-1", "top-5", "drop", "flips", "agree", "SQNR"),
+        rows=tuple(rows),
+        note="flips: images whose class changed (- now wrong, + now right); agree: images with "
+        f"the float model's class; SQNR: of the logits{_on_images(fidelity)}.",
+    )
+
+
+def _accuracy_row(
+    name: str, accuracy: AccuracyResult | None, fidelity: FidelityResult | None
+) -> tuple[str, ...]:
+    drop, flips, agreement = NOTHING, NOTHING, None
+    if isinstance(accuracy, CandidateAccuracy):
+        drop, agreement = points(accuracy.drop_pp), accuracy.top1_agreement
+        flips = f"{accuracy.flip_count:,}"
+        if accuracy.broke is not None and accuracy.fixed is not None:
+            flips += f" (-{accuracy.broke:,} +{accuracy.fixed:,})"
+    elif fidelity:
+        agreement = fidelity.top1_agreement
+    return (
+        name,
+        percent(accuracy.top1 if accuracy else None),
+        percent(accuracy.top5 if accuracy else None),
+        drop,
+        flips,
+        percent(agreement),
+        _decibels(fidelity),
+    )
+
+
+def _on_images(fidelity: FidelitySection | None) -> str:
+    measured = fidelity and (fidelity.onnx or fidelity.torchscript)
+    return f" on {measured.n:,} images" if measured else ""
+
+
+def _decibels(fidelity: FidelityResult | None) -> str:
+    if fidelity is None:
+        return NOTHING
+    return "identical" if fidelity.sqnr_db is None else f"{fidelity.sqnr_db:.1f} dB"
+
+
+def _latency(results: tuple[LatencyResult, ...]) -> Iterator[Table]:
+    """One table per batch size and number of threads, in the order of their first result."""
+    for batch, threads in dict.fromkeys((entry.batch, entry.threads) for entry in results):
+        yield Table(
+            title=f"Latency in ms (batch {batch}, {threads} thread{'s' * (threads > 1)})",
+            columns=("artifact", "runtime", "p50", "p90", "p99", "img/s", "calls", "speedup"),
+            rows=tuple(
+                (
+                    entry.artifact,
+                    entry.runtime.value,
+                    milliseconds(entry.p50_ms),
+                    milliseconds(entry.p90_ms),
+                    milliseconds(entry.p99_ms),
+                    f"{entry.images_per_s:,.0f}",
+                    f"{entry.n:,}",
+                    ratio(speedup(entry, results)),
+                )
+                for entry in results
+                if (entry.batch, entry.threads) == (batch, threads)
+            ),
+            text_columns=2,
+            note="speedup: over the float model in the same runtime.",
+        )
+
+
+def _sizes(report: Report) -> Table:
+    return Table(
+        title="Size",
+        columns=("file", "size", "smaller"),
+        rows=tuple(
+            (name, decimal_bytes(size), ratio(shrinkage(report, name)))
+            for name, size in report.size_bytes.items()
+        ),
+        note="smaller: than the float model.",
+    )
+
+
+def _verification(verification: VerificationSection) -> Table:
+    return Table(
+        title=f"Verification on {verification.images:,} images: {_verdict(verification.passed)}",
+        columns=("check", "result", "detail"),
+        rows=tuple(
+            (check.name, _verdict(check.passed), check.detail) for check in verification.checks
+        ),
+        text_columns=3,
+    )
+
+
+def _verdict(passed: bool) -> str:
+    return "passed" if passed else "FAILED"
+
+
+def _parity(parity: Mapping[str, ParityResult]) -> Table:
+    return Table(
+        title="Parity of the INT8 artifacts' logits, in last bits",
+        columns=("pair", "identical", "within 1", "largest", "agree", "images"),
+        rows=tuple(
+            (
+                pair,
+                percent(result.identical_fraction),
+                percent(result.within_one_lsb_fraction),
+                str(result.max_lsb),
+                percent(result.top1_agreement),
+                f"{result.n:,}",
+            )
+            for pair, result in parity.items()
+        ),
+    )
+
+
+def _coverage(coverage: CoverageSection) -> Table:
+    kinds = {
+        "convolution": coverage.conv,
+        "residual add": coverage.add,
+        "linear": coverage.linear,
+        "pooling": coverage.pool,
+    }
+    return Table(
+        title="Operators in integers",
+        columns=("operator", "quantized", "of"),
+        rows=tuple(
+            (name, f"{kind.quantized:,}", f"{kind.total:,}") for name, kind in kinds.items() if kind
+        ),
+    )
+
+
+def _images(calibration: CalibrationSection | None, evaluation: EvaluationSection | None) -> Table:
+    rows = []
+    if calibration:
+        skipped = f"{len(calibration.skipped):,}"
+        rows.append(("calibration", calibration.source, f"{calibration.images:,}", skipped))
+    if evaluation:
+        use = "evaluation" if evaluation.labelled else "evaluation (no labels)"
+        skipped = f"{len(evaluation.skipped):,}"
+        rows.append((use, evaluation.source, f"{evaluation.images:,}", skipped))
+    shared = calibration.also_in_evaluation if calibration else 0
+    return Table(
+        title="Images",
+        columns=("use", "source", "images", "skipped"),
+        rows=tuple(rows),
+        text_columns=2,
+        note=f"Warning: {shared:,} calibration images were also evaluated, which flatters the "
+        "result."
+        if shared
+        else "",
+    )

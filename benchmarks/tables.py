@@ -1,0 +1,64 @@
+"""A table of plain text, and how numbers are written in one."""
+
+from dataclasses import dataclass
+from typing import Final
+
+NOTHING: Final = "-"  # what was not measured
+
+_BYTE_UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Rows under a title.
+
+    Cells may hold text from strangers (file names, labels): each renderer escapes all of them.
+
+    Attributes:
+        title: What the table shows.
+        columns: Headings.
+        rows: Cells, as many per row as there are columns.
+        text_columns: How many columns from the left hold words; the others hold numbers.
+        note: A sentence below the table, or nothing.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"{self.title}: expected {len(self.columns)} cells in every row")
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """0.8123 as "81.23 %"; what is short of all is never rounded up to 100."""
+    if fraction is None:
+        return NOTHING
+    value = round(100 * fraction, digits)
+    if value == 100 and fraction < 1:
+        value -= 10**-digits
+    return f"{value:.{digits}f} %"
+
+
+def points(drop_pp: float | None, digits: int = 2) -> str:
+    """A drop as "0.12 pp", a gain as "-0.12 pp"; never "-0.00"."""
+    return NOTHING if drop_pp is None else f"{round(drop_pp, digits) + 0.0:.{digits}f} pp"
+
+
+def ratio(value: float | None) -> str:
+    """3.14 as "3.1x"."""
+    return NOTHING if value is None else f"{value:.1f}x"
+
+
+def milliseconds(value: float) -> str:
+    """Three significant digits, without a unit and without an exponent."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def decimal_bytes(size: int) -> str:
+    """45678901 as "45.7 MB"; units are powers of 1000."""
+    unit, factor = next((pair for pair in _BYTE_UNITS if size >= pair[1]), _BYTE_UNITS[-1])
+    return f"{size / factor:,.1f} {unit}"

@@ -1,0 +1,106 @@
+"""A TorchScript archive in torch on the CPU."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from eightbit.benchmarks.artifact import read_metadata
+from eightbit.benchmarks.contract import FloatArray, check_batch, check_logits
+from eightbit.benchmarks.plain_text import one_line, printable
+from eightbit.models.errors import InputError
+
+
+class TorchScriptRunner:
+    """Runs a TorchScript classifier; see `contract.Runner`.
+
+    The number of threads is torch's own, one for the whole process.
+
+    Args:
+        path: The .pt archive: a module from float32 (N, 3, H, W) to logits (N, classes).
+        threads: Threads inside one operator.
+
+    Raises:
+        InputError: torch cannot load the file, or lacks the quantized engine that it needs.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._where = printable(str(path))
+        torch.set_num_threads(threads)
+        self._module, self._engine = load_module(path)
+
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
+        check_batch(batch)
+        # torch cannot share a read-only array or one that runs backwards: only those are copied.
+        images = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
+        with _quantized_engine(self._engine, self._where), torch.inference_mode():
+            try:
+                logits = self._module(images)
+            except RuntimeError as exc:
+                raise InputError(
+                    f"{self._where}: cannot run a batch of shape {batch.shape}: {_last_line(exc)}"
+                ) from exc
+        if not isinstance(logits, torch.Tensor):
+            raise InputError(
+                f"{self._where}: expected a module that returns logits, "
+                f"found one that returns {type(logits).__name__}"
+            )
+        array: FloatArray = logits.numpy()
+        check_logits(array, images=len(batch), where=self._where)
+        return array
+
+
+@contextmanager
+def _quantized_engine(engine: str | None, where: str) -> Iterator[None]:
+    """Makes torch's quantized operators use one engine; the setting is global, so undo it."""
+    backend = torch.backends.quantized
+    if engine is None or engine == backend.engine:
+        yield
+        return
+    if engine not in backend.supported_engines:
+        raise InputError(
+            f"{where}: needs torch's quantized engine {printable(engine)}, which torch "
+            f"{torch.__version__} lacks on this CPU; there are: "
+            f"{', '.join(backend.supported_engines)}; use the ONNX artefact, or quantize again "
+            "on this machine"
+        )
+    before = backend.engine
+    backend.engine = engine
+    try:
+        yield
+    finally:
+        backend.engine = before
+
+
+def load_module(path: Path) -> tuple[torch.jit.ScriptModule, str | None]:
+    """Load a TorchScript archive under the engine that it names.
+
+    Returns:
+        The module, in eval mode, and the quantized engine to run it under, None for any.
+
+    Raises:
+        InputError: torch cannot load the file, or lacks the engine.
+    """
+    where = printable(str(path))
+    metadata = read_metadata(path)
+    engine = metadata.engine if metadata else None
+    try:
+        with _quantized_engine(engine, where), warnings.catch_warnings():
+            # TorchScript is deprecated upstream; reading such an artefact is the purpose here.
+            warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
+            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
+            return module.eval(), engine
+    except RuntimeError as exc:
+        raise InputError(
+            f"{where}: torch {torch.__version__} cannot load it: {_last_line(exc)}"
+        ) from exc
+
+
+def _last_line(error: RuntimeError) -> str:
+    """The cause: torch puts the TorchScript traceback first and the C++ one after it."""
+    cause = str(error).partition("Exception raised from")[0].strip()
+    return one_line(cause.splitlines()[-1] if cause else type(error).__name__)

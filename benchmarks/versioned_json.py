@@ -1,0 +1,63 @@
+"""Reading a versioned JSON document that a stranger may have written."""
+
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from eightbit.benchmarks.plain_text import one_line
+from eightbit.models.errors import InputError
+from eightbit.models.spec import FrozenModel
+
+DocumentT = TypeVar("DocumentT", bound=FrozenModel)
+ValueT = TypeVar("ValueT")
+
+
+def _sorted_by_key(mapping: Mapping[str, ValueT]) -> Mapping[str, ValueT]:
+    return dict(sorted(mapping.items()))
+
+
+SortedMapping = Annotated[Mapping[str, ValueT], AfterValidator(_sorted_by_key)]
+"""A read-only mapping whose JSON object is sorted by key."""
+
+
+class _Envelope(BaseModel):
+    """The one key that is read before the others: it says how to read them."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    format_version: int
+
+
+def parse_versioned(
+    document: type[DocumentT], content: bytes | str, *, where: str, newest: int
+) -> DocumentT:
+    """Validates a JSON document with a `format_version` key, strictly.
+
+    Args:
+        document: The value to read.
+        content: JSON text; bytes are UTF-8.
+        where: What the content is, at the start of every error message.
+        newest: Highest `format_version` that this version of eightbit can read.
+
+    Raises:
+        InputError: The content is no JSON, of another version, or not a valid `document`.
+    """
+    try:
+        version = _Envelope.model_validate_json(content).format_version
+        if version > newest:
+            raise InputError(
+                f"{where}: expected format_version {newest} or lower, found {version}; "
+                "a newer eightbit wrote it: upgrade eightbit"
+            )
+        return document.model_validate_json(content)
+    except ValidationError as exc:
+        raise InputError(f"{where}: {_first_problem(exc)}") from exc
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    others = error.error_count() - 1
+    more = f" (and {others} more)" if others else ""
+    return one_line(f"{key}: {first['msg']}" if key else first["msg"]) + more

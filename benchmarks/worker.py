@@ -1,0 +1,73 @@
+"""The process behind an `IsolatedRunner`: loads one model and answers requests until told to end.
+
+Usage: python -P -m eightbit.benchmarks.worker PATH THREADS
+"""
+
+import os
+import sys
+from pathlib import Path
+from time import perf_counter_ns
+from typing import IO
+
+from eightbit.benchmarks.channel import Action, AnyArray, Reply, Request, receive, send
+from eightbit.benchmarks.contract import FloatArray, Runner
+from eightbit.benchmarks.plain_text import printable
+from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.benchmarks.runners import open_runner
+from eightbit.models.errors import InputError
+
+
+def main(path: Path, threads: int) -> None:
+    """Serves requests from standard input until it is closed, as it is when the parent dies."""
+    inbox, outbox = _claim_standard_streams()
+    try:
+        runner = open_runner(path, threads)
+    except InputError as exc:
+        send(outbox, Reply(input_error=printable(str(exc))))
+        return
+    send(outbox, Reply())
+    while True:
+        try:
+            request, batch = receive(inbox, Request)
+        except EOFError:
+            return
+        try:
+            reply, logits = _answer(runner, request, batch)
+        except InputError as exc:
+            reply, logits = Reply(input_error=printable(str(exc))), None
+        send(outbox, reply, logits)
+
+
+def _claim_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Takes the two pipes away from their usual numbers.
+
+    What a library prints then goes to standard error instead of into the protocol.
+    """
+    inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return inbox, outbox
+
+
+def _answer(
+    runner: Runner, request: Request, batch: AnyArray | None
+) -> tuple[Reply, FloatArray | None]:
+    if request.action is Action.PEAK_RSS:
+        return Reply(peak_rss_bytes=peak_rss_bytes()), None
+    if batch is None:
+        raise InputError(f"{request.action}: expected a batch, found none")
+    if request.action is Action.RUN:
+        return Reply(), runner(batch)
+    return Reply(seconds=tuple(_time(runner, batch) for _ in range(request.repeats))), None
+
+
+def _time(runner: Runner, batch: FloatArray) -> float:
+    start = perf_counter_ns()
+    runner(batch)
+    return (perf_counter_ns() - start) / 1e9
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

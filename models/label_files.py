@@ -1,0 +1,115 @@
+"""Files in which a user names classes, or labels the images of a flat folder."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from eightbit.models.errors import InputError, one_line
+
+MAX_LABEL_FILE_BYTES = 64 * 2**20
+_FILE_COLUMNS = ("file", "filename", "image")
+_LABEL_COLUMN = "label"
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Read the names of a model's classes, in the order of its outputs.
+
+    Args:
+        path: `.json` with a list of strings, or text with one name on each line.
+
+    Raises:
+        InputError: The file cannot be read, or holds something else.
+    """
+    text = _read_text(path)
+    names = _names_from_json(path, text) if path.suffix.lower() == ".json" else text.splitlines()
+    names = [name.strip() for name in names]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise InputError(f"{path}: expected the names of the classes, found none")
+    if "" in names:
+        raise InputError(
+            f"{path}: entry {names.index('') + 1}: expected a class's name, found an empty one;"
+            " every class needs its name, or those after it are numbered wrongly"
+        )
+    return tuple(names)
+
+
+def read_image_labels(path: Path) -> dict[str, str]:
+    """Read which image has which label.
+
+    Args:
+        path: `.csv`, UTF-8, with a header; the columns `file` (or `filename`, `image`) and `label`
+            count, others are ignored.
+
+    Returns:
+        Name of the image, relative to its source, to label.
+
+    Raises:
+        InputError: The file cannot be read, lacks a column or a value, or labels an image twice.
+    """
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
+    labels: dict[str, str] = {}
+    try:
+        columns = {(column or "").strip().lower(): column for column in reader.fieldnames or ()}
+        file_column = next((columns[name] for name in _FILE_COLUMNS if name in columns), None)
+        if file_column is None or _LABEL_COLUMN not in columns:
+            raise InputError(
+                f"{path}: expected a header with the columns file and label, found"
+                f" {one_line(', '.join(columns)) or 'an empty file'}"
+            )
+        for row in reader:
+            name, label = row[file_column] or "", row[columns[_LABEL_COLUMN]] or ""
+            name, label = name.strip().replace("\\", "/").removeprefix("./"), label.strip()
+            where = f"{path}: line {reader.line_num}"
+            if not name or not label:
+                raise InputError(f"{where}: expected a file and its label, found an empty field")
+            if labels.setdefault(name, label) != label:
+                raise InputError(f"{where}: {name!r} is labelled {labels[name]!r} and {label!r}")
+    except csv.Error as exc:
+        raise InputError(f"{path}: after line {reader.line_num}: not valid CSV: {exc}") from exc
+    if not labels:
+        raise InputError(f"{path}: expected a line for each image, found only the header")
+    return labels
+
+
+def _read_text(path: Path) -> str:
+    """Read a file as UTF-8, with or without a byte order mark.
+
+    Raises:
+        InputError: It is missing, too large, or no text.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_LABEL_FILE_BYTES + 1)
+    except OSError as exc:
+        raise InputError(f"{path}: expected a file of labels, found: {exc.strerror}") from exc
+    if len(data) > MAX_LABEL_FILE_BYTES:
+        raise InputError(
+            f"{path}: expected at most {MAX_LABEL_FILE_BYTES // 2**20} MiB of labels, found more"
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise InputError(
+            f"{path}: expected text in UTF-8, found byte {exc.start} that is not; save it as UTF-8"
+        ) from exc
+
+
+def _names_from_json(path: Path, text: str) -> list[str]:
+    """Parse a list of strings.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InputError(f"{path}: not valid JSON: {one_line(exc)}") from exc
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{path}: expected a JSON list of strings, one name for each class, found"
+            f" {one_line(text)[:60]}"
+        )
+    return names

@@ -1,0 +1,70 @@
+"""From an RGB image to the network's input, bit for bit as torchvision's preset does it.
+
+The reference is `torchvision.transforms._presets.ImageClassification` on a Pillow image: resize
+the shorter side (bilinear, antialiased), cut out the centre, scale to 0..1, normalise.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from eightbit.models.errors import UnusableImage
+from eightbit.models.spec import Preprocessing
+
+# A strip of 1 x 30000 pixels, resized by its shorter side, would need gigabytes.
+MAX_RESIZED_PIXELS = 100_000_000
+
+
+def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+    """Resize, crop, scale and normalise one image.
+
+    Args:
+        image: Mode RGB, any size; smaller than the crop, it is surrounded with black.
+        preprocessing: How.
+
+    Returns:
+        float32, shape (3, crop, crop), contiguous.
+
+    Raises:
+        UnusableImage: So long and narrow that resized it would not fit into memory.
+        ValueError: The mode is not RGB.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"image: expected mode RGB, found {image.mode}; use decode_image")
+    pixels = np.asarray(_centre_crop(_resize(image, preprocessing.resize), preprocessing.crop))
+    mean = np.asarray(preprocessing.mean, dtype=np.float32)
+    std = np.asarray(preprocessing.std, dtype=np.float32)
+    scaled = pixels.astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(((scaled - mean) / std).transpose(2, 0, 1))
+
+
+def _resize(image: Image.Image, shorter_side: int) -> Image.Image:
+    """Resize so that the shorter side has that many pixels; the other is rounded down.
+
+    Raises:
+        UnusableImage: The longer side would be too long.
+    """
+    short, long = sorted(image.size)
+    longer_side = int(shorter_side * long / short)
+    if shorter_side * longer_side > MAX_RESIZED_PIXELS:
+        raise UnusableImage(
+            f"too narrow: {image.width} x {image.height} pixels would become"
+            f" {longer_side} x {shorter_side}"
+        )
+    if image.width <= image.height:
+        return image.resize((shorter_side, longer_side), Image.Resampling.BILINEAR)
+    return image.resize((longer_side, shorter_side), Image.Resampling.BILINEAR)
+
+
+def _centre_crop(image: Image.Image, side: int) -> Image.Image:
+    """Cut a centred square; what lies outside the image is black."""
+    left, top = _offset(image.width, side), _offset(image.height, side)
+    return image.crop((left, top, left + side, top + side))
+
+
+def _offset(length: int, side: int) -> int:
+    """Where the crop begins along one axis; negative where the image is smaller.
+
+    torchvision rounds half to even when it cuts, and puts the odd pixel after when it pads.
+    """
+    return round((length - side) / 2) if length >= side else -((side - length) // 2)

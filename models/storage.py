@@ -1,0 +1,251 @@
+"""The files in a folder, a tar or a zip archive, read without unpacking anything.
+
+Archives come from strangers: names in them are never used as paths, and only regular members are
+seen. Every `read` may be called from several threads at once.
+"""
+
+import lzma
+import os
+import stat
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
+
+from eightbit.models.errors import InputError, UnusableImage, one_line
+
+MAX_FILE_BYTES = 64 * 2**20
+MAX_FILES = 5_000_000
+
+_ZIP_DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+_Item = TypeVar("_Item")
+
+
+class Storage(Protocol):
+    """Named files somewhere."""
+
+    def names(self) -> Iterator[str]:
+        """Names of the regular files, in any order, as they were stored."""
+
+    def read(self, name: str) -> bytes:
+        """Read one file.
+
+        Raises:
+            UnusableImage: It is too large, or cannot be read.
+        """
+
+    def close(self) -> None:
+        """Release the file handles."""
+
+
+def open_storage(path: Path) -> Storage:
+    """Open a folder, `.tar` or `.zip`.
+
+    Raises:
+        InputError: It is missing, damaged, or something else.
+    """
+    kind = _storage_kind(path)
+    try:
+        return kind(path)
+    except InputError:
+        raise
+    except Exception as exc:  # the archive readers raise a dozen types on damaged files
+        raise InputError(
+            f"{path}: expected a folder, .tar or .zip of images, found one that cannot be read"
+            f" ({one_line(exc)}); pack or download it again"
+        ) from exc
+
+
+def _storage_kind(path: Path) -> Callable[[Path], Storage]:
+    """Which of the three a path is, by its suffix.
+
+    Raises:
+        InputError: None of them.
+    """
+    if path.is_dir():
+        return FolderStorage
+    kinds: dict[str, Callable[[Path], Storage]] = {".tar": TarStorage, ".zip": ZipStorage}
+    if path.is_file() and path.suffix.lower() in kinds:
+        return kinds[path.suffix.lower()]
+    found = f"a file of type {path.suffix or 'unknown'}" if path.exists() else "nothing"
+    raise InputError(
+        f"{path}: expected a folder, .tar or .zip of images, found {found}; unpack other archives"
+    )
+
+
+class FolderStorage:
+    """The files below a folder; symbolic links are followed, each folder is entered once.
+
+    Args:
+        root: The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names = list(_counted(_walk(root)))
+
+    def names(self) -> Iterator[str]:
+        """See `Storage`."""
+        return iter(self._names)
+
+    def read(self, name: str) -> bytes:
+        """See `Storage`."""
+        try:
+            with (self._root / name).open("rb") as file:
+                return _bounded(file.read(MAX_FILE_BYTES + 1))
+        except OSError as exc:
+            raise UnusableImage(f"cannot be read: {one_line(exc.strerror or exc)}") from exc
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class TarStorage:
+    """The regular members of an uncompressed tar archive.
+
+    They lie in one piece each, so that they are read by position: no lock, no shared cursor.
+
+    Args:
+        path: The archive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._extents: dict[str, tuple[int, int]] = {}
+        self._file = path.open("rb")
+        try:
+            for member in _tar_members(self._file):
+                if member.isreg() and not member.issparse():
+                    self._extents[member.name] = (member.offset_data, member.size)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def names(self) -> Iterator[str]:
+        """See `Storage`."""
+        return iter(self._extents)
+
+    def read(self, name: str) -> bytes:
+        """See `Storage`."""
+        offset, size = self._extents[name]
+        try:
+            data = _bounded(os.pread(self._file.fileno(), min(size, MAX_FILE_BYTES + 1), offset))
+        except OSError as exc:
+            raise UnusableImage(f"cannot be read: {one_line(exc.strerror or exc)}") from exc
+        if len(data) < size:
+            raise UnusableImage(f"the archive ends after {len(data)} of {size} bytes")
+        return data
+
+    def close(self) -> None:
+        """Close the archive; reading from it is an error afterwards."""
+        self._file.close()
+
+
+class ZipStorage:
+    """The regular members of a zip archive.
+
+    Args:
+        path: The archive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._archive = zipfile.ZipFile(path)
+        self._members = {
+            member.filename: member
+            for member in _counted(iter(self._archive.infolist()))
+            if not member.is_dir() and not stat.S_ISLNK(member.external_attr >> 16)
+        }
+        self._lock = threading.Lock()
+
+    def names(self) -> Iterator[str]:
+        """See `Storage`."""
+        return iter(self._members)
+
+    def read(self, name: str) -> bytes:
+        """See `Storage`."""
+        member = self._members[name]
+        if member.flag_bits & 1:
+            raise UnusableImage("encrypted")
+        try:
+            with self._lock, self._archive.open(member) as file:
+                return _bounded(file.read(MAX_FILE_BYTES + 1))
+        except _ZIP_DAMAGE as exc:
+            raise UnusableImage(f"damaged in the archive: {one_line(exc)}") from exc
+
+    def close(self) -> None:
+        """Close the archive; reading from it is an error afterwards."""
+        self._archive.close()
+
+
+def _bounded(data: bytes) -> bytes:
+    """Pass on what was read of a file, unless it is too much.
+
+    Raises:
+        UnusableImage: Longer than `MAX_FILE_BYTES`.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise UnusableImage(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
+    return data
+
+
+def _counted(items: Iterator[_Item]) -> Iterator[_Item]:
+    """Pass items on, as long as there are not absurdly many.
+
+    Raises:
+        InputError: More than `MAX_FILES`.
+    """
+    for count, item in enumerate(items):
+        if count >= MAX_FILES:
+            raise InputError(f"expected at most {MAX_FILES} files in a source of images")
+        yield item
+
+
+def _tar_members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar archive, and refuse one that ends in a damaged header.
+
+    Raises:
+        tarfile.TarError: It is damaged.
+    """
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        end = 0
+        for member in _counted(iter(archive)):
+            # A negative size would have tarfile read the same header for ever.
+            if archive.offset <= end or member.size < 0:
+                raise tarfile.ReadError(f"damaged after byte {end}")
+            end = archive.offset
+            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+            yield member
+        # tarfile takes a damaged header in the middle for the end of the archive.
+        if any(os.pread(file.fileno(), tarfile.BLOCKSIZE, archive.offset)):
+            raise tarfile.ReadError(f"damaged after byte {archive.offset}")
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Yield the regular files below a folder by their posix path relative to it."""
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_raise):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a symbolic link back, or to the same again
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders.sort()
+        for name in files:
+            path = Path(folder, name)
+            if path.is_file():
+                yield path.relative_to(root).as_posix()
+
+
+def _raise(error: OSError) -> None:
+    raise error

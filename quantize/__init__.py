@@ -1,0 +1,1 @@
+"""From a pretrained network to verified INT8 artefacts."""

@@ -1,0 +1,69 @@
+"""Everything that is shipped, written from the fused network and its recipe."""
+
+from collections.abc import Collection, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from torch import nn
+
+from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
+from eightbit.quantize import bundle
+from eightbit.quantize.config import ArtifactFormat
+from eightbit.quantize.onnx_export import export_onnx
+from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.torchscript_build import native_engine
+from eightbit.quantize.torchscript_export import export_torchscript
+
+_BUILT_BY: Final = ("eightbit", "torch", "onnx")
+
+
+def write_artifacts(
+    fused: nn.Module,
+    recipe: Recipe,
+    formats: Collection[ArtifactFormat],
+    folder: Path,
+    stages: Stages,
+) -> Mapping[str, Path]:
+    """Write the recipe, the INT8 artefacts and the float ONNX model that they are compared with.
+
+    Float network and recipe determine every byte.
+
+    Args:
+        fused: The float network after fusion.
+        recipe: Its integers.
+        formats: Which INT8 artefacts to write.
+        folder: Where to.
+        stages: Told how long each took.
+
+    Returns:
+        The INT8 artefacts by format.
+
+    Raises:
+        InputError: The recipe was made for another network.
+    """
+    written: dict[str, Path] = {}
+    (folder / bundle.RECIPE).write_text(recipe.to_json())
+    if ArtifactFormat.TORCHSCRIPT in formats:
+        path = written[ArtifactFormat.TORCHSCRIPT] = folder / bundle.TORCHSCRIPT
+        with stages.stage("export TorchScript"):
+            metadata = _metadata(recipe, Precision.INT8, engine=native_engine())
+            stages.note_memory(export_torchscript(fused, metadata, recipe, path))
+    if ArtifactFormat.ONNX in formats:
+        path = written[ArtifactFormat.ONNX] = folder / bundle.ONNX
+        with stages.stage("export ONNX"):
+            export_onnx(fused, _metadata(recipe, Precision.INT8), recipe, path)
+    with stages.stage("export float ONNX"):
+        export_onnx(fused, _metadata(recipe, Precision.FP32), None, folder / bundle.FLOAT_ONNX)
+    return written
+
+
+def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -> ArtifactMetadata:
+    return ArtifactMetadata(
+        precision=precision,
+        spec=recipe.spec,
+        recipe_sha256=recipe.sha256 if precision is Precision.INT8 else None,
+        engine=engine,
+        versions={package: version(package) for package in _BUILT_BY},
+    )

@@ -1,0 +1,128 @@
+"""The artefacts of a bundle, each in a fresh process: verified, then measured."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from torch import nn
+
+from eightbit.benchmarks.isolated import IsolatedRunner
+from eightbit.benchmarks.report import CoverageSection, EvaluationSection
+from eightbit.models.sampling import balanced_order
+from eightbit.models.sources import ImageSource
+from eightbit.quantize import bundle
+from eightbit.quantize.config import ArtifactFormat
+from eightbit.quantize.evaluation import BATCH_SIZE, Evaluation, evaluate_runners
+from eightbit.quantize.images import LabelledSource, UsableImages
+from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.verification import FLOAT, Verification, verify
+
+VERIFICATION_IMAGES: Final = 64
+
+_MODELS: Final = {
+    ArtifactFormat.TORCHSCRIPT.value: bundle.TORCHSCRIPT,
+    ArtifactFormat.ONNX.value: bundle.ONNX,
+    FLOAT: bundle.FLOAT_ONNX,
+}
+
+
+@contextmanager
+def opened_runners(
+    folder: Path, threads: int, stages: Stages
+) -> Iterator[Mapping[str, IsolatedRunner]]:
+    """The bundle's models by name, the float one as ``FLOAT``, each loaded in its own process.
+
+    Raises:
+        InputError: A model cannot be loaded on this machine.
+    """
+    with ExitStack() as stack:
+        with stages.stage("load artefacts"):
+            runners = {
+                name: stack.enter_context(IsolatedRunner(folder / file, threads=threads))
+                for name, file in _MODELS.items()
+                if (folder / file).exists()
+            }
+        yield runners
+        for runner in runners.values():
+            stages.note_memory(runner.peak_rss_bytes())
+
+
+def verify_artifacts(
+    fused: nn.Module,
+    recipe: Recipe,
+    runners: Mapping[str, IsolatedRunner],
+    source: ImageSource,
+    coverage: CoverageSection | None,
+    stages: Stages,
+) -> Verification:
+    """Verify the artefacts on the first usable images of a class-balanced order.
+
+    Raises:
+        InputError: No image is usable.
+    """
+    images = UsableImages(
+        source,
+        balanced_order(source.items, recipe.config.seed),
+        recipe.spec.preprocessing,
+        limit=VERIFICATION_IMAGES,
+    )
+    with stages.stage("verify", total=1 + len(runners)) as advance:
+        return verify(
+            fused,
+            runners,
+            np.stack([image.pixels for image in images]),
+            output_scale=recipe.output_scale,
+            coverage=coverage,
+            advance=advance,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedImages:
+    """An evaluation and the images that it ran on.
+
+    Attributes:
+        evaluation: The result.
+        section: The images, for the report.
+        digests: Of the images' files.
+    """
+
+    evaluation: Evaluation
+    section: EvaluationSection
+    digests: frozenset[str]
+
+
+def evaluate_artifacts(
+    recipe: Recipe,
+    runners: Mapping[str, IsolatedRunner],
+    data: LabelledSource,
+    stages: Stages,
+) -> EvaluatedImages:
+    """Measure the artefacts against the float model on all images of a source.
+
+    Raises:
+        InputError: No image is usable, or a logit is not finite.
+    """
+    images = UsableImages(data.source, data.source.items, recipe.spec.preprocessing)
+    with stages.stage("evaluate", total=images.limit) as advance:
+        evaluation = evaluate_runners(
+            runners,
+            images.batches(BATCH_SIZE),
+            data.labels,
+            output_scale=recipe.output_scale,
+            advance=advance,
+        )
+    return EvaluatedImages(
+        evaluation=evaluation,
+        section=EvaluationSection(
+            source=data.source.name,
+            images=len(images.digests),
+            labelled=data.labels is not None,
+            skipped=tuple(images.skipped),
+        ),
+        digests=frozenset(images.digests),
+    )

@@ -1,0 +1,73 @@
+"""The folder that a run leaves: which files it holds, and how they get there whole."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from eightbit.models.errors import InputError
+
+TORCHSCRIPT: Final = "model.int8.pt"
+ONNX: Final = "model.int8.onnx"
+FLOAT_ONNX: Final = "model.fp32.onnx"
+RECIPE: Final = "recipe.json"
+REPORT_JSON: Final = "report.json"
+REPORT_MARKDOWN: Final = "report.md"
+
+MODELS: Final = (TORCHSCRIPT, ONNX, FLOAT_ONNX)
+
+_FILES: Final = (*MODELS, RECIPE, REPORT_JSON, REPORT_MARKDOWN)
+
+
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Refuse early what could not be written in the end.
+
+    Raises:
+        InputError: ``out`` is a file, or holds something and may not be overwritten.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder, found a file; choose another --out")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise InputError(
+            f"{out}: expected an empty or new folder, found files in it; choose another --out or "
+            "give --overwrite"
+        )
+
+
+@contextmanager
+def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A hidden folder beside ``out``, whose files move there when the block ends well.
+
+    A run that fails or is killed leaves ``out`` as it was. With ``overwrite`` the files of an
+    earlier run are replaced one by one, each at once, and what else lies there stays.
+
+    Raises:
+        InputError: See `check_target`; or the place cannot be written.
+    """
+    check_target(out, overwrite=overwrite)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as exc:
+        raise InputError(f"{out}: cannot be written: {exc.strerror}; choose another --out") from exc
+    try:
+        yield folder
+        _publish(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(folder: Path, out: Path) -> None:
+    if not out.exists():
+        folder.chmod(0o755)  # mkdtemp's folders are private
+        folder.rename(out)
+        return
+    for name in _FILES:
+        if (folder / name).exists():
+            os.replace(folder / name, out / name)
+        else:
+            # Left by an earlier run in another format, it would not belong to this recipe.
+            (out / name).unlink(missing_ok=True)

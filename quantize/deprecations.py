@@ -1,0 +1,32 @@
+"""The warnings that torch gives about what this project knowingly uses.
+
+torch 2.13 has moved development of eager and FX quantization to torchao and of TorchScript to
+torch.export, and says so at every call. Both are still what a CPU without Python can load and
+what runs oneDNN's integer kernels, so they are used, behind `eager`, `fx` and
+`torchscript_export` alone, and exactly these messages are expected there.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_EXPECTED: Final = (
+    # torch.ao.quantization.{fuse_modules,prepare,convert,prepare_fx,convert_fx}
+    ("torch.ao.quantization is deprecated", DeprecationWarning),
+    # torch.jit.{script,freeze,save}
+    (r"`torch\.jit\.\w+` is deprecated", DeprecationWarning),
+    # torch's own FX convert annotates an empty container where its scripting does not look.
+    ("The TorchScript type system doesn't support instance-level annotations", UserWarning),
+    # torch's quantized modules are made of its quint8 and qint8 tensors.
+    (r".*quint8|.*qint8|.*quantized tensor", UserWarning),
+)
+
+
+@contextmanager
+def expected_deprecations() -> Iterator[None]:
+    """Silence the messages listed above, and no others, within the block."""
+    with warnings.catch_warnings():
+        for message, category in _EXPECTED:
+            warnings.filterwarnings("ignore", message=message, category=category)
+        yield

@@ -1,0 +1,35 @@
+"""torch's eager mode front end: observers are children of the modules that they observe."""
+
+import copy
+from typing import cast
+
+from torch import nn
+from torch.ao.quantization import QuantStub, convert, prepare
+
+from eightbit.calibration import ActivationObserver
+from eightbit.quantize.deprecations import expected_deprecations
+from eightbit.quantize.graph import INPUT
+from eightbit.quantize.observed import OBSERVING, ObservedNetwork
+
+_OBSERVED = ".activation_post_process"
+
+
+def observe(fused: nn.Module) -> ObservedNetwork:
+    """A copy of the fused network with an observer behind every quantized tensor."""
+    with expected_deprecations():
+        observed = copy.deepcopy(fused)
+        observed.qconfig = OBSERVING  # type: ignore[assignment]
+        prepared = prepare(observed, inplace=True)
+    observers = {}
+    for path, module in prepared.named_modules():
+        if isinstance(module, ActivationObserver):
+            owner = path.removesuffix(_OBSERVED)
+            stub = isinstance(prepared.get_submodule(owner), QuantStub)
+            observers[INPUT if stub else owner] = module
+    return ObservedNetwork(module=prepared, observers=observers)
+
+
+def convert_observed(observed: ObservedNetwork) -> nn.Module:
+    """Torch's quantized network, once every observer holds its parameters."""
+    with expected_deprecations():
+        return cast("nn.Module", convert(observed.module))

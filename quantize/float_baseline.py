@@ -1,0 +1,36 @@
+"""The float network as TorchScript, for timing: rebuilt from the bundle's float ONNX model."""
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+
+from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
+from eightbit.models.architectures import build_from_spec
+from eightbit.models.errors import InputError
+from eightbit.models.spec import ModelSpec
+from eightbit.quantize.fusion import fuse, integer_layers
+from eightbit.quantize.torchscript_build import archive_bytes, scripted
+
+
+def write_float_torchscript(float_onnx: Path, spec: ModelSpec, path: Path) -> None:
+    """Write the frozen float network, with the very weights of the ONNX model, to ``path``.
+
+    Raises:
+        InputError: The ONNX model is not one of this network.
+    """
+    weights = {tensor.name: tensor for tensor in onnx.load(float_onnx).graph.initializer}
+    fused = fuse(build_from_spec(spec).eval())
+    with torch.no_grad():
+        for name, layer in integer_layers(fused).items():
+            for parameter in ("weight", "bias"):
+                stored = weights.get(f"{name}.{parameter}")
+                if stored is None or tuple(stored.dims) != tuple(getattr(layer, parameter).shape):
+                    raise InputError(
+                        f"{float_onnx}: {name}.{parameter}: expected a weight of "
+                        f"{spec.architecture}, found none of its shape"
+                    )
+                getattr(layer, parameter).copy_(torch.tensor(numpy_helper.to_array(stored)))
+    metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec)
+    path.write_bytes(archive_bytes(scripted(fused), metadata.to_json()))

@@ -1,0 +1,46 @@
+"""Folding: each Conv-BN(-ReLU) of a quantization-ready network becomes one module."""
+
+from typing import cast
+
+import numpy as np
+from torch import nn
+from torch.ao.nn.intrinsic import ConvReLU2d
+from torch.ao.quantization import fuse_modules
+
+from eightbit.calibration.qparams import FloatArray
+from eightbit.models.fusable import FusableNetwork
+from eightbit.quantize.deprecations import expected_deprecations
+
+
+def fuse(model: FusableNetwork) -> nn.Module:
+    """A copy of the float network with BatchNorm folded and ReLU attached.
+
+    Folding is ``w' = w * gamma / sqrt(var + eps)``, ``b' = beta - mean * gamma / sqrt(var + eps)``
+    (Jacob et al., arXiv:1712.05877, section 3.2), by torch's own ``fuse_modules``.
+
+    Raises:
+        ValueError: The network is in training mode, where statistics still move.
+    """
+    if model.training:
+        raise ValueError("fuse: expected a network in eval mode; call model.eval() first")
+    with expected_deprecations():
+        return cast("nn.Module", fuse_modules(model, model.fusion_groups()))
+
+
+def integer_layers(fused: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """The layers with weights of a fused network, by module name, in order of definition."""
+    layers: dict[str, nn.Conv2d | nn.Linear] = {}
+    for name, module in fused.named_modules():
+        inner = module[0] if isinstance(module, ConvReLU2d) else module
+        # A fused convolution appears twice, as the pair and inside it: the pair's name counts.
+        if isinstance(inner, nn.Conv2d | nn.Linear) and inner not in layers.values():
+            layers[name] = inner
+    return layers
+
+
+def float_parameters(layer: nn.Conv2d | nn.Linear) -> tuple[FloatArray, FloatArray]:
+    """Weight (O, ...) and bias (O,) of a layer as float32 arrays; a missing bias is zero."""
+    weight = layer.weight.detach().numpy()
+    if layer.bias is None:
+        return weight, np.zeros(len(weight), dtype=np.float32)
+    return weight, layer.bias.detach().numpy()

@@ -1,0 +1,139 @@
+"""Usable images of a source in a given order, with a note of what was passed over."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eightbit.benchmarks.report import SkippedImage
+from eightbit.calibration.qparams import FloatArray
+from eightbit.models.errors import InputError
+from eightbit.models.labels import resolve_labels
+from eightbit.models.loading import LoadedImage, load_images
+from eightbit.models.sources import ImageItem, ImageSource, open_source
+from eightbit.models.spec import ModelSpec, Preprocessing
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Images that run together.
+
+    Attributes:
+        names: Of the images, N of them.
+        pixels: float32, shape (N, 3, crop, crop).
+    """
+
+    names: tuple[str, ...]
+    pixels: FloatArray
+
+
+class UsableImages:
+    """Reads images one after the other and remembers which it read and which it could not.
+
+    Args:
+        source: Open for as long as the images are read.
+        items: Which images, in which order.
+        preprocessing: How an image becomes the network's input.
+        limit: At most so many usable ones; None for all.
+
+    Attributes:
+        source: As given.
+        limit: As given, and no more than there are items.
+        digests: Of the files read so far.
+        skipped: Files passed over so far, with the reason.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        items: Sequence[ImageItem],
+        preprocessing: Preprocessing,
+        *,
+        limit: int | None = None,
+    ) -> None:
+        self.source = source
+        self._items = items
+        self._preprocessing = preprocessing
+        self.limit = len(items) if limit is None else min(limit, len(items))
+        self.digests: list[str] = []
+        self.skipped: list[SkippedImage] = []
+
+    def __iter__(self) -> Iterator[LoadedImage]:
+        """The usable images.
+
+        Raises:
+            InputError: There is none.
+        """
+        loaded = load_images(self.source, self._items, self._preprocessing)
+        for image in loaded:
+            if isinstance(image, LoadedImage):
+                self.digests.append(image.digest)
+                yield image
+                if len(self.digests) == self.limit:
+                    break
+            else:
+                self.skipped.append(SkippedImage(name=image.item.name, reason=image.reason))
+        if not self.digests:
+            raise InputError(
+                f"{self.source.name}: expected a usable image, found none; the first, "
+                f"{self.skipped[0].name}: {self.skipped[0].reason}"
+            )
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """The usable images, ``size`` at a time; the last batch may be smaller.
+
+        Raises:
+            InputError: There is none.
+        """
+        pending: list[LoadedImage] = []
+        for image in self:
+            pending.append(image)
+            if len(pending) == size:
+                yield _stacked(pending)
+                pending.clear()
+        if pending:
+            yield _stacked(pending)
+
+
+def _stacked(images: list[LoadedImage]) -> Batch:
+    return Batch(
+        names=tuple(image.item.name for image in images),
+        pixels=np.stack([image.pixels for image in images]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledSource:
+    """Images to measure on.
+
+    Attributes:
+        source: Where they are.
+        labels: Name of the image to class index; None where the classes are not known.
+    """
+
+    source: ImageSource
+    labels: Mapping[str, int] | None
+
+
+def open_labelled(
+    path: Path, spec: ModelSpec, image_labels: Mapping[str, str] | None
+) -> LabelledSource:
+    """Open images and find their classes; close ``source`` when done.
+
+    Args:
+        path: Folder or archive.
+        spec: Of the model that has the classes.
+        image_labels: Label by name of the image, for images that lie in no class folders.
+
+    Raises:
+        InputError: There are no images, or their classes are not clear.
+    """
+    source = open_source(path)
+    try:
+        return LabelledSource(
+            source=source, labels=resolve_labels(source.items, spec, image_labels)
+        )
+    except BaseException:
+        source.close()
+        raise

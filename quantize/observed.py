@@ -1,0 +1,27 @@
+"""The fused network with observers in it: what both of torch's front ends hand back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+from torch.ao.quantization import QConfig, default_per_channel_weight_observer
+
+from eightbit.calibration import ActivationObserver
+
+# While observing, torch only asks which dtype the weights will have; before it converts, each layer
+# is given the weight observer that serves its own scales.
+OBSERVING = QConfig(activation=ActivationObserver, weight=default_per_channel_weight_observer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservedNetwork:
+    """A float network that is watched while it runs.
+
+    Attributes:
+        module: Takes float32 (N, 3, H, W), gives what the float network gives.
+        observers: Its observers by the name of the tensor that they watch. The names do not
+            depend on the front end.
+    """
+
+    module: nn.Module
+    observers: Mapping[str, ActivationObserver]

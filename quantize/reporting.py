@@ -1,0 +1,126 @@
+"""The report of a run, put together from what each stage found."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from eightbit.benchmarks.environment import read_environment
+from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.benchmarks.render_markdown import render_markdown
+from eightbit.benchmarks.report import (
+    CalibrationSection,
+    CoverageSection,
+    FidelitySection,
+    ModelSection,
+    Report,
+    VerificationSection,
+)
+from eightbit.quantize import bundle
+from eightbit.quantize.assessment import EvaluatedImages
+from eightbit.quantize.evaluation import Evaluation
+from eightbit.quantize.images import UsableImages
+from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.verification import Verification
+
+
+def make_report(
+    recipe: Recipe,
+    folder: Path,
+    stages: Stages,
+    *,
+    command: str,
+    coverage: CoverageSection | None,
+    verification: Verification | None,
+    evaluated: EvaluatedImages | None,
+    calibration: UsableImages | None,
+    latency: tuple[LatencyResult, ...],
+) -> Report:
+    """Everything that a run found; sections of what it did not do are None.
+
+    Fidelity and parity come from the evaluation images where there are any, else from the
+    verification images.
+    """
+    measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
+    stages.note_memory(peak_rss_bytes())
+    return Report(
+        eightbit_version=version("eightbit"),
+        command=command,
+        model=ModelSection(
+            spec=recipe.spec,
+            weights=recipe.provenance.weights,
+            weights_sha256=recipe.provenance.weights_sha256,
+        ),
+        config=recipe.config.model_dump(mode="json"),
+        recipe_sha256=recipe.sha256,
+        calibration=_calibration(calibration, evaluated),
+        evaluation=evaluated.section if evaluated else None,
+        verification=_verification(verification),
+        accuracy=evaluated.evaluation.accuracy if evaluated else None,
+        fidelity=FidelitySection(**measured.fidelity) if measured else None,
+        parity=measured.parity if measured else {},
+        latency=latency,
+        size_bytes={
+            path.name: path.stat().st_size
+            for path in (folder / name for name in (*bundle.MODELS, bundle.RECIPE))
+            if path.exists()
+        },
+        coverage=coverage,
+        environment=read_environment(),
+        timings_s=stages.timings_s,
+        peak_rss_bytes=stages.peak_rss_bytes,
+    )
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write the report as JSON and as Markdown into a folder."""
+    (folder / bundle.REPORT_JSON).write_text(report.to_json(), encoding="utf-8")
+    (folder / bundle.REPORT_MARKDOWN).write_text(render_markdown(report), encoding="utf-8")
+
+
+def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str, ...]:
+    """What keeps these artefacts from being shipped, one line each; empty if nothing does.
+
+    Args:
+        report: Of a run.
+        max_drop_pp: Largest top-1 drop in percentage points that is accepted; None for any.
+    """
+    failures: list[str] = []
+    if report.verification is not None:
+        failures += [
+            f"verification: {check.name}: {check.detail}"
+            for check in report.verification.checks
+            if not check.passed
+        ]
+    if max_drop_pp is not None and report.accuracy is not None:
+        for name, result in (
+            ("torchscript", report.accuracy.torchscript),
+            ("onnx", report.accuracy.onnx),
+        ):
+            if result is not None and result.drop_pp is not None and result.drop_pp > max_drop_pp:
+                failures.append(
+                    f"max drop: {name}: top-1 drops by {result.drop_pp:.2f} points, "
+                    f"{max_drop_pp:g} allowed"
+                )
+    return tuple(failures)
+
+
+def _calibration(
+    images: UsableImages | None, evaluated: EvaluatedImages | None
+) -> CalibrationSection | None:
+    if images is None:
+        return None
+    return CalibrationSection(
+        source=images.source.name,
+        images=len(images.digests),
+        skipped=tuple(images.skipped),
+        also_in_evaluation=len(evaluated.digests.intersection(images.digests)) if evaluated else 0,
+    )
+
+
+def _verification(verification: Verification | None) -> VerificationSection | None:
+    if verification is None:
+        return None
+    return VerificationSection(
+        images=verification.images, passed=verification.passed, checks=verification.checks
+    )

@@ -1,0 +1,80 @@
+"""Builds the TorchScript artefact; run as a program of its own by `torchscript_export`.
+
+The bytes that torch writes depend on the file's name, on how many classes the process scripted
+before (``___torch_mangle_N``) and, in debug records, on where the user's Python lies. So this
+program does the same steps every time, in memory under torch's default archive name, and copies
+the archive without its debug records.
+"""
+
+import io
+import platform
+import sys
+import warnings
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from eightbit.benchmarks.artifact import TORCHSCRIPT_EXTRA_FILE
+from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.models.architectures import build_from_spec
+from eightbit.quantize.conversion import quantized_network
+from eightbit.quantize.deprecations import expected_deprecations
+from eightbit.quantize.fusion import fuse
+from eightbit.quantize.recipe import read_recipe
+
+WEIGHTS_FILE = "fused.safetensors"
+RECIPE_FILE = "recipe.json"
+METADATA_FILE = "metadata.json"
+
+_DEBUG_SUFFIX = ".debug_pkl"
+
+# torch writes these by itself when an archive ends.
+_WRITTEN_BY_TORCH = frozenset({"version", "byteorder", ".data/version", ".data/serialization_id"})
+
+
+def native_engine() -> str:
+    """Torch's quantized engine for this kind of CPU: oneDNN on x86, QNNPACK on ARM."""
+    return "onednn" if platform.machine().lower() in {"x86_64", "amd64"} else "qnnpack"
+
+
+def scripted(network: nn.Module) -> torch.jit.ScriptModule:
+    """The network as frozen TorchScript: parameters inlined as constants, no training code."""
+    with expected_deprecations():
+        return cast("torch.jit.ScriptModule", torch.jit.freeze(torch.jit.script(network.eval())))
+
+
+def archive_bytes(script: torch.jit.ScriptModule, metadata: str) -> bytes:
+    """A TorchScript archive with the metadata as extra file, without debug records."""
+    buffer = io.BytesIO()
+    with expected_deprecations():
+        torch.jit.save(script, buffer, _extra_files={TORCHSCRIPT_EXTRA_FILE: metadata})
+    buffer.seek(0)
+    source = torch._C.PyTorchFileReader(buffer)
+    copy = io.BytesIO()
+    target = torch._C.PyTorchFileWriter(copy)
+    for name in source.get_all_records():
+        if name.endswith(_DEBUG_SUFFIX) or name in _WRITTEN_BY_TORCH:
+            continue
+        record = source.get_record(name)
+        target.write_record(name, record, len(record))
+    target.write_end_of_file()
+    return copy.getvalue()
+
+
+def main(folder: Path, out: Path) -> None:
+    """Build the artefact from ``folder``'s files, write it to ``out``, print the memory peak."""
+    recipe = read_recipe(folder / RECIPE_FILE)
+    torch.backends.quantized.engine = native_engine()
+    fused = fuse(build_from_spec(recipe.spec).eval())
+    fused.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    script = scripted(quantized_network(fused, recipe))
+    out.write_bytes(archive_bytes(script, (folder / METADATA_FILE).read_text()))
+    print(peak_rss_bytes())
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,46 @@
+"""The network as TorchScript, quantized: the same recipe, the same bytes."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from eightbit.benchmarks.artifact import ArtifactMetadata
+from eightbit.quantize import torchscript_build
+from eightbit.quantize.conversion import check_fit
+from eightbit.quantize.recipe import Recipe
+
+
+def export_torchscript(
+    fused: nn.Module, metadata: ArtifactMetadata, recipe: Recipe, path: Path
+) -> int:
+    """Write the quantized network to ``path``, built in a fresh process.
+
+    Returns:
+        Highest resident memory of that process, in bytes.
+
+    Raises:
+        InputError: The recipe was made for another network.
+        RuntimeError: The building process failed; its last lines are in the message.
+    """
+    check_fit(fused, recipe)
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder)
+        save_file(
+            {name: tensor.contiguous() for name, tensor in fused.state_dict().items()},
+            files / torchscript_build.WEIGHTS_FILE,
+        )
+        (files / torchscript_build.RECIPE_FILE).write_text(recipe.to_json())
+        (files / torchscript_build.METADATA_FILE).write_text(metadata.to_json())
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", torchscript_build.__name__, folder, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise RuntimeError(f"building the TorchScript artefact failed:\n{done.stderr[-4000:]}")
+    return int(done.stdout)

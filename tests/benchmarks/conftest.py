@@ -1,0 +1,257 @@
+"""Tiny models and reports that the tests of this folder share."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, Flip
+from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, Runtime
+from eightbit.benchmarks.environment import Environment
+from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.report import (
+    AccuracySection,
+    CalibrationSection,
+    Check,
+    CoverageSection,
+    EvaluationSection,
+    FidelitySection,
+    ModelSection,
+    OperatorCoverage,
+    Report,
+    SkippedImage,
+    VerificationSection,
+)
+from eightbit.models.spec import Architecture, ModelSpec
+
+CLASSES = 7
+WEIGHT = np.linspace(-1, 1, 3 * CLASSES, dtype=np.float32).reshape(3, CLASSES)
+
+
+@pytest.fixture
+def batch() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((4, 3, 8, 6), dtype=np.float32)
+
+
+@pytest.fixture
+def expected_logits(batch: np.ndarray) -> np.ndarray:
+    """What both tiny models compute: the mean of every channel times WEIGHT."""
+    return batch.mean(axis=(2, 3)) @ WEIGHT
+
+
+@pytest.fixture
+def metadata() -> ArtifactMetadata:
+    return ArtifactMetadata(
+        precision=Precision.INT8,
+        spec=ModelSpec(architecture=Architecture.CIFAR_RESNET20, num_classes=CLASSES),
+        recipe_sha256="ab" * 32,
+        engine=torch.backends.quantized.engine,
+        versions={"torch": "2.13.0", "onnx": "1.23.2"},
+    )
+
+
+def _write_onnx(path: Path, metadata: str | None) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", CLASSES])],
+        [numpy_helper.from_array(WEIGHT, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    if metadata is not None:
+        helper.set_model_props(model, {"eightbit": metadata})
+    onnx.save(model, path)
+
+
+class _Tiny(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.from_numpy(WEIGHT))
+
+    def forward(self, x):
+        return x.mean((2, 3)) @ self.weight
+
+
+class _Talkative(_Tiny):
+    def forward(self, x):
+        for _ in range(20000):  # more than a pipe holds
+            print("a library that prints to standard output")
+        return x.mean((2, 3)) @ self.weight
+
+
+def _write_torchscript(path: Path, metadata: str | None, module: torch.nn.Module) -> None:
+    with warnings.catch_warnings():
+        # TorchScript is deprecated upstream; it is what is tested here.
+        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
+        extra = {} if metadata is None else {"eightbit.json": metadata}
+        torch.jit.save(torch.jit.script(module.eval()), str(path), _extra_files=extra)
+
+
+@pytest.fixture(scope="session")
+def write_model() -> Callable[..., Path]:
+    """Writes the tiny model for a runtime into a folder and returns the file."""
+
+    def write(runtime: Runtime, folder: Path, metadata: str | None = None) -> Path:
+        if runtime is Runtime.ONNXRUNTIME:
+            path = folder / "tiny.onnx"
+            _write_onnx(path, metadata)
+        else:
+            path = folder / "tiny.pt"
+            _write_torchscript(path, metadata, _Tiny())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def talkative_model(tmp_path: Path) -> Path:
+    path = tmp_path / "talkative.pt"
+    _write_torchscript(path, None, _Talkative())
+    return path
+
+
+@pytest.fixture(scope="session", params=list(Runtime), ids=lambda runtime: runtime.value)
+def model_file(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    write_model: Callable[..., Path],
+) -> Path:
+    """The tiny model without metadata, once per runtime."""
+    return write_model(request.param, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def almost_empty_report() -> Report:
+    return Report(
+        eightbit_version="0.1.0",
+        command="eightbit benchmark out",
+        model=ModelSection(
+            spec=ModelSpec(architecture=Architecture.RESNET18, num_classes=1000), weights="DEFAULT"
+        ),
+    )
+
+
+@pytest.fixture
+def full_report() -> Report:
+    return Report(
+        eightbit_version="0.1.0",
+        command="eightbit quantize resnet18 --weights DEFAULT --calibrate photos --out out",
+        model=ModelSection(
+            spec=ModelSpec(
+                architecture=Architecture.RESNET18,
+                num_classes=7,
+                labels=("cat", "dog", "bird", "fish", "horse", "frog", "ship"),
+            ),
+            weights="DEFAULT",
+            weights_sha256="cd" * 32,
+        ),
+        config={"method": "minmax", "samples": 128, "target": "portable"},
+        recipe_sha256="ab" * 32,
+        calibration=CalibrationSection(
+            source="photos.tar",
+            images=128,
+            skipped=(SkippedImage(name="broken.png", reason="truncated"),),
+            also_in_evaluation=3,
+        ),
+        evaluation=EvaluationSection(source="photos-test.tar", images=4000, labelled=True),
+        verification=VerificationSection(
+            images=64,
+            passed=True,
+            checks=(
+                Check(name="same integers", passed=True, detail="99.98 % within one last bit"),
+                Check(name="every convolution in integers", passed=True, detail="20 of 20"),
+            ),
+        ),
+        accuracy=AccuracySection(
+            fp32=AccuracyResult(top1=0.811, top5=0.96, n=4000),
+            torchscript=_candidate_accuracy(broke=60, fixed=52),
+            onnx=_candidate_accuracy(broke=30, fixed=26),
+        ),
+        fidelity=FidelitySection(
+            torchscript=FidelityResult(sqnr_db=35.87, top1_agreement=0.97, n=64),
+            onnx=FidelityResult(sqnr_db=35.91, top1_agreement=0.98, n=64),
+        ),
+        parity={
+            "torchscript-onnx": ParityResult(
+                max_lsb=1,
+                identical_fraction=0.9512,
+                within_one_lsb_fraction=1.0,
+                top1_agreement=0.99,
+                n=64,
+            )
+        },
+        latency=tuple(
+            _latency(runtime, artifact, precision, p50_ms)
+            for runtime, artifact, precision, p50_ms in (
+                (Runtime.ONNXRUNTIME, "model.fp32.onnx", Precision.FP32, 31.0),
+                (Runtime.ONNXRUNTIME, "model.int8.onnx", Precision.INT8, 10.0),
+                (Runtime.TORCHSCRIPT, "float TorchScript", Precision.FP32, 42.0),
+                (Runtime.TORCHSCRIPT, "model.int8.pt", Precision.INT8, 14.0),
+            )
+        ),
+        size_bytes={
+            "model.int8.onnx": 11_700_000,
+            "model.int8.pt": 12_000_000,
+            "model.fp32.onnx": 44_700_000,
+            "recipe.json": 81_234,
+        },
+        coverage=CoverageSection(
+            conv=OperatorCoverage(quantized=20, total=20),
+            add=OperatorCoverage(quantized=8, total=8),
+            linear=OperatorCoverage(quantized=1, total=1),
+            pool=OperatorCoverage(quantized=2, total=2),
+        ),
+        environment=Environment(
+            cpu="Example CPU @ 3 GHz",
+            architecture="x86_64",
+            logical_cores=2,
+            isa=("avx2", "avx512_vnni"),
+            memory_bytes=8_000_000_000,
+            os="Linux 6.1",
+            python="3.11.2",
+            versions={"torch": "2.13.0", "onnxruntime": "1.31.1"},
+        ),
+        timings_s={"calibrate": 6.6, "export": 2.25},
+        peak_rss_bytes=1_234_000_000,
+    )
+
+
+def _candidate_accuracy(*, broke: int, fixed: int) -> CandidateAccuracy:
+    return CandidateAccuracy(
+        top1=0.811 - (broke - fixed) / 4000,
+        top5=0.959,
+        n=4000,
+        drop_pp=100 * (broke - fixed) / 4000,
+        flips=(Flip(image="bird/7.png", label=2, float_class=2, int8_class=3),),
+        flip_count=broke + fixed + 10,
+        broke=broke,
+        fixed=fixed,
+        top1_agreement=1 - (broke + fixed + 10) / 4000,
+    )
+
+
+def _latency(runtime: Runtime, artifact: str, precision: Precision, p50_ms: float) -> LatencyResult:
+    return LatencyResult(
+        runtime=runtime,
+        artifact=artifact,
+        precision=precision,
+        threads=2,
+        batch=1,
+        n=100,
+        p50_ms=p50_ms,
+        p90_ms=p50_ms * 1.1,
+        p99_ms=p50_ms * 1.5,
+        images_per_s=1000 / p50_ms,
+    )

@@ -1,0 +1,67 @@
+import pytest
+
+from eightbit.benchmarks.headline import headline
+
+
+def test_the_headline_says_accuracy_speed_and_size_of_one_artifact(full_report):
+    assert headline(full_report) == (
+        "INT8 (ONNX) keeps 81.0 % of 81.1 % top-1 (drop 0.10 pp on 4,000 images), "
+        "3.1x faster, 3.8x smaller."
+    )
+
+
+def test_without_onnx_the_headline_is_about_torchscript(full_report):
+    accuracy = full_report.accuracy.model_copy(update={"onnx": None})
+    latency = tuple(entry for entry in full_report.latency if entry.runtime == "torchscript")
+    sizes = {"model.int8.pt": 12_000_000, "model.fp32.onnx": 44_700_000}
+    report = full_report.model_copy(
+        update={"accuracy": accuracy, "latency": latency, "size_bytes": sizes}
+    )
+    assert headline(report) == (
+        "INT8 (TorchScript) keeps 80.9 % of 81.1 % top-1 (drop 0.20 pp on 4,000 images), "
+        "3.0x faster, 3.7x smaller."
+    )
+
+
+def test_without_labels_the_headline_is_about_agreement(full_report):
+    unlabelled = full_report.accuracy.onnx.model_copy(
+        update={"top1": None, "top5": None, "drop_pp": None, "broke": None, "fixed": None}
+    )
+    accuracy = full_report.accuracy.model_copy(update={"onnx": unlabelled})
+    report = full_report.model_copy(update={"accuracy": accuracy})
+    assert headline(report).startswith(
+        "INT8 (ONNX) gives the float model's class to 98.35 % of 4,000 images, 3.1x faster"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "Nothing was measured."),
+        ({"size_bytes": {"recipe.json": 5}}, "Nothing was measured."),
+        (
+            {"size_bytes": {"model.fp32.onnx": 50, "model.int8.onnx": 100}},
+            "INT8 (ONNX) 2.0x bigger.",
+        ),
+    ],
+)
+def test_the_headline_says_only_what_was_measured(changes, expected, almost_empty_report):
+    assert headline(almost_empty_report.model_copy(update=changes)) == expected
+
+
+def test_a_slower_artifact_is_called_slower(full_report):
+    slow = full_report.latency[1].model_copy(update={"p50_ms": 62.0})
+    report = full_report.model_copy(update={"latency": (full_report.latency[0], slow)})
+    assert "2.0x slower" in headline(report)
+
+
+def test_a_failed_verification_comes_first(full_report):
+    verification = full_report.verification.model_copy(update={"passed": False})
+    report = full_report.model_copy(update={"verification": verification})
+    assert headline(report).startswith("VERIFICATION FAILED. INT8 (ONNX) keeps")
+
+
+def test_speed_is_compared_under_equal_conditions_only(full_report):
+    other = full_report.latency[0].model_copy(update={"threads": 1})
+    report = full_report.model_copy(update={"latency": (other, full_report.latency[1])})
+    assert "faster" not in headline(report)

@@ -1,0 +1,159 @@
+"""Both renderings: everything there is, nothing there is not, and no harm from hostile names."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from eightbit.benchmarks.accuracy import Flip
+from eightbit.benchmarks.render_markdown import render_markdown
+from eightbit.benchmarks.render_terminal import render_terminal
+from eightbit.benchmarks.report import Check, SkippedImage, VerificationSection
+
+HOSTILE = "[red]a|b\n# c\x1b[31m `d` <img src=x> **e** \\[link](x)\u202eg"
+
+
+def on_terminal(report, width=80):
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, color_system="standard", force_terminal=True)
+    console.print(render_terminal(report))
+    return stream.getvalue()
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def tables(markdown):
+    """The cells of every Markdown table, by GitHub's rule: a pipe counts unless escaped."""
+    found = []
+    for block in markdown.split("\n\n"):
+        lines = block.splitlines()
+        if lines and lines[0].startswith("|"):
+            found.append([re.split(r"(?<!\\)\|", line)[1:-1] for line in lines])
+    return found
+
+
+@pytest.fixture
+def hostile_report(full_report):
+    spec = full_report.model.spec.model_copy(update={"labels": (HOSTILE,) * 7})
+    flips = (Flip(image=HOSTILE, label=2, float_class=2, int8_class=3),)
+    accuracy = full_report.accuracy.model_copy(
+        update={"onnx": full_report.accuracy.onnx.model_copy(update={"flips": flips})}
+    )
+    skipped = (SkippedImage(name=HOSTILE, reason=HOSTILE),)
+    return full_report.model_copy(
+        update={
+            "model": full_report.model.model_copy(update={"spec": spec, "weights": HOSTILE}),
+            "accuracy": accuracy,
+            "calibration": full_report.calibration.model_copy(
+                update={"source": HOSTILE, "skipped": skipped}
+            ),
+            "size_bytes": {HOSTILE: 1000},
+            "command": f"eightbit {HOSTILE}\n```\n# heading",
+        }
+    )
+
+
+FACTS = [
+    "81.10 %", "80.90 %", "0.20 pp", "122 (-60 +52)", "98.35 %", "35.9 dB",
+    "model.int8.onnx", "31.0", "3.1x", "11.7 MB", "3.8x", "same integers", "passed", "95.12 %",
+    "20", "photos.tar", "3 calibration images were also evaluated",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_both_renderings_say(fact, full_report):
+    assert fact in plain(on_terminal(full_report))
+    assert fact in render_markdown(full_report)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("name", ["full_report", "almost_empty_report", "hostile_report"])
+def test_the_terminal_rendering_keeps_to_its_width(name, width, request):
+    text = plain(on_terminal(request.getfixturevalue(name), width))
+    assert max(len(line) for line in text.splitlines()) <= width
+
+
+def test_at_80_columns_no_number_is_broken_or_cut(full_report):
+    text = plain(on_terminal(full_report))
+    assert "…" not in text
+    assert re.search(r"^TorchScript +80\.90 % +95\.90 % .* 35\.9 dB *$", text, re.MULTILINE)
+    assert re.search(r"^float TorchScript +torchscript +42\.0 .* 100 +- *$", text, re.MULTILINE)
+
+
+def test_a_report_of_nothing_renders_without_a_table(almost_empty_report):
+    assert plain(on_terminal(almost_empty_report)).split("\n") == [
+        "resnet18, 1,000 classes, weights DEFAULT",
+        "Nothing was measured.",
+        "",
+    ]
+    assert "None" not in render_markdown(almost_empty_report)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "calibration",
+        "evaluation",
+        "verification",
+        "accuracy",
+        "fidelity",
+        "coverage",
+        "environment",
+    ],
+)
+def test_every_section_may_be_missing(section, full_report):
+    report = full_report.model_copy(update={section: None})
+    assert "None" not in plain(on_terminal(report))
+    assert "None" not in render_markdown(report)
+
+
+def test_a_failed_check_is_seen(full_report):
+    checks = (Check(name="same integers", passed=False, detail="80 %"),)
+    failed = VerificationSection(images=64, passed=False, checks=checks)
+    report = full_report.model_copy(update={"verification": failed})
+    assert "VERIFICATION FAILED" in plain(on_terminal(report))
+    assert "64 images: FAILED" in render_markdown(report)
+
+
+def test_the_terminal_shows_hostile_text_as_it_is(hostile_report):
+    text = on_terminal(hostile_report, width=400)
+    assert r"[red]a|b\n# c\x1b[31m `d` <img src=x> **e** \[link](x)\u202eg" in plain(text)
+    assert "\u202e" not in text
+    assert "\x1b[31m" not in text
+
+
+def test_markdown_tables_are_well_formed(full_report, hostile_report):
+    for report in (full_report, hostile_report):
+        found = tables(render_markdown(report))
+        assert len(found) >= 10
+        for head, rule, *rows in found:
+            assert all(re.fullmatch(r" (---|--:) ", cell) for cell in rule)
+            assert {len(row) for row in (rule, *rows)} == {len(head)}
+            assert rows
+
+
+def test_markdown_shows_hostile_text_as_it_is(hostile_report):
+    text = render_markdown(hostile_report)
+    prose, _, command = text.partition("## Reproduce")
+    assert r"\[red\]a\|b\\n# c\\x1b\[31m \`d\` \<img src=x\> \*\*e\*\*" in prose
+    assert not re.search(r"(?<!\\)<", prose)
+    assert not re.search(r"(?<!\\)`", prose)
+    assert not re.search(r"(?<!\\)\]\(", prose)
+    assert "\x1b" not in text
+    assert len(command.strip("\n").splitlines()) == 1
+    assert command.strip("\n").startswith("    eightbit ")
+
+
+def test_markdown_lists_what_was_skipped_and_flipped(full_report):
+    text = render_markdown(full_report)
+    assert "| broken.png | truncated |" in text
+    assert "| bird/7.png | bird | bird | fish |" in text
+    assert "And 65 more." in text
+    assert "    eightbit quantize resnet18 --weights DEFAULT" in text
+    assert "Example CPU @ 3 GHz" in text
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    assert "\n\n\n" not in text

@@ -1,0 +1,35 @@
+import pytest
+
+from eightbit.benchmarks.tables import Table, decimal_bytes, milliseconds, percent, points, ratio
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (percent(0.8123), "81.23 %"),
+        (percent(0.8123, 1), "81.2 %"),
+        (percent(1.0), "100.00 %"),
+        (percent(0.99999), "99.99 %"),
+        (percent(0.9999, 1), "99.9 %"),
+        (percent(None), "-"),
+        (points(0.104), "0.10 pp"),
+        (points(-0.001), "0.00 pp"),
+        (points(-1.5), "-1.50 pp"),
+        (points(None), "-"),
+        (ratio(3.14), "3.1x"),
+        (ratio(None), "-"),
+        (milliseconds(0.0312), "0.03"),
+        (milliseconds(31.25), "31.2"),
+        (milliseconds(1234.5), "1,234"),
+        (decimal_bytes(512), "0.5 kB"),
+        (decimal_bytes(45_678_901), "45.7 MB"),
+        (decimal_bytes(8_000_000_000), "8.0 GB"),
+    ],
+)
+def test_numbers_are_written_for_people(text, expected):
+    assert text == expected
+
+
+def test_a_table_has_as_many_cells_as_columns_in_every_row():
+    with pytest.raises(ValueError, match="expected 2 cells"):
+        Table(title="t", columns=("a", "b"), rows=(("1",),))

@@ -1,0 +1,130 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+
+from eightbit.models.errors import UnusableImage
+from eightbit.models.preprocessing import preprocess
+from eightbit.models.spec import Preprocessing
+from eightbit.models.vision_guard import import_torchvision
+
+import_torchvision()
+from torchvision.transforms._presets import ImageClassification  # noqa: E402
+
+
+def noise(width: int, height: int, seed: int) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def of_torchvision(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    preset = ImageClassification(
+        crop_size=preprocessing.crop,
+        resize_size=preprocessing.resize,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+    )
+    return preset(image).numpy()
+
+
+def assert_bit_for_bit_torchvisions(image: Image.Image, preprocessing: Preprocessing) -> None:
+    found = preprocess(image, preprocessing)
+    expected = of_torchvision(image, preprocessing)
+    assert (found.dtype, found.shape) == (np.float32, (3, preprocessing.crop, preprocessing.crop))
+    assert found.flags.c_contiguous
+    assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        (500, 375),
+        (375, 500),
+        (256, 256),
+        (224, 224),
+        (32, 32),
+        (1, 1),
+        (1, 90),
+        (2000, 9),
+        (257, 256),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing(),
+        Preprocessing(resize=232, crop=224),
+        Preprocessing(resize=32, crop=32),
+        Preprocessing(resize=100, crop=161),
+        Preprocessing(resize=64, crop=63, mean=(0.5, 0.1, 0.9), std=(0.3, 1.7, 0.01)),
+    ],
+    ids=lambda p: f"resize {p.resize} crop {p.crop}",
+)
+def test_known_sizes_equal_torchvisions_preset_bit_for_bit(
+    size: tuple[int, int], preprocessing: Preprocessing
+) -> None:
+    assert_bit_for_bit_torchvisions(noise(*size, seed=1), preprocessing)
+
+
+sides = st.one_of(st.integers(1, 60), st.integers(1, 400))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    width=sides,
+    height=sides,
+    resize=st.integers(1, 90),
+    crop=st.integers(1, 120),
+    seed=st.integers(0, 99),
+)
+def test_any_size_equals_torchvisions_preset_bit_for_bit(
+    width: int, height: int, resize: int, crop: int, seed: int
+) -> None:
+    assert_bit_for_bit_torchvisions(
+        noise(width, height, seed), Preprocessing(resize=resize, crop=crop)
+    )
+
+
+def test_every_pixel_value_is_scaled_and_normalised_as_torchvision_does_it() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    image = Image.fromarray(np.stack([values, values[::-1], values.T], axis=2))
+    preprocessing = Preprocessing(resize=16, crop=16)
+    assert_bit_for_bit_torchvisions(image, preprocessing)
+    first = preprocess(image, preprocessing)[0, 0, 0]
+    assert first == np.float32(-0.485) / np.float32(0.229)
+
+
+def test_a_strip_that_would_need_gigabytes_is_refused_before_it_is_resized() -> None:
+    with pytest.raises(UnusableImage, match="too narrow: 30000 x 1 pixels"):
+        preprocess(Image.new("RGB", (30000, 1)), Preprocessing())
+
+
+def test_another_mode_than_rgb_is_a_mistake_of_the_caller(
+    photo: Callable[..., Image.Image],
+) -> None:
+    with pytest.raises(ValueError, match="mode RGB, found L"):
+        preprocess(photo(9, 9).convert("L"), Preprocessing())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"std": (0.2, 0.0, 0.2)},
+        {"std": (0.2, 1e-50, 0.2)},
+        {"mean": (float("nan"), 0.0, 0.0)},
+        {"mean": (1e300, 0.0, 0.0)},
+        {"crop": 0},
+        {"resize": 10**6},
+        {"resize": "256"},
+        {"colour": 1},
+    ],
+    ids=str,
+)
+def test_values_that_cannot_give_finite_pixels_cannot_be_built(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Preprocessing.model_validate(fields)
