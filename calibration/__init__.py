@@ -1,19 +1,44 @@
-"""The arithmetic of quantization, observers, and collection from batches that it is handed."""
+"""The arithmetic of quantization, observers, and collection from batches that it is handed.
 
-from eightbit.calibration.collection import CalibrationResult, collect
-from eightbit.calibration.methods import Method, choose_params
-from eightbit.calibration.observers import ActivationObserver, WeightObserver
-from eightbit.calibration.qparams import (
-    QuantDType,
-    QuantParams,
-    activation_params,
-    bias_params,
-    dequantize,
-    quantize,
-    requantize,
-    weight_params,
-)
-from eightbit.calibration.statistics import TensorStatistics
+Names are resolved when they are used, so that the command line starts without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eightbit.calibration.collection import CalibrationResult, collect
+    from eightbit.calibration.methods import Method, choose_params
+    from eightbit.calibration.observers import ActivationObserver, WeightObserver
+    from eightbit.calibration.qparams import (
+        QuantDType,
+        QuantParams,
+        activation_params,
+        bias_params,
+        dequantize,
+        quantize,
+        requantize,
+        weight_params,
+    )
+    from eightbit.calibration.statistics import TensorStatistics
+
+_MODULES = {
+    "ActivationObserver": "observers",
+    "CalibrationResult": "collection",
+    "Method": "methods",
+    "QuantDType": "qparams",
+    "QuantParams": "qparams",
+    "TensorStatistics": "statistics",
+    "WeightObserver": "observers",
+    "activation_params": "qparams",
+    "bias_params": "qparams",
+    "choose_params": "methods",
+    "collect": "collection",
+    "dequantize": "qparams",
+    "quantize": "qparams",
+    "requantize": "qparams",
+    "weight_params": "qparams",
+}
 
 __all__ = [
     "ActivationObserver",
@@ -32,3 +57,13 @@ __all__ = [
     "requantize",
     "weight_params",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

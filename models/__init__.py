@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from eightbit.models.loading import LoadedImage, SkippedImage, load_images
     from eightbit.models.preprocessing import preprocess
-    from eightbit.models.pretrained import Pretrained, load_pretrained
+    from eightbit.models.pretrained import Pretrained, load_pretrained, weight_names
     from eightbit.models.resnet import BasicBlock, Bottleneck, ResNet
     from eightbit.models.sampling import balanced_order
     from eightbit.models.sources import ImageItem, ImageSource, open_source
@@ -56,7 +56,7 @@ _MODULE_OF = {
         "labels": ("ClassMatch", "LabelRule", "imagenet_wnids", "match_classes", "resolve_labels"),
         "loading": ("LoadedImage", "SkippedImage", "load_images"),
         "preprocessing": ("preprocess",),
-        "pretrained": ("Pretrained", "load_pretrained"),
+        "pretrained": ("Pretrained", "load_pretrained", "weight_names"),
         "resnet": ("BasicBlock", "Bottleneck", "ResNet"),
         "sampling": ("balanced_order",),
         "sources": ("ImageItem", "ImageSource", "open_source"),
@@ -106,6 +106,7 @@ __all__ = [
     "read_image_labels",
     "read_state_dict",
     "resolve_labels",
+    "weight_names",
 ]
 
 

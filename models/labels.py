@@ -89,9 +89,9 @@ def resolve_labels(
 def match_classes(names: Collection[str], spec: ModelSpec) -> ClassMatch:
     """Match folder names or labels to a model's classes, all by the same rule.
 
-    The rules, in order: the class's label (`_` counts as a space), and the same in any case; for a
-    model of 1,000 classes the WordNet id, in the order of ILSVRC-2012; the class index; and the sorted
-    order, only if there are as many names as classes and no other rule matched any of them.
+    The rules, in order: the class's label (`_` counts as a space); the same in any case; for a
+    model of 1,000 classes the WordNet id, in the order of ILSVRC-2012; the class index; and the
+    sorted order, only if there are as many names as classes and no other rule matched any of them.
 
     Raises:
         InputError: No rule matches all names, two rules contradict each other, or a name is the

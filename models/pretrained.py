@@ -151,6 +151,11 @@ def _find_weights(architecture: Architecture, weights: str, *, progress: bool) -
     raise InputError(f"weights of {architecture}: {known}, found {weights!r}")
 
 
+def weight_names(architecture: Architecture) -> tuple[str, ...]:
+    """Names of torchvision's weights for an architecture; none for the CIFAR networks."""
+    return tuple(_named_weights(architecture))
+
+
 def _named_weights(architecture: Architecture) -> dict[str, Any]:
     """Torchvision's weights by name, aliases such as DEFAULT included; empty for CIFAR networks."""
     if architecture.is_cifar:

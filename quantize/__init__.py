@@ -1,1 +1,87 @@
-"""From a pretrained network to verified INT8 artefacts."""
+"""From a pretrained network to verified INT8 artefacts.
+
+Names are resolved when they are used, so that the command line starts without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eightbit.quantize.audit import audit
+    from eightbit.quantize.classification import Guess, classify
+    from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
+    from eightbit.quantize.conversion import observe, quantized_network
+    from eightbit.quantize.delivery import Delivery
+    from eightbit.quantize.demo import run_demo
+    from eightbit.quantize.fusion import fuse
+    from eightbit.quantize.observed import ObservedNetwork
+    from eightbit.quantize.onnx_export import export_onnx
+    from eightbit.quantize.pipeline import quantize, rebuild
+    from eightbit.quantize.recipe import LayerParams, Provenance, Recipe, make_recipe, read_recipe
+    from eightbit.quantize.reporting import failed_gates
+    from eightbit.quantize.stages import Stages, Watcher
+    from eightbit.quantize.torchscript_export import export_torchscript
+
+_MODULES = {
+    "ArtifactFormat": "config",
+    "Delivery": "delivery",
+    "Guess": "classification",
+    "LayerParams": "recipe",
+    "Mode": "config",
+    "ObservedNetwork": "observed",
+    "Provenance": "recipe",
+    "QuantConfig": "config",
+    "Recipe": "recipe",
+    "Stages": "stages",
+    "Watcher": "stages",
+    "audit": "audit",
+    "classify": "classification",
+    "export_onnx": "onnx_export",
+    "export_torchscript": "torchscript_export",
+    "failed_gates": "reporting",
+    "fuse": "fusion",
+    "make_recipe": "recipe",
+    "observe": "conversion",
+    "quantize": "pipeline",
+    "quantized_network": "conversion",
+    "read_recipe": "recipe",
+    "rebuild": "pipeline",
+    "run_demo": "demo",
+}
+
+__all__ = [
+    "ArtifactFormat",
+    "Delivery",
+    "Guess",
+    "LayerParams",
+    "Mode",
+    "ObservedNetwork",
+    "Provenance",
+    "QuantConfig",
+    "Recipe",
+    "Stages",
+    "Watcher",
+    "audit",
+    "classify",
+    "export_onnx",
+    "export_torchscript",
+    "failed_gates",
+    "fuse",
+    "make_recipe",
+    "observe",
+    "quantize",
+    "quantized_network",
+    "read_recipe",
+    "rebuild",
+    "run_demo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -70,14 +70,14 @@ def verify_artifacts(
         recipe.spec.preprocessing,
         limit=VERIFICATION_IMAGES,
     )
-    with stages.stage("verify", total=1 + len(runners)) as advance:
+    with stages.stage("verify", total=1 + len(runners)) as watcher:
         return verify(
             fused,
             runners,
             np.stack([image.pixels for image in images]),
             output_scale=recipe.output_scale,
             coverage=coverage,
-            advance=advance,
+            advance=watcher.advance,
         )
 
 
@@ -108,13 +108,13 @@ def evaluate_artifacts(
         InputError: No image is usable, or a logit is not finite.
     """
     images = UsableImages(data.source, data.source.items, recipe.spec.preprocessing)
-    with stages.stage("evaluate", total=images.limit) as advance:
+    with stages.stage("evaluate", total=images.limit) as watcher:
         evaluation = evaluate_runners(
             runners,
             images.batches(BATCH_SIZE),
             data.labels,
             output_scale=recipe.output_scale,
-            advance=advance,
+            advance=watcher.advance,
         )
     return EvaluatedImages(
         evaluation=evaluation,

@@ -66,9 +66,11 @@ def quantize(
         with run.stages.stage("fuse"):
             fused = fuse(pretrained.model)
             observed = observe(fused, config.mode)
-        with run.stages.stage("calibrate", total=images.limit) as advance:
+        with run.stages.stage("calibrate", total=images.limit) as watcher:
             pixels = (image.pixels for image in images)
-            collected = collect(observed.module, observed.observers, pixels, on_batch=advance)
+            collected = collect(
+                observed.module, observed.observers, pixels, on_batch=watcher.advance
+            )
         with run.stages.stage("choose parameters"):
             recipe = make_recipe(fused, collected, pretrained, config)
         return _deliver(run, fused, recipe, calibration=images)
@@ -145,13 +147,12 @@ def _deliver(
             verification = verify_artifacts(fused, recipe, runners, images, coverage, run.stages)
             if run.data is not None and verification.finite:
                 evaluated = evaluate_artifacts(recipe, runners, run.data, run.stages)
-    with run.stages.stage("time"):
-        latency = time_bundle(run.folder, recipe.spec, threads=(threads,))
+    latency = time_bundle(run.folder, recipe.spec, run.stages, threads=(threads,))
     report = make_report(
         recipe,
-        run.folder,
         run.stages,
         command=run.delivery.command,
+        folder=run.folder,
         coverage=coverage,
         verification=verification,
         evaluated=evaluated,

@@ -26,20 +26,31 @@ from eightbit.quantize.verification import Verification
 
 def make_report(
     recipe: Recipe,
-    folder: Path,
     stages: Stages,
     *,
     command: str,
-    coverage: CoverageSection | None,
-    verification: Verification | None,
-    evaluated: EvaluatedImages | None,
-    calibration: UsableImages | None,
-    latency: tuple[LatencyResult, ...],
+    folder: Path | None = None,
+    coverage: CoverageSection | None = None,
+    verification: Verification | None = None,
+    evaluated: EvaluatedImages | None = None,
+    calibration: UsableImages | None = None,
+    latency: tuple[LatencyResult, ...] = (),
 ) -> Report:
-    """Everything that a run found; sections of what it did not do are None.
+    """Everything that a run found; sections of what it did not do are None or empty.
 
     Fidelity and parity come from the evaluation images where there are any, else from the
     verification images.
+
+    Args:
+        recipe: What was measured.
+        stages: How long each stage took.
+        command: The command line that does the same again.
+        folder: The bundle, for the sizes of its files.
+        coverage: What computes in integers.
+        verification: Whether the artefacts are what the recipe says.
+        evaluated: Accuracy, and on which images.
+        calibration: The images that set the ranges.
+        latency: One entry per model and setting.
     """
     measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
     stages.note_memory(peak_rss_bytes())
@@ -60,11 +71,7 @@ def make_report(
         fidelity=FidelitySection(**measured.fidelity) if measured else None,
         parity=measured.parity if measured else {},
         latency=latency,
-        size_bytes={
-            path.name: path.stat().st_size
-            for path in (folder / name for name in (*bundle.MODELS, bundle.RECIPE))
-            if path.exists()
-        },
+        size_bytes=_sizes(folder) if folder else {},
         coverage=coverage,
         environment=read_environment(),
         timings_s=stages.timings_s,
@@ -124,3 +131,8 @@ def _verification(verification: Verification | None) -> VerificationSection | No
     return VerificationSection(
         images=verification.images, passed=verification.passed, checks=verification.checks
     )
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    paths = (folder / name for name in (*bundle.MODELS, bundle.RECIPE))
+    return {path.name: path.stat().st_size for path in paths if path.exists()}

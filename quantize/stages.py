@@ -1,18 +1,19 @@
 """What a run is doing, for whoever watches, and how long each stage took."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-Advance = Callable[[int], None]
-
 
 class Watcher(Protocol):
-    """Told of every stage as it begins, advances and ends."""
+    """Told of every stage as it begins, advances and ends; one stage at a time."""
 
-    def begin(self, stage: str, total: int | None) -> None:
-        """A stage begins; ``total`` steps are ahead, None if that is not known."""
+    def begin(self, stage: str) -> None:
+        """A stage begins."""
+
+    def expect(self, total: int) -> None:
+        """It will take so many steps in all."""
 
     def advance(self, steps: int) -> None:
         """So many more steps are done."""
@@ -21,36 +22,49 @@ class Watcher(Protocol):
         """The stage is over."""
 
 
+class Silence:
+    """The watcher of those who do not watch."""
+
+    def begin(self, stage: str) -> None:
+        """See `Watcher`."""
+
+    def expect(self, total: int) -> None:
+        """See `Watcher`."""
+
+    def advance(self, steps: int) -> None:
+        """See `Watcher`."""
+
+    def end(self) -> None:
+        """See `Watcher`."""
+
+
 class Stages:
     """Times the stages of a run and passes them on to a watcher.
 
     Attributes:
+        watcher: Told of everything.
         timings_s: Seconds of every finished stage, by name, in order.
         peak_rss_bytes: Highest resident memory that any process of the run told of.
     """
 
     def __init__(self, watcher: Watcher | None = None) -> None:
+        self.watcher = watcher or Silence()
         self.timings_s: dict[str, float] = {}
         self.peak_rss_bytes = 0
-        self._watcher = watcher
 
     @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[Advance]:
-        """Time a block; the value is a function that the block calls with the steps it made."""
-        if self._watcher is not None:
-            self._watcher.begin(name, total)
+    def stage(self, name: str, total: int | None = None) -> Iterator[Watcher]:
+        """Time a block, which tells the watcher of its progress."""
+        self.watcher.begin(name)
+        if total is not None:
+            self.watcher.expect(total)
         start = time.perf_counter()
         try:
-            yield self._watcher.advance if self._watcher is not None else _ignore
+            yield self.watcher
         finally:
             self.timings_s[name] = time.perf_counter() - start
-            if self._watcher is not None:
-                self._watcher.end()
+            self.watcher.end()
 
     def note_memory(self, peak_rss_bytes: int) -> None:
         """Take into account the highest resident memory of one process of the run."""
         self.peak_rss_bytes = max(self.peak_rss_bytes, peak_rss_bytes)
-
-
-def _ignore(steps: int) -> None:
-    del steps

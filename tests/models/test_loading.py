@@ -75,6 +75,25 @@ def test_closing_early_stops_the_threads_and_reading_ahead_is_bounded(folder: Pa
         assert len(taken) == 9
 
 
+def test_closing_early_drops_what_was_not_begun(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    read = ImageSource.read
+
+    def slow(self: ImageSource, item: ImageItem) -> bytes:
+        begun.append(item.name)
+        time.sleep(0.1)
+        return read(self, item)
+
+    monkeypatch.setattr(ImageSource, "read", slow)
+    with open_source(folder) as source:
+        images = load_images(source, source.items, SMALL, workers=1)
+        next(images)
+        images.close()
+    assert len(begun) <= 3  # of the five that were handed to the thread
+
+
 def test_no_items_give_no_images(folder: Path) -> None:
     with open_source(folder) as source:
         assert list(load_images(source, [], SMALL)) == []

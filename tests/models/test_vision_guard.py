@@ -12,6 +12,7 @@ torchvision = import_torchvision()
 assert import_torchvision() is torchvision
 import torchvision as plain
 assert plain is torchvision
+assert torchvision._internally_replaced_utils is not None  # absent after a half-finished import
 print(torchvision.models.resnet18(num_classes=2).fc.out_features)
 print(torchvision.transforms.CenterCrop(3).size)
 """

@@ -1,0 +1,307 @@
+"""The command line: arguments in, the public API called, an exit code out.
+
+Exit codes: 0 done, 1 a gate failed, 2 bad input or usage in one line; a traceback is a bug.
+Whatever is heavy is imported inside the commands, so that ``eightbit --help`` answers at once.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eightbit.calibration.methods import Method
+from eightbit.models.errors import InputError
+from eightbit.models.spec import Architecture
+from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
+
+if TYPE_CHECKING:
+    from eightbit.benchmarks.report import Report
+    from eightbit.quantize.stages import Stages
+
+app = typer.Typer(
+    name="eightbit",
+    help="A pretrained ResNet in, a verified INT8 model for any CPU out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_DEFAULTS = QuantConfig()
+
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads to use; all usable cores by default.")
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(metavar="PP", help="Exit 1 if top-1 drops by more percentage points."),
+]
+ImageLabels = Annotated[
+    Path | None, typer.Option("--labels", help="Labels of a flat folder's images (.csv).")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")]
+Labels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--labels",
+        help="Names of the classes (.txt, .json), or labels of a flat folder's images (.csv); "
+        "may be given for both.",
+    ),
+]
+Bundle = Annotated[Path, typer.Argument(metavar="DIR", help="What `eightbit quantize` wrote.")]
+
+
+@app.command()
+def quantize(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for artefacts and report.")],
+    weights: Annotated[
+        str,
+        typer.Option(help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file."),
+    ],
+    architecture: Annotated[
+        Architecture | None,
+        typer.Argument(metavar="[ARCH]", help="See `eightbit models`; not needed with --recipe."),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="SRC", help="Images that set the ranges: folder, .tar or .zip."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rebuild from this recipe.json, without calibration."),
+    ] = None,
+    evaluate: Annotated[
+        Path | None, typer.Option(metavar="SRC", help="Images to measure accuracy on.")
+    ] = None,
+    labels: Labels = None,
+    resize: Annotated[
+        int | None, typer.Option(help="Shorter side in pixels; the weights' own by default.")
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(help="Centre square in pixels; the weights' own by default.")
+    ] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Calibration images to draw.")
+    ] = _DEFAULTS.samples,
+    mode: Annotated[
+        Mode, typer.Option(help="torch's front end; the result is the same.")
+    ] = _DEFAULTS.mode,
+    method: Annotated[Method, typer.Option(help="How ranges are chosen.")] = _DEFAULTS.method,
+    formats: Annotated[
+        str, typer.Option(help="INT8 artefacts to write, separated by commas.")
+    ] = ",".join(ArtifactFormat),
+    max_drop: MaxDrop = None,
+    threads: Threads = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the draw of calibration images.")
+    ] = _DEFAULTS.seed,
+    overwrite: Overwrite = False,
+) -> None:
+    """Quantize a pretrained ResNet, verify the artefacts, and report what it cost."""
+    from eightbit.quantize import pipeline
+    from eightbit.quantize.bundle import check_target
+    from eightbit.quantize.delivery import Delivery
+    from eightbit.quantize.inputs import Preparation, load_new, load_recorded, read_labels
+
+    check_target(out, overwrite=overwrite)
+    class_names, image_labels = read_labels(labels or [])
+    preparation = Preparation(labels=class_names, resize=resize, crop=crop, mean=mean, std=std)
+    delivery = Delivery(
+        out=out,
+        evaluate=evaluate,
+        image_labels=image_labels,
+        formats=_formats(formats),
+        threads=threads,
+        max_drop_pp=max_drop,
+        overwrite=overwrite,
+        command=_command(),
+    )
+    with _progress() as stages:
+        if recipe is None:
+            if architecture is None or calibrate is None:
+                raise InputError(
+                    "quantize: expected ARCH and --calibrate SRC, or --recipe FILE, found neither"
+                )
+            pretrained = load_new(architecture, weights, preparation, stages)
+            config = QuantConfig(mode=mode, method=method, samples=samples, seed=seed)
+            report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
+        else:
+            known, pretrained = load_recorded(recipe, architecture, weights, preparation, stages)
+            report = pipeline.rebuild(pretrained, known, delivery, stages)
+    _finish(report, out, max_drop)
+
+
+@app.command()
+def evaluate(
+    folder: Bundle,
+    data: Annotated[Path, typer.Option(metavar="SRC", help="Labelled images, as for quantize.")],
+    labels: ImageLabels = None,
+    max_drop: MaxDrop = None,
+    threads: Threads = None,
+) -> None:
+    """Measure the accuracy of a bundle's artefacts against float."""
+    from eightbit.quantize.inputs import read_labels
+    from eightbit.quantize.remeasure import evaluate_bundle
+
+    _, image_labels = read_labels([labels] if labels else [])
+    with _progress() as stages:
+        report = evaluate_bundle(
+            folder, data, stages, image_labels=image_labels, threads=threads, command=_command()
+        )
+    _show(report)
+    _pass_gates(report, max_drop)
+
+
+@app.command()
+def benchmark(
+    folder: Bundle,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="Thread count; may be given several times.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Images per call; may be given several times.")
+    ] = None,
+) -> None:
+    """Measure the latency of a bundle's models, float and INT8, in torch and ONNX Runtime."""
+    from eightbit.quantize.remeasure import benchmark_bundle
+
+    with _progress() as stages:
+        report = benchmark_bundle(
+            folder, stages, threads=threads or (), batches=batch or (), command=_command()
+        )
+    _show(report)
+
+
+@app.command()
+def inspect(file: Annotated[Path, typer.Argument(help="An artefact, or a recipe.json.")]) -> None:
+    """Show what an artefact says about itself, what computes in integers, and its recipe."""
+    from eightbit.quantize.console import results
+    from eightbit.quantize.inspection import describe
+
+    results().print(describe(file))
+
+
+@app.command()
+def classify(
+    file: Annotated[Path, typer.Argument(help="An artefact: .onnx or .pt.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show per photo.")] = 5,
+    threads: Threads = None,
+) -> None:
+    """Show the most probable classes of photos."""
+    from eightbit.quantize.classification import classify as classify_images
+    from eightbit.quantize.console import guesses_table, results
+    from eightbit.quantize.threads import usable_cores
+
+    for path, guesses in classify_images(file, images, top=top, threads=threads or usable_cores()):
+        results().print(guesses_table(path, guesses))
+
+
+@app.command()
+def models() -> None:
+    """List the architectures and torchvision's weights for them."""
+    from eightbit.quantize.console import results
+    from eightbit.quantize.inspection import architectures_table
+
+    results().print(architectures_table())
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for artefacts and report.")
+    ] = Path("eightbit-demo"),
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the whole line offline on a small network that ships with eightbit."""
+    from eightbit.quantize.demo import run_demo
+
+    with _progress() as stages:
+        report = run_demo(
+            out, threads=threads, overwrite=overwrite, stages=stages, command=_command()
+        )
+    _finish(report, out, None)
+
+
+def _formats(text: str) -> tuple[ArtifactFormat, ...]:
+    wanted = [name.strip() for name in text.split(",")]
+    known = [artifact_format.value for artifact_format in ArtifactFormat]
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"--formats: expected some of {', '.join(known)}, found {name!r}")
+    return tuple(ArtifactFormat(name) for name in known if name in wanted)
+
+
+@contextmanager
+def _progress() -> Iterator["Stages"]:
+    from eightbit.quantize.console import ProgressBars
+    from eightbit.quantize.stages import Stages
+
+    with ProgressBars() as bars:
+        yield Stages(bars)
+
+
+def _command() -> str:
+    return shlex.join(["eightbit", *sys.argv[1:]])
+
+
+def _finish(report: "Report", out: Path, max_drop: float | None) -> None:
+    from eightbit.quantize.console import results
+
+    _show(report)
+    results().print(f"\nwritten to {out}", markup=False)
+    _pass_gates(report, max_drop)
+
+
+def _show(report: "Report") -> None:
+    from eightbit.benchmarks.render_terminal import render_terminal
+    from eightbit.quantize.console import results
+
+    results().print(render_terminal(report))
+
+
+def _pass_gates(report: "Report", max_drop: float | None) -> None:
+    """Name every failed gate on stderr and exit with 1, if there is one."""
+    from eightbit.quantize.reporting import failed_gates
+
+    failures = failed_gates(report, max_drop)
+    for failure in failures:
+        print(f"eightbit: failed: {failure}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Without the program's name; None for those of the process.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        code = app(args=arguments, prog_name="eightbit", standalone_mode=False)
+    except (InputError, typer.TyperException) as exc:
+        message = exc.format_message() if isinstance(exc, typer.TyperException) else str(exc)
+        print(f"eightbit: {' '.join(message.split())}", file=sys.stderr)
+        return 2
+    except typer.Abort:
+        print("eightbit: aborted", file=sys.stderr)
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def run() -> None:
+    """The entry point of the installed command."""
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What a person at a terminal sees: progress on stderr, results on stdout."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from eightbit.benchmarks.plain_text import printable
+from eightbit.quantize.classification import Guess
+
+# Wide enough for every table where the output is no terminal and has no width of its own.
+_WIDTH_OF_A_FILE = 100
+
+
+def results() -> Console:
+    """The console for results: stdout, without colours or a guess of the width into a file."""
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
+    return Console(width=width, highlight=False)
+
+
+class ProgressBars:
+    """Shows each stage of a run as a bar; a `Watcher`. A context manager."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def begin(self, stage: str) -> None:
+        """See `Watcher`."""
+        self._task = self._progress.add_task(stage, total=None)
+
+    def expect(self, total: int) -> None:
+        """See `Watcher`."""
+        self._progress.update(self._task, total=total)
+
+    def advance(self, steps: int) -> None:
+        """See `Watcher`."""
+        self._progress.advance(self._task, steps)
+
+    def end(self) -> None:
+        """See `Watcher`."""
+        task = self._progress.tasks[self._task]
+        total = task.total or 1
+        self._progress.update(self._task, total=total, completed=task.completed or total)
+
+
+def guesses_table(path: Path, guesses: Sequence[Guess]) -> Table:
+    """The most probable classes of one photo."""
+    table = Table(box=box.SIMPLE_HEAD, title=Text(printable(str(path))), title_justify="left")
+    table.add_column("probability", justify="right")
+    table.add_column("class", justify="right")
+    table.add_column("label")
+    for guess in guesses:
+        row = (f"{guess.probability:.1%}", str(guess.index), Text(printable(guess.label)))
+        table.add_row(*row)
+    return table

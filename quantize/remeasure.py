@@ -1,0 +1,72 @@
+"""Measuring a bundle that lies on disk, perhaps on another machine than the one that made it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from eightbit.benchmarks.report import Report
+from eightbit.models.errors import InputError
+from eightbit.quantize import bundle
+from eightbit.quantize.assessment import evaluate_artifacts, opened_runners
+from eightbit.quantize.images import open_labelled
+from eightbit.quantize.recipe import Recipe, read_recipe
+from eightbit.quantize.reporting import make_report
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.threads import usable_cores
+from eightbit.quantize.timing import time_bundle
+
+
+def evaluate_bundle(
+    folder: Path,
+    data: Path,
+    stages: Stages,
+    *,
+    image_labels: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    command: str = "",
+) -> Report:
+    """Accuracy, fidelity and parity of a bundle's artefacts on the given images.
+
+    Raises:
+        InputError: The folder is no bundle, or the images cannot be used.
+    """
+    recipe = _recipe_of(folder)
+    labelled = open_labelled(data, recipe.spec, image_labels)
+    with labelled.source, opened_runners(folder, threads or usable_cores(), stages) as runners:
+        evaluated = evaluate_artifacts(recipe, runners, labelled, stages)
+    return make_report(recipe, stages, command=command, evaluated=evaluated)
+
+
+def benchmark_bundle(
+    folder: Path,
+    stages: Stages,
+    *,
+    threads: Sequence[int] = (),
+    batches: Sequence[int] = (),
+    command: str = "",
+) -> Report:
+    """Latency of a bundle's models, float and INT8.
+
+    Args:
+        folder: The bundle.
+        stages: Told of the progress.
+        threads: Thread counts to measure at; empty for all usable cores.
+        batches: Images per call to measure at; empty for one.
+        command: The command line, for the report.
+
+    Raises:
+        InputError: The folder is no bundle, or a model cannot be loaded.
+    """
+    recipe = _recipe_of(folder)
+    latency = time_bundle(
+        folder, recipe.spec, stages, threads=threads or (usable_cores(),), batches=batches or (1,)
+    )
+    return make_report(recipe, stages, command=command, folder=folder, latency=latency)
+
+
+def _recipe_of(folder: Path) -> Recipe:
+    if not (folder / bundle.FLOAT_ONNX).is_file():
+        raise InputError(
+            f"{folder}: expected a folder that `eightbit quantize` wrote, found no "
+            f"{bundle.FLOAT_ONNX} in it"
+        )
+    return read_recipe(folder / bundle.RECIPE)
