@@ -6,8 +6,9 @@ is filled up with zeros, which the observers ignore.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -49,21 +50,23 @@ def collect(
 
     Args:
         model: Float network with the observers inside it.
-        observers: The same observers by tensor name.
+        observers: The same observers by tensor name, fresh: what they saw before counts too.
         images: Preprocessed images, each float32 of shape (3, H, W).
         on_batch: Called after each batch with the number of images in it.
 
     Raises:
-        ValueError: There is no image, or an activation is not finite.
+        ValueError: There is no image, an activation is not finite, or an observer saw nothing.
     """
     digests: list[bytes] = []
+    stream = iter(images)
     with torch.inference_mode():
-        for batch, count in _fixed_batches(images, digests):
-            for observer in observers.values():
-                observer.expected = count
-            model(batch)
+        while batch := list(islice(stream, BATCH_SIZE)):
+            digests += [hashlib.sha256(image.tobytes()).digest() for image in batch]
+            for name, observer in observers.items():
+                observer.name, observer.expected = name, len(batch)
+            model(_padded(batch))
             if on_batch is not None:
-                on_batch(count)
+                on_batch(len(batch))
     if not digests:
         raise ValueError("calibration: expected at least one image, found none")
     return CalibrationResult(
@@ -74,22 +77,8 @@ def collect(
     )
 
 
-def _fixed_batches(
-    images: Iterable[FloatArray], digests: list[bytes]
-) -> Iterator[tuple[torch.Tensor, int]]:
-    """Batches of BATCH_SIZE in channels_last order and how many of their images are real."""
-    pending: list[FloatArray] = []
-    for image in images:
-        digests.append(hashlib.sha256(image.tobytes()).digest())
-        pending.append(image)
-        if len(pending) == BATCH_SIZE:
-            yield _padded(pending), len(pending)
-            pending.clear()
-    if pending:
-        yield _padded(pending), len(pending)
-
-
 def _padded(images: list[FloatArray]) -> torch.Tensor:
+    """A batch of BATCH_SIZE in channels_last order: the images, then zeros."""
     batch = np.zeros((BATCH_SIZE, *images[0].shape), dtype=np.float32)
     batch[: len(images)] = np.stack(images)
     return torch.from_numpy(batch).to(memory_format=torch.channels_last)

@@ -1,6 +1,6 @@
 """From a tensor's statistics to the range that its integers shall cover."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 import numpy as np
@@ -28,13 +28,14 @@ class Method(StrEnum):
     MSE = "mse"
 
 
-# Of the sampled elements, this share is left outside at either end.
-_TAIL = 5e-5
+# Of so many sampled elements, percentile leaves one outside at either end.
+_ONE_OUTSIDE_OF = 20_000
 
 # The mse search shrinks each bound by these factors, first coarsely, then around the best; 0.1
 # covers outliers ten times the usual size.
-_COARSE = np.linspace(1.0, 0.1, 19)
-_FINE = np.linspace(0.05, -0.05, 11)
+_COARSE = tuple(np.linspace(1.0, 0.1, 19).tolist())
+_FINE = tuple(np.linspace(0.05, -0.05, 11).tolist())
+_SMALLEST_SHRINK = 0.05
 _ROUNDS = 3
 
 
@@ -51,9 +52,10 @@ def minmax_range(statistics: TensorStatistics) -> Range:
 def percentile_range(statistics: TensorStatistics) -> Range:
     """All but the 0.005 % smallest and the 0.005 % largest elements (99.99 % inside)."""
     values, counts = statistics.occupied()
-    shares = np.cumsum(counts) / counts.sum()
-    low = values[int(np.searchsorted(shares, _TAIL))]
-    high = values[min(int(np.searchsorted(shares, 1.0 - _TAIL)), len(values) - 1)]
+    below = np.cumsum(counts)
+    outside = below[-1] // _ONE_OUTSIDE_OF
+    low = values[int(np.searchsorted(below, outside, side="right"))]
+    high = values[int(np.searchsorted(below, below[-1] - outside))]
     return float(low), float(high)
 
 
@@ -67,26 +69,32 @@ def mse_range(statistics: TensorStatistics) -> Range:
     full = (min(statistics.low, 0.0), max(statistics.high, 0.0))
     values, counts = statistics.occupied()
 
-    def least_error(shrinks: Iterable[tuple[float, float]]) -> tuple[float, float]:
-        # dict keeps the order: of equal errors the first, widest range wins.
-        distinct = {(full[0] * a, full[1] * b): (a, b) for a, b in shrinks}
-        errors = [squared_error(activation_params(*r), values, counts) for r in distinct]
-        return list(distinct.values())[int(np.argmin(errors))]
+    def least_error(ranges: Iterable[Range]) -> Range:
+        # Of equal errors the first wins; a bound at zero gives the same range again and again.
+        return min(
+            dict.fromkeys(ranges),
+            key=lambda bounds: squared_error(activation_params(*bounds), values, counts),
+        )
 
-    best = (1.0, 1.0)
+    low, high = full
     for _ in range(_ROUNDS):
-        before = best
-        best = least_error((float(s), best[1]) for s in _COARSE)
-        best = least_error((best[0], float(s)) for s in _COARSE)
-        best = least_error((_inside(best[0] + s), best[1]) for s in _FINE)
-        best = least_error((best[0], _inside(best[1] + s)) for s in _FINE)
-        if best == before or 0.0 in full:
+        before = low, high
+        for near in (_coarsely, _finely):
+            # The best so far comes first among its rivals: the error never grows.
+            low, high = least_error((b, high) for b in (low, *near(low, full[0])))
+            low, high = least_error((low, b) for b in (high, *near(high, full[1])))
+        if (low, high) == before or 0.0 in full:
             break
-    return full[0] * best[0], full[1] * best[1]
+    return low, high
 
 
-def _inside(shrink: float) -> float:
-    return float(np.clip(shrink, 0.05, 1.0))
+def _coarsely(_: float, full: float) -> Iterator[float]:
+    return (full * shrink for shrink in _COARSE)
+
+
+def _finely(bound: float, full: float) -> Iterator[float]:
+    shrink = bound / full if full else 1.0
+    return (full * min(max(shrink + step, _SMALLEST_SHRINK), 1.0) for step in _FINE)
 
 
 def squared_error(

@@ -5,6 +5,8 @@ a fixed sample of each image. When converting it hands out the parameters that t
 It never changes what flows through it.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch.ao.quantization import ObserverBase
@@ -18,8 +20,9 @@ from eightbit.calibration.statistics import (
     exponent_of,
 )
 
-# Elements of one tensor of one image that enter the histogram. With 128 images it holds about
-# a million: the 99.99th percentile then rests on a hundred of them.
+# About so many elements of one tensor of one image enter the histogram; all of them if there are
+# fewer than twice as many. With 128 images it holds about a million: the 99.99th percentile then
+# rests on a hundred of them.
 SAMPLES_PER_IMAGE = 8192
 
 _TORCH_DTYPES = {QuantDType.UINT8: torch.quint8, QuantDType.INT8: torch.qint8}
@@ -31,6 +34,7 @@ class ActivationObserver(ObserverBase):
     Attributes:
         expected: How many leading images of the next tensor are real; the rest pads the batch to
             its fixed size and is ignored. 0: the next tensor is not looked at.
+        name: Which tensor this is, for messages.
         params: What ``calculate_qparams`` answers, once the recipe is known.
     """
 
@@ -38,6 +42,7 @@ class ActivationObserver(ObserverBase):
         super().__init__(dtype=torch.quint8, is_dynamic=False)
         self.qscheme = torch.per_tensor_affine
         self.expected = 0
+        self.name = "an activation"
         self.params: QuantParams | None = None
         self._low = float("inf")
         self._high = float("-inf")
@@ -54,19 +59,20 @@ class ActivationObserver(ObserverBase):
             ValueError: ``x`` holds a NaN or an infinity.
         """
         if self.expected:
-            self._observe(_rows(x.detach()[: self.expected]))
+            self._observe(x.detach()[: self.expected])
             self.expected = 0
         return x
 
     def _observe(self, observed: torch.Tensor) -> None:
-        low, high = (float(v) for v in torch.aminmax(observed))
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError(f"expected finite activations, found a range of {low}..{high}")
+        rows = _rows(observed)
+        low, high = (float(v) for v in torch.aminmax(rows))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"{self.name}: expected finite activations, found {low}..{high}")
         self._low, self._high = min(self._low, low), max(self._high, high)
         exponent = max(self._exponent, exponent_of(max(abs(low), abs(high))))
         self._counts = coarsen(self._counts, exponent - self._exponent)
         self._exponent = exponent
-        self._counts += _histogram(observed, exponent)
+        self._counts += _histogram(rows, observed.shape[1], exponent)
 
     def statistics(self) -> TensorStatistics:
         """What was seen so far.
@@ -74,12 +80,18 @@ class ActivationObserver(ObserverBase):
         Raises:
             ValueError: Nothing was.
         """
+        if self._low > self._high:
+            raise ValueError(f"{self.name}: expected to be observed, but no tensor came by")
         return TensorStatistics(
             low=self._low, high=self._high, exponent=self._exponent, counts=self._counts.copy()
         )
 
     def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
-        """Scale (float32, shape (1,)) and zero point (int32, shape (1,)), for torch's convert."""
+        """Scale (float32, shape (1,)) and zero point (int32, shape (1,)), for torch's convert.
+
+        Raises:
+            RuntimeError: ``params`` was not set.
+        """
         if self.params is None:
             raise RuntimeError("convert: this observer was given no parameters from a recipe")
         return _as_tensors(self.params)
@@ -119,11 +131,22 @@ def _rows(x: torch.Tensor) -> torch.Tensor:
     return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).reshape(len(x), -1)
 
 
-def _histogram(rows: torch.Tensor, exponent: int) -> IntArray:
+def _stride(elements: int, channels: int) -> int:
+    """Distance of the sampled elements of a row, whose channels lie next to each other.
+
+    It has no divisor in common with the number of channels, so every channel is visited.
+    """
+    stride = max(elements // SAMPLES_PER_IMAGE, 1)
+    while math.gcd(stride, channels) != 1:
+        stride += 1
+    return stride
+
+
+def _histogram(rows: torch.Tensor, channels: int, exponent: int) -> IntArray:
     """Counts of a fixed sample of each row, int64, shape (16384,)."""
-    # An odd stride visits every channel, whose number is even in all layers but the first.
-    stride = max(rows.shape[1] // SAMPLES_PER_IMAGE, 1) | 1
-    # Multiplying by a power of two is exact, so floor finds the same bin for any exponent.
-    bins = (rows[:, ::stride] * (BINS_PER_SIDE / 2.0**exponent)).floor_().add_(BINS_PER_SIDE)
+    sample = rows[:, :: _stride(rows.shape[1], channels)].double()
+    # Multiplying by a power of two is exact, so floor finds the same bin for any exponent; in
+    # float32 it would not be where the product underflows.
+    bins = sample.mul_(BINS_PER_SIDE / 2.0**exponent).floor_().add_(BINS_PER_SIDE)
     counts = torch.bincount(bins.to(torch.int32).reshape(-1), minlength=2 * BINS_PER_SIDE)
     return counts.numpy()

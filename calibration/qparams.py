@@ -2,13 +2,13 @@
 
 Every artefact of this project, whatever the runtime, is measured against these lines.
 
-=========== ======== ============ ================ ============ ==========================
+=========== ======== ============ ================ ============ ================================
 tensor      dtype    granularity  qmin .. qmax     zero point   scale
-=========== ======== ============ ================ ============ ==========================
-activation  uint8    per tensor   0 .. 255         0 .. 255     (high - low) / 255
+=========== ======== ============ ================ ============ ================================
+activation  uint8    per tensor   0 .. 255         0 .. 255     (high - low) / 255, or the floor
 weight      int8     per channel  -127 .. 127      0            max|w| / 127, or the floor
 bias        int32    per channel  -2^30 .. 2^30    0            s_x * s_w
-=========== ======== ============ ================ ============ ==========================
+=========== ======== ============ ================ ============ ================================
 
 * ``q = clamp(round_half_even(x / s) + z, qmin, qmax)``, ``x = (q - z) * s``. Real zero is an
   integer (``z``), so that zero padding and ReLU are exact.
@@ -60,6 +60,13 @@ _RANGES = {
     QuantDType.INT32: (-(2**30), 2**30),
 }
 
+# The zero points of the table above.
+_ZERO_POINTS = {
+    QuantDType.UINT8: (0, 255),
+    QuantDType.INT8: (0, 0),
+    QuantDType.INT32: (0, 0),
+}
+
 # Under this a product of two scales could leave float32's normal numbers.
 SMALLEST_SCALE = float(np.float32(2.0**-60))
 
@@ -77,7 +84,7 @@ class QuantParams(BaseModel):
 
     Raises:
         pydantic.ValidationError: A scale is not a positive float32 number, a zero point is out
-            of the type's range, or the lengths disagree.
+            of what its type allows, or the lengths disagree.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -85,7 +92,7 @@ class QuantParams(BaseModel):
     dtype: QuantDType
     scale: Annotated[tuple[Scale, ...], Field(min_length=1)]
     zero_point: tuple[int, ...]
-    axis: int | None = None
+    axis: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> Self:
@@ -97,11 +104,13 @@ class QuantParams(BaseModel):
         if self.axis is None and len(self.scale) != 1:
             raise ValueError(f"a per-tensor scale is one number, found {len(self.scale)}")
         scales = np.array(self.scale)
-        if np.any(scales != scales.astype(np.float32)):
-            raise ValueError("expected scales that are float32 numbers")
-        if min(self.zero_point) < self.dtype.qmin or max(self.zero_point) > self.dtype.qmax:
+        with np.errstate(over="ignore"):
+            if np.any(scales != scales.astype(np.float32)):
+                raise ValueError("expected scales that are float32 numbers")
+        smallest, largest = _ZERO_POINTS[self.dtype]
+        if min(self.zero_point) < smallest or max(self.zero_point) > largest:
             raise ValueError(
-                f"expected zero points in {self.dtype.qmin}..{self.dtype.qmax}, found "
+                f"expected {self.dtype} zero points in {smallest}..{largest}, found "
                 f"{min(self.zero_point)}..{max(self.zero_point)}"
             )
         return self
@@ -153,12 +162,13 @@ def weight_params(weight: FloatArray, bias: FloatArray, input_scale: float) -> Q
         ValueError: A weight or a bias is not finite.
     """
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise ValueError("weights: expected finite numbers")
+        raise ValueError("expected finite weights and biases, found NaN or infinity")
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
     floor = np.abs(bias.astype(np.float64)) / (input_scale * QuantDType.INT32.qmax)
     scale = np.maximum(largest / QuantDType.INT8.qmax, np.maximum(floor, SMALLEST_SCALE))
     rounded = scale.astype(np.float32)
-    # Rounded down, a floor would let the bias out of its range by a hair.
+    # Rounded down, a floor would let the bias out of its range by a hair. Rounded up it cannot:
+    # then s_x * s_w >= |b| / 2^30, a float32 number that rounding the product does not cross.
     rounded = np.where(rounded < scale, np.nextafter(rounded, np.float32(np.inf)), rounded)
     scales = tuple(float(s) for s in rounded)
     return QuantParams(dtype=QuantDType.INT8, scale=scales, zero_point=(0,) * len(scales), axis=0)

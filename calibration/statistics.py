@@ -9,7 +9,6 @@ split, and merging two results gives exactly the result of the union.
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +16,22 @@ import numpy.typing as npt
 BINS_PER_SIDE = 8192
 _BINS = 2 * BINS_PER_SIDE
 
-# An all-zero tensor has no exponent of its own; this one gives way to any other.
+# An all-zero tensor has no exponent of its own; this one gives way to any other. Smaller values
+# than this are all in the two bins beside zero.
 SMALLEST_EXPONENT = -100
 
 
 def exponent_of(largest: float) -> int:
     """The smallest ``k >= SMALLEST_EXPONENT`` with ``largest < 2^k``, for ``largest >= 0``."""
-    return max(math.frexp(largest)[1], SMALLEST_EXPONENT)
+    # frexp would say 0 for zero.
+    return max(math.frexp(largest)[1], SMALLEST_EXPONENT) if largest else SMALLEST_EXPONENT
 
 
 def coarsen(counts: npt.NDArray[np.int64], doublings: int) -> npt.NDArray[np.int64]:
-    """The same counts on bins ``2^doublings`` times as wide; shape (16384,) in and out."""
+    """The same counts on bins ``2^doublings`` times as wide; shape (16384,) in and out.
+
+    Without a doubling it is the very same array, not a copy.
+    """
     if doublings == 0:
         return counts
     used = np.flatnonzero(counts)
@@ -46,7 +50,10 @@ class TensorStatistics:
         low: Exact minimum of all elements.
         high: Exact maximum of all elements.
         exponent: ``k``; the bins cover ``-2^k <= x < 2^k``.
-        counts: int64, shape (16384,), read-only: the sampled elements by bin, ascending.
+        counts: int64, shape (16384,), made read-only: the sampled elements by bin, ascending.
+
+    Raises:
+        ValueError: A bound is not finite, ``low > high``, or there are not 16384 counts.
     """
 
     low: float
@@ -86,7 +93,7 @@ class TensorStatistics:
         centres = np.where(index == 0, 0.0, (index + 0.5) * self.bin_width)
         return np.clip(centres, self.low, self.high), self.counts[used].astype(np.float64)
 
-    def merge(self, other: Self) -> "TensorStatistics":
+    def merge(self, other: "TensorStatistics") -> "TensorStatistics":
         """The statistics of both sets of elements together, exactly."""
         exponent = max(self.exponent, other.exponent)
         return TensorStatistics(

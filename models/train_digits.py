@@ -128,6 +128,7 @@ def main(
         if not key.endswith("num_batches_tracked")
     }
     safetensors.torch.save_file(weights, out)
+    out.chmod(0o644)  # save_file's files are private, this one is shipped
     typer.echo(f"held-out images: {correct} of {count} right ({correct / count:.2%})")
 
 

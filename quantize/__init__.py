@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eightbit.quantize.audit import audit
     from eightbit.quantize.classification import Guess, classify
     from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
     from eightbit.quantize.conversion import observe, quantized_network
@@ -34,7 +33,6 @@ _MODULES = {
     "Recipe": "recipe",
     "Stages": "stages",
     "Watcher": "stages",
-    "audit": "audit",
     "classify": "classification",
     "export_onnx": "onnx_export",
     "export_torchscript": "torchscript_export",
@@ -61,7 +59,6 @@ __all__ = [
     "Recipe",
     "Stages",
     "Watcher",
-    "audit",
     "classify",
     "export_onnx",
     "export_torchscript",

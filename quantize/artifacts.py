@@ -44,7 +44,7 @@ def write_artifacts(
         InputError: The recipe was made for another network.
     """
     written: dict[str, Path] = {}
-    (folder / bundle.RECIPE).write_text(recipe.to_json())
+    (folder / bundle.RECIPE).write_text(recipe.to_json(), encoding="utf-8")
     if ArtifactFormat.TORCHSCRIPT in formats:
         path = written[ArtifactFormat.TORCHSCRIPT] = folder / bundle.TORCHSCRIPT
         with stages.stage("export TorchScript"):

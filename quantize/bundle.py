@@ -28,8 +28,9 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     Raises:
         InputError: ``out`` is a file, or holds something and may not be overwritten.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: expected a folder, found a file; choose another --out")
+    if os.path.lexists(out) and not out.is_dir():
+        found = "a link to nothing" if out.is_symlink() and not out.exists() else "a file"
+        raise InputError(f"{out}: expected a folder, found {found}; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise InputError(
             f"{out}: expected an empty or new folder, found files in it; choose another --out or "

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from eightbit.benchmarks.artifact import open_artifact
+from eightbit.benchmarks.contract import check_finite
 from eightbit.benchmarks.isolated import IsolatedRunner
 from eightbit.models.decoding import decode_image
 from eightbit.models.errors import InputError, UnusableImage
@@ -44,8 +45,8 @@ def classify(
         Each image with its classes, the most probable first.
 
     Raises:
-        InputError: The artefact cannot be loaded, carries no metadata, or an image cannot be
-            used.
+        InputError: The artefact cannot be loaded, carries no metadata, or gives a logit that is
+            not finite; or an image cannot be used.
     """
     metadata = open_artifact(artifact).metadata
     if metadata is None:
@@ -57,8 +58,9 @@ def classify(
     with IsolatedRunner(artifact, threads=threads) as runner:
         for path in images:
             pixels = _pixels(path, spec)
-            (logits,) = runner(pixels[None])
-            yield path, _guesses(logits.astype(np.float64), spec, top)
+            logits = runner(pixels[None])
+            check_finite(logits, where=str(path))
+            yield path, _guesses(logits[0].astype(np.float64), spec, top)
 
 
 def _pixels(path: Path, spec: ModelSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

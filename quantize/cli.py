@@ -4,6 +4,8 @@ Exit codes: 0 done, 1 a gate failed, 2 bad input or usage in one line; a traceba
 Whatever is heavy is imported inside the commands, so that ``eightbit --help`` answers at once.
 """
 
+import io
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -56,6 +58,7 @@ Bundle = Annotated[Path, typer.Argument(metavar="DIR", help="What `eightbit quan
 
 @app.command()
 def quantize(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for artefacts and report.")],
     weights: Annotated[
         str,
@@ -135,6 +138,7 @@ def quantize(
             config = QuantConfig(mode=mode, method=method, samples=samples, seed=seed)
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
+            _refuse_beside_recipe(context)
             known, pretrained = load_recorded(recipe, architecture, weights, preparation, stages)
             report = pipeline.rebuild(pretrained, known, delivery, stages)
     _finish(report, out, max_drop)
@@ -152,10 +156,18 @@ def evaluate(
     from eightbit.quantize.inputs import read_labels
     from eightbit.quantize.remeasure import evaluate_bundle
 
-    _, image_labels = read_labels([labels] if labels else [])
+    class_names, image_labels = read_labels([labels] if labels else [])
+    if class_names is not None:
+        raise InputError(f"{labels}: expected a .csv with the labels of the images, found names")
     with _progress() as stages:
         report = evaluate_bundle(
-            folder, data, stages, image_labels=image_labels, threads=threads, command=_command()
+            folder,
+            data,
+            stages,
+            image_labels=image_labels,
+            max_drop_pp=max_drop,
+            threads=threads,
+            command=_command(),
         )
     _show(report)
     _pass_gates(report, max_drop)
@@ -233,6 +245,21 @@ def demo(
     _finish(report, out, None)
 
 
+def _refuse_beside_recipe(context: typer.Context) -> None:
+    """Refuse what a recipe has already decided, rather than ignore it.
+
+    Raises:
+        InputError: One of the options was typed.
+    """
+    for name in ("calibrate", "samples", "mode", "method", "seed"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(
+                f"--{name}: expected only --weights beside --recipe, which determines the rest; "
+                "leave it out"
+            )
+
+
 def _formats(text: str) -> tuple[ArtifactFormat, ...]:
     wanted = [name.strip() for name in text.split(",")]
     known = [artifact_format.value for artifact_format in ArtifactFormat]
@@ -304,4 +331,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """The entry point of the installed command."""
+    # torch's C++ says once more, on stderr, which of its types are deprecated.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a letter of a class name shows a question mark instead.
+            stream.reconfigure(errors="replace")
     sys.exit(main())

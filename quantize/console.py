@@ -33,9 +33,13 @@ def results() -> Console:
 
 
 class ProgressBars:
-    """Shows each stage of a run as a bar; a `Watcher`. A context manager."""
+    """Shows each stage of a run as a bar; a `Watcher`. A context manager.
+
+    Where stderr is no terminal there are no bars: a log gets the errors alone.
+    """
 
     def __init__(self) -> None:
+        console = Console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description:<20}"),
@@ -43,7 +47,8 @@ class ProgressBars:
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
+            disable=not console.is_terminal,
         )
 
     def __enter__(self) -> Self:

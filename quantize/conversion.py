@@ -12,6 +12,7 @@ from eightbit.models.errors import InputError
 from eightbit.quantize import eager, fx
 from eightbit.quantize.config import Mode
 from eightbit.quantize.fusion import integer_layers
+from eightbit.quantize.graph import source_name, tensor_name, trace
 from eightbit.quantize.observed import ObservedNetwork
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.rounding import round_weights
@@ -60,10 +61,11 @@ def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
 
 
 def check_fit(fused: nn.Module, recipe: Recipe) -> None:
-    """Refuse a recipe whose layers are not those of the network.
+    """Refuse a recipe whose layers or tensors are not those of the network.
 
     Raises:
-        InputError: A layer is missing, unknown, or has another number of channels.
+        InputError: A layer is missing, unknown, or has another number of channels; or a
+            quantized tensor is missing or unknown, or another one is the output.
     """
     channels = {name: len(layer.weight) for name, layer in integer_layers(fused).items()}
     promised = {name: len(params.bias) for name, params in recipe.layers.items()}
@@ -73,6 +75,16 @@ def check_fit(fused: nn.Module, recipe: Recipe) -> None:
                 f"recipe: {name}: expected {channels.get(name, 0)} output channels, found "
                 f"{promised.get(name, 0)}; was it made for another network?"
             )
+    traced = trace(fused)
+    tensors = {tensor_name(traced, node) for node in traced.graph.nodes} - {None}
+    for tensor in sorted(map(str, tensors ^ recipe.activations.keys())):
+        wanted, found = "parameters", "none"
+        if tensor not in tensors:
+            wanted, found = "none, the network has no such tensor", "some"
+        raise InputError(f"recipe: activations: {tensor}: expected {wanted}, found {found}")
+    output = source_name(traced, traced.graph.output_node())
+    if recipe.output != output:
+        raise InputError(f"recipe: output: expected {output}, found {recipe.output}")
 
 
 FRONT_ENDS: Final = {

@@ -1,5 +1,6 @@
 """What a run shall leave behind."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +42,26 @@ class Delivery:
             raise InputError(f"formats: expected at least one of {', '.join(ArtifactFormat)}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads: expected at least 1, found {self.threads}")
-        if self.max_drop_pp is not None and self.evaluate is None:
-            raise InputError(
-                "max drop: expected images to measure the drop on, found none; give --evaluate"
-            )
+        if self.max_drop_pp is not None:
+            check_max_drop(self.max_drop_pp)
+        for given, what in (
+            (self.max_drop_pp, "max drop: expected images to measure the drop on"),
+            (self.image_labels, "labels: expected images that the labels belong to"),
+        ):
+            if given is not None and self.evaluate is None:
+                raise InputError(f"{what}, found none; give --evaluate")
 
     @property
     def thread_count(self) -> int:
         """Threads, with the default filled in."""
         return self.threads or usable_cores()
+
+
+def check_max_drop(max_drop_pp: float) -> None:
+    """Refuse a gate that nothing could fail or pass.
+
+    Raises:
+        InputError: It is no finite number.
+    """
+    if not math.isfinite(max_drop_pp):
+        raise InputError(f"max drop: expected percentage points, found {max_drop_pp}")

@@ -117,7 +117,11 @@ class LabelledSource:
 
 
 def open_labelled(
-    path: Path, spec: ModelSpec, image_labels: Mapping[str, str] | None
+    path: Path,
+    spec: ModelSpec,
+    image_labels: Mapping[str, str] | None,
+    *,
+    max_drop_pp: float | None = None,
 ) -> LabelledSource:
     """Open images and find their classes; close ``source`` when done.
 
@@ -125,15 +129,30 @@ def open_labelled(
         path: Folder or archive.
         spec: Of the model that has the classes.
         image_labels: Label by name of the image, for images that lie in no class folders.
+        max_drop_pp: The gate that the images shall decide, if there is one: it needs labels.
 
     Raises:
-        InputError: There are no images, or their classes are not clear.
+        InputError: There are no images, their classes are not clear, or they have none and a gate
+            needs them.
     """
     source = open_source(path)
     try:
-        return LabelledSource(
-            source=source, labels=resolve_labels(source.items, spec, image_labels)
-        )
+        labels = _labels(path, source, spec, image_labels)
+        if labels is None and max_drop_pp is not None:
+            raise InputError(  # noqa: TRY301 - the source is closed here for every reason
+                f"{path}: expected class folders or a CSV of labels to measure a drop with, found "
+                "neither; give labelled images or no --max-drop"
+            )
+        return LabelledSource(source=source, labels=labels)
     except BaseException:
         source.close()
         raise
+
+
+def _labels(
+    path: Path, source: ImageSource, spec: ModelSpec, image_labels: Mapping[str, str] | None
+) -> Mapping[str, int] | None:
+    try:
+        return resolve_labels(source.items, spec, image_labels)
+    except InputError as exc:
+        raise InputError(f"{path}: {exc}") from exc

@@ -1,5 +1,6 @@
 """From what is typed on the command line to a loaded network: labels, preprocessing, weights."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -64,6 +65,7 @@ def load_new(
             crop=preparation.crop,
             mean=preparation.mean,
             std=preparation.std,
+            progress=sys.stderr.isatty(),
         )
 
 
@@ -91,6 +93,10 @@ def load_recorded(
         raise InputError(f"{path}: expected a recipe for {architecture}, found {spec.architecture}")
     with stages.stage(_LOAD):
         pretrained = load_pretrained(
-            spec.architecture, weights, labels=spec.labels, preprocessing=spec.preprocessing
+            spec.architecture,
+            weights,
+            labels=spec.labels,
+            preprocessing=spec.preprocessing,
+            progress=sys.stderr.isatty(),
         )
     return recipe, pretrained

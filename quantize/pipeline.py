@@ -8,7 +8,7 @@ from typing import Final
 from torch import nn
 
 from eightbit.benchmarks.report import Report
-from eightbit.calibration import collect
+from eightbit.calibration import CalibrationResult, collect
 from eightbit.models.errors import InputError
 from eightbit.models.pretrained import Pretrained
 from eightbit.models.sampling import balanced_order
@@ -22,9 +22,10 @@ from eightbit.quantize.conversion import observe
 from eightbit.quantize.delivery import Delivery
 from eightbit.quantize.fusion import fuse
 from eightbit.quantize.images import LabelledSource, UsableImages, open_labelled
+from eightbit.quantize.observed import ObservedNetwork
 from eightbit.quantize.recipe import Recipe, check_origin, make_recipe
 from eightbit.quantize.reporting import make_report, write_report
-from eightbit.quantize.stages import Stages
+from eightbit.quantize.stages import Stages, Watcher
 from eightbit.quantize.threads import torch_threads
 from eightbit.quantize.timing import time_bundle
 
@@ -67,10 +68,7 @@ def quantize(
             fused = fuse(pretrained.model)
             observed = observe(fused, config.mode)
         with run.stages.stage("calibrate", total=images.limit) as watcher:
-            pixels = (image.pixels for image in images)
-            collected = collect(
-                observed.module, observed.observers, pixels, on_batch=watcher.advance
-            )
+            collected = _collected(observed, images, pretrained.source, watcher)
         with run.stages.stage("choose parameters"):
             recipe = make_recipe(fused, collected, pretrained, config)
         return _deliver(run, fused, recipe, calibration=images)
@@ -120,14 +118,31 @@ def _start(
     stack.enter_context(torch_threads(delivery.thread_count))
     data = None
     if delivery.evaluate is not None:
-        data = open_labelled(delivery.evaluate, pretrained.spec, delivery.image_labels)
+        data = open_labelled(
+            delivery.evaluate,
+            pretrained.spec,
+            delivery.image_labels,
+            max_drop_pp=delivery.max_drop_pp,
+        )
         stack.enter_context(data.source)
-        if delivery.max_drop_pp is not None and data.labels is None:
-            raise InputError(
-                f"{delivery.evaluate}: expected class folders or a CSV of labels to measure a "
-                "drop with, found neither; give labelled images or no --max-drop"
-            )
     return _Run(delivery=delivery, stages=stages or Stages(), folder=folder, data=data)
+
+
+def _collected(
+    observed: ObservedNetwork, images: UsableImages, weights: str, watcher: Watcher
+) -> CalibrationResult:
+    """Statistics of the activations.
+
+    Raises:
+        InputError: No image is usable, or an activation is not finite.
+    """
+    pixels = (image.pixels for image in images)
+    try:
+        return collect(observed.module, observed.observers, pixels, on_batch=watcher.advance)
+    except InputError:
+        raise
+    except ValueError as exc:
+        raise InputError(f"{weights}: {exc}; the checkpoint may be damaged") from exc
 
 
 def _deliver(

@@ -8,15 +8,16 @@ import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from eightbit.benchmarks.artifact import Sha256
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.calibration import (
     CalibrationResult,
+    QuantDType,
     QuantParams,
     bias_params,
     choose_params,
@@ -37,6 +38,8 @@ _COMPUTED_BY: Final = ("eightbit", "torch", "numpy", "pillow")
 # A ResNet-152 with 100,000 classes stays under this; anything larger is no recipe.
 RECIPE_MAX_BYTES: Final = 64 * 2**20
 
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+
 
 class LayerParams(FrozenModel):
     """The integers of one convolution or linear layer.
@@ -47,7 +50,18 @@ class LayerParams(FrozenModel):
     """
 
     weight: QuantParams
-    bias: tuple[int, ...]
+    bias: tuple[Int32, ...]
+
+    @model_validator(mode="after")
+    def _one_of_each_per_output_channel(self) -> Self:
+        if (self.weight.dtype, self.weight.axis) != (QuantDType.INT8, 0):
+            raise ValueError("weight: expected int8 with one scale per output channel (axis 0)")
+        if len(self.weight.scale) != len(self.bias):
+            raise ValueError(
+                f"expected as many biases as weight scales, found {len(self.bias)} and "
+                f"{len(self.weight.scale)}"
+            )
+        return self
 
 
 class Provenance(FrozenModel):
@@ -90,6 +104,15 @@ class Recipe(FrozenModel):
     layers: Mapping[str, LayerParams]
     output: str
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _activations_by_the_contract(self) -> Self:
+        for name, params in self.activations.items():
+            if (params.dtype, params.axis) != (QuantDType.UINT8, None):
+                raise ValueError(f"activations: {name}: expected uint8 with one scale")
+        if self.output not in self.activations:
+            raise ValueError(f"output: expected one of the activations, found {self.output!r}")
+        return self
 
     def to_json(self) -> str:
         """The content of ``recipe.json``: the same recipe, the same bytes."""

@@ -7,6 +7,7 @@ from eightbit.benchmarks.report import Report
 from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
 from eightbit.quantize.assessment import evaluate_artifacts, opened_runners
+from eightbit.quantize.delivery import check_max_drop
 from eightbit.quantize.images import open_labelled
 from eightbit.quantize.recipe import Recipe, read_recipe
 from eightbit.quantize.reporting import make_report
@@ -21,16 +22,28 @@ def evaluate_bundle(
     stages: Stages,
     *,
     image_labels: Mapping[str, str] | None = None,
+    max_drop_pp: float | None = None,
     threads: int | None = None,
     command: str = "",
 ) -> Report:
     """Accuracy, fidelity and parity of a bundle's artefacts on the given images.
 
+    Args:
+        folder: The bundle.
+        data: Folder or archive of images.
+        stages: Told of the progress.
+        image_labels: Label by name of the image, for images without class folders.
+        max_drop_pp: The gate that the report shall decide, if there is one: it needs labels.
+        threads: Threads for the runtimes; None for all usable cores.
+        command: The command line, for the report.
+
     Raises:
         InputError: The folder is no bundle, or the images cannot be used.
     """
+    if max_drop_pp is not None:
+        check_max_drop(max_drop_pp)
     recipe = _recipe_of(folder)
-    labelled = open_labelled(data, recipe.spec, image_labels)
+    labelled = open_labelled(data, recipe.spec, image_labels, max_drop_pp=max_drop_pp)
     with labelled.source, opened_runners(folder, threads or usable_cores(), stages) as runners:
         evaluated = evaluate_artifacts(recipe, runners, labelled, stages)
     return make_report(recipe, stages, command=command, evaluated=evaluated)

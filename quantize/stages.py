@@ -7,7 +7,10 @@ from typing import Protocol
 
 
 class Watcher(Protocol):
-    """Told of every stage as it begins, advances and ends; one stage at a time."""
+    """Told of every stage as it begins, advances and ends; one stage at a time.
+
+    A stage that fails does not end: it was the last one.
+    """
 
     def begin(self, stage: str) -> None:
         """A stage begins."""
@@ -54,16 +57,14 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Watcher]:
-        """Time a block, which tells the watcher of its progress."""
+        """Time a block, which tells the watcher of its progress; one that raises never ends."""
         self.watcher.begin(name)
         if total is not None:
             self.watcher.expect(total)
         start = time.perf_counter()
-        try:
-            yield self.watcher
-        finally:
-            self.timings_s[name] = time.perf_counter() - start
-            self.watcher.end()
+        yield self.watcher
+        self.timings_s[name] = time.perf_counter() - start
+        self.watcher.end()
 
     def note_memory(self, peak_rss_bytes: int) -> None:
         """Take into account the highest resident memory of one process of the run."""

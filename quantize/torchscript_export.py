@@ -33,7 +33,7 @@ def export_torchscript(
             {name: tensor.contiguous() for name, tensor in fused.state_dict().items()},
             files / torchscript_build.WEIGHTS_FILE,
         )
-        (files / torchscript_build.RECIPE_FILE).write_text(recipe.to_json())
+        (files / torchscript_build.RECIPE_FILE).write_text(recipe.to_json(), encoding="utf-8")
         (files / torchscript_build.METADATA_FILE).write_text(metadata.to_json())
         done = subprocess.run(
             [sys.executable, "-P", "-m", torchscript_build.__name__, folder, str(path)],

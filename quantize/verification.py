@@ -150,11 +150,12 @@ def _parity(first: FloatArray, second: FloatArray, output_scale: float) -> Parit
 
 
 def _agreement(name: str, result: FidelityResult | ParityResult, allowed: float) -> Check:
-    different = 1.0 - result.top1_agreement
+    # Counted, since 1 - 0.95 is more than 0.05 in floating point.
+    different = round((1.0 - result.top1_agreement) * result.n)
     return Check(
         name=name,
-        passed=different <= allowed,
-        detail=f"{different:.1%} of predictions differ, {allowed:.0%} allowed",
+        passed=different <= allowed * result.n,
+        detail=f"{different / result.n:.1%} of predictions differ, {allowed:.0%} allowed",
     )
 
 

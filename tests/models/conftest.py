@@ -1,38 +1,11 @@
-"""Fixtures of this room: real files, which lie outside the repository, and small made-up ones."""
+"""Fixtures of this room: small made-up images."""
 
 import io
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    """Small tensors and shared cores: a second thread would mostly wait for the first."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def shared_file() -> Callable[[str], Path]:
-    """Find a real input by its name; where it is absent, the test skips and says which."""
-    default = Path(__file__).resolve().parents[2].parent / "shared"
-    root = Path(os.environ.get("EIGHTBIT_SHARED", default))
-
-    def find(name: str) -> Path:
-        path = root / name
-        if not path.is_file():
-            pytest.skip(f"real file absent: {name}")
-        return path
-
-    return find
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+# The two commands of the README: each makes what it needs and runs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: demo test lint types unit measure clean
+
+demo: $(INSTALLED)
+	$(BIN)/eightbit demo --out build/demo --overwrite
+
+# What CI runs, fastest first.
+test: lint types unit
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+unit: $(INSTALLED)
+	$(BIN)/pytest
+
+# The figures of the README and the docs; about a quarter of an hour on two cores.
+measure: $(INSTALLED)
+	$(BIN)/python -m eightbit.benchmarks.line --out docs/measured
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) system-packages
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $@
+
+# Debian keeps venv in a package of its own.
+.PHONY: system-packages
+system-packages:
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || \
+	  { echo "$(PYTHON) has no venv: install it first (Debian: apt-get install python3-venv)"; exit 2; }
+	apt-get update -qq && apt-get install -y -qq python3-venv
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,167 @@
+"""torch's two front ends: one recipe, the same integers, the same logits."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from eightbit.calibration import CalibrationResult, collect
+from eightbit.models import Architecture, Pretrained, build_model
+from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
+from eightbit.quantize.conversion import quantized_network
+from eightbit.quantize.fusion import integer_layers
+from eightbit.quantize.graph import input_names, trace
+from eightbit.quantize.rounding import weight_integers
+
+SIDE = 64
+
+ARCHITECTURES = (
+    Architecture.RESNET18,
+    Architecture.RESNET50,
+    Architecture.RESNEXT50_32X4D,
+    Architecture.CIFAR_RESNET20,
+)
+
+Images = Callable[..., np.ndarray]
+Networks = Callable[..., Pretrained]
+
+
+def calibrated(fused: nn.Module, mode: Mode, images: np.ndarray) -> CalibrationResult:
+    observed = observe(fused, mode)
+    return collect(observed.module, observed.observers, images)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def pretrained(request: pytest.FixtureRequest, random_network: Networks) -> Pretrained:
+    return random_network(request.param)
+
+
+@pytest.fixture(scope="module")
+def fused(pretrained: Pretrained) -> nn.Module:
+    return fuse(pretrained.model)
+
+
+@pytest.fixture(scope="module")
+def recipes(pretrained: Pretrained, fused: nn.Module, noise_images: Images) -> dict[Mode, Recipe]:
+    images = noise_images(12, SIDE)
+    return {
+        mode: make_recipe(
+            fused, calibrated(fused, mode, images), pretrained, QuantConfig(mode=mode)
+        )
+        for mode in Mode
+    }
+
+
+def test_fusion_does_not_change_what_the_network_computes(
+    pretrained: Pretrained, fused: nn.Module, noise_images: Images
+) -> None:
+    x = torch.from_numpy(noise_images(2, SIDE))
+    with torch.inference_mode():
+        expected, found = pretrained.model(x), fused(x)
+    assert (expected - found).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_after_fusion_no_batch_norm_is_left(fused: nn.Module) -> None:
+    assert not [module for module in fused.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def test_fusion_refuses_a_network_in_training_mode() -> None:
+    with pytest.raises(ValueError, match="eval mode"):
+        fuse(build_model(Architecture.CIFAR_RESNET20))
+
+
+def test_both_modes_make_the_same_recipe_but_for_the_mode(recipes: dict[Mode, Recipe]) -> None:
+    other = recipes[Mode.EAGER].model_copy(update={"config": recipes[Mode.FX].config})
+    assert other.to_json() == recipes[Mode.FX].to_json()
+
+
+def test_both_modes_give_the_same_logits_bit_for_bit(
+    fused: nn.Module, recipes: dict[Mode, Recipe], noise_images: Images, onednn: None
+) -> None:
+    x = torch.from_numpy(noise_images(8, SIDE, seed=2))
+    with torch.inference_mode():
+        logits = [quantized_network(fused, recipe)(x) for recipe in recipes.values()]
+    assert torch.equal(logits[0], logits[1])
+    assert len(torch.unique(logits[0])) > 1
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_torch_holds_exactly_the_integers_of_the_recipe(
+    fused: nn.Module, recipes: dict[Mode, Recipe], mode: Mode, onednn: None
+) -> None:
+    recipe = recipes[mode]
+    quantized = quantized_network(fused, recipe)
+    inputs = input_names(trace(fused))
+    for name, layer in integer_layers(fused).items():
+        params = recipe.layers[name]
+        module = quantized.get_submodule(name)
+        weight, bias = module.weight(), module.bias()
+        assert np.array_equal(weight.int_repr().numpy(), weight_integers(layer, params))
+        assert tuple(weight.q_per_channel_scales().tolist()) == params.weight.scale
+        source = recipe.activations[inputs[name]].scale[0]
+        scale = np.array(params.weight.scale) * source
+        assert np.array_equal(np.rint(bias.detach().numpy() / scale), np.array(params.bias))
+
+
+def test_every_tensor_of_the_network_has_its_parameters(
+    pretrained: Pretrained, recipes: dict[Mode, Recipe]
+) -> None:
+    model = pretrained.model
+    layers = [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    adds = [name for name, _ in model.named_modules() if name.endswith("skip_add")]
+    assert set(recipes[Mode.FX].activations) == {"input", *layers, *adds}
+    assert list(recipes[Mode.FX].layers) == layers
+
+
+def test_a_dead_channel_and_a_huge_bias_are_exact_in_torch(
+    random_network: Networks, noise_images: Images, onednn: None
+) -> None:
+    pretrained = random_network(Architecture.CIFAR_RESNET20)
+    fused = fuse(pretrained.model)
+    conv = fused.get_submodule("conv1")[0]
+    with torch.no_grad():
+        conv.weight[3] = 0.0
+        conv.bias[3] = 0.5
+        conv.weight[4] *= 1e-12
+        conv.bias[4] = 2.0
+    recipe = make_recipe(
+        fused, calibrated(fused, Mode.FX, noise_images(12, SIDE)), pretrained, QuantConfig()
+    )
+    assert max(abs(b) for layer in recipe.layers.values() for b in layer.bias) <= 2**30
+    x = torch.from_numpy(noise_images(4, SIDE, seed=3))
+    with torch.inference_mode():
+        expected, found = fused(x), quantized_network(fused, recipe)(x)
+    noise = (expected - found).square().sum() / expected.square().sum()
+    assert torch.isfinite(found).all()
+    assert noise < 0.02
+
+
+def test_a_recipe_of_another_network_is_refused(
+    fused: nn.Module, recipes: dict[Mode, Recipe]
+) -> None:
+    recipe = recipes[Mode.FX]
+    name = next(iter(recipe.layers))
+    layers = {key: params for key, params in recipe.layers.items() if key != name}
+    with pytest.raises(ValueError, match=f"{name}: expected .* found 0"):
+        quantized_network(fused, recipe.model_copy(update={"layers": layers}))
+
+
+def test_the_feature_extractor_goes_through_the_same_line(
+    random_network: Networks, noise_images: Images, onednn: None
+) -> None:
+    torch.manual_seed(0)
+    model = build_model(Architecture.RESNET18, include_top=False)
+    with torch.no_grad():
+        model.train()(torch.from_numpy(noise_images(8, SIDE)))
+    fused = fuse(model.eval())
+    base = random_network(Architecture.CIFAR_RESNET20)
+    recipe = make_recipe(
+        fused, calibrated(fused, Mode.FX, noise_images(12, SIDE)), base, QuantConfig()
+    )
+    x = torch.from_numpy(noise_images(2, SIDE, seed=5))
+    with torch.inference_mode():
+        expected, found = fused(x), quantized_network(fused, recipe)(x)
+    assert found.shape == (2, 512, SIDE // 32, SIDE // 32)
+    assert 10 * torch.log10(expected.square().sum() / (expected - found).square().sum()) > 20

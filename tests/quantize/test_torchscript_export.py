@@ -1,0 +1,122 @@
+"""The TorchScript artefact: the recipe's integers, the same bytes whenever it is built."""
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, Precision, read_metadata
+from eightbit.benchmarks.fidelity import ParityMeter
+from eightbit.calibration import collect
+from eightbit.models import Architecture, Pretrained
+from eightbit.quantize import (
+    Mode,
+    QuantConfig,
+    Recipe,
+    export_onnx,
+    export_torchscript,
+    fuse,
+    make_recipe,
+    observe,
+    quantized_network,
+)
+from eightbit.quantize.audit import audit
+
+SIDE = 32
+
+Images = Callable[..., np.ndarray]
+Networks = Callable[..., Pretrained]
+
+
+@dataclass
+class Exported:
+    fused: nn.Module
+    recipe: Recipe
+    path: Path
+
+
+@pytest.fixture(scope="module", params=Mode)
+def exported(
+    request: pytest.FixtureRequest,
+    random_network: Networks,
+    noise_images: Images,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Exported:
+    pretrained = random_network(Architecture.CIFAR_RESNET20, side=SIDE)
+    fused = fuse(pretrained.model)
+    observed = observe(fused, request.param)
+    collected = collect(observed.module, observed.observers, noise_images(16, SIDE))
+    recipe = make_recipe(fused, collected, pretrained, QuantConfig(mode=request.param))
+    path = tmp_path_factory.mktemp("torchscript") / "model.int8.pt"
+    export_torchscript(fused, metadata(recipe), recipe, path)
+    return Exported(fused, recipe, path)
+
+
+def metadata(recipe: Recipe) -> ArtifactMetadata:
+    return ArtifactMetadata(
+        precision=Precision.INT8,
+        spec=recipe.spec,
+        recipe_sha256=recipe.sha256,
+        engine="onednn",
+    )
+
+
+def test_it_computes_what_torchs_own_conversion_computes(
+    exported: Exported, noise_images: Images, onednn: None
+) -> None:
+    x = noise_images(6, SIDE, seed=2)
+    with torch.inference_mode():
+        expected = quantized_network(exported.fused, exported.recipe)(torch.from_numpy(x)).numpy()
+    with IsolatedRunner(exported.path, threads=1) as runner:
+        assert np.array_equal(runner(x), expected)
+        assert np.array_equal(runner(x[:1]), expected[:1])
+
+
+def test_another_file_name_and_a_busy_process_give_the_same_bytes(
+    exported: Exported, tmp_path: Path
+) -> None:
+    again = tmp_path / "another name.pt"
+    export_torchscript(exported.fused, metadata(exported.recipe), exported.recipe, again)
+    assert again.read_bytes() == exported.path.read_bytes()
+
+
+def test_the_archive_holds_no_debug_records_and_no_paths(exported: Exported) -> None:
+    with zipfile.ZipFile(exported.path) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".debug_pkl")]
+        assert {name.split("/")[0] for name in archive.namelist()} == {"archive"}
+        content = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"site-packages" not in content
+    assert str(Path.home()).encode() not in content
+
+
+def test_the_archive_carries_its_metadata(exported: Exported) -> None:
+    assert read_metadata(exported.path) == metadata(exported.recipe)
+
+
+def test_everything_computes_in_integers(exported: Exported) -> None:
+    coverage = audit(exported.path)
+    assert (coverage.conv.quantized, coverage.conv.total) == (19, 19)
+    assert (coverage.add.quantized, coverage.add.total) == (9, 9)
+    assert (coverage.linear.quantized, coverage.linear.total) == (1, 1)
+
+
+def test_its_logits_are_within_few_last_bits_of_the_onnx_artefact(
+    exported: Exported, noise_images: Images, tmp_path: Path
+) -> None:
+    onnx_path = tmp_path / "model.int8.onnx"
+    without_engine = metadata(exported.recipe).model_copy(update={"engine": None})
+    export_onnx(exported.fused, without_engine, exported.recipe, onnx_path)
+    x = noise_images(64, SIDE, seed=3)
+    meter = ParityMeter(exported.recipe.output_scale)
+    with (
+        IsolatedRunner(exported.path, threads=1) as torchscript,
+        IsolatedRunner(onnx_path, threads=1) as onnx,
+    ):
+        meter.update(torchscript(x), onnx(x))
+    assert meter.result().within_one_lsb_fraction >= 0.9
+    assert meter.result().max_lsb <= 6
