@@ -22,9 +22,9 @@ types: $(INSTALLED)
 unit: $(INSTALLED)
 	$(BIN)/pytest
 
-# The figures of the README and the docs; about a quarter of an hour on two cores.
+# docs/measured: every architecture on a folder or archive of photos (make measure PHOTOS=...).
 measure: $(INSTALLED)
-	$(BIN)/python -m eightbit.benchmarks.line --out docs/measured
+	$(BIN)/python -m eightbit.benchmarks.line --photos $(PHOTOS) --out docs/measured/line.md
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) system-packages

@@ -18,6 +18,7 @@ from typing import IO, Final, Self
 
 from eightbit.benchmarks.channel import Action, AnyArray, Reply, Request, receive, send
 from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.openmp import with_short_spins
 from eightbit.benchmarks.plain_text import printable
 from eightbit.models.errors import InputError
 
@@ -178,7 +179,7 @@ def _command(path: Path, threads: int) -> list[str]:
 
 
 def _environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
-    return {**inherited, **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
+    return {**with_short_spins(inherited), **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -185,7 +185,7 @@ def _verdict(passed: bool) -> str:
 
 def _parity(parity: Mapping[str, ParityResult]) -> Table:
     return Table(
-        title="Parity of the INT8 artifacts' logits, in last bits",
+        title="Parity of the INT8 artefacts' logits, in last bits",
         columns=("pair", "identical", "within 1", "largest", "agree", "images"),
         rows=tuple(
             (

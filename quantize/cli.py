@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eightbit.benchmarks.openmp import with_short_spins
 from eightbit.calibration.methods import Method
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
@@ -331,6 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """The entry point of the installed command."""
+    os.environ.update(with_short_spins(os.environ))
     # torch's C++ says once more, on stderr, which of its types are deprecated.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     for stream in (sys.stdout, sys.stderr):

@@ -72,9 +72,9 @@ class ProgressBars:
 
     def end(self) -> None:
         """See `Watcher`."""
-        task = self._progress.tasks[self._task]
-        total = task.total or 1
-        self._progress.update(self._task, total=total, completed=task.completed or total)
+        # It may have taken fewer steps than expected, where images were unusable.
+        total = self._progress.tasks[self._task].total or 1
+        self._progress.update(self._task, total=total, completed=total)
 
 
 def guesses_table(path: Path, guesses: Sequence[Guess]) -> Table:

@@ -11,6 +11,7 @@ from eightbit.calibration import (
     TensorStatistics,
     activation_params,
     choose_params,
+    methods,
 )
 from eightbit.calibration.methods import (
     _METHODS,
@@ -166,6 +167,36 @@ def test_mse_finds_outliers_on_both_sides() -> None:
     low, high = mse_range(statistics_of(values, counts))
     assert low == pytest.approx(-1.0, abs=0.1)
     assert high == pytest.approx(2.0, abs=0.2)
+
+
+@pytest.mark.parametrize("side", [1, -1], ids=["as it is", "mirrored"])
+@pytest.mark.parametrize(
+    ("bulk", "outliers", "count", "gain"),
+    [
+        # The coarse grid of the second round has nothing as good as the first round's best.
+        pytest.param((-1.0, 1.0), (-1.3, 3.3), 10_000, 1.0, id="first bound already found"),
+        pytest.param((-0.3, 1.0), (-0.7, 1.8), 10_000, 1.0, id="second bound already found"),
+        # The first bound is best chosen anew once the second is known.
+        pytest.param((-0.3, 1.0), (-3.0, 1.7), 1000, 1.02, id="found later"),
+    ],
+)
+def test_further_rounds_of_the_mse_search_never_lose_and_sometimes_gain(
+    bulk: tuple[float, float],
+    outliers: tuple[float, float],
+    count: int,
+    gain: float,
+    side: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = side * np.array([*np.linspace(*bulk, 1001), *outliers])
+    observed = statistics_of(values, [*[count] * 1001, 1, 1])
+    errors = [error_of(choose_params(observed, Method.MSE), observed)]
+    for rounds in (2, 1):
+        monkeypatch.setattr(methods, "_ROUNDS", rounds)
+        errors.append(error_of(choose_params(observed, Method.MSE), observed))
+    assert errors == sorted(errors)
+    if side == 1:
+        assert errors[-1] >= gain * errors[0]
 
 
 def test_squared_error_by_hand() -> None:

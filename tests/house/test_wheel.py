@@ -23,9 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     # A copy of what is tracked: building in place would leave a build folder behind.
-    subprocess.run(
-        ["git", "checkout-index", "--all", f"--prefix={source}/"], cwd=ROOT, check=True
-    )
+    subprocess.run(["git", "checkout-index", "--all", f"--prefix={source}/"], cwd=ROOT, check=True)
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source],
         check=True,

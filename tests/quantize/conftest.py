@@ -1,0 +1,168 @@
+"""A tiny network, a few dozen pictures, and what the command line makes of them, all offline."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eightbit.benchmarks.latency import LatencyResult
+from eightbit.models import Architecture, build_model
+from eightbit.quantize import cli, pipeline
+
+CLASSES = 10
+IMAGES_PER_CLASS = 4
+ARCHITECTURE = "cifar_resnet20"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of a refusal; whatever is not just that fails the test."""
+        assert self.code == 2, self
+        (line,) = self.err.splitlines()
+        assert line.startswith("eightbit: ")
+        assert len(line) > len("eightbit: ")
+        return line
+
+
+Eightbit = Callable[..., Outcome]
+
+
+def _no_latency(*_: object, **__: object) -> tuple[LatencyResult, ...]:
+    """Latency takes half a minute and says nothing about these tests."""
+    return ()
+
+
+def _run(*arguments: object) -> Outcome:
+    out, err = io.StringIO(), io.StringIO()
+    typed = [str(argument) for argument in arguments]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", ["eightbit", *typed])
+        patch.setattr(pipeline, "time_bundle", _no_latency)
+        code = cli.main(typed)
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def eightbit() -> Eightbit:
+    """Run the command line in this process; `quantize` does not measure latency."""
+    return _run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small tensors and shared cores: a second thread would mostly wait for the first."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def write_checkpoint(path: Path, seed: int = 0) -> Path:
+    """A network with random weights; its BatchNorm statistics come from a forward pass."""
+    torch.manual_seed(seed)
+    model = build_model(Architecture(ARCHITECTURE), num_classes=CLASSES).train()
+    with torch.no_grad():
+        model(torch.randn(32, 3, 32, 32))
+    torch.save(model.eval().state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint() -> Callable[..., Path]:
+    """Write the checkpoint of a tiny network; see `write_checkpoint`."""
+    return write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "tiny.pth")
+
+
+def picture(seed: int) -> Image.Image:
+    """A few coloured blobs; not quite square, so that the crop has something to do."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+    return coarse.resize((38, 32), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders "0" to "9"."""
+    root = tmp_path_factory.mktemp("images") / "photos"
+    for index in range(CLASSES):
+        folder = root / str(index)
+        folder.mkdir(parents=True)
+        for number in range(IMAGES_PER_CLASS):
+            picture(100 * index + number).save(folder / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def flat_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures without class folders, none of them among `photos`."""
+    root = tmp_path_factory.mktemp("images") / "flat"
+    root.mkdir()
+    for number in range(12):
+        picture(5000 + number).save(root / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def whole_run(
+    eightbit: Eightbit, checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Outcome]:
+    """A bundle, evaluated on the very images that calibrated it, and what the run printed."""
+    out = tmp_path_factory.mktemp("run") / "bundle"
+    command = ("quantize", ARCHITECTURE, "--weights", checkpoint, "--threads", 1)
+    outcome = eightbit(*command, "--calibrate", photos, "--evaluate", photos, "--out", out)
+    assert outcome.code == 0, outcome
+    return out, outcome
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(whole_run: tuple[Path, Outcome]) -> Path:
+    """To be read only: copy it to change it."""
+    return whole_run[0]
+
+
+@pytest.fixture(scope="session")
+def quick(checkpoint: Path, photos: Path) -> tuple[object, ...]:
+    """A valid `quantize` without --out that writes the ONNX artefacts alone: the fastest."""
+    return (
+        *("quantize", ARCHITECTURE, "--weights", checkpoint, "--calibrate", photos),
+        *("--formats", "onnx", "--threads", 1, "--samples", 8),
+    )
+
+
+@pytest.fixture
+def broken_onnx(bundle_folder: Path, tmp_path: Path) -> Path:
+    """The float artefact with a NaN in the classifier's bias: one of ten logits is NaN."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(bundle_folder / "model.fp32.onnx")
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "fc.bias")
+    values = numpy_helper.to_array(bias).copy()
+    values[3] = np.nan
+    bias.CopyFrom(numpy_helper.from_array(values, "fc.bias"))
+    onnx.save(model, tmp_path / "broken.onnx")
+    return tmp_path / "broken.onnx"

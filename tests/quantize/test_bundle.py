@@ -1,0 +1,85 @@
+"""The folder that a run leaves: whole, or as it was."""
+
+from pathlib import Path
+
+import pytest
+
+from eightbit.models.errors import InputError
+from eightbit.quantize import bundle
+
+
+def _content(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_new_folder_appears_with_everything_in_it(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with bundle.staged(out, overwrite=False) as folder:
+        (folder / bundle.RECIPE).write_text("new")
+        assert not out.exists()
+    assert _content(out) == {bundle.RECIPE: "new"}
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    assert out.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError, match="in the middle"),
+        bundle.staged(tmp_path / "out", overwrite=False) as folder,
+    ):
+        (folder / bundle.RECIPE).write_text("half")
+        raise RuntimeError("in the middle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_an_earlier_run_as_it_was(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / bundle.RECIPE).write_text("old")
+    with (
+        pytest.raises(RuntimeError),
+        bundle.staged(out, overwrite=True) as folder,
+    ):
+        (folder / bundle.RECIPE).write_text("half")
+        raise RuntimeError
+    assert _content(out) == {bundle.RECIPE: "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_overwriting_replaces_ours_removes_stale_ours_and_keeps_what_is_foreign(
+    tmp_path: Path,
+) -> None:
+    for name in (bundle.RECIPE, bundle.TORCHSCRIPT, "notes.txt"):
+        (tmp_path / name).write_text("old")
+    with bundle.staged(tmp_path, overwrite=True) as folder:
+        (folder / bundle.RECIPE).write_text("new")
+    assert _content(tmp_path) == {bundle.RECIPE: "new", "notes.txt": "old"}
+
+
+def test_an_empty_folder_needs_no_permission(tmp_path: Path) -> None:
+    with bundle.staged(tmp_path, overwrite=False) as folder:
+        (folder / bundle.RECIPE).write_text("new")
+    assert _content(tmp_path) == {bundle.RECIPE: "new"}
+
+
+def test_a_file_in_the_way_is_refused_even_with_overwrite(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text("mine")
+    with pytest.raises(InputError, match="expected a folder, found a file"):
+        bundle.check_target(out, overwrite=True)
+
+
+def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="found a link to nothing"):
+        bundle.check_target(out, overwrite=True)
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with (
+        pytest.raises(InputError, match=r"cannot be written: .+; choose another --out"),
+        bundle.staged(tmp_path / "file" / "out", overwrite=False),
+    ):
+        pass

@@ -1,0 +1,160 @@
+"""Gates, help, and what a good command prints and returns."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eightbit.benchmarks import Report, read_report
+from eightbit.benchmarks.latency import LatencyResult
+from eightbit.quantize import bundle, cli, remeasure, verification
+from eightbit.quantize.console import ProgressBars
+from eightbit.quantize.stages import Stages
+
+Eightbit = Callable[..., Any]
+
+COMMAND = Path(sys.executable).parent / "eightbit"
+
+
+def _real(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_names_every_command_without_loading_torch() -> None:
+    script = (
+        "import sys; from eightbit.quantize.cli import main; code = main(['--help']);"
+        " assert not {'torch', 'onnx', 'onnxruntime', 'torchvision'} & sys.modules.keys();"
+        " sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for command in ("quantize", "evaluate", "benchmark", "inspect", "classify", "models", "demo"):
+        assert f" {command} " in done.stdout
+
+
+def test_a_drop_over_the_allowed_one_exits_with_1_and_names_it(
+    eightbit: Eightbit, quick: tuple[object, ...], photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    outcome = eightbit(*quick, "--evaluate", photos, "--max-drop", -100, "--out", out)
+    assert outcome.code == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("eightbit: failed: max drop: onnx: top-1 drops by ")
+    assert line.endswith(" points, -100 allowed")
+    assert read_report(out / bundle.REPORT_JSON).accuracy is not None
+    assert (out / bundle.ONNX).is_file()
+
+
+def test_a_failed_verification_exits_with_1_and_names_the_check(
+    eightbit: Eightbit,
+    quick: tuple[object, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verification, "MAX_FLOAT_ERROR", -1.0)
+    out = tmp_path / "out"
+    outcome = eightbit(*quick, "--out", out)
+    assert outcome.code == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(
+        "eightbit: failed: verification: fp32 artefact computes the float network: differs by"
+    )
+    report = read_report(out / bundle.REPORT_JSON)
+    assert report.verification is not None
+    assert not report.verification.passed
+    assert (out / bundle.ONNX).is_file()
+
+
+def test_evaluate_repeats_the_accuracy_of_the_run(
+    eightbit: Eightbit, bundle_folder: Path, photos: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in bundle_folder.iterdir()}
+    found: list[Report] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "_show", found.append)
+        options = ("--data", photos, "--threads", 1, "--max-drop", 100)
+        outcome = eightbit("evaluate", bundle_folder, *options)
+    assert outcome.code == 0, outcome
+    expected = read_report(bundle_folder / bundle.REPORT_JSON)
+    (report,) = found
+    assert (report.accuracy, report.fidelity) == (expected.accuracy, expected.fidelity)
+    assert report.parity == expected.parity
+    assert {path.name: path.read_bytes() for path in bundle_folder.iterdir()} == before
+
+
+def test_evaluate_has_the_same_gate(
+    eightbit: Eightbit, bundle_folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
+    (folder / bundle.TORCHSCRIPT).unlink()
+    outcome = eightbit("evaluate", folder, "--data", photos, "--max-drop", -100)
+    assert outcome.code == 1
+    assert outcome.err.startswith("eightbit: failed: max drop: onnx: ")
+    assert "Accuracy on 40 images" in outcome.out
+
+
+def test_benchmark_measures_at_the_given_threads_and_batches(
+    eightbit: Eightbit, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def note(*_: object, **settings: object) -> tuple[LatencyResult, ...]:
+        asked.update(settings)
+        return read_report(bundle_folder / bundle.REPORT_JSON).latency
+
+    monkeypatch.setattr(remeasure, "time_bundle", note)
+    outcome = eightbit(*("benchmark", bundle_folder, "--threads", 1, "--threads", 2, "--batch", 4))
+    assert outcome.code == 0, outcome
+    assert asked == {"threads": [1, 2], "batches": [4]}
+
+
+def test_a_terminal_without_our_letters_gets_no_traceback(
+    bundle_folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    photo = shutil.copy(photos / "0" / "0.png", tmp_path / "Käfer.png")
+    done = _real("classify", bundle_folder / bundle.ONNX, photo, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "K?fer.png" in done.stdout
+
+
+def test_inspect_says_nothing_on_stderr(bundle_folder: Path) -> None:
+    done = _real("inspect", bundle_folder / bundle.TORCHSCRIPT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_log_gets_no_progress_bars(capfd: pytest.CaptureFixture[str]) -> None:
+    with ProgressBars() as bars, Stages(bars).stage("calibrate", total=2) as watcher:
+        watcher.advance(1)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar_for_every_stage_and_a_tick_for_those_that_end(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_INTERACTIVE", "1")
+    bars = ProgressBars()
+    stages = Stages(bars)
+    with pytest.raises(RuntimeError), bars:
+        with stages.stage("calibrate", total=2) as watcher:
+            watcher.advance(1)
+        with stages.stage("export ONNX"):
+            raise RuntimeError
+    last = capfd.readouterr().err.rpartition("calibrate")
+    assert "✓" in last[0][-20:]
+    assert "export ONNX" in last[2]
+    assert "✓" not in last[2]
+    assert stages.timings_s.keys() == {"calibrate"}

@@ -1,0 +1,69 @@
+"""Which gates a report fails, and how it gets onto the disk."""
+
+from pathlib import Path
+
+import pytest
+
+from eightbit.benchmarks import Report, read_report
+from eightbit.benchmarks.accuracy import CandidateAccuracy
+from eightbit.benchmarks.report import AccuracySection, Check, VerificationSection
+from eightbit.quantize import bundle, failed_gates
+from eightbit.quantize.reporting import write_report
+
+
+@pytest.fixture
+def report(bundle_folder: Path) -> Report:
+    return read_report(bundle_folder / bundle.REPORT_JSON)
+
+
+def _dropping(report: Report, *, torchscript_pp: float, onnx_pp: float) -> Report:
+    def dropping(result: CandidateAccuracy | None, drop_pp: float) -> CandidateAccuracy:
+        assert result is not None
+        return result.model_copy(update={"drop_pp": drop_pp})
+
+    assert report.accuracy is not None
+    accuracy = AccuracySection(
+        fp32=report.accuracy.fp32,
+        torchscript=dropping(report.accuracy.torchscript, torchscript_pp),
+        onnx=dropping(report.accuracy.onnx, onnx_pp),
+    )
+    return report.model_copy(update={"accuracy": accuracy})
+
+
+def test_a_good_report_fails_no_gate(report: Report) -> None:
+    assert failed_gates(_dropping(report, torchscript_pp=-0.1, onnx_pp=0.4), 0.5) == ()
+
+
+def test_the_allowed_drop_is_still_allowed(report: Report) -> None:
+    assert failed_gates(_dropping(report, torchscript_pp=0.5, onnx_pp=0.5), 0.5) == ()
+
+
+def test_without_a_gate_any_drop_passes(report: Report) -> None:
+    assert failed_gates(_dropping(report, torchscript_pp=90.0, onnx_pp=90.0)) == ()
+
+
+def test_each_artefact_that_drops_too_far_is_named(report: Report) -> None:
+    failures = failed_gates(_dropping(report, torchscript_pp=0.4, onnx_pp=0.75), 0.5)
+    assert failures == ("max drop: onnx: top-1 drops by 0.75 points, 0.5 allowed",)
+    failures = failed_gates(_dropping(report, torchscript_pp=1.0, onnx_pp=0.75), 0.5)
+    assert [failure.split(":")[1].strip() for failure in failures] == ["torchscript", "onnx"]
+
+
+def test_only_the_checks_that_failed_are_named(report: Report) -> None:
+    checks = (
+        Check(name="onnx: finite logits", passed=False, detail="1 of 640"),
+        Check(name="the other", passed=True, detail="fine"),
+    )
+    verification = VerificationSection(images=64, passed=False, checks=checks)
+    failed = report.model_copy(update={"verification": verification})
+    assert failed_gates(failed) == ("verification: onnx: finite logits: 1 of 640",)
+
+
+def test_both_forms_of_the_report_are_written(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        bundle.REPORT_JSON,
+        bundle.REPORT_MARKDOWN,
+    }
+    assert read_report(tmp_path / bundle.REPORT_JSON) == report
+    assert report.command in (tmp_path / bundle.REPORT_MARKDOWN).read_text(encoding="utf-8")
