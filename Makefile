@@ -20,7 +20,7 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 unit: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 # docs/measured: every architecture on a folder or archive of photos (make measure PHOTOS=...).
 measure: $(INSTALLED)

@@ -57,6 +57,12 @@ class Environment(FrozenModel):
     python: str
     versions: SortedMapping[str]
 
+    def summary(self) -> str:
+        """Processor, instruction sets and versions in one line."""
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        machine = f"{self.cpu}, {self.logical_cores} cores, {', '.join(self.isa)}"
+        return f"{machine}; Python {self.python}, {versions}"
+
 
 def read_environment() -> Environment:
     """Reads the current machine and the installed packages; imports none of them."""

@@ -12,8 +12,6 @@ the fused channels_last network with the same number of threads.
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,11 +25,12 @@ import typer
 from torch.ao.quantization import fuse_modules
 
 from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.command import quantize
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.environment import read_environment
 from eightbit.benchmarks.latency import Candidate, measure_latency
 from eightbit.benchmarks.onnx_runner import OnnxRunner
-from eightbit.benchmarks.report import Report, read_report
+from eightbit.benchmarks.report import Report
 from eightbit.models.architectures import build_model, default_preprocessing
 from eightbit.models.loading import LoadedImage, load_images
 from eightbit.models.sampling import balanced_order
@@ -76,13 +75,9 @@ def measure(architecture: Architecture, photos: Path, folder: Path) -> Row:
     weights = _write_weights(architecture, pixels, folder)
     before = _forward_seconds(architecture, weights, pixels)
     out = folder / architecture.value
-    command = ["quantize", architecture.value, "--weights", str(weights), "--out", str(out)]
-    command += ["--calibrate", str(photos), "--samples", str(SAMPLES)]
-    done = subprocess.run([Path(sys.executable).with_name("eightbit"), *command], check=False)
-    # Exit code 1 is no surprise: a random network's classes are so close that many change.
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"{architecture}: the run ended with exit code {done.returncode}")
-    report = read_report(out / "report.json")
+    arguments = [architecture.value, "--weights", str(weights)]
+    arguments += ["--calibrate", str(photos), "--samples", str(SAMPLES)]
+    report = quantize(arguments, out)
     forward_s = statistics.median(before + _forward_seconds(architecture, weights, pixels))
     timings = report.timings_s
     run_s = sum(s for stage, s in timings.items() if not stage.startswith(_MEASURING))
@@ -183,15 +178,12 @@ _COLUMNS = (
 
 
 def _markdown(rows: Sequence[Row], command: str) -> str:
-    environment = read_environment()
-    versions = ", ".join(f"{name} {v}" for name, v in environment.versions.items())
-    machine = f"{environment.cpu}, {environment.logical_cores} cores, {', '.join(environment.isa)}"
     lines = [
         "# The line, architecture by architecture",
         "",
         f"`{command}`",
         "",
-        f"{machine}; Python {environment.python}, {versions}.",
+        f"{read_environment().summary()}.",
         "",
         _EXPLANATION.format(samples=SAMPLES),
         "",

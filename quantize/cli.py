@@ -1,21 +1,17 @@
-"""The command line: arguments in, the public API called, an exit code out.
+"""The commands: arguments in, the public API called, results out.
 
-Exit codes: 0 done, 1 a gate failed, 2 bad input or usage in one line; a traceback is a bug.
 Whatever is heavy is imported inside the commands, so that ``eightbit --help`` answers at once.
 """
 
-import io
-import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eightbit.benchmarks.openmp import with_short_spins
 from eightbit.calibration.methods import Method
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
@@ -307,36 +303,3 @@ def _pass_gates(report: "Report", max_drop: float | None) -> None:
         print(f"eightbit: failed: {failure}", file=sys.stderr)
     if failures:
         raise typer.Exit(1)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: Without the program's name; None for those of the process.
-
-    Returns:
-        The exit code.
-    """
-    try:
-        code = app(args=arguments, prog_name="eightbit", standalone_mode=False)
-    except (InputError, typer.TyperException) as exc:
-        message = exc.format_message() if isinstance(exc, typer.TyperException) else str(exc)
-        print(f"eightbit: {' '.join(message.split())}", file=sys.stderr)
-        return 2
-    except typer.Abort:
-        print("eightbit: aborted", file=sys.stderr)
-        return 130
-    return code if isinstance(code, int) else 0
-
-
-def run() -> None:
-    """The entry point of the installed command."""
-    os.environ.update(with_short_spins(os.environ))
-    # torch's C++ says once more, on stderr, which of its types are deprecated.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that lacks a letter of a class name shows a question mark instead.
-            stream.reconfigure(errors="replace")
-    sys.exit(main())

@@ -52,7 +52,6 @@ class ProgressBars:
         )
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -60,6 +59,7 @@ class ProgressBars:
 
     def begin(self, stage: str) -> None:
         """See `Watcher`."""
+        self._progress.start()  # with the first stage, and no more after that
         self._task = self._progress.add_task(stage, total=None)
 
     def expect(self, total: int) -> None:

@@ -56,7 +56,7 @@ def load_new(
     Raises:
         InputError: See `load_pretrained`.
     """
-    with stages.stage(_LOAD):
+    with stages.timed(_LOAD):
         return load_pretrained(
             architecture,
             weights,
@@ -91,7 +91,7 @@ def load_recorded(
     spec = recipe.spec
     if architecture not in (None, spec.architecture):
         raise InputError(f"{path}: expected a recipe for {architecture}, found {spec.architecture}")
-    with stages.stage(_LOAD):
+    with stages.timed(_LOAD):
         pretrained = load_pretrained(
             spec.architecture,
             weights,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from eightbit.benchmarks.artifact import read_metadata
 from eightbit.benchmarks.report import Report
 from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
@@ -77,9 +78,18 @@ def benchmark_bundle(
 
 
 def _recipe_of(folder: Path) -> Recipe:
+    """The recipe of a bundle whose artefacts belong to it."""
     if not (folder / bundle.FLOAT_ONNX).is_file():
         raise InputError(
             f"{folder}: expected a folder that `eightbit quantize` wrote, found no "
             f"{bundle.FLOAT_ONNX} in it"
         )
-    return read_recipe(folder / bundle.RECIPE)
+    recipe = read_recipe(folder / bundle.RECIPE)
+    for name in (bundle.TORCHSCRIPT, bundle.ONNX):
+        metadata = read_metadata(folder / name) if (folder / name).exists() else None
+        if metadata is not None and metadata.recipe_sha256 != recipe.sha256:
+            raise InputError(
+                f"{folder / name}: expected an artefact of the {bundle.RECIPE} beside it, found "
+                "one of another recipe; quantize again, or keep the files of one run together"
+            )
+    return recipe

@@ -61,10 +61,16 @@ class Stages:
         self.watcher.begin(name)
         if total is not None:
             self.watcher.expect(total)
-        start = time.perf_counter()
-        yield self.watcher
-        self.timings_s[name] = time.perf_counter() - start
+        with self.timed(name):
+            yield self.watcher
         self.watcher.end()
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Time a block that shows its own progress."""
+        start = time.perf_counter()
+        yield
+        self.timings_s[name] = time.perf_counter() - start
 
     def note_memory(self, peak_rss_bytes: int) -> None:
         """Take into account the highest resident memory of one process of the run."""

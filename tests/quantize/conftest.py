@@ -14,7 +14,7 @@ from PIL import Image
 
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.models import Architecture, build_model
-from eightbit.quantize import cli, pipeline
+from eightbit.quantize import entry, pipeline
 
 CLASSES = 10
 IMAGES_PER_CLASS = 4
@@ -57,7 +57,7 @@ def _run(*arguments: object) -> Outcome:
     ):
         patch.setattr(sys, "argv", ["eightbit", *typed])
         patch.setattr(pipeline, "time_bundle", _no_latency)
-        code = cli.main(typed)
+        code = entry.main(typed)
     return Outcome(code, out.getvalue(), err.getvalue())
 
 

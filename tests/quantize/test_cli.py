@@ -33,7 +33,7 @@ def _real(*arguments: object, **environment: str) -> subprocess.CompletedProcess
 
 def test_help_names_every_command_without_loading_torch() -> None:
     script = (
-        "import sys; from eightbit.quantize.cli import main; code = main(['--help']);"
+        "import sys; from eightbit.quantize.entry import main; code = main(['--help']);"
         " assert not {'torch', 'onnx', 'onnxruntime', 'torchvision'} & sys.modules.keys();"
         " sys.exit(code)"
     )

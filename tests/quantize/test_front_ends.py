@@ -54,24 +54,6 @@ def recipes(pretrained: Pretrained, fused: nn.Module, noise_images: Images) -> d
     }
 
 
-def test_fusion_does_not_change_what_the_network_computes(
-    pretrained: Pretrained, fused: nn.Module, noise_images: Images
-) -> None:
-    x = torch.from_numpy(noise_images(2, SIDE))
-    with torch.inference_mode():
-        expected, found = pretrained.model(x), fused(x)
-    assert (expected - found).abs().max() <= 1e-4 * expected.abs().max()
-
-
-def test_after_fusion_no_batch_norm_is_left(fused: nn.Module) -> None:
-    assert not [module for module in fused.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-def test_fusion_refuses_a_network_in_training_mode() -> None:
-    with pytest.raises(ValueError, match="eval mode"):
-        fuse(build_model(Architecture.CIFAR_RESNET20))
-
-
 def test_both_modes_make_the_same_recipe_but_for_the_mode(recipes: dict[Mode, Recipe]) -> None:
     other = recipes[Mode.EAGER].model_copy(update={"config": recipes[Mode.FX].config})
     assert other.to_json() == recipes[Mode.FX].to_json()
