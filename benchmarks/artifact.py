@@ -16,9 +16,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from eightbit.benchmarks.plain_text import one_line, printable
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import FrozenModel, ModelSpec
 
 METADATA_FORMAT_VERSION: Final = 1

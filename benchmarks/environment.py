@@ -71,7 +71,7 @@ def read_environment() -> Environment:
     return Environment(
         cpu=cpuinfo.get("model name") or platform.processor() or platform.machine(),
         architecture=platform.machine(),
-        logical_cores=_usable_cores(),
+        logical_cores=usable_cores(),
         isa=tuple(sorted(_ISA_FLAGS.intersection(flags.split()))),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         os=f"{platform.system()} {platform.release()}",
@@ -89,7 +89,8 @@ def _read_cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Logical cores that this process may run on: its affinity, not the machine's total."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -20,6 +20,8 @@ def headline(report: Report) -> str:
     facts = _facts(report, runtime) if runtime else []
     failed = report.verification is not None and not report.verification.passed
     warning = "VERIFICATION FAILED. " if failed else ""
+    if report.coverage is not None and report.verification is None:
+        warning = "NOT VERIFIED (no images were given). "
     if runtime is None:
         return f"{warning}Nothing was measured."
     return f"{warning}INT8 ({_NAMES[runtime]}) {', '.join(facts)}."

@@ -19,8 +19,8 @@ from typing import IO, Final, Self
 from eightbit.benchmarks.channel import Action, AnyArray, Reply, Request, receive, send
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.openmp import with_short_spins
-from eightbit.benchmarks.plain_text import printable
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
 
 # The runtimes are told their threads directly too; these reach the libraries beneath them.
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -10,7 +10,6 @@ the fused channels_last network with the same number of threads.
 """
 
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -27,7 +26,7 @@ from torch.ao.quantization import fuse_modules
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.command import quantize
 from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.environment import read_environment
+from eightbit.benchmarks.environment import read_environment, usable_cores
 from eightbit.benchmarks.latency import Candidate, measure_latency
 from eightbit.benchmarks.onnx_runner import OnnxRunner
 from eightbit.benchmarks.report import Report
@@ -165,11 +164,11 @@ def _batch_is_free(path: Path, pixels: FloatArray) -> bool:
 
 
 _EXPLANATION = """\
-{samples} photos, random weights. *calibrate* and *run* (both exports and verification included,
-latency measurement not) are multiples of the plain fused float forward over the same photos;
-*peak* is the largest process of the run; *speedup* is float over INT8 median latency in ONNX
-Runtime at one thread, batch 1, interleaved; *batch*: three images at once give the logits that
-they give one by one."""
+{samples} photos, random weights. *calibrate* and *run* are multiples of the plain fused float
+forward over the same photos; *run* is the sum of the report's stages, both exports and
+verification included, latency measurement not; *peak* is the largest process of the run; *speedup*
+is float over INT8 median latency in ONNX Runtime at one thread, batch 1, interleaved; *batch*:
+three images at once give the logits that they give one by one."""
 
 _COLUMNS = (
     *("architecture", "in integers", "INT8 file", "forward", "calibrate", "run", "peak"),
@@ -206,7 +205,7 @@ def main(
     architectures: Annotated[list[Architecture] | None, typer.Argument()] = None,
 ) -> None:
     """Measure the line for each architecture; all of torchvision's by default."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(usable_cores())
     chosen = architectures or [a for a in Architecture if not a.is_cifar]
     rows = []
     for architecture in chosen:

@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime as ort
 
 from eightbit.benchmarks.contract import FloatArray, check_batch, check_logits
-from eightbit.benchmarks.plain_text import one_line, printable
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
 
 _ERRORS_ONLY = 3
 

@@ -7,9 +7,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eightbit.benchmarks.detail_tables import detail_tables
 from eightbit.benchmarks.headline import headline
-from eightbit.benchmarks.plain_text import printable
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.result_tables import result_tables
+from eightbit.models.plain_text import printable
 
 _TEMPLATE: Final = "report.md.j2"
 # Whatever could begin inline markup, HTML, a math formula or the next cell of a table.

@@ -9,10 +9,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from eightbit.benchmarks.headline import headline
-from eightbit.benchmarks.plain_text import printable
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.result_tables import result_tables
 from eightbit.benchmarks.tables import Table
+from eightbit.models.plain_text import printable
 
 
 def render_terminal(report: Report) -> RenderableType:

@@ -12,9 +12,9 @@ from eightbit.benchmarks.artifact import Sha256
 from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
-from eightbit.benchmarks.plain_text import one_line, printable
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import Finite, FrozenModel, ModelSpec
 
 REPORT_FORMAT_VERSION: Final = 1
@@ -65,12 +65,14 @@ class EvaluationSection(FrozenModel):
         source: Where they came from.
         images: How many were used.
         labelled: Whether their true classes are known.
+        matched_by: How their folders or labels were matched to the model's classes.
         skipped: What could not be used.
     """
 
     source: str
     images: NonNegativeInt
     labelled: bool
+    matched_by: str | None = None
     skipped: tuple[SkippedImage, ...] = ()
 
 
@@ -160,7 +162,8 @@ class Report(FrozenModel):
         coverage: Which operators compute in integers.
         environment: Where this was measured.
         timings_s: Seconds of each stage, by name.
-        peak_rss_bytes: Highest resident memory of the run.
+        peak_rss_bytes: Highest resident memory of the largest process of the run; those that only
+            measure latency do not count.
     """
 
     format_version: Literal[1] = REPORT_FORMAT_VERSION

@@ -224,6 +224,8 @@ def _images(calibration: CalibrationSection | None, evaluation: EvaluationSectio
         rows.append(("calibration", calibration.source, f"{calibration.images:,}", skipped))
     if evaluation:
         use = "evaluation" if evaluation.labelled else "evaluation (no labels)"
+        if evaluation.matched_by:
+            use += f", classes by {evaluation.matched_by}"
         skipped = f"{len(evaluation.skipped):,}"
         rows.append((use, evaluation.source, f"{evaluation.images:,}", skipped))
     shared = calibration.also_in_evaluation if calibration else 0

@@ -10,8 +10,8 @@ import torch
 
 from eightbit.benchmarks.artifact import read_metadata
 from eightbit.benchmarks.contract import FloatArray, check_batch, check_logits
-from eightbit.benchmarks.plain_text import one_line, printable
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
 
 
 class TorchScriptRunner:

@@ -5,8 +5,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from eightbit.benchmarks.plain_text import one_line
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
 from eightbit.models.spec import FrozenModel
 
 DocumentT = TypeVar("DocumentT", bound=FrozenModel)

@@ -11,10 +11,10 @@ from typing import IO
 
 from eightbit.benchmarks.channel import Action, AnyArray, Reply, Request, receive, send
 from eightbit.benchmarks.contract import FloatArray, Runner
-from eightbit.benchmarks.plain_text import printable
 from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.benchmarks.runners import open_runner
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
 
 
 def main(path: Path, threads: int) -> None:

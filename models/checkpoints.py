@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from eightbit.models.architectures import state_shapes
-from eightbit.models.errors import InputError, one_line
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import Architecture
 from eightbit.models.weight_files import SAVE_AGAIN, read_weight_file
 
@@ -63,7 +64,7 @@ def read_state_dict(path: Path) -> Checkpoint:
         state_dict=state_dict,
         sha256=weight_file.sha256,
         num_classes=None if classifier is None or classifier.ndim != 2 else len(classifier),
-        name=path.name,
+        name=printable(path.name),
     )
 
 

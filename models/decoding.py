@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 
-from eightbit.models.errors import UnusableImage, one_line
+from eightbit.models.errors import UnusableImage
+from eightbit.models.plain_text import one_line
 
 MAX_PIXELS = 100_000_000
 

@@ -13,9 +13,3 @@ class UnusableImage(Exception):  # noqa: N818 - not a failure of the run: the im
 
     The message is the reason, one line without the image's name.
     """
-
-
-def one_line(text: object) -> str:
-    """Text of any kind as one line of at most 300 characters, for use inside a message."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 300 else line[:297] + "..."

@@ -5,7 +5,8 @@ import io
 import json
 from pathlib import Path
 
-from eightbit.models.errors import InputError, one_line
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
 
 MAX_LABEL_FILE_BYTES = 64 * 2**20
 _FILE_COLUMNS = ("file", "filename", "image")
@@ -107,9 +108,14 @@ def _names_from_json(path: Path, text: str) -> list[str]:
         names = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise InputError(f"{path}: not valid JSON: {one_line(exc)}") from exc
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(_is_text(name) for name in names):
         raise InputError(
             f"{path}: expected a JSON list of strings, one name for each class, found"
             f" {one_line(text)[:60]}"
         )
     return names
+
+
+def _is_text(name: object) -> bool:
+    """Whether a value is a string that UTF-8 can say: JSON can escape halves of a character."""
+    return isinstance(name, str) and not any("\ud800" <= char <= "\udfff" for char in name)

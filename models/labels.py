@@ -55,7 +55,15 @@ class ClassMatch:
 def resolve_labels(
     items: Sequence[ImageItem], spec: ModelSpec, image_labels: Mapping[str, str] | None = None
 ) -> dict[str, int] | None:
-    """Find the class of every image.
+    """Find the class of every image; `match_images` without the rule."""
+    match = match_images(items, spec, image_labels)
+    return None if match is None else dict(match.indices)
+
+
+def match_images(
+    items: Sequence[ImageItem], spec: ModelSpec, image_labels: Mapping[str, str] | None = None
+) -> ClassMatch | None:
+    """Find the class of every image, and by which rule.
 
     Args:
         items: All images of the source, not a sample: matching by sorted order counts the folders.
@@ -63,7 +71,8 @@ def resolve_labels(
         image_labels: Name of the image to label, from a CSV; where given, folders do not count.
 
     Returns:
-        Name of the image to class index; None if there are neither class folders nor labels.
+        The rule, and class index by name of the image; None if there are neither class folders
+        nor labels.
 
     Raises:
         InputError: An image has no label, or a label or folder no class of its own.
@@ -83,7 +92,9 @@ def resolve_labels(
                 " into its folder, or label all images by a CSV file"
             )
         match = match_classes(folders, spec)
-    return {name: match.indices[label] for name, label in names.items()}
+    return ClassMatch(
+        rule=match.rule, indices={name: match.indices[label] for name, label in names.items()}
+    )
 
 
 def match_classes(names: Collection[str], spec: ModelSpec) -> ClassMatch:

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from eightbit.models.architectures import build_from_spec, default_preprocessing
 from eightbit.models.checkpoints import Checkpoint, load_into, read_state_dict
-from eightbit.models.errors import InputError, one_line
+from eightbit.models.errors import InputError
 from eightbit.models.fusable import FusableNetwork
-from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
+from eightbit.models.plain_text import one_line
+from eightbit.models.spec import MAX_CLASSES, Architecture, ModelSpec, Preprocessing
 from eightbit.models.vision_guard import import_torchvision
 
 _WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
@@ -88,6 +89,11 @@ def load_pretrained(
         raise InputError(
             f"{found.source}: expected a classifier (fc.weight and fc.bias), found none; give the"
             " whole model's checkpoint"
+        )
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise InputError(
+            f"{found.source}: expected a classifier of 1 to {MAX_CLASSES:,} classes, found"
+            f" {num_classes:,}"
         )
     if labels is not None and len(labels) != num_classes:
         raise InputError(
@@ -188,7 +194,7 @@ def _from_file(architecture: Architecture, path: Path, named: dict[str, Any]) ->
             return _from_torchvision(entry, checkpoint)
     return _Weights(
         checkpoint=checkpoint,
-        source=path.name,
+        source=checkpoint.name,
         labels=None,
         preprocessing=default_preprocessing(architecture),
     )

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
 from eightbit.models.storage import Storage, open_storage
 
 EXTENSIONS = frozenset(
@@ -89,7 +90,7 @@ def open_source(path: Path) -> ImageSource:
     except BaseException:
         storage.close()
         raise
-    return ImageSource(path.resolve().name, storage, stored_names)
+    return ImageSource(printable(path.resolve().name), storage, stored_names)
 
 
 def _image_names(storage: Storage, path: Path) -> dict[str, str]:
@@ -103,7 +104,7 @@ def _image_names(storage: Storage, path: Path) -> dict[str, str]:
         parts = [part for part in stored.replace("\\", "/").split("/") if part not in ("", ".")]
         if not _is_image(parts):
             continue
-        name = _printable("/".join(parts))
+        name = printable("/".join(parts))
         if ".." in parts:
             raise InputError(f"{path}: expected names inside the archive, found {name!r}")
         if name in stored_names:
@@ -133,11 +134,3 @@ def _without_wrapping_folder(stored_names: dict[str, str]) -> dict[str, str]:
     if len({parts[0] for parts in split}) > 1 or min(len(parts) for parts in split) < 3:
         return stored_names
     return {name.partition("/")[2]: stored for name, stored in stored_names.items()}
-
-
-def _printable(name: str) -> str:
-    """A name that can go into a report or onto a terminal: what cannot is escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in name
-    )

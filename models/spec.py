@@ -13,6 +13,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Wide enough for pixels on any usual scale, and always finite in float32.
+MAX_CLASSES = 1_000_000
+
 Positive = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 Finite = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 PixelCount = Annotated[int, Field(ge=1, le=8192)]
@@ -76,7 +78,7 @@ class ModelSpec(FrozenModel):
     """
 
     architecture: Architecture
-    num_classes: Annotated[int, Field(ge=1, le=1_000_000)]
+    num_classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
     labels: tuple[str, ...] | None = None
     preprocessing: Preprocessing = Preprocessing()
 

@@ -7,6 +7,7 @@ seen. Every `read` may be called from several threads at once.
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import threading
 import zipfile
@@ -15,7 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
-from eightbit.models.errors import InputError, UnusableImage, one_line
+from eightbit.models.errors import InputError, UnusableImage
+from eightbit.models.plain_text import one_line
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_FILES = 5_000_000
@@ -23,6 +25,8 @@ MAX_FILES = 5_000_000
 _ZIP_DAMAGE = (
     OSError,
     EOFError,
+    UnicodeDecodeError,
+    struct.error,
     RuntimeError,
     NotImplementedError,
     zipfile.BadZipFile,

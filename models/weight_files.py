@@ -14,7 +14,8 @@ from typing import BinaryIO
 import safetensors.torch
 import torch
 
-from eightbit.models.errors import InputError, one_line
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
 
 _ZIP_MAGIC = b"PK\x03\x04"
 

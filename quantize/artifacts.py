@@ -1,6 +1,6 @@
 """Everything that is shipped, written from the fused network and its recipe."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ def write_artifacts(
     formats: Collection[ArtifactFormat],
     folder: Path,
     stages: Stages,
-) -> Mapping[str, Path]:
+) -> None:
     """Write the recipe, the INT8 artefacts and the float ONNX model that they are compared with.
 
     Float network and recipe determine every byte.
@@ -37,26 +37,21 @@ def write_artifacts(
         folder: Where to.
         stages: Told how long each took.
 
-    Returns:
-        The INT8 artefacts by format.
-
     Raises:
         InputError: The recipe was made for another network.
     """
-    written: dict[str, Path] = {}
     (folder / bundle.RECIPE).write_text(recipe.to_json(), encoding="utf-8")
     if ArtifactFormat.TORCHSCRIPT in formats:
-        path = written[ArtifactFormat.TORCHSCRIPT] = folder / bundle.TORCHSCRIPT
+        path = folder / bundle.TORCHSCRIPT
         with stages.stage("export TorchScript"):
             metadata = _metadata(recipe, Precision.INT8, engine=native_engine())
             stages.note_memory(export_torchscript(fused, metadata, recipe, path))
     if ArtifactFormat.ONNX in formats:
-        path = written[ArtifactFormat.ONNX] = folder / bundle.ONNX
+        path = folder / bundle.ONNX
         with stages.stage("export ONNX"):
             export_onnx(fused, _metadata(recipe, Precision.INT8), recipe, path)
     with stages.stage("export float ONNX"):
         export_onnx(fused, _metadata(recipe, Precision.FP32), None, folder / bundle.FLOAT_ONNX)
-    return written
 
 
 def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -> ArtifactMetadata:

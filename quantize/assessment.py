@@ -122,6 +122,7 @@ def evaluate_artifacts(
             source=data.source.name,
             images=len(images.digests),
             labelled=data.labels is not None,
+            matched_by=data.classes.rule.value if data.classes else None,
             skipped=tuple(images.skipped),
         ),
         digests=frozenset(images.digests),

@@ -14,9 +14,9 @@ import onnx
 import onnxruntime as ort
 
 from eightbit.benchmarks.artifact import Runtime, runtime_of
-from eightbit.benchmarks.plain_text import one_line
 from eightbit.benchmarks.report import CoverageSection, OperatorCoverage
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
 
 _ERRORS_ONLY = 3
 

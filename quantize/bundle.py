@@ -1,5 +1,6 @@
 """The folder that a run leaves: which files it holds, and how they get there whole."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ REPORT_MARKDOWN: Final = "report.md"
 
 MODELS: Final = (TORCHSCRIPT, ONNX, FLOAT_ONNX)
 
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 _FILES: Final = (*MODELS, RECIPE, REPORT_JSON, REPORT_MARKDOWN)
 
 
@@ -31,6 +34,8 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     if os.path.lexists(out) and not out.is_dir():
         found = "a link to nothing" if out.is_symlink() and not out.exists() else "a file"
         raise InputError(f"{out}: expected a folder, found {found}; choose another --out")
+    if out.is_dir() and not os.access(out, os.W_OK):
+        raise InputError(f"{out}: expected a folder to write in, found none; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise InputError(
             f"{out}: expected an empty or new folder, found files in it; choose another --out or "
@@ -40,8 +45,9 @@ def check_target(out: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A hidden folder beside ``out``, whose files move there when the block ends well.
+    """A hidden folder, whose files move to ``out`` when the block ends well.
 
+    It lies beside ``out``, or inside where that is another file system.
     A run that fails or is killed leaves ``out`` as it was. With ``overwrite`` the files of an
     earlier run are replaced one by one, each at once, and what else lies there stays.
 
@@ -50,15 +56,28 @@ def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     check_target(out, overwrite=overwrite)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=_staging_place(out)))
     except OSError as exc:
         raise InputError(f"{out}: cannot be written: {exc.strerror}; choose another --out") from exc
     try:
         yield folder
         _publish(folder, out)
+    except OSError as exc:
+        if exc.errno not in _NO_ROOM:
+            raise
+        raise InputError(f"{out}: cannot be written: {exc.strerror}; make room for it") from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _staging_place(out: Path) -> Path:
+    """Where files can wait: on the same file system, so that moving them is one step."""
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return out.parent
+    beside = out.resolve().parent
+    same = beside.stat().st_dev == out.stat().st_dev and os.access(beside, os.W_OK)
+    return beside if same else out
 
 
 def _publish(folder: Path, out: Path) -> None:

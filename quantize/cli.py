@@ -14,6 +14,7 @@ import typer
 
 from eightbit.calibration.methods import Method
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
 from eightbit.models.spec import Architecture
 from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
 
@@ -128,8 +129,10 @@ def quantize(
     with _progress() as stages:
         if recipe is None:
             if architecture is None or calibrate is None:
+                missing = "ARCH" if architecture is None else "--calibrate SRC"
                 raise InputError(
-                    "quantize: expected ARCH and --calibrate SRC, or --recipe FILE, found neither"
+                    f"quantize: expected ARCH and --calibrate SRC, or --recipe FILE, found no "
+                    f"{missing}"
                 )
             pretrained = load_new(architecture, weights, preparation, stages)
             config = QuantConfig(mode=mode, method=method, samples=samples, seed=seed)
@@ -207,9 +210,9 @@ def classify(
     threads: Threads = None,
 ) -> None:
     """Show the most probable classes of photos."""
+    from eightbit.benchmarks.environment import usable_cores
     from eightbit.quantize.classification import classify as classify_images
     from eightbit.quantize.console import guesses_table, results
-    from eightbit.quantize.threads import usable_cores
 
     for path, guesses in classify_images(file, images, top=top, threads=threads or usable_cores()):
         results().print(guesses_table(path, guesses))
@@ -276,7 +279,7 @@ def _progress() -> Iterator["Stages"]:
 
 
 def _command() -> str:
-    return shlex.join(["eightbit", *sys.argv[1:]])
+    return printable(shlex.join(["eightbit", *sys.argv[1:]]))
 
 
 def _finish(report: "Report", out: Path, max_drop: float | None) -> None:

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from eightbit.benchmarks.plain_text import printable
+from eightbit.models.plain_text import printable
 from eightbit.quantize.classification import Guess
 
 # Wide enough for every table where the output is no terminal and has no width of its own.

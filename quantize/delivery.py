@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from eightbit.benchmarks.environment import usable_cores
 from eightbit.models.errors import InputError
 from eightbit.quantize.config import ArtifactFormat
-from eightbit.quantize.threads import usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,9 @@ class Delivery:
     command: str = ""
 
     def __post_init__(self) -> None:
+        known = {artifact_format.value for artifact_format in ArtifactFormat}
+        if unknown := [name for name in self.formats if name not in known]:
+            raise InputError(f"formats: expected {', '.join(sorted(known))}, found {unknown[0]!r}")
         if not self.formats:
             raise InputError(f"formats: expected at least one of {', '.join(ArtifactFormat)}")
         if self.threads is not None and self.threads < 1:

@@ -2,8 +2,8 @@
 
 torch 2.13 has moved development of eager and FX quantization to torchao and of TorchScript to
 torch.export, and says so at every call. Both are still what a CPU without Python can load and
-what runs oneDNN's integer kernels, so they are used, behind `eager`, `fx` and
-`torchscript_export` alone, and exactly these messages are expected there.
+what runs oneDNN's integer kernels, so they are used, behind `fusion`, `eager`, `fx` and
+`torchscript_build` alone, and these messages are expected there.
 """
 
 import warnings

@@ -8,10 +8,8 @@ from torch.ao.quantization import QuantStub, convert, prepare
 
 from eightbit.calibration import ActivationObserver
 from eightbit.quantize.deprecations import expected_deprecations
-from eightbit.quantize.graph import INPUT
+from eightbit.quantize.graph import INPUT, OBSERVER_SUFFIX
 from eightbit.quantize.observed import OBSERVING, ObservedNetwork
-
-_OBSERVED = ".activation_post_process"
 
 
 def observe(fused: nn.Module) -> ObservedNetwork:
@@ -23,7 +21,7 @@ def observe(fused: nn.Module) -> ObservedNetwork:
     observers = {}
     for path, module in prepared.named_modules():
         if isinstance(module, ActivationObserver):
-            owner = path.removesuffix(_OBSERVED)
+            owner = path.removesuffix(OBSERVER_SUFFIX)
             stub = isinstance(prepared.get_submodule(owner), QuantStub)
             observers[INPUT if stub else owner] = module
     return ObservedNetwork(module=prepared, observers=observers)

@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(args=arguments, prog_name="eightbit", standalone_mode=False)
     except (InputError, typer.TyperException) as exc:
         message = exc.format_message() if isinstance(exc, typer.TyperException) else str(exc)
-        print(f"eightbit: {' '.join(message.split())}", file=sys.stderr)
+        if message:  # there is none where the help was all there is to say
+            print(f"eightbit: {' '.join(message.split())}", file=sys.stderr)
         return 2
     except typer.Abort:
         print("eightbit: aborted", file=sys.stderr)

@@ -7,10 +7,9 @@ import torch
 from onnx import numpy_helper
 
 from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
-from eightbit.models.architectures import build_from_spec
 from eightbit.models.errors import InputError
 from eightbit.models.spec import ModelSpec
-from eightbit.quantize.fusion import fuse, integer_layers
+from eightbit.quantize.fusion import fused_skeleton, integer_layers
 from eightbit.quantize.torchscript_build import archive_bytes, scripted
 
 
@@ -21,7 +20,7 @@ def write_float_torchscript(float_onnx: Path, spec: ModelSpec, path: Path) -> No
         InputError: The ONNX model is not one of this network.
     """
     weights = {tensor.name: tensor for tensor in onnx.load(float_onnx).graph.initializer}
-    fused = fuse(build_from_spec(spec).eval())
+    fused = fused_skeleton(spec)
     with torch.no_grad():
         for name, layer in integer_layers(fused).items():
             for parameter in ("weight", "bias"):

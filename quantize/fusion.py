@@ -3,12 +3,16 @@
 from typing import cast
 
 import numpy as np
+import torch
 from torch import nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.quantization import fuse_modules
 
 from eightbit.calibration.qparams import FloatArray
+from eightbit.models.architectures import build_from_spec
+from eightbit.models.errors import InputError
 from eightbit.models.fusable import FusableNetwork
+from eightbit.models.spec import ModelSpec
 from eightbit.quantize.deprecations import expected_deprecations
 
 
@@ -25,6 +29,26 @@ def fuse(model: FusableNetwork) -> nn.Module:
         raise ValueError("fuse: expected a network in eval mode; call model.eval() first")
     with expected_deprecations():
         return cast("nn.Module", fuse_modules(model, model.fusion_groups()))
+
+
+def fused_skeleton(spec: ModelSpec) -> nn.Module:
+    """The fused network of a spec, with weights that are yet to be replaced."""
+    return fuse(build_from_spec(spec).eval())
+
+
+def check_is_network_of(fused: nn.Module, spec: ModelSpec) -> None:
+    """Refuse a network that its spec does not describe, such as one with dilated convolutions.
+
+    Raises:
+        InputError: Its modules are not those that the spec's architecture has.
+    """
+    with torch.device("meta"):
+        expected = fused_skeleton(spec)
+    if repr(fused) != repr(expected):
+        raise InputError(
+            f"{spec.architecture}: expected the network as it is built by this name, found one "
+            "with other layers; only ONNX can be written for it"
+        )
 
 
 def integer_layers(fused: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

@@ -12,7 +12,8 @@ from eightbit.models.cifar import OptionAShortcut
 # produces it, and those that keep their input's parameters (pooling) have none of their own.
 INPUT = "input"
 
-_OBSERVED = ".activation_post_process"
+# torch's own name for the place where an observer sits.
+OBSERVER_SUFFIX = ".activation_post_process"
 
 
 class _Tracer(fx.Tracer):
@@ -34,9 +35,9 @@ def trace(fused: nn.Module) -> fx.GraphModule:
         if node.op != "call_module" or type(fused.get_submodule(node.target)) is not nn.Identity:
             continue
         (source,) = node.args
-        if node.target.endswith(_OBSERVED):
+        if node.target.endswith(OBSERVER_SUFFIX):
             # FloatFunctional passes its sum through a place for an observer: that is its name.
-            source.meta[_OBSERVED] = node.target.removesuffix(_OBSERVED)
+            source.meta[OBSERVER_SUFFIX] = node.target.removesuffix(OBSERVER_SUFFIX)
         node.replace_all_uses_with(source)
         graph.erase_node(node)
     return fx.GraphModule(fused, graph)
@@ -45,7 +46,7 @@ def trace(fused: nn.Module) -> fx.GraphModule:
 def tensor_name(traced: fx.GraphModule, node: fx.Node) -> str | None:
     """Name of the quantized tensor that a node of the graph produces, None if it has none."""
     if node.op == "call_function":
-        return node.meta.get(_OBSERVED)
+        return node.meta.get(OBSERVER_SUFFIX)
     if node.op != "call_module":
         return None
     module = traced.get_submodule(str(node.target))

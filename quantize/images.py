@@ -9,7 +9,7 @@ import numpy as np
 from eightbit.benchmarks.report import SkippedImage
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models.errors import InputError
-from eightbit.models.labels import resolve_labels
+from eightbit.models.labels import ClassMatch, match_images
 from eightbit.models.loading import LoadedImage, load_images
 from eightbit.models.sources import ImageItem, ImageSource, open_source
 from eightbit.models.spec import ModelSpec, Preprocessing
@@ -109,11 +109,16 @@ class LabelledSource:
 
     Attributes:
         source: Where they are.
-        labels: Name of the image to class index; None where the classes are not known.
+        classes: The class of each image and the rule that told it; None where none is known.
     """
 
     source: ImageSource
-    labels: Mapping[str, int] | None
+    classes: ClassMatch | None
+
+    @property
+    def labels(self) -> Mapping[str, int] | None:
+        """Name of the image to class index; None where the classes are not known."""
+        return None if self.classes is None else self.classes.indices
 
 
 def open_labelled(
@@ -137,22 +142,22 @@ def open_labelled(
     """
     source = open_source(path)
     try:
-        labels = _labels(path, source, spec, image_labels)
-        if labels is None and max_drop_pp is not None:
+        classes = _classes(path, source, spec, image_labels)
+        if classes is None and max_drop_pp is not None:
             raise InputError(  # noqa: TRY301 - the source is closed here for every reason
                 f"{path}: expected class folders or a CSV of labels to measure a drop with, found "
                 "neither; give labelled images or no --max-drop"
             )
-        return LabelledSource(source=source, labels=labels)
+        return LabelledSource(source=source, classes=classes)
     except BaseException:
         source.close()
         raise
 
 
-def _labels(
+def _classes(
     path: Path, source: ImageSource, spec: ModelSpec, image_labels: Mapping[str, str] | None
-) -> Mapping[str, int] | None:
+) -> ClassMatch | None:
     try:
-        return resolve_labels(source.items, spec, image_labels)
+        return match_images(source.items, spec, image_labels)
     except InputError as exc:
         raise InputError(f"{path}: {exc}") from exc

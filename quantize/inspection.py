@@ -1,6 +1,5 @@
 """What a file of a bundle says about itself, as tables for a person."""
 
-import hashlib
 from pathlib import Path
 
 from rich import box
@@ -9,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from eightbit.benchmarks.artifact import Artifact, open_artifact
-from eightbit.benchmarks.plain_text import printable
 from eightbit.benchmarks.report import CoverageSection
 from eightbit.models.architectures import default_preprocessing, parameter_count
+from eightbit.models.plain_text import printable
 from eightbit.models.pretrained import weight_names
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import bundle
@@ -90,9 +89,8 @@ def _recipe_beside(artifact: Artifact) -> Recipe | None:
     wanted = artifact.metadata.recipe_sha256 if artifact.metadata else None
     if wanted is None or not path.is_file():
         return None
-    if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
-        return None
-    return read_recipe(path)
+    recipe = read_recipe(path)
+    return recipe if recipe.sha256 == wanted else None
 
 
 def _recipe_table(recipe: Recipe) -> Table:

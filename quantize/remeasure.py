@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eightbit.benchmarks.artifact import read_metadata
+from eightbit.benchmarks.environment import usable_cores
 from eightbit.benchmarks.report import Report
 from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
@@ -13,7 +14,6 @@ from eightbit.quantize.images import open_labelled
 from eightbit.quantize.recipe import Recipe, read_recipe
 from eightbit.quantize.reporting import make_report
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.threads import usable_cores
 from eightbit.quantize.timing import time_bundle
 
 

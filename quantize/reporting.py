@@ -99,6 +99,12 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
             for check in report.verification.checks
             if not check.passed
         ]
+    elif report.coverage is not None:
+        for kind, counted in report.coverage:
+            if counted is not None and counted.quantized < counted.total:
+                failures.append(
+                    f"coverage: {kind}: {counted.quantized} of {counted.total} in integers"
+                )
     if max_drop_pp is not None and report.accuracy is not None:
         for name, result in (
             ("torchscript", report.accuracy.torchscript),

@@ -49,7 +49,8 @@ def time_bundle(
     results: list[LatencyResult] = []
     with tempfile.TemporaryDirectory() as temporary:
         float_path = Path(temporary) / "float.pt"
-        write_float_torchscript(folder / bundle.FLOAT_ONNX, spec, float_path)
+        with stages.stage("latency, float baseline"):
+            write_float_torchscript(folder / bundle.FLOAT_ONNX, spec, float_path)
         for count, batch in product(threads, batches):
             where = f"latency, {count} thread{'s' * (count > 1)}, batch {batch}"
             with stages.stage(where) as watcher:

@@ -11,6 +11,7 @@ from torch import nn
 from eightbit.benchmarks.artifact import ArtifactMetadata
 from eightbit.quantize import torchscript_build
 from eightbit.quantize.conversion import check_fit
+from eightbit.quantize.fusion import check_is_network_of
 from eightbit.quantize.recipe import Recipe
 
 
@@ -23,9 +24,11 @@ def export_torchscript(
         Highest resident memory of that process, in bytes.
 
     Raises:
-        InputError: The recipe was made for another network.
+        InputError: The recipe was made for another network, or the network is not the one that
+            the recipe's spec describes: the process builds it anew from there.
         RuntimeError: The building process failed; its last lines are in the message.
     """
+    check_is_network_of(fused, recipe.spec)
     check_fit(fused, recipe)
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder)
@@ -43,4 +46,4 @@ def export_torchscript(
         )
     if done.returncode != 0:
         raise RuntimeError(f"building the TorchScript artefact failed:\n{done.stderr[-4000:]}")
-    return int(done.stdout)
+    return int(done.stdout.split()[-1])  # a library may have printed before

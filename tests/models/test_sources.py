@@ -309,6 +309,16 @@ def test_a_damaged_member_of_a_zip_is_unusable(tmp_path: Path) -> None:
         source.read(source.items[0])
 
 
+def test_a_zip_member_whose_local_name_is_no_text_is_unusable(tmp_path: Path) -> None:
+    path = pack_zip(tmp_path / "x.zip", {"\u00e9\u00e9.jpg": os.urandom(50)})
+    data = bytearray(path.read_bytes())
+    at = data.index("\u00e9\u00e9.jpg".encode())
+    data[at] = 0xFF
+    path.write_bytes(data)
+    with open_source(path) as source, pytest.raises(UnusableImage, match="damaged"):
+        source.read(source.items[0])
+
+
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

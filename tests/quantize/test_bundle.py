@@ -1,5 +1,6 @@
 """The folder that a run leaves: whole, or as it was."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,26 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         bundle.staged(tmp_path / "file" / "out", overwrite=False),
     ):
         pass
+
+
+def test_a_folder_on_another_file_system_is_staged_inside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    # What a mount point looks like from here: the folder above cannot be written.
+    monkeypatch.setattr(bundle.os, "access", lambda path, mode: path != tmp_path.resolve())
+    with bundle.staged(out, overwrite=False) as folder:
+        assert folder.parent == out
+        (folder / bundle.RECIPE).write_text("new")
+    assert _content(out) == {bundle.RECIPE: "new"}
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with (
+        pytest.raises(InputError, match="No space left on device"),
+        bundle.staged(tmp_path / "out", overwrite=False),
+    ):
+        raise full
+    assert list(tmp_path.iterdir()) == []

@@ -82,7 +82,8 @@ def test_every_operator_of_every_architecture_computes_in_integers(
     assert (coverage.linear.quantized, coverage.linear.total) == (1, 1)
     assert coverage.pool is not None
     assert coverage.pool.quantized == coverage.pool.total == (1 if architecture.is_cifar else 2)
-    assert exported.int8.stat().st_size < 0.32 * exported.fp32.stat().st_size
+    limit = 0.32 if architecture.is_cifar else 0.27  # names weigh more in a small network
+    assert exported.int8.stat().st_size < limit * exported.fp32.stat().st_size
 
 
 def test_the_audit_sees_a_float_graph_as_float(exported: Exported) -> None:

@@ -63,6 +63,7 @@ def test_the_method_changes_activations_and_what_depends_on_them(
 ) -> None:
     other = make(method=method)
     assert other.activations != recipe.activations
+    assert other.layers != recipe.layers
     assert other.config.method is method
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, Precision, read_metadata
 from eightbit.benchmarks.fidelity import ParityMeter
 from eightbit.calibration import collect
-from eightbit.models import Architecture, Pretrained
+from eightbit.models import Architecture, InputError, Pretrained, build_model
 from eightbit.quantize import (
     Mode,
     QuantConfig,
@@ -120,3 +120,41 @@ def test_its_logits_are_within_few_last_bits_of_the_onnx_artefact(
         meter.update(torchscript(x), onnx(x))
     assert meter.result().within_one_lsb_fraction >= 0.9
     assert meter.result().max_lsb <= 6
+
+
+@pytest.mark.parametrize("architecture", [Architecture.RESNET18, Architecture.RESNEXT50_32X4D])
+def test_pooling_downsampling_and_groups_go_the_same_way(
+    architecture: Architecture,
+    random_network: Networks,
+    noise_images: Images,
+    onednn: None,
+    tmp_path: Path,
+) -> None:
+    pretrained = random_network(architecture)
+    fused = fuse(pretrained.model)
+    observed = observe(fused, Mode.FX)
+    collected = collect(observed.module, observed.observers, noise_images(8, 64))
+    recipe = make_recipe(fused, collected, pretrained, QuantConfig())
+    export_torchscript(fused, metadata(recipe), recipe, tmp_path / "model.int8.pt")
+    x = noise_images(3, 64, seed=2)
+    with torch.inference_mode():
+        expected = quantized_network(fused, recipe)(torch.from_numpy(x)).numpy()
+    with IsolatedRunner(tmp_path / "model.int8.pt", threads=1) as runner:
+        assert np.array_equal(runner(x), expected)
+
+
+def test_a_network_that_its_spec_does_not_describe_is_refused(
+    random_network: Networks, noise_images: Images, tmp_path: Path
+) -> None:
+    described = random_network(Architecture.RESNET50)
+    model = build_model(
+        Architecture.RESNET50, num_classes=10, replace_stride_with_dilation=(False, True, True)
+    )
+    model.load_state_dict(described.model.state_dict())
+    fused = fuse(model.eval())
+    observed = observe(fused, Mode.EAGER)
+    collected = collect(observed.module, observed.observers, noise_images(2, 64))
+    recipe = make_recipe(fused, collected, described, QuantConfig())
+    with pytest.raises(InputError, match="resnet50: expected the network as it is built"):
+        export_torchscript(fused, metadata(recipe), recipe, tmp_path / "model.int8.pt")
+    assert not (tmp_path / "model.int8.pt").exists()

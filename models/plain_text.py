@@ -13,7 +13,7 @@ def printable(text: str) -> str:
     )
 
 
-def one_line(text: str, limit: int = 300) -> str:
+def one_line(text: object, limit: int = 300) -> str:
     """The visible words of a text on one line, cut after `limit` characters."""
-    line = printable(" ".join(text.split()))
+    line = printable(" ".join(str(text).split()))
     return line if len(line) <= limit else line[: limit - 3] + "..."
