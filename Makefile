@@ -22,7 +22,9 @@ types: $(INSTALLED)
 unit: $(INSTALLED)
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-# docs/measured: every architecture on a folder or archive of photos (make measure PHOTOS=...).
+# docs/measured/line.md: every architecture on a folder or archive of photos.
+#   make measure PHOTOS=photos.tar
+# docs/measured/accuracy.md names its own command.
 measure: $(INSTALLED)
 	$(BIN)/python -m eightbit.benchmarks.line --photos $(PHOTOS) --out docs/measured/line.md
 

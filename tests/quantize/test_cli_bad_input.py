@@ -516,7 +516,7 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _evaluate_without_data: ("--data",),
     _evaluate_gate_without_labels: ("class folders or a CSV", "no --max-drop"),
     _evaluate_with_class_names: ("names.txt", ".csv"),
-    _evaluate_a_bundle_of_garbage: (bundle.ONNX, "cannot load it"),
+    _evaluate_a_bundle_of_garbage: (bundle.ONNX, "expected an ONNX model"),
     _benchmark_no_bundle: ("photos", "`eightbit quantize`"),
     _benchmark_nothing: ("gone", "`eightbit quantize`"),
     _inspect_text: ("notes.txt", ".onnx or .pt"),
