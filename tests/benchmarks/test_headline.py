@@ -65,3 +65,13 @@ def test_speed_is_compared_under_equal_conditions_only(full_report):
     other = full_report.latency[0].model_copy(update={"threads": 1})
     report = full_report.model_copy(update={"latency": (other, full_report.latency[1])})
     assert "faster" not in headline(report)
+
+
+def test_artifacts_that_nobody_verified_are_called_so(full_report):
+    report = full_report.model_copy(update={"verification": None})
+    assert headline(report).startswith("NOT VERIFIED (no images were given). INT8 (ONNX)")
+
+
+def test_a_mere_measurement_is_not_called_unverified(full_report):
+    report = full_report.model_copy(update={"verification": None, "coverage": None})
+    assert headline(report).startswith("INT8 (ONNX) keeps")

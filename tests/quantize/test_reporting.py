@@ -67,3 +67,11 @@ def test_both_forms_of_the_report_are_written(report: Report, tmp_path: Path) ->
     }
     assert read_report(tmp_path / bundle.REPORT_JSON) == report
     assert report.command in (tmp_path / bundle.REPORT_MARKDOWN).read_text(encoding="utf-8")
+
+
+def test_an_unverified_graph_that_fell_back_to_float_is_named(report: Report) -> None:
+    assert report.coverage is not None
+    conv = report.coverage.conv.model_copy(update={"quantized": 18, "total": 19})
+    coverage = report.coverage.model_copy(update={"conv": conv})
+    unverified = report.model_copy(update={"verification": None, "coverage": coverage})
+    assert failed_gates(unverified) == ("coverage: conv: 18 of 19 in integers",)

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from eightbit.benchmarks.networks import METHODS, Network, rows
+from eightbit.calibration import Method
+
+
+def test_each_artifact_of_a_run_is_one_line_of_the_table(full_report):
+    network = Network(architecture="resnet18", weights=Path("some/r18.pth"), side="64")
+    lines = [line.split(" | ") for line in rows(network, "mse", full_report)]
+    shared = ["| r18", "mse", "81.10%"]
+    assert lines == [
+        [*shared, "torchscript", "+0.20 pp", "122", "96.95%", "35.9 dB", "99.00%", "100.00% |"],
+        [*shared, "onnx", "+0.10 pp", "66", "98.35%", "35.9 dB", "99.00%", "100.00% |"],
+    ]
+
+
+def test_a_run_without_labels_is_no_line_of_the_table(full_report):
+    network = Network(architecture="resnet18", weights=Path("r18.pth"), side="64")
+    with pytest.raises(ValueError, match="labelled"):
+        list(rows(network, "mse", full_report.model_copy(update={"accuracy": None})))
+
+
+def test_every_range_method_is_measured():
+    assert set(METHODS) == set(Method)
