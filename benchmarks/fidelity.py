@@ -1,27 +1,45 @@
 """How close logits are: to the float model in decibels, to each other in last bits."""
 
 import math
+from array import array
+from statistics import median_low
+from typing import Annotated, TypeAlias
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+import numpy.typing as npt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from eightbit.benchmarks.accuracy import Fraction
 from eightbit.benchmarks.contract import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, FrozenModel
 
+_DoubleArray: TypeAlias = npt.NDArray[np.float64]
+
 
 class FidelityResult(FrozenModel):
     """Logits of a candidate against those of the float model.
 
+    A few images with large logits can rule `sqnr_db`, which sums over all of them; every image
+    counts alike in the other three.
+
     Attributes:
-        sqnr_db: Signal-to-quantization-noise ratio in decibels; None stands for infinity, when
-            every logit is identical (JSON has no infinity).
+        sqnr_db: Signal-to-quantization-noise ratio over all logits, in decibels; None stands for
+            infinity, when every logit is identical (JSON has no infinity).
+        median_image_sqnr_db: Median over the images of the same ratio over one image's logits; of
+            two middle images the lower one, so that no infinity is averaged. None stands for
+            infinity, when more than half of the images have identical logits. Images whose float
+            logits are all zero have no ratio and are left out.
+        mean_kl: Mean over the images of the Kullback-Leibler divergence
+            D(softmax(float) || softmax(candidate)), in nats.
         top1_agreement: Fraction of images to which both give the same class.
         n: Number of images.
     """
 
     sqnr_db: Finite | None
+    median_image_sqnr_db: Finite | None
+    # Without the bound of `Finite`: it grows with the logits, and no limit is set to those.
+    mean_kl: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     top1_agreement: Fraction
     n: PositiveInt
 
@@ -45,11 +63,16 @@ class ParityResult(FrozenModel):
 
 
 class FidelityMeter:
-    """Accumulates the distance of a candidate from the float model over batches."""
+    """Accumulates the distance of a candidate from the float model over batches.
+
+    A median cannot be had from sums: one number per image is kept, 8 bytes, and no logits.
+    """
 
     def __init__(self) -> None:
         self._signal = 0.0
         self._noise = 0.0
+        self._image_ratios = array("d")
+        self._kl = 0.0
         self._agreeing = 0
         self._images = 0
 
@@ -60,14 +83,18 @@ class FidelityMeter:
             InputError: The shapes differ, or a value is NaN or infinite.
         """
         _check_pair(reference, candidate)
-        exact = reference.astype(np.float64)
-        self._signal += float(np.sum(np.square(exact)))
-        self._noise += float(np.sum(np.square(exact - candidate)))
+        expected, found = reference.astype(np.float64), candidate.astype(np.float64)
+        signal = np.sum(np.square(expected), axis=1)
+        noise = np.sum(np.square(expected - found), axis=1)
+        self._signal += float(signal.sum())
+        self._noise += float(noise.sum())
+        self._image_ratios.extend(_ratios(signal, noise))
+        self._kl += float(_kl_divergence(expected, found).sum())
         self._agreeing += _agreeing(reference, candidate)
         self._images += len(reference)
 
     def result(self) -> FidelityResult:
-        """The ratio 10 log10(sum ref^2 / sum (ref - x)^2) over all logits so far.
+        """The distance over all logits so far; a ratio is sum ref^2 / sum (ref - x)^2.
 
         Raises:
             InputError: All logits of the float model are zero, so that there is no signal.
@@ -77,7 +104,9 @@ class FidelityMeter:
         if not self._signal:
             raise InputError("float model: expected logits, found only zeros; check its weights")
         return FidelityResult(
-            sqnr_db=10 * math.log10(self._signal / self._noise) if self._noise else None,
+            sqnr_db=_decibels(self._signal / self._noise) if self._noise else None,
+            median_image_sqnr_db=_decibels(median_low(self._image_ratios)),
+            mean_kl=self._kl / n,
             top1_agreement=self._agreeing / n,
             n=n,
         )
@@ -131,6 +160,37 @@ class ParityMeter:
             top1_agreement=self._agreeing / n,
             n=n,
         )
+
+
+def _ratios(signal: _DoubleArray, noise: _DoubleArray) -> _DoubleArray:
+    """Signal over noise of each image that has a signal; infinite where there is no noise."""
+    has_signal = signal > 0
+    with np.errstate(divide="ignore"):
+        return signal[has_signal] / noise[has_signal]
+
+
+def _decibels(ratio: float) -> float | None:
+    return None if math.isinf(ratio) else 10 * math.log10(ratio)
+
+
+def _kl_divergence(expected: _DoubleArray, found: _DoubleArray) -> _DoubleArray:
+    """D(softmax(expected) || softmax(found)) of each image, in nats; never negative.
+
+    Args:
+        expected: Logits of shape (N, classes).
+        found: The other logits, of the same shape.
+    """
+    log_p, log_q = _log_softmax(expected), _log_softmax(found)
+    divergence: _DoubleArray = np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
+    # The terms have both signs: rounding can leave a little less than nothing.
+    return np.maximum(divergence, 0.0)
+
+
+def _log_softmax(logits: _DoubleArray) -> _DoubleArray:
+    """Logarithms of the probabilities, finite however far the logits lie apart."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_softmax: _DoubleArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return log_softmax
 
 
 def _check_pair(first: FloatArray, second: FloatArray) -> None:

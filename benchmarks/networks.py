@@ -18,12 +18,14 @@ import typer
 from eightbit.benchmarks.command import quantize
 from eightbit.benchmarks.environment import read_environment
 from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.result_tables import decibels, nats
 
 # In the order of the table; the names are those of `eightbit quantize --method`.
 METHODS: Final = ("minmax", "percentile", "mse")
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     *("network", "method", "float top-1", "artefact", "drop", "flips", "agreement", "SQNR"),
+    *("median image SQNR", "mean KL (nats)"),
     *("artefacts agree", "at most 1 last bit apart"),
 )
 
@@ -51,7 +53,8 @@ def rows(network: Network, method: str, report: Report) -> Iterator[str]:
         cells = (
             *(network.weights.stem, method, f"{report.accuracy.fp32.top1:.2%}", name),
             *(f"{accuracy.drop_pp:+.2f} pp", f"{accuracy.flip_count}"),
-            *(f"{accuracy.top1_agreement:.2%}", f"{fidelity.sqnr_db:.1f} dB"),
+            *(f"{accuracy.top1_agreement:.2%}", decibels(fidelity.sqnr_db)),
+            *(decibels(fidelity.median_image_sqnr_db), nats(fidelity.mean_kl)),
             *(f"{parity.top1_agreement:.2%}", f"{parity.within_one_lsb_fraction:.2%}"),
         )
         yield f"| {' | '.join(cells)} |"
@@ -93,8 +96,8 @@ def main(
         "",
         f"{read_environment().summary()}. Drop: float minus INT8, in percentage points.",
         "",
-        f"| {' | '.join(_COLUMNS)} |",
-        f"|{'---|' * len(_COLUMNS)}",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
     ]
     out.write_text("\n".join([*head, *lines]) + "\n")
 

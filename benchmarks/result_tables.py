@@ -5,7 +5,7 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.artifact import Precision
-from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.fidelity import ParityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.report import (
     AccuracySection,
@@ -32,9 +32,11 @@ _INT8_MARK: Final = ".int8."
 
 
 def result_tables(report: Report) -> Iterator[Table]:
-    """Accuracy, latency, sizes, verification, parity, coverage and images, as far as measured."""
-    if report.accuracy or report.fidelity:
-        yield _accuracy(report.accuracy, report.fidelity)
+    """Accuracy, fidelity, latency, sizes, checks, parity, coverage, images, as far as measured."""
+    if report.accuracy:
+        yield _accuracy(report.accuracy)
+    if report.fidelity:
+        yield from _fidelity(report.fidelity)
     yield from _latency(report.latency)
     if report.size_bytes:
         yield _sizes(report)
@@ -79,56 +81,63 @@ def _conditions(result: LatencyResult) -> tuple[str, int, int]:
     return result.runtime, result.threads, result.batch
 
 
-def _accuracy(accuracy: AccuracySection | None, fidelity: FidelitySection | None) -> Table:
-    rows = [_accuracy_row("float", accuracy.fp32, None)] if accuracy else []
-    torchscript = accuracy.torchscript if accuracy else None
-    torchscript_fidelity = fidelity.torchscript if fidelity else None
-    if torchscript or torchscript_fidelity:
-        rows.append(_accuracy_row("TorchScript", torchscript, torchscript_fidelity))
-    onnx = accuracy.onnx if accuracy else None
-    onnx_fidelity = fidelity.onnx if fidelity else None
-    if onnx or onnx_fidelity:
-        rows.append(_accuracy_row("ONNX", onnx, onnx_fidelity))
+def decibels(ratio_db: float | None) -> str:
+    """34.56 as "34.6 dB"; None, which stands for infinity in a `FidelityResult`, as "identical"."""
+    return "identical" if ratio_db is None else f"{ratio_db:.1f} dB"
+
+
+def nats(divergence: float) -> str:
+    """Three significant digits, without a unit; only what is exactly zero is "0"."""
+    return f"{divergence:.3g}"
+
+
+def _accuracy(accuracy: AccuracySection) -> Table:
+    results = {
+        "float": accuracy.fp32,
+        "TorchScript": accuracy.torchscript,
+        "ONNX": accuracy.onnx,
+    }
     return Table(
-        title=f"Accuracy on {accuracy.fp32.n:,} images" if accuracy else "Fidelity",
-        columns=("", "top-1", "top-5", "drop", "flips", "agree", "SQNR"),
-        rows=tuple(rows),
-        note="flips: images whose class changed (- now wrong, + now right); agree: images with "
-        f"the float model's class; SQNR: of the logits{_on_images(fidelity)}.",
+        title=f"Accuracy on {accuracy.fp32.n:,} images",
+        columns=("", "top-1", "top-5", "drop", "flips"),
+        rows=tuple(_accuracy_row(name, result) for name, result in results.items() if result),
+        note="flips: images whose class changed (- now wrong, + now right).",
     )
 
 
-def _accuracy_row(
-    name: str, accuracy: AccuracyResult | None, fidelity: FidelityResult | None
-) -> tuple[str, ...]:
-    drop, flips, agreement = NOTHING, NOTHING, None
+def _accuracy_row(name: str, accuracy: AccuracyResult) -> tuple[str, ...]:
+    drop, flips = NOTHING, NOTHING
     if isinstance(accuracy, CandidateAccuracy):
-        drop, agreement = points(accuracy.drop_pp), accuracy.top1_agreement
-        flips = f"{accuracy.flip_count:,}"
+        drop, flips = points(accuracy.drop_pp), f"{accuracy.flip_count:,}"
         if accuracy.broke is not None and accuracy.fixed is not None:
             flips += f" (-{accuracy.broke:,} +{accuracy.fixed:,})"
-    elif fidelity:
-        agreement = fidelity.top1_agreement
-    return (
-        name,
-        percent(accuracy.top1 if accuracy else None),
-        percent(accuracy.top5 if accuracy else None),
-        drop,
-        flips,
-        percent(agreement),
-        _decibels(fidelity),
+    return name, percent(accuracy.top1), percent(accuracy.top5), drop, flips
+
+
+def _fidelity(fidelity: FidelitySection) -> Iterator[Table]:
+    """One table, or none where no artefact could be measured."""
+    named = {"TorchScript": fidelity.torchscript, "ONNX": fidelity.onnx}
+    results = {name: result for name, result in named.items() if result}
+    if not results:
+        return
+    images = max(result.n for result in results.values())
+    yield Table(
+        title=f"Fidelity of the logits on {images:,} images",
+        columns=("", "agree", "SQNR", "median SQNR", "mean KL"),
+        rows=tuple(
+            (
+                name,
+                percent(result.top1_agreement),
+                decibels(result.sqnr_db),
+                decibels(result.median_image_sqnr_db),
+                nats(result.mean_kl),
+            )
+            for name, result in results.items()
+        ),
+        note="agree: same class as float; SQNR: of all logits together, which a few outlier images "
+        "can rule; median SQNR: of each image's own; mean KL: of float's softmax from INT8's, in "
+        "nats.",
     )
-
-
-def _on_images(fidelity: FidelitySection | None) -> str:
-    measured = fidelity and (fidelity.onnx or fidelity.torchscript)
-    return f" on {measured.n:,} images" if measured else ""
-
-
-def _decibels(fidelity: FidelityResult | None) -> str:
-    if fidelity is None:
-        return NOTHING
-    return "identical" if fidelity.sqnr_db is None else f"{fidelity.sqnr_db:.1f} dB"
 
 
 def _latency(results: tuple[LatencyResult, ...]) -> Iterator[Table]:

@@ -1,7 +1,11 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from eightbit.benchmarks.fidelity import FidelityMeter, ParityMeter
 from eightbit.models.errors import InputError
@@ -9,6 +13,12 @@ from eightbit.models.errors import InputError
 
 def logits(*rows):
     return np.array(rows, dtype=np.float32)
+
+
+def measured(reference, candidate):
+    meter = FidelityMeter()
+    meter.update(reference, candidate)
+    return meter.result()
 
 
 def test_sqnr_is_signal_over_noise_in_decibels_over_all_batches():
@@ -37,7 +47,126 @@ def test_identical_logits_have_no_finite_ratio_and_valid_json():
     meter = FidelityMeter()
     meter.update(logits([1, 2]), logits([1, 2]))
     assert meter.result().sqnr_db is None
+    assert meter.result().median_image_sqnr_db is None
+    assert meter.result().mean_kl == 0
     assert '"sqnr_db":null' in meter.result().model_dump_json()
+    assert '"median_image_sqnr_db":null' in meter.result().model_dump_json()
+
+
+# Images whose own ratio is 100 / 100, 100 / 1 and 10,000 / 1, and one without noise.
+AT_0_DB = ([10, 0], [0, 0])
+AT_20_DB = ([0, 10], [0, 9])
+AT_40_DB = ([100, 0], [100, 1])
+EXACT = ([1, 2], [1, 2])
+NO_SIGNAL = ([0, 0], [0, 1])
+NOTHING_AT_ALL = ([0, 0], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        pytest.param([AT_20_DB], 20, id="one image"),
+        pytest.param([AT_40_DB, AT_0_DB, AT_20_DB], 20, id="the middle one of three"),
+        pytest.param([AT_40_DB, AT_20_DB], 20, id="the lower one of two"),
+        pytest.param([EXACT, AT_0_DB, AT_40_DB, AT_20_DB], 20, id="infinity is the largest"),
+        pytest.param([EXACT, AT_20_DB], 20, id="half of the images exact"),
+        pytest.param([EXACT, AT_20_DB, EXACT], None, id="more than half of the images exact"),
+        pytest.param([NO_SIGNAL, AT_20_DB, NO_SIGNAL], 20, id="no signal, no ratio"),
+        pytest.param([NOTHING_AT_ALL, AT_20_DB, NOTHING_AT_ALL], 20, id="zeros for zeros"),
+        pytest.param([NO_SIGNAL, EXACT], None, id="no signal beside an exact image"),
+    ],
+)
+def test_the_median_is_over_the_ratio_of_each_image(images, expected):
+    reference, candidate = zip(*images, strict=True)
+    result = measured(logits(*reference), logits(*candidate))
+    assert result.median_image_sqnr_db == (
+        None if expected is None else pytest.approx(expected, abs=1e-12)
+    )
+    assert result.n == len(images)
+
+
+def test_a_single_bad_outlier_rules_sqnr_but_not_the_median():
+    result = measured(logits(*[[100, 0]] * 9, [3e4, 0]), logits(*[[100, 1]] * 9, [0, 0]))
+    assert result.sqnr_db == pytest.approx(0.0, abs=1e-3)
+    assert result.median_image_sqnr_db == pytest.approx(40.0, abs=1e-12)
+
+
+def test_a_single_good_outlier_hides_the_others_from_sqnr_but_not_from_the_median():
+    result = measured(logits(*[[10, 0]] * 9, [3e4, 0]), logits(*[[0, 0]] * 9, [3e4, 0]))
+    assert result.sqnr_db == pytest.approx(10 * math.log10(1 + 9e8 / 900), abs=1e-9)
+    assert result.median_image_sqnr_db == pytest.approx(0.0, abs=1e-12)
+
+
+# softmax(0, ln 3) = (1/4, 3/4)
+EVEN, ONE_TO_THREE = [0, 0], [0, math.log(3)]
+
+
+def test_kl_is_of_float_from_the_candidate_in_nats():
+    forward = measured(logits(EVEN, [1, 1]), logits(ONE_TO_THREE, ONE_TO_THREE))
+    # The second image: softmax(1, 1) against softmax(0, ln 3), the same divergence.
+    assert forward.mean_kl == pytest.approx(math.log(2) / 2 + math.log(2 / 3) / 2, rel=1e-6)
+    backward = measured(logits(ONE_TO_THREE), logits(EVEN))
+    assert backward.mean_kl == pytest.approx(
+        math.log(1 / 2) / 4 + 3 * math.log(3 / 2) / 4, rel=1e-6
+    )
+
+
+def test_kl_is_the_mean_over_images_of_all_batches():
+    meter = FidelityMeter()
+    meter.update(logits([1, 1], [0, 5], [1, 2]), logits([1, 1], [0, 5], [1, 2]))
+    meter.update(logits(EVEN), logits(ONE_TO_THREE))
+    assert meter.result().mean_kl == pytest.approx(math.log(4 / 3) / 2 / 4, rel=1e-6)
+
+
+def test_a_shift_of_all_logits_is_noise_but_no_divergence():
+    result = measured(logits([1, 2, 4]), logits([3, 4, 6]))
+    assert result.mean_kl == 0.0
+    assert result.sqnr_db == pytest.approx(10 * math.log10(21 / 12), abs=1e-12)
+
+
+def test_a_divergence_too_small_for_float32_is_kept():
+    result = measured(logits([0, 1, 1]), logits([0, 1, 1 + 2**-14]))
+    p, step = math.e / (1 + 2 * math.e), 2**-14
+    assert result.mean_kl == pytest.approx(p * (1 - p) * step**2 / 2, rel=1e-4)
+
+
+def test_logits_that_lie_far_apart_diverge_finitely():
+    # p = (1, 0), log q = (-2e30, 0): beyond what exp can hold.
+    assert measured(logits([1e30, -1e30]), logits([-1e30, 1e30])).mean_kl == pytest.approx(2e30)
+    assert measured(logits([0, 1e30]), logits([0, 1e30])).mean_kl == 0.0
+
+
+def pairs_of_logits():
+    """Two arrays of the same shape (images, classes)."""
+    shapes = st.tuples(st.integers(1, 12), st.integers(1, 5))
+    values = st.floats(-50, 50, width=32)
+    return shapes.flatmap(lambda s: st.tuples(*[hnp.arrays(np.float32, s, elements=values)] * 2))
+
+
+def numbers(result):
+    """All fields, with the infinity that None stands for."""
+    fields = result.model_dump().items()
+    return {name: math.inf if value is None else value for name, value in fields}
+
+
+@given(pairs_of_logits(), st.lists(st.integers(1, 11)))
+def test_how_images_fall_into_batches_does_not_matter(pair, cuts):
+    reference, candidate = pair
+    assume(reference.any())
+    meter = FidelityMeter()
+    edges = sorted({0, len(reference), *(cut for cut in cuts if cut < len(reference))})
+    for start, stop in pairwise(edges):
+        meter.update(reference[start:stop], candidate[start:stop])
+    at_once = numbers(measured(reference, candidate))
+    assert numbers(meter.result()) == pytest.approx(at_once, rel=1e-9, abs=1e-12)
+
+
+@given(pairs_of_logits())
+def test_no_divergence_is_negative_and_only_that_from_itself_is_always_zero(pair):
+    reference, candidate = pair
+    assume(reference.any())
+    assert measured(reference, candidate).mean_kl >= 0
+    assert measured(reference, reference).mean_kl == 0
 
 
 def test_agreement_counts_ties_for_the_lowest_index():

@@ -9,7 +9,7 @@ from rich.console import Console
 from eightbit.benchmarks.accuracy import Flip
 from eightbit.benchmarks.render_markdown import render_markdown
 from eightbit.benchmarks.render_terminal import render_terminal
-from eightbit.benchmarks.report import Check, SkippedImage, VerificationSection
+from eightbit.benchmarks.report import Check, FidelitySection, SkippedImage, VerificationSection
 
 HOSTILE = "[red]a|b\n# c\x1b[31m `d` <img src=x> **e** \\[link](x)\u202eg"
 
@@ -57,7 +57,8 @@ def hostile_report(full_report):
 
 
 FACTS = [
-    "81.10 %", "80.90 %", "0.20 pp", "122 (-60 +52)", "98.35 %", "35.9 dB",
+    "81.10 %", "80.90 %", "0.20 pp", "122 (-60 +52)", "98.35 %", "35.9 dB", "37.4 dB", "0.00346",
+    "Fidelity of the logits on 4,000 images", "median SQNR: of each",
     "model.int8.onnx", "31.0", "3.1x", "11.7 MB", "3.8x", "same integers", "passed", "95.12 %",
     "20", "photos.tar", "3 calibration images were also evaluated",
 ]  # fmt: skip
@@ -79,7 +80,11 @@ def test_the_terminal_rendering_keeps_to_its_width(name, width, request):
 def test_at_80_columns_no_number_is_broken_or_cut(full_report):
     text = plain(on_terminal(full_report))
     assert "…" not in text
-    assert re.search(r"^TorchScript +80\.90 % +95\.90 % .* 35\.9 dB *$", text, re.MULTILINE)
+    for row in (
+        r"TorchScript +80\.90 % +95\.90 % +0\.20 pp +122 \(-60 \+52\)",
+        r"TorchScript +96\.95 % +35\.9 dB +37\.2 dB +0\.00432",
+    ):
+        assert re.search(rf"^{row} *$", text, re.MULTILINE)
     assert re.search(r"^float TorchScript +torchscript +42\.0 .* 100 +- *$", text, re.MULTILINE)
 
 
@@ -108,6 +113,20 @@ def test_every_section_may_be_missing(section, full_report):
     report = full_report.model_copy(update={section: None})
     assert "None" not in plain(on_terminal(report))
     assert "None" not in render_markdown(report)
+
+
+def test_fidelity_of_no_artefact_is_no_table(full_report):
+    report = full_report.model_copy(update={"fidelity": FidelitySection()})
+    assert "Fidelity" not in plain(on_terminal(report))
+    assert "Fidelity" not in render_markdown(report)
+
+
+def test_infinite_ratios_are_called_identical(full_report):
+    identical = {"sqnr_db": None, "median_image_sqnr_db": None, "mean_kl": 0.0}
+    onnx = full_report.fidelity.onnx.model_copy(update=identical)
+    fidelity = full_report.fidelity.model_copy(update={"onnx": onnx})
+    report = full_report.model_copy(update={"fidelity": fidelity})
+    assert "| ONNX | 98.35 % | identical | identical | 0 |" in render_markdown(report)
 
 
 def test_a_failed_check_is_seen(full_report):

@@ -29,7 +29,8 @@ def test_the_keys_are_those_that_readers_rely_on(full_report):
     assert {"top1", "top5", "n"} == content["accuracy"]["fp32"].keys()
     for artifact in ("torchscript", "onnx"):
         assert {"top1", "top5", "n", "drop_pp", "flips"} <= content["accuracy"][artifact].keys()
-        assert {"sqnr_db", "top1_agreement"} <= content["fidelity"][artifact].keys()
+        fidelity = content["fidelity"][artifact]
+        assert {"sqnr_db", "median_image_sqnr_db", "mean_kl", "top1_agreement"} <= fidelity.keys()
     pair = content["parity"]["torchscript-onnx"]
     assert {"max_lsb", "identical_fraction", "top1_agreement"} <= pair.keys()
     latency = {"runtime", "artifact", "threads", "batch", "p50_ms", "p90_ms", "p99_ms"}
@@ -40,6 +41,16 @@ def test_the_keys_are_those_that_readers_rely_on(full_report):
     assert content["timings_s"] == {"calibrate": 6.6, "export": 2.25}
     assert content["peak_rss_bytes"] == 1_234_000_000
     assert content["environment"]["versions"]["torch"] == "2.13.0"
+
+
+@pytest.mark.parametrize("key", ["sqnr_db", "median_image_sqnr_db", "mean_kl"])
+def test_no_measure_of_fidelity_may_be_missing(key, full_report, tmp_path):
+    content = json.loads(full_report.to_json())
+    del content["fidelity"]["onnx"][key]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=key):
+        read_report(path)
 
 
 def _write(path, content, **changes):

@@ -116,7 +116,7 @@ def test_the_report_has_the_keys_of_the_design(
         assert name == "fp32" or {"drop_pp", "flips"} <= result.keys()
     assert found["fidelity"].keys() == {"torchscript", "onnx"}
     for result in found["fidelity"].values():
-        assert {"sqnr_db", "top1_agreement"} <= result.keys()
+        assert {"sqnr_db", "median_image_sqnr_db", "mean_kl", "top1_agreement"} <= result.keys()
     assert found["parity"].keys() == {"torchscript_vs_onnx"}
     for result in found["parity"].values():
         assert {"max_lsb", "identical_fraction", "top1_agreement"} <= result.keys()

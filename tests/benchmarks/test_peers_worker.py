@@ -1,0 +1,198 @@
+"""The peers on a tiny random network: their real work, where a library need not be installed."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eightbit.benchmarks import peers_process, peers_worker
+from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.fidelity import FidelityMeter
+from eightbit.benchmarks.peers_job import PEERS, Candidate, Job, calibration_batches
+from eightbit.benchmarks.peers_process import Failed, Measured, run
+from eightbit.benchmarks.peers_torch import load_fx, without_stubs
+from eightbit.models import Architecture
+from eightbit.models.sampling import balanced_order
+from eightbit.models.sources import open_source
+from eightbit.quantize.fusion import fuse
+from eightbit.quantize.onnx_export import export_onnx
+
+SIDE = 32
+CLASSES = 10
+ENGINES = (Candidate.FX_X86, Candidate.FX_ONEDNN, Candidate.FX_FBGEMM)
+
+# torch.ao is deprecated upstream, and what is compared with here.
+in_torch = pytest.mark.filterwarnings(
+    "ignore:torch.ao.quantization is deprecated:DeprecationWarning",
+    "ignore:.*quint8|.*qint8|.*quantized tensor:UserWarning",
+    "ignore:Please use quant_min and quant_max:UserWarning",
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for index in range(2 * CLASSES):
+        path = folder / str(index % CLASSES) / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(path)
+    return folder
+
+
+@pytest.fixture
+def tiny_job(
+    tmp_path: Path, pictures: Path, random_network: Callable
+) -> Callable[[Architecture, Candidate], Job]:
+    def make(architecture: Architecture, candidate: Candidate) -> Job:
+        network = random_network(architecture, side=SIDE, num_classes=CLASSES)
+        torch.save(network.model.state_dict(), tmp_path / "weights.pth")
+        metadata = ArtifactMetadata(
+            precision=Precision.FP32,
+            spec=network.spec,
+            recipe_sha256=None,
+            engine=None,
+            versions={},
+        )
+        export_onnx(fuse(network.model), metadata, None, tmp_path / "float.onnx")
+        return Job(
+            candidate=candidate,
+            spec=network.spec,
+            weights=tmp_path / "weights.pth",
+            file=tmp_path / "float.onnx",
+            calibrate=pictures,
+            evaluate=pictures,
+            samples=8,
+            limit=15,
+            threads=1,
+            folder=tmp_path / candidate.name,
+        )
+
+    return make
+
+
+@pytest.fixture
+def _engine_restored() -> Iterator[None]:
+    before = torch.backends.quantized.engine
+    yield
+    torch.backends.quantized.engine = before
+
+
+def test_every_candidate_can_be_loaded():
+    assert set(peers_worker.LOADERS) == set(Candidate)
+    assert set(Candidate) == {Candidate.FLOAT, Candidate.ARTIFACT, *PEERS}
+
+
+def test_a_job_survives_its_way_to_the_worker(tiny_job):
+    job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.NNCF)
+    assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_the_draw_is_that_of_our_command_line(tiny_job, pictures):
+    job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.FLOAT)
+    with open_source(pictures) as source:
+        expected = [item.name for item in balanced_order(source.items, seed=0)[:8]]
+    batches = list(calibration_batches(job, size=3))
+    assert [name for batch in batches for name in batch.names] == expected
+    assert [len(batch.pixels) for batch in batches] == [3, 3, 2]
+
+
+@pytest.mark.parametrize("architecture", [Architecture.CIFAR_RESNET20, Architecture.RESNET50])
+def test_the_network_without_stubs_computes_the_same(architecture, random_network, noise_images):
+    network = random_network(architecture).model
+    plain = copy.deepcopy(network)
+    without_stubs(plain)
+    images = torch.from_numpy(noise_images(4, 64))
+    with torch.inference_mode():
+        assert torch.equal(plain(images), network(images))
+    left = {type(module).__name__ for module in plain.modules()}
+    assert not left & {"QuantStub", "DeQuantStub", "FloatFunctional"}
+
+
+@in_torch
+@pytest.mark.usefixtures("_engine_restored")
+@pytest.mark.parametrize("candidate", ENGINES, ids=lambda candidate: candidate.name)
+@pytest.mark.parametrize(
+    ("architecture", "convolutions", "adds"),
+    [(Architecture.CIFAR_RESNET20, 19, 9), (Architecture.RESNET18, 20, 8)],
+    ids=["cifar_resnet20", "resnet18"],
+)
+def test_fx_quantizes_every_convolution_sum_and_the_classifier(
+    candidate, architecture, convolutions, adds, tiny_job
+):
+    graph = load_fx(tiny_job(architecture, candidate))().network
+    kinds = [module._get_name() for module in graph.modules()]
+    assert kinds.count("QuantizedConvReLU2d") + kinds.count("QuantizedConv2d") == convolutions
+    assert kinds.count("QuantizedLinear") == 1
+    assert not {"Conv2d", "Linear", "BatchNorm2d"} & set(kinds)
+    sums = [node for node in graph.graph.nodes if node.target is torch.ops.quantized.add_relu]
+    assert len(sums) == adds
+
+
+@pytest.mark.parametrize("candidate", [Candidate.FX_ONEDNN, Candidate.ORT_MINMAX])
+def test_a_peer_gives_logits_close_to_those_of_the_float_network(candidate, tiny_job):
+    job = tiny_job(Architecture.CIFAR_RESNET20, candidate)
+    update = {"candidate": Candidate.FLOAT, "folder": job.folder.with_name("float")}
+    reference = run(job.model_copy(update=update))
+    peer = run(job)
+    assert isinstance(reference, Measured), reference
+    assert isinstance(peer, Measured), peer
+    assert len(peer.outcome.images) == 15
+    assert peer.outcome.images == reference.outcome.images
+    assert peer.outcome.seconds > 0
+    assert peer.outcome.peak_rss_bytes > 50e6
+    meter = FidelityMeter()
+    meter.update(reference.logits, peer.logits)
+    sqnr_db = meter.result().sqnr_db
+    # Far above noise, and not float: eight bits of a network of twenty layers.
+    assert sqnr_db is not None
+    assert 15 < sqnr_db < 60
+
+
+def test_a_file_is_run_as_it_is(tiny_job):
+    job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.ARTIFACT)
+    measured = run(job)
+    assert isinstance(measured, Measured), measured
+    assert measured.logits.shape == (15, CLASSES)
+
+
+def test_a_failure_is_told_in_the_first_line_of_its_error(tiny_job):
+    job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.ORT_MINMAX)
+    failed = run(job.model_copy(update={"file": None}))
+    assert failed == Failed(reason="no model.fp32.onnx to start from: eightbit quantize wrote none")
+
+
+def test_an_error_of_a_library_has_its_kind_before_its_first_line(tiny_job, monkeypatch):
+    def broken(job: Job) -> None:
+        raise RuntimeError("first\nsecond")
+
+    job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.ORT_MINMAX)
+    job.folder.mkdir()
+    (job.folder / "job.json").write_text(job.model_dump_json())
+    monkeypatch.setitem(peers_worker.LOADERS, Candidate.ORT_MINMAX, broken)
+    with pytest.raises(RuntimeError):
+        peers_worker.main(job.folder / "job.json")
+    assert (job.folder / peers_worker.FAILURE).read_text() == "RuntimeError: first"
+
+
+def test_a_missing_nncf_is_told_with_the_extra_that_brings_it(tiny_job, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(ValueError, match=r"pip install 'eightbit\[peers\]'"):
+        peers_worker.LOADERS[Candidate.NNCF](tiny_job(Architecture.CIFAR_RESNET20, Candidate.NNCF))
+
+
+def test_a_process_that_is_killed_is_a_failure(tiny_job, monkeypatch):
+    def killed(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+        return real(command, capture_output=True, text=True, check=False)
+
+    real = subprocess.run
+    monkeypatch.setattr(peers_process.subprocess, "run", killed)
+    failed = run(tiny_job(Architecture.CIFAR_RESNET20, Candidate.NNCF))
+    assert failed == Failed(reason="its process was ended by SIGKILL (out of memory?)")
