@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
 
 from eightbit.benchmarks.contract import FloatArray, check_finite, check_logits
+from eightbit.benchmarks.paired import drop_interval_pp
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, FrozenModel
 
@@ -70,6 +71,8 @@ class CandidateAccuracy(AccuracyResult):
     Attributes:
         drop_pp: Float top-1 minus the candidate's, in percentage points; negative for a gain;
             None without labels.
+        drop_ci95_pp: 95 % confidence interval of the drop, from its lower to its upper end; see
+            `drop_interval_pp`; None without labels.
         flips: The first flips, in the order of the images; the rest is only counted.
         flip_count: All images to which the two give different classes.
         broke: Flips from the right class to a wrong one; None without labels.
@@ -78,6 +81,7 @@ class CandidateAccuracy(AccuracyResult):
     """
 
     drop_pp: Finite | None
+    drop_ci95_pp: tuple[Finite, Finite] | None
     flips: tuple[Flip, ...]
     flip_count: NonNegativeInt
     broke: NonNegativeInt | None
@@ -172,6 +176,9 @@ class ClassificationTally:
             top5=self._top5(counts),
             n=n,
             drop_pp=100 * lost / n if self._labelled else None,
+            drop_ci95_pp=(
+                drop_interval_pp(counts.broke, counts.fixed, n) if self._labelled else None
+            ),
             flips=tuple(counts.flips),
             flip_count=counts.flip_count,
             broke=counts.broke if self._labelled else None,

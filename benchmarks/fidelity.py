@@ -49,7 +49,7 @@ class ParityResult(FrozenModel):
 
     Attributes:
         max_lsb: Largest difference of two logits, in last bits (steps of the output's scale).
-        identical_fraction: Fraction of logits that are equal.
+        identical_fraction: Fraction of logits that are less than half a last bit apart.
         within_one_lsb_fraction: Fraction of logits that are at most one last bit apart.
         top1_agreement: Fraction of images to which both give the same class.
         n: Number of images.
@@ -116,7 +116,9 @@ class ParityMeter:
     """Accumulates the distance of two INT8 artefacts of one recipe over batches.
 
     Args:
-        output_scale: The recipe's scale of the logits: one last bit.
+        output_scale: One last bit of the logits: a 255th of their calibrated range, since the
+            artefacts do not round them. Differences are rounded to whole last bits: "identical"
+            are logits that are closer than half of one.
     """
 
     def __init__(self, output_scale: float) -> None:
@@ -131,13 +133,12 @@ class ParityMeter:
         self._images = 0
 
     def update(self, first: FloatArray, second: FloatArray) -> None:
-        """Adds one batch of dequantized logits, both float32 of shape (N, classes).
+        """Adds one batch of logits, both float32 of shape (N, classes).
 
         Raises:
             InputError: The shapes differ, or a value is NaN or infinite.
         """
         _check_pair(first, second)
-        # Rounded, since dequantization in float32 leaves multiples of the scale inexact.
         lsb = np.rint(np.abs(first.astype(np.float64) - second) / self._scale)
         self._max_lsb = max(self._max_lsb, int(lsb.max()))
         self._identical += int(np.count_nonzero(lsb == 0))

@@ -21,7 +21,7 @@ from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.result_tables import decibels, nats
 
 # In the order of the table; the names are those of `eightbit quantize --method`.
-METHODS: Final = ("minmax", "percentile", "mse")
+METHODS: Final = ("minmax", "moving-average", "percentile", "mse", "entropy", "auto")
 
 COLUMNS: Final = (
     *("network", "method", "float top-1", "artefact", "drop", "flips", "agreement", "SQNR"),
@@ -37,6 +37,12 @@ class Network:
     architecture: str
     weights: Path
     side: str
+
+
+def parse_network(text: str) -> Network:
+    """Read ``ARCHITECTURE:WEIGHTS:SIDE``, as it is typed."""
+    architecture, weights, side = text.split(":")
+    return Network(architecture=architecture, weights=Path(weights), side=side)
 
 
 def rows(network: Network, method: str, report: Report) -> Iterator[str]:
@@ -79,10 +85,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")],
 ) -> None:
     """Quantize and evaluate each network with each range method."""
-    parsed = []
-    for text in networks:
-        architecture, weights, side = text.split(":")
-        parsed.append(Network(architecture=architecture, weights=Path(weights), side=side))
+    parsed = [parse_network(text) for text in networks]
     lines = list(measure(parsed, calibrate, evaluate))
     named = " ".join(f"{n.architecture}:{n.weights.name}:{n.side}" for n in parsed)
     command = (

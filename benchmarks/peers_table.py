@@ -15,7 +15,6 @@ from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
 
 _BATCH: Final = 256
-_NORMAL_97_5: Final = 1.959964  # quantile of the normal distribution, for two sides of 95 %
 _COLUMNS: Final = (
     *("quantizer", "top-1", "drop (95 % interval)", "agreement", "SQNR", "median image SQNR"),
     *("mean KL", "seconds", "peak memory"),
@@ -114,24 +113,6 @@ class Reference:
         return tally.candidate_result("candidate"), meter.result()
 
 
-def drop_interval_pp(accuracy: CandidateAccuracy) -> tuple[float, float]:
-    """95 % interval of the drop in percentage points, from the images that flipped.
-
-    Both models saw the same images, so only those count which one got right and the other wrong.
-    Wald's interval for paired proportions with half an image added to each of the four cells:
-    Agresti and Min, Statistics in Medicine 24 (2005), 729-740.
-
-    Raises:
-        ValueError: The images had no labels.
-    """
-    if accuracy.broke is None or accuracy.fixed is None:
-        raise ValueError("expected labelled images")
-    broke, fixed, n = accuracy.broke + 0.5, accuracy.fixed + 0.5, accuracy.n + 2
-    middle = (broke - fixed) / n
-    half = _NORMAL_97_5 * math.sqrt((broke + fixed) - (broke - fixed) ** 2 / n) / n
-    return 100 * (middle - half), 100 * (middle + half)
-
-
 def section(title: str, reference: Reference, rows: Sequence[Row | FailedRow]) -> Iterator[str]:
     """The Markdown lines of one network."""
     count = len(reference.measured.outcome.images)
@@ -151,7 +132,9 @@ def line(row: Row | FailedRow) -> str:
     if isinstance(row, FailedRow):
         empty = " - |" * (len(_COLUMNS) - 2)
         return f"| {row.label} | failed: {row.reason.replace('|', chr(92) + '|')} |{empty}"
-    low, high = drop_interval_pp(row.accuracy)
+    if row.accuracy.drop_ci95_pp is None:
+        raise ValueError("labels were given: expected an interval, found none")
+    low, high = row.accuracy.drop_ci95_pp
     fidelity = row.fidelity
     cells = (
         *(row.label, f"{row.accuracy.top1:.2%}"),

@@ -25,11 +25,12 @@ def render_terminal(report: Report) -> RenderableType:
     return Group(
         _line(model, "dim"),
         _line(headline(report), "bold"),
-        *(_block(table) for table in result_tables(report)),
+        *(Padding(render_table(table), (1, 0, 0, 0)) for table in result_tables(report)),
     )
 
 
-def _block(table: Table) -> RenderableType:
+def render_table(table: Table) -> RenderableType:
+    """A table under its title, with its note below."""
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, column in enumerate(table.columns):
         justify: Literal["left", "right"] = "left" if index < table.text_columns else "right"
@@ -39,7 +40,7 @@ def _block(table: Table) -> RenderableType:
     failed = table.title.endswith("FAILED")
     title = _line(table.title, "bold red" if failed else "bold cyan")
     note = [_line(table.note, "dim")] if table.note else []
-    return Padding(Group(title, grid, *note), (1, 0, 0, 0))
+    return Group(title, grid, *note)
 
 
 def _line(text: str, style: str) -> Text:

@@ -9,7 +9,9 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_valida
 
 from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, ImageName
 from eightbit.benchmarks.artifact import Sha256
+from eightbit.benchmarks.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.environment import Environment
+from eightbit.benchmarks.fallback import FallbackSection
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
@@ -42,6 +44,20 @@ class SkippedImage(FrozenModel):
     reason: str
 
 
+class ConvergencePoint(FrozenModel):
+    """How far the ranges moved from one checkpoint of the calibration to the next.
+
+    Attributes:
+        images: How many had been seen.
+        tensor: Whose range moved most.
+        largest_change: By which share of its width.
+    """
+
+    images: PositiveInt
+    tensor: str
+    largest_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class CalibrationSection(FrozenModel):
     """The images that set the ranges.
 
@@ -50,12 +66,16 @@ class CalibrationSection(FrozenModel):
         images: How many were used.
         skipped: What could not be used.
         also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
+        convergence: How far ranges still moved, where as many images were drawn as that took.
+        settled: Whether they came to rest before the images ran out; None where it was not asked.
     """
 
     source: str
     images: NonNegativeInt
     skipped: tuple[SkippedImage, ...] = ()
     also_in_evaluation: NonNegativeInt = 0
+    convergence: tuple[ConvergencePoint, ...] = ()
+    settled: bool | None = None
 
 
 class EvaluationSection(FrozenModel):
@@ -120,10 +140,22 @@ class FidelitySection(FrozenModel):
 
 
 class OperatorCoverage(FrozenModel):
-    """How many operators of a kind compute in integers."""
+    """How many operators of a kind compute in integers.
+
+    Attributes:
+        quantized: Those that do.
+        total: All of them.
+        meant_as_float: How many of them are meant to compute in float.
+    """
 
     quantized: NonNegativeInt
     total: NonNegativeInt
+    meant_as_float: NonNegativeInt = 0
+
+    @property
+    def as_meant(self) -> bool:
+        """Whether as many compute in float as are meant to."""
+        return self.total - self.quantized == self.meant_as_float
 
     @model_validator(mode="after")
     def _no_more_than_all(self) -> Self:
@@ -155,7 +187,9 @@ class Report(FrozenModel):
         evaluation: The images on which accuracy was measured.
         verification: Whether the artefacts are what the recipe says.
         accuracy: Right answers, drop and flips.
+        fallback: What was left in float to reach a target of accuracy, if it was asked for.
         fidelity: Logits against the float model's.
+        diagnosis: Every quantized tensor, worst first.
         parity: Logits of two artefacts against each other, by the name of the pair.
         latency: One entry per measured model file.
         size_bytes: Size of every written file, by name.
@@ -176,7 +210,9 @@ class Report(FrozenModel):
     evaluation: EvaluationSection | None = None
     verification: VerificationSection | None = None
     accuracy: AccuracySection | None = None
+    fallback: FallbackSection | None = None
     fidelity: FidelitySection | None = None
+    diagnosis: tuple[TensorDiagnosis, ...] = ()
     parity: SortedMapping[ParityResult] = Field(default_factory=dict)
     latency: tuple[LatencyResult, ...] = ()
     size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)

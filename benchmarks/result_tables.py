@@ -5,6 +5,8 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.artifact import Precision
+from eightbit.benchmarks.diagnosis import diagnosis_table
+from eightbit.benchmarks.fallback import fallback_table
 from eightbit.benchmarks.fidelity import ParityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.report import (
@@ -20,9 +22,9 @@ from eightbit.benchmarks.tables import (
     NOTHING,
     Table,
     decimal_bytes,
+    interval,
     milliseconds,
     percent,
-    points,
     ratio,
 )
 
@@ -32,9 +34,11 @@ _INT8_MARK: Final = ".int8."
 
 
 def result_tables(report: Report) -> Iterator[Table]:
-    """Accuracy, fidelity, latency, sizes, checks, parity, coverage, images, as far as measured."""
+    """Accuracy, fallback, fidelity, latency, sizes and so on, as far as measured."""
     if report.accuracy:
         yield _accuracy(report.accuracy)
+    if report.fallback:
+        yield fallback_table(report.fallback)
     if report.fidelity:
         yield from _fidelity(report.fidelity)
     yield from _latency(report.latency)
@@ -46,8 +50,12 @@ def result_tables(report: Report) -> Iterator[Table]:
         yield _parity(report.parity)
     if report.coverage:
         yield _coverage(report.coverage)
+    if report.diagnosis:
+        yield diagnosis_table(report.diagnosis)
     if report.calibration or report.evaluation:
         yield _images(report.calibration, report.evaluation)
+    if report.calibration and report.calibration.settled is not None:
+        yield _convergence(report.calibration)
 
 
 def speedup(result: LatencyResult, results: Iterable[LatencyResult]) -> float | None:
@@ -99,16 +107,18 @@ def _accuracy(accuracy: AccuracySection) -> Table:
     }
     return Table(
         title=f"Accuracy on {accuracy.fp32.n:,} images",
-        columns=("", "top-1", "top-5", "drop", "flips"),
+        columns=("", "top-1", "top-5", "drop [95 %]", "flips"),
         rows=tuple(_accuracy_row(name, result) for name, result in results.items() if result),
-        note="flips: images whose class changed (- now wrong, + now right).",
+        note="drop: with its 95 % interval; flips: images whose class changed (- now wrong, + now "
+        "right).",
     )
 
 
 def _accuracy_row(name: str, accuracy: AccuracyResult) -> tuple[str, ...]:
     drop, flips = NOTHING, NOTHING
     if isinstance(accuracy, CandidateAccuracy):
-        drop, flips = points(accuracy.drop_pp), f"{accuracy.flip_count:,}"
+        drop = interval(accuracy.drop_pp, accuracy.drop_ci95_pp)
+        flips = f"{accuracy.flip_count:,}"
         if accuracy.broke is not None and accuracy.fixed is not None:
             flips += f" (-{accuracy.broke:,} +{accuracy.fixed:,})"
     return name, percent(accuracy.top1), percent(accuracy.top5), drop, flips
@@ -223,6 +233,21 @@ def _coverage(coverage: CoverageSection) -> Table:
         rows=tuple(
             (name, f"{kind.quantized:,}", f"{kind.total:,}") for name, kind in kinds.items() if kind
         ),
+    )
+
+
+def _convergence(calibration: CalibrationSection) -> Table:
+    settled = "The ranges settled" if calibration.settled else "The ranges had not settled"
+    return Table(
+        title="Convergence of the ranges",
+        columns=("images", "largest change", "of tensor"),
+        rows=tuple(
+            (f"{point.images:,}", percent(point.largest_change), point.tensor)
+            for point in calibration.convergence
+        ),
+        text_columns=0,
+        note=f"{settled} after {calibration.images:,} images; change: how far a range moved since "
+        "the row before, as a share of its width.",
     )
 
 

@@ -48,6 +48,14 @@ def points(drop_pp: float | None, digits: int = 2) -> str:
     return NOTHING if drop_pp is None else f"{round(drop_pp, digits) + 0.0:.{digits}f} pp"
 
 
+def interval(drop_pp: float | None, ci95_pp: tuple[float, float] | None) -> str:
+    """A drop with its confidence interval as "0.35 pp [-0.10, 0.80]"."""
+    if drop_pp is None or ci95_pp is None:
+        return points(drop_pp)
+    low, high = (f"{round(end, 2) + 0.0:.2f}" for end in ci95_pp)
+    return f"{points(drop_pp)} [{low}, {high}]"
+
+
 def ratio(value: float | None) -> str:
     """3.14 as "3.1x"."""
     return NOTHING if value is None else f"{value:.1f}x"

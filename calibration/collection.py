@@ -21,6 +21,9 @@ from eightbit.calibration.statistics import TensorStatistics
 # two cores to be busy: measured with ResNet-50 at 224 px, between 4 and 32.
 BATCH_SIZE = 8
 
+# After so many batches a caller may look at the statistics and stop: 32 images.
+BATCHES_PER_CHECKPOINT = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationResult:
@@ -28,15 +31,51 @@ class CalibrationResult:
 
     Attributes:
         tensors: Statistics by tensor name.
-        images: How many images were seen.
-        images_sha256: Digest of their preprocessed pixels, whatever their order.
+        digests: SHA-256 of each image's preprocessed pixels, sorted: 32 bytes per image, from
+            which the digest of a union follows.
         threads: torch's thread count during the pass, on which float's last bits depend.
     """
 
     tensors: Mapping[str, TensorStatistics]
-    images: int
-    images_sha256: str
+    digests: tuple[bytes, ...]
     threads: int
+
+    @property
+    def images(self) -> int:
+        """How many images were seen."""
+        return len(self.digests)
+
+    @property
+    def images_sha256(self) -> str:
+        """Digest of their preprocessed pixels, whatever their order: that of the sorted digests."""
+        return hashlib.sha256(b"".join(self.digests)).hexdigest()
+
+    def merge(self, other: "CalibrationResult") -> "CalibrationResult":
+        """What one pass over the images of both would have said, exactly.
+
+        Only the moving averages are lost: two passes have no common order. An image that is in
+        both counts twice, as it would in one pass that meets it twice.
+
+        Raises:
+            ValueError: The networks have other tensors, or the passes ran with other thread
+                counts, which one pass could not have done.
+        """
+        strangers = sorted(self.tensors.keys() ^ other.tensors.keys())
+        if strangers:
+            raise ValueError(
+                f"merge: expected collections of the same network, found {strangers[0]} in only "
+                "one of them"
+            )
+        if self.threads != other.threads:
+            raise ValueError(
+                "merge: expected collections with the same thread count, found "
+                f"{self.threads} and {other.threads}; collect again with the same --threads"
+            )
+        return CalibrationResult(
+            tensors={name: seen.merge(other.tensors[name]) for name, seen in self.tensors.items()},
+            digests=tuple(sorted(self.digests + other.digests)),
+            threads=self.threads,
+        )
 
 
 def collect(
@@ -45,14 +84,17 @@ def collect(
     images: Iterable[FloatArray],
     *,
     on_batch: Callable[[int], None] | None = None,
+    until: Callable[[CalibrationResult], bool] | None = None,
 ) -> CalibrationResult:
     """Run the images through the observed model and read its observers.
 
     Args:
         model: Float network with the observers inside it.
         observers: The same observers by tensor name, fresh: what they saw before counts too.
-        images: Preprocessed images, each float32 of shape (3, H, W).
+        images: Preprocessed images, each float32 of shape (3, H, W); drawn batch by batch.
         on_batch: Called after each batch with the number of images in it.
+        until: Called after every 32 images with what they said so far; once it answers True, no
+            further image is drawn.
 
     Raises:
         ValueError: There is no image, an activation is not finite, or an observer saw nothing.
@@ -67,12 +109,20 @@ def collect(
             model(_padded(batch))
             if on_batch is not None:
                 on_batch(len(batch))
+            if until is not None and len(digests) % (BATCHES_PER_CHECKPOINT * BATCH_SIZE) == 0:
+                so_far = _result(observers, digests)
+                if until(so_far):
+                    return so_far
     if not digests:
         raise ValueError("calibration: expected at least one image, found none")
+    return _result(observers, digests)
+
+
+def _result(observers: Mapping[str, ActivationObserver], digests: list[bytes]) -> CalibrationResult:
+    """A snapshot of what was seen."""
     return CalibrationResult(
         tensors={name: observer.statistics() for name, observer in observers.items()},
-        images=len(digests),
-        images_sha256=hashlib.sha256(b"".join(sorted(digests))).hexdigest(),
+        digests=tuple(sorted(digests)),
         threads=torch.get_num_threads(),
     )
 

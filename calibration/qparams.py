@@ -14,6 +14,12 @@ bias        int32    per channel  -2^30 .. 2^30    0            s_x * s_w
   integer (``z``), so that zero padding and ReLU are exact.
 * A convolution or linear layer computes ``y_q = clamp(round_half_even(acc * m) + z_y)`` with
   ``m = s_x * s_w / s_y`` and ``acc`` the int32 sum of ``(x_q - z_x) * w_q`` and the bias.
+* A linear layer whose result is the network's output is not rounded: its logits are the float32
+  numbers ``acc * (s_x * s_w)``.
+* Global average pooling has a scale of its own: ``y_q`` is the mean of ``(x_q - z_x) * s_x`` over
+  H x W positions, rounded to its output's grid. Max pooling keeps its input's parameters.
+* A layer that is left in float takes ``(x_q - z_x) * s_x`` and its own float weights; its result is
+  rounded like any activation if an operation in integers reads it.
 * Every scale is a float32 number: the runtimes disagree about wider ones.
 
 The scheme is that of Jacob et al., "Quantization and Training of Neural Networks for Efficient
@@ -21,6 +27,7 @@ Integer-Arithmetic-Only Inference" (arXiv:1712.05877), section 2, with per-chann
 (Krishnamoorthi, arXiv:1806.08342, section 3).
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -147,8 +154,19 @@ def activation_params(low: float, high: float) -> QuantParams:
     return QuantParams(dtype=dtype, scale=(scale,), zero_point=(zero_point,))
 
 
-def weight_params(weight: FloatArray, bias: FloatArray, input_scale: float) -> QuantParams:
-    """Per-channel parameters of an int8 weight: min-max, symmetric, with a floor.
+def largest_magnitude(weight: FloatArray) -> DoubleArray:
+    """``max|w|`` per channel, shape (O,), of a float32 weight of shape (O, K)."""
+    largest: FloatArray = np.abs(weight).max(axis=1)
+    return largest.astype(np.float64)
+
+
+def weight_params(
+    weight: FloatArray,
+    bias: FloatArray,
+    input_scale: float,
+    magnitude: Callable[[FloatArray], DoubleArray] = largest_magnitude,
+) -> QuantParams:
+    """Per-channel parameters of an int8 weight: symmetric, with a floor.
 
     The floor keeps the int32 bias inside its range: ``s_w >= |b| / (s_x * 2^30)``. It also
     gives a dead channel (all weights zero) a scale with which its bias is still exact.
@@ -157,13 +175,15 @@ def weight_params(weight: FloatArray, bias: FloatArray, input_scale: float) -> Q
         weight: float32, shape (O, ...), O output channels.
         bias: float32, shape (O,).
         input_scale: Scale of the layer's input.
+        magnitude: What the largest integer shall stand for, shape (O,), from a weight of shape
+            (O, K); larger weights are clipped.
 
     Raises:
         ValueError: A weight or a bias is not finite.
     """
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise ValueError("expected finite weights and biases, found NaN or infinity")
-    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).astype(np.float64)
+    largest = magnitude(weight.reshape(len(weight), -1))
     floor = np.abs(bias.astype(np.float64)) / (input_scale * QuantDType.INT32.qmax)
     scale = np.maximum(largest / QuantDType.INT8.qmax, np.maximum(floor, SMALLEST_SCALE))
     rounded = scale.astype(np.float32)
@@ -197,6 +217,14 @@ def quantize(x: FloatArray, params: QuantParams) -> IntArray:
     # Clipped before the conversion: an infinity is a large number, not an undefined integer.
     q = np.clip(np.rint(x / scale) + zero_point, params.dtype.qmin, params.dtype.qmax)
     return q.astype(np.int64)
+
+
+def rounding_residue(x: FloatArray, dtype: QuantDType) -> FloatArray:
+    """``clamp(round_half_even(x)) - x`` in float32, of numbers in units of their scale."""
+    q: FloatArray = np.rint(x)
+    np.clip(q, dtype.qmin, dtype.qmax, out=q)
+    q -= x
+    return q
 
 
 def dequantize(q: IntArray, params: QuantParams) -> FloatArray:

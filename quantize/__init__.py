@@ -7,11 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eightbit.quantize.bias_correction import correct_biases
     from eightbit.quantize.classification import Guess, classify
     from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
     from eightbit.quantize.conversion import observe, quantized_network
     from eightbit.quantize.delivery import Delivery
     from eightbit.quantize.demo import run_demo
+    from eightbit.quantize.diagnosis import diagnose
     from eightbit.quantize.fusion import fuse
     from eightbit.quantize.observed import ObservedNetwork
     from eightbit.quantize.onnx_export import export_onnx
@@ -34,6 +36,8 @@ _MODULES = {
     "Stages": "stages",
     "Watcher": "stages",
     "classify": "classification",
+    "correct_biases": "bias_correction",
+    "diagnose": "diagnosis",
     "export_onnx": "onnx_export",
     "export_torchscript": "torchscript_export",
     "failed_gates": "reporting",
@@ -60,6 +64,8 @@ __all__ = [
     "Stages",
     "Watcher",
     "classify",
+    "correct_biases",
+    "diagnose",
     "export_onnx",
     "export_torchscript",
     "failed_gates",

@@ -11,7 +11,7 @@ from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
 from eightbit.quantize import bundle
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.onnx_export import export_onnx
-from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.recipe import Recipe, write_recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torchscript_build import native_engine
 from eightbit.quantize.torchscript_export import export_torchscript
@@ -40,18 +40,31 @@ def write_artifacts(
     Raises:
         InputError: The recipe was made for another network.
     """
-    (folder / bundle.RECIPE).write_text(recipe.to_json(), encoding="utf-8")
+    write_recipe(recipe, folder)
     if ArtifactFormat.TORCHSCRIPT in formats:
-        path = folder / bundle.TORCHSCRIPT
         with stages.stage("export TorchScript"):
-            metadata = _metadata(recipe, Precision.INT8, engine=native_engine())
-            stages.note_memory(export_torchscript(fused, metadata, recipe, path))
+            stages.note_memory(write_torchscript(fused, recipe, folder / bundle.TORCHSCRIPT))
     if ArtifactFormat.ONNX in formats:
-        path = folder / bundle.ONNX
         with stages.stage("export ONNX"):
-            export_onnx(fused, _metadata(recipe, Precision.INT8), recipe, path)
+            write_onnx(fused, recipe, folder / bundle.ONNX)
     with stages.stage("export float ONNX"):
-        export_onnx(fused, _metadata(recipe, Precision.FP32), None, folder / bundle.FLOAT_ONNX)
+        write_float_onnx(fused, recipe, folder / bundle.FLOAT_ONNX)
+
+
+def write_torchscript(fused: nn.Module, recipe: Recipe, path: Path) -> int:
+    """The INT8 network for torch; returns the highest resident memory of what built it."""
+    metadata = _metadata(recipe, Precision.INT8, engine=native_engine())
+    return export_torchscript(fused, metadata, recipe, path)
+
+
+def write_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:
+    """The INT8 network for ONNX Runtime."""
+    export_onnx(fused, _metadata(recipe, Precision.INT8), recipe, path)
+
+
+def write_float_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:
+    """The float network of a recipe for ONNX Runtime."""
+    export_onnx(fused, _metadata(recipe, Precision.FP32), None, path)
 
 
 def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -> ArtifactMetadata:

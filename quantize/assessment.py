@@ -9,14 +9,18 @@ from typing import Final
 import numpy as np
 from torch import nn
 
+from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.isolated import IsolatedRunner
 from eightbit.benchmarks.report import CoverageSection, EvaluationSection
 from eightbit.models.sampling import balanced_order
 from eightbit.models.sources import ImageSource
 from eightbit.quantize import bundle
+from eightbit.quantize.audit import audit
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.evaluation import BATCH_SIZE, Evaluation, evaluate_runners
+from eightbit.quantize.graph import trace
 from eightbit.quantize.images import LabelledSource, UsableImages
+from eightbit.quantize.placement import float_operators
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verification import FLOAT, Verification, verify
@@ -28,6 +32,19 @@ _MODELS: Final = {
     ArtifactFormat.ONNX.value: bundle.ONNX,
     FLOAT: bundle.FLOAT_ONNX,
 }
+
+
+def audit_artifact(fused: nn.Module, recipe: Recipe, path: Path) -> CoverageSection:
+    """What computes in integers in the ONNX artefact of a recipe, and what is meant not to."""
+    meant = float_operators(trace(fused), recipe.float_layers)
+    found = audit(path)
+    return found.model_copy(
+        update={
+            name: kind.model_copy(update={"meant_as_float": meant[name]})
+            for name, kind in found
+            if kind is not None
+        }
+    )
 
 
 @contextmanager
@@ -51,15 +68,8 @@ def opened_runners(
             stages.note_memory(runner.peak_rss_bytes())
 
 
-def verify_artifacts(
-    fused: nn.Module,
-    recipe: Recipe,
-    runners: Mapping[str, IsolatedRunner],
-    source: ImageSource,
-    coverage: CoverageSection | None,
-    stages: Stages,
-) -> Verification:
-    """Verify the artefacts on the first usable images of a class-balanced order.
+def drawn_pixels(recipe: Recipe, source: ImageSource, samples: int) -> FloatArray:
+    """The first usable images of a class-balanced order: float32, shape (N, 3, crop, crop).
 
     Raises:
         InputError: No image is usable.
@@ -68,13 +78,25 @@ def verify_artifacts(
         source,
         balanced_order(source.items, recipe.config.seed),
         recipe.spec.preprocessing,
-        limit=VERIFICATION_IMAGES,
+        limit=samples,
     )
+    return np.stack([image.pixels for image in images])
+
+
+def verify_artifacts(
+    fused: nn.Module,
+    recipe: Recipe,
+    runners: Mapping[str, IsolatedRunner],
+    pixels: FloatArray,
+    coverage: CoverageSection | None,
+    stages: Stages,
+) -> Verification:
+    """Verify the artefacts on the given images."""
     with stages.stage("verify", total=1 + len(runners)) as watcher:
         return verify(
             fused,
             runners,
-            np.stack([image.pixels for image in images]),
+            pixels,
             output_scale=recipe.output_scale,
             coverage=coverage,
             advance=watcher.advance,

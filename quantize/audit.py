@@ -27,6 +27,10 @@ _INTEGER_MAX_POOL: Final = "MaxPool on integers"
 _WRITES_INTEGERS: Final = ("QLinear", "QGemm", "QuantizeLinear", "NhwcMaxPool")
 _MOVES: Final = frozenset({"MaxPool", "Transpose", "Slice", "Pad", "Reshape", "Flatten"})
 
+# ONNX Runtime lets a float convolution add its fourth input.
+_FLOAT_CONVOLUTIONS: Final = frozenset({"Conv", "FusedConv", "NhwcFusedConv"})
+_SUM_INPUT: Final = 3
+
 # By kind: the operators that compute in integers, and those that compute in float.
 _ONNX: Final[_Kinds] = {
     "conv": (
@@ -55,7 +59,11 @@ _TORCHSCRIPT: Final[_Kinds] = {
         frozenset({"quantized::add", "quantized::add_relu"}),
         frozenset({"aten::add", "aten::add_"}),
     ),
-    "linear": (frozenset({"quantized::linear"}), frozenset({"aten::linear", "aten::addmm"})),
+    "linear": (
+        # Ours, whose sums stay float, and torch's.
+        frozenset({"aten::_int_mm", "quantized::linear"}),
+        frozenset({"aten::linear", "aten::addmm"}),
+    ),
 }
 
 
@@ -80,11 +88,15 @@ def _audit_onnx(path: Path) -> CoverageSection:
         except Exception as exc:  # ONNX Runtime's exceptions have no common base
             raise InputError(f"{path}: ONNX Runtime cannot load it: {one_line(str(exc))}") from exc
         graph = onnx.load(optimized).graph
-    return _section(_with_integer_pools(graph), _ONNX)
+    return _section(_operators(graph), _ONNX)
 
 
-def _with_integer_pools(graph: onnx.GraphProto) -> Counter[str]:
-    """Nodes by operator; a MaxPool that runs on integers counts as an integer operator."""
+def _operators(graph: onnx.GraphProto) -> Counter[str]:
+    """Nodes by operator.
+
+    A MaxPool that runs on integers counts as an integer operator, and a residual add that was
+    fused into a float convolution as one of its own.
+    """
     integers: set[str] = set()
     counts: Counter[str] = Counter()
     for node in graph.node:
@@ -95,11 +107,13 @@ def _with_integer_pools(graph: onnx.GraphProto) -> Counter[str]:
             counts[_INTEGER_MAX_POOL] += 1
         else:
             counts[node.op_type] += 1
+        if node.op_type in _FLOAT_CONVOLUTIONS and any(node.input[_SUM_INPUT:]):
+            counts["Add"] += 1
     return counts
 
 
 def _audit_torchscript(path: Path) -> CoverageSection:
-    """Count in the graph that torch runs; its pooling follows its input, and is not counted."""
+    """Count in the graph that torch runs; its pooling is of either kind, and is not counted."""
     # Here, so that looking at an ONNX file does not load torch.
     from eightbit.benchmarks.torchscript_runner import load_module
 

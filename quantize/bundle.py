@@ -15,6 +15,7 @@ TORCHSCRIPT: Final = "model.int8.pt"
 ONNX: Final = "model.int8.onnx"
 FLOAT_ONNX: Final = "model.fp32.onnx"
 RECIPE: Final = "recipe.json"
+TABLES: Final = "recipe.safetensors"
 REPORT_JSON: Final = "report.json"
 REPORT_MARKDOWN: Final = "report.md"
 
@@ -22,7 +23,7 @@ MODELS: Final = (TORCHSCRIPT, ONNX, FLOAT_ONNX)
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
-_FILES: Final = (*MODELS, RECIPE, REPORT_JSON, REPORT_MARKDOWN)
+_FILES: Final = (*MODELS, RECIPE, TABLES, REPORT_JSON, REPORT_MARKDOWN)
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:

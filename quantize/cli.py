@@ -5,22 +5,37 @@ Whatever is heavy is imported inside the commands, so that ``eightbit --help`` a
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from eightbit.calibration.methods import Method
+from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import Architecture
-from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
+from eightbit.quantize.cli_looking import looking
+from eightbit.quantize.config import (
+    AUTO_SAMPLES,
+    ArtifactFormat,
+    Equalize,
+    Mode,
+    QuantConfig,
+    Rounding,
+)
+from eightbit.quantize.options import (
+    Bundle,
+    Fallback,
+    ImageLabels,
+    Labels,
+    MaxDrop,
+    Overwrite,
+    Threads,
+)
 
 if TYPE_CHECKING:
     from eightbit.benchmarks.report import Report
-    from eightbit.quantize.stages import Stages
 
 app = typer.Typer(
     name="eightbit",
@@ -30,28 +45,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_DEFAULTS = QuantConfig()
+app.add_typer(looking)
 
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads to use; all usable cores by default.")
-]
-MaxDrop = Annotated[
-    float | None,
-    typer.Option(metavar="PP", help="Exit 1 if top-1 drops by more percentage points."),
-]
-ImageLabels = Annotated[
-    Path | None, typer.Option("--labels", help="Labels of a flat folder's images (.csv).")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")]
-Labels = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--labels",
-        help="Names of the classes (.txt, .json), or labels of a flat folder's images (.csv); "
-        "may be given for both.",
-    ),
-]
-Bundle = Annotated[Path, typer.Argument(metavar="DIR", help="What `eightbit quantize` wrote.")]
+_DEFAULTS = QuantConfig()
 
 
 @app.command()
@@ -91,16 +87,29 @@ def quantize(
         tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Calibration images to draw.")
-    ] = _DEFAULTS.samples,
+        str, typer.Option(metavar="N|auto", help="Calibration images; auto: until ranges settle.")
+    ] = str(_DEFAULTS.samples),
     mode: Annotated[
         Mode, typer.Option(help="torch's front end; the result is the same.")
     ] = _DEFAULTS.mode,
     method: Annotated[Method, typer.Option(help="How ranges are chosen.")] = _DEFAULTS.method,
+    weight_method: Annotated[
+        WeightMethod, typer.Option(help="How weight ranges are chosen.")
+    ] = _DEFAULTS.weights,
+    rounding: Annotated[
+        Rounding, typer.Option(help="How weights are rounded.")
+    ] = _DEFAULTS.rounding,
+    equalize: Annotated[
+        Equalize, typer.Option(help="Rescale badly scaled channels first.")
+    ] = _DEFAULTS.equalize,
+    bias_correction: Annotated[
+        bool, typer.Option(help="Take the mean error of each channel back.")
+    ] = _DEFAULTS.bias_correction,
     formats: Annotated[
         str, typer.Option(help="INT8 artefacts to write, separated by commas.")
     ] = ",".join(ArtifactFormat),
     max_drop: MaxDrop = None,
+    fallback: Fallback = False,
     threads: Threads = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Of the draw of calibration images.")
@@ -110,6 +119,7 @@ def quantize(
     """Quantize a pretrained ResNet, verify the artefacts, and report what it cost."""
     from eightbit.quantize import pipeline
     from eightbit.quantize.bundle import check_target
+    from eightbit.quantize.console import progress
     from eightbit.quantize.delivery import Delivery
     from eightbit.quantize.inputs import Preparation, load_new, load_recorded, read_labels
 
@@ -123,10 +133,11 @@ def quantize(
         formats=_formats(formats),
         threads=threads,
         max_drop_pp=max_drop,
+        fallback=fallback,
         overwrite=overwrite,
         command=_command(),
     )
-    with _progress() as stages:
+    with progress() as stages:
         if recipe is None:
             if architecture is None or calibrate is None:
                 missing = "ARCH" if architecture is None else "--calibrate SRC"
@@ -135,7 +146,16 @@ def quantize(
                     f"{missing}"
                 )
             pretrained = load_new(architecture, weights, preparation, stages)
-            config = QuantConfig(mode=mode, method=method, samples=samples, seed=seed)
+            config = QuantConfig(
+                mode=mode,
+                method=method,
+                weights=weight_method,
+                rounding=rounding,
+                equalize=equalize,
+                bias_correction=bias_correction,
+                samples=_samples(samples),
+                seed=seed,
+            )
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
             _refuse_beside_recipe(context)
@@ -153,13 +173,14 @@ def evaluate(
     threads: Threads = None,
 ) -> None:
     """Measure the accuracy of a bundle's artefacts against float."""
+    from eightbit.quantize.console import progress
     from eightbit.quantize.inputs import read_labels
     from eightbit.quantize.remeasure import evaluate_bundle
 
     class_names, image_labels = read_labels([labels] if labels else [])
     if class_names is not None:
         raise InputError(f"{labels}: expected a .csv with the labels of the images, found names")
-    with _progress() as stages:
+    with progress() as stages:
         report = evaluate_bundle(
             folder,
             data,
@@ -184,47 +205,14 @@ def benchmark(
     ] = None,
 ) -> None:
     """Measure the latency of a bundle's models, float and INT8, in torch and ONNX Runtime."""
+    from eightbit.quantize.console import progress
     from eightbit.quantize.remeasure import benchmark_bundle
 
-    with _progress() as stages:
+    with progress() as stages:
         report = benchmark_bundle(
             folder, stages, threads=threads or (), batches=batch or (), command=_command()
         )
     _show(report)
-
-
-@app.command()
-def inspect(file: Annotated[Path, typer.Argument(help="An artefact, or a recipe.json.")]) -> None:
-    """Show what an artefact says about itself, what computes in integers, and its recipe."""
-    from eightbit.quantize.console import results
-    from eightbit.quantize.inspection import describe
-
-    results().print(describe(file))
-
-
-@app.command()
-def classify(
-    file: Annotated[Path, typer.Argument(help="An artefact: .onnx or .pt.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes to show per photo.")] = 5,
-    threads: Threads = None,
-) -> None:
-    """Show the most probable classes of photos."""
-    from eightbit.benchmarks.environment import usable_cores
-    from eightbit.quantize.classification import classify as classify_images
-    from eightbit.quantize.console import guesses_table, results
-
-    for path, guesses in classify_images(file, images, top=top, threads=threads or usable_cores()):
-        results().print(guesses_table(path, guesses))
-
-
-@app.command()
-def models() -> None:
-    """List the architectures and torchvision's weights for them."""
-    from eightbit.quantize.console import results
-    from eightbit.quantize.inspection import architectures_table
-
-    results().print(architectures_table())
 
 
 @app.command()
@@ -236,9 +224,10 @@ def demo(
     overwrite: Overwrite = False,
 ) -> None:
     """Run the whole line offline on a small network that ships with eightbit."""
+    from eightbit.quantize.console import progress
     from eightbit.quantize.demo import run_demo
 
-    with _progress() as stages:
+    with progress() as stages:
         report = run_demo(
             out, threads=threads, overwrite=overwrite, stages=stages, command=_command()
         )
@@ -251,13 +240,23 @@ def _refuse_beside_recipe(context: typer.Context) -> None:
     Raises:
         InputError: One of the options was typed.
     """
-    for name in ("calibrate", "samples", "mode", "method", "seed"):
+    for name in sorted(
+        {"calibrate", "fallback", "weight_method", *QuantConfig.model_fields} - {"weights"}
+    ):
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise InputError(
-                f"--{name}: expected only --weights beside --recipe, which determines the rest; "
-                "leave it out"
+                f"--{name.replace('_', '-')}: expected only --weights beside --recipe, which "
+                "determines the rest; leave it out"
             )
+
+
+def _samples(text: str) -> int | Literal["auto"]:
+    if text == AUTO_SAMPLES:
+        return AUTO_SAMPLES
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--samples: expected a number from 1 on, or auto, found {text!r}")
+    return int(text)
 
 
 def _formats(text: str) -> tuple[ArtifactFormat, ...]:
@@ -267,15 +266,6 @@ def _formats(text: str) -> tuple[ArtifactFormat, ...]:
         if name not in known:
             raise InputError(f"--formats: expected some of {', '.join(known)}, found {name!r}")
     return tuple(ArtifactFormat(name) for name in known if name in wanted)
-
-
-@contextmanager
-def _progress() -> Iterator["Stages"]:
-    from eightbit.quantize.console import ProgressBars
-    from eightbit.quantize.stages import Stages
-
-    with ProgressBars() as bars:
-        yield Stages(bars)
 
 
 def _command() -> str:

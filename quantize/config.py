@@ -1,12 +1,15 @@
 """The intent: what the user asked for, before any number is known."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from eightbit.calibration.methods import Method
+from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.spec import FrozenModel
+
+AUTO_SAMPLES: Final = "auto"
 
 
 class Mode(StrEnum):
@@ -23,18 +26,42 @@ class ArtifactFormat(StrEnum):
     ONNX = "onnx"
 
 
+class Equalize(StrEnum):
+    """Whether channels between convolutions are rescaled to a common magnitude."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class Rounding(StrEnum):
+    """Which of the two integers beside it a weight becomes."""
+
+    NEAREST = "nearest"
+    GPTQ = "gptq"
+
+
 class QuantConfig(FrozenModel):
     """The choices that determine a recipe, together with the weights and the images.
 
     Attributes:
         mode: torch's front end.
         method: How activation ranges are chosen.
-        samples: How many calibration images to draw, class-balanced where there are classes.
+        weights: How weight ranges are chosen.
+        rounding: How weights are rounded.
+        equalize: Whether channels are rescaled first: where it saves range, everywhere, never.
+        bias_correction: Whether biases take back the mean error of their channels.
+        samples: How many calibration images to draw, class-balanced where there are classes;
+            "auto" for as many as it takes until the ranges settle.
         seed: Of that draw.
     """
 
     # Not strict: QuantConfig(method="mse") is what one types.
     mode: Annotated[Mode, Field(strict=False)] = Mode.FX
-    method: Annotated[Method, Field(strict=False)] = Method.MSE
-    samples: Annotated[int, Field(ge=1)] = 128
+    method: Annotated[Method, Field(strict=False)] = Method.AUTO
+    weights: Annotated[WeightMethod, Field(strict=False)] = WeightMethod.MINMAX
+    rounding: Annotated[Rounding, Field(strict=False)] = Rounding.NEAREST
+    equalize: Annotated[Equalize, Field(strict=False)] = Equalize.AUTO
+    bias_correction: bool = True
+    samples: Annotated[int, Field(ge=1)] | Literal["auto"] = 128
     seed: Annotated[int, Field(ge=0)] = 0

@@ -1,7 +1,8 @@
 """What a person at a terminal sees: progress on stderr, results on stdout."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from eightbit.models.plain_text import printable
 from eightbit.quantize.classification import Guess
+from eightbit.quantize.stages import Stages
 
 # Wide enough for every table where the output is no terminal and has no width of its own.
 _WIDTH_OF_A_FILE = 100
@@ -75,6 +77,13 @@ class ProgressBars:
         # It may have taken fewer steps than expected, where images were unusable.
         total = self._progress.tasks[self._task].total or 1
         self._progress.update(self._task, total=total, completed=total)
+
+
+@contextmanager
+def progress() -> Iterator[Stages]:
+    """The stages of a run, shown as bars."""
+    with ProgressBars() as bars:
+        yield Stages(bars)
 
 
 def guesses_table(path: Path, guesses: Sequence[Guess]) -> Table:

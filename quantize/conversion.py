@@ -1,21 +1,24 @@
 """Between the fused float network and torch's quantized one, by either of torch's front ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 from torch import nn
 from torch.ao.quantization import QConfig
 
-from eightbit.calibration import ActivationObserver, WeightObserver
+from eightbit.calibration import ActivationObserver, QuantDType, QuantParams, WeightObserver
 from eightbit.models.errors import InputError
 from eightbit.quantize import eager, fx
 from eightbit.quantize.config import Mode
 from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.graph import source_name, tensor_name, trace
+from eightbit.quantize.graph import source_name, trace
+from eightbit.quantize.islands import islands
 from eightbit.quantize.observed import ObservedNetwork
+from eightbit.quantize.placement import float_candidates, quantized_tensors
 from eightbit.quantize.recipe import Recipe
-from eightbit.quantize.rounding import round_weights
+from eightbit.quantize.rounding import check_rounding, round_weights
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,26 @@ class FrontEnd:
     """One of torch's ways to place observers and to convert."""
 
     observe: Callable[[nn.Module], ObservedNetwork]
-    convert: Callable[[ObservedNetwork], nn.Module]
+    convert: Callable[[ObservedNetwork, Mapping[str, nn.Module]], nn.Module]
+
+
+# What torch is told of a tensor whose producer an island replaces.
+_NO_MATTER = QuantParams(dtype=QuantDType.UINT8, scale=(1.0,), zero_point=(0,))
 
 
 def observe(fused: nn.Module, mode: Mode) -> ObservedNetwork:
     """A copy of the fused network that is watched while it runs; both modes name tensors alike."""
-    return FRONT_ENDS[mode].observe(fused)
+    observed = FRONT_ENDS[mode].observe(fused)
+    observers = dict(observed.observers)
+    for name, module in fused.named_modules():
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            # torch thinks that pooling keeps its input's scale, and does not look behind it.
+            observers[name] = ActivationObserver()
+            watched = nn.Sequential(observed.module.get_submodule(name), observers[name])
+            observed.module.set_submodule(name, watched)
+    # The order of the images that come: torch would reorder the weights with every batch.
+    network = observed.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ObservedNetwork(module=network, observers=observers)
 
 
 def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
@@ -39,7 +56,7 @@ def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
         recipe: The numbers; ``recipe.config.mode`` chooses the front end.
 
     Returns:
-        Takes float32 (N, 3, H, W), gives float32 logits (N, classes) on the output's grid.
+        Takes float32 (N, 3, H, W), gives float32 logits (N, classes).
         Build and run it under the engine that it is meant for.
 
     Raises:
@@ -49,7 +66,7 @@ def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
     front_end = FRONT_ENDS[recipe.config.mode]
     observed = front_end.observe(round_weights(fused, recipe))
     for name, observer in observed.observers.items():
-        observer.params = recipe.activations[name]
+        observer.params = recipe.activations.get(name, _NO_MATTER)
     for name, params in recipe.layers.items():
         qconfig = QConfig(
             activation=ActivationObserver, weight=WeightObserver.with_args(params=params.weight)
@@ -57,17 +74,45 @@ def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
         # FX reads it from the fused pair, eager mode from the convolution inside it.
         for module in observed.module.get_submodule(name).modules():
             module.qconfig = qconfig  # type: ignore[assignment]
-    return front_end.convert(observed)
+    return front_end.convert(observed, islands(fused, recipe))
 
 
 def check_fit(fused: nn.Module, recipe: Recipe) -> None:
     """Refuse a recipe whose layers or tensors are not those of the network.
 
     Raises:
-        InputError: A layer is missing, unknown, or has another number of channels; or a
-            quantized tensor is missing or unknown, or another one is the output.
+        InputError: A layer is missing, unknown, or has another number of channels; or one that
+            the network does not have shall stay in float; or a quantized tensor is missing or
+            unknown, or another one is the output; or rounding choices are not for the layer's
+            weights.
     """
-    channels = {name: len(layer.weight) for name, layer in integer_layers(fused).items()}
+    traced = trace(fused)
+    candidates = float_candidates(traced)
+    for name in recipe.float_layers:
+        if name not in candidates:
+            raise InputError(
+                "recipe: float_layers: expected convolutions, linear layers and residual adds of "
+                f"the network, found {name}"
+            )
+    _check_layers(fused, recipe)
+    tensors = set(quantized_tensors(traced, recipe.float_layers))
+    for tensor in sorted(tensors ^ recipe.activations.keys()):
+        wanted, found = "parameters", "none"
+        if tensor not in tensors:
+            wanted, found = "none, the network has no such quantized tensor", "some"
+        raise InputError(f"recipe: activations: {tensor}: expected {wanted}, found {found}")
+    output = source_name(traced, traced.graph.output_node())
+    if recipe.output != output:
+        raise InputError(f"recipe: output: expected {output}, found {recipe.output}")
+
+
+def _check_layers(fused: nn.Module, recipe: Recipe) -> None:
+    """Refuse integers that are not those of the network's integer layers."""
+    channels = {
+        name: len(layer.weight)
+        for name, layer in integer_layers(fused).items()
+        if name not in recipe.float_layers
+    }
     promised = {name: len(params.bias) for name, params in recipe.layers.items()}
     for name in sorted(channels.keys() | promised.keys()):
         if channels.get(name) != promised.get(name):
@@ -75,16 +120,9 @@ def check_fit(fused: nn.Module, recipe: Recipe) -> None:
                 f"recipe: {name}: expected {channels.get(name, 0)} output channels, found "
                 f"{promised.get(name, 0)}; was it made for another network?"
             )
-    traced = trace(fused)
-    tensors = {tensor_name(traced, node) for node in traced.graph.nodes} - {None}
-    for tensor in sorted(map(str, tensors ^ recipe.activations.keys())):
-        wanted, found = "parameters", "none"
-        if tensor not in tensors:
-            wanted, found = "none, the network has no such tensor", "some"
-        raise InputError(f"recipe: activations: {tensor}: expected {wanted}, found {found}")
-    output = source_name(traced, traced.graph.output_node())
-    if recipe.output != output:
-        raise InputError(f"recipe: output: expected {output}, found {recipe.output}")
+    for name, layer in integer_layers(fused).items():
+        if name in recipe.layers:
+            check_rounding(name, layer, recipe.layers[name])
 
 
 FRONT_ENDS: Final = {

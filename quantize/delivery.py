@@ -21,6 +21,8 @@ class Delivery:
         formats: Which INT8 artefacts to write.
         threads: Threads for everything, at least 1; None for all cores that may be used.
         max_drop_pp: Largest top-1 drop in percentage points with which the gate is passed.
+        fallback: Whether to leave as few operations in float as it takes for the upper end of the
+            drop's 95 % confidence interval, in every artefact, not to exceed `max_drop_pp`.
         overwrite: Whether files of an earlier run in ``out`` may be replaced.
         command: The command line that does the same again, for the report.
 
@@ -34,6 +36,7 @@ class Delivery:
     formats: tuple[ArtifactFormat, ...] = tuple(ArtifactFormat)
     threads: int | None = None
     max_drop_pp: float | None = None
+    fallback: bool = False
     overwrite: bool = False
     command: str = ""
 
@@ -47,6 +50,8 @@ class Delivery:
             raise InputError(f"threads: expected at least 1, found {self.threads}")
         if self.max_drop_pp is not None:
             check_max_drop(self.max_drop_pp)
+        elif self.fallback:
+            raise InputError("fallback: expected a drop to stay below, found none; give --max-drop")
         for given, what in (
             (self.max_drop_pp, "max drop: expected images to measure the drop on"),
             (self.image_labels, "labels: expected images that the labels belong to"),

@@ -1,7 +1,7 @@
 """torch's eager mode front end: observers are children of the modules that they observe."""
 
 import copy
-from typing import cast
+from collections.abc import Mapping
 
 from torch import nn
 from torch.ao.quantization import QuantStub, convert, prepare
@@ -27,7 +27,17 @@ def observe(fused: nn.Module) -> ObservedNetwork:
     return ObservedNetwork(module=prepared, observers=observers)
 
 
-def convert_observed(observed: ObservedNetwork) -> nn.Module:
-    """Torch's quantized network, once every observer holds its parameters."""
+def convert_observed(observed: ObservedNetwork, islands: Mapping[str, nn.Module]) -> nn.Module:
+    """Torch's quantized network, once every observer holds its parameters.
+
+    Args:
+        observed: What `observe` gave.
+        islands: Modules to put into it, by the names of their tensors.
+    """
+    modules = observed.module.named_modules()
+    stub = next(path for path, module in modules if isinstance(module, QuantStub))
     with expected_deprecations():
-        return cast("nn.Module", convert(observed.module))
+        converted: nn.Module = convert(observed.module)
+    for name, island in islands.items():
+        converted.set_submodule(stub if name == INPUT else name, island)
+    return converted

@@ -1,10 +1,11 @@
-"""The float network as TorchScript, for timing: rebuilt from the bundle's float ONNX model."""
+"""The float network of a bundle, rebuilt in torch from its float ONNX model."""
 
 from pathlib import Path
 
 import onnx
 import torch
 from onnx import numpy_helper
+from torch import nn
 
 from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
 from eightbit.models.errors import InputError
@@ -15,6 +16,17 @@ from eightbit.quantize.torchscript_build import archive_bytes, scripted
 
 def write_float_torchscript(float_onnx: Path, spec: ModelSpec, path: Path) -> None:
     """Write the frozen float network, with the very weights of the ONNX model, to ``path``.
+
+    Raises:
+        InputError: The ONNX model is not one of this network.
+    """
+    fused = read_float_network(float_onnx, spec)
+    metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec)
+    path.write_bytes(archive_bytes(scripted(fused), metadata.to_json()))
+
+
+def read_float_network(float_onnx: Path, spec: ModelSpec) -> nn.Module:
+    """The fused float network with the very weights of the ONNX model.
 
     Raises:
         InputError: The ONNX model is not one of this network.
@@ -31,5 +43,4 @@ def write_float_torchscript(float_onnx: Path, spec: ModelSpec, path: Path) -> No
                         f"{spec.architecture}, found none of its shape"
                     )
                 getattr(layer, parameter).copy_(torch.tensor(numpy_helper.to_array(stored)))
-    metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec)
-    path.write_bytes(archive_bytes(scripted(fused), metadata.to_json()))
+    return fused

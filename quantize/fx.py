@@ -1,7 +1,7 @@
 """torch's FX graph mode front end: observers are nodes of the traced graph."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -42,10 +42,54 @@ def observe(fused: nn.Module) -> ObservedNetwork:
     return ObservedNetwork(module=prepared, observers=_observers(traced, prepared))
 
 
-def convert_observed(observed: ObservedNetwork) -> nn.Module:
-    """Torch's quantized network, once every observer holds its parameters."""
+def convert_observed(observed: ObservedNetwork, islands: Mapping[str, nn.Module]) -> nn.Module:
+    """Torch's quantized network, once every observer holds its parameters.
+
+    Args:
+        observed: What `observe` gave.
+        islands: Modules to put into it, by the names of their tensors.
+    """
+    prepared = cast("fx.GraphModule", observed.module)
+    called = {str(node.target) for node in prepared.graph.nodes if node.op == "call_module"}
+    adds = [name for name in observed.observers if name not in {INPUT, *called}]
     with expected_deprecations():
-        return convert_fx(cast("fx.GraphModule", observed.module), backend_config=_backend_config())
+        converted = convert_fx(prepared, backend_config=_backend_config())
+    _let_shortcuts_move_integers(converted)
+    _place_in_adds(converted, adds, islands)
+    for name in called & islands.keys():
+        converted.set_submodule(name, islands[name])
+    if INPUT in islands:
+        (pixels,) = converted.graph.find_nodes(op="placeholder")
+        (quantize,) = pixels.users
+        quantize.replace_all_uses_with(pixels)
+    converted.graph.eliminate_dead_code()
+    converted.recompile()
+    return converted
+
+
+def _let_shortcuts_move_integers(converted: fx.GraphModule) -> None:
+    """Take away what torch leaves around a module that it does not know, as eager mode does."""
+    for node in converted.graph.nodes:
+        if node.op != "call_module":
+            continue
+        if isinstance(converted.get_submodule(str(node.target)), OptionAShortcut):
+            (dequantize,), (quantize,) = node.args, node.users
+            node.replace_input_with(dequantize, dequantize.all_input_nodes[0])
+            quantize.replace_all_uses_with(node)
+
+
+def _place_in_adds(
+    converted: fx.GraphModule, adds: Sequence[str], islands: Mapping[str, nn.Module]
+) -> None:
+    """Replace residual adds, which torch makes functions of; ``adds`` names them in order."""
+    nodes = converted.graph.find_nodes(op="call_function", target=torch.ops.quantized.add_relu)
+    for node, name in zip(nodes, adds, strict=True):
+        if name not in islands:
+            continue
+        converted.add_submodule(name, islands[name])
+        with converted.graph.inserting_before(node):
+            placed = converted.graph.call_module(name, node.args[:2])
+        node.replace_all_uses_with(placed)
 
 
 def _backend_config() -> BackendConfig:

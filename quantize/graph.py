@@ -9,7 +9,7 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 from eightbit.models.cifar import OptionAShortcut
 
 # Name of the network's quantized input; every other tensor bears the name of the module that
-# produces it, and those that keep their input's parameters (pooling) have none of their own.
+# produces it, and those that keep their input's parameters (max pooling) have none of their own.
 INPUT = "input"
 
 # torch's own name for the place where an observer sits.
@@ -44,7 +44,7 @@ def trace(fused: nn.Module) -> fx.GraphModule:
 
 
 def tensor_name(traced: fx.GraphModule, node: fx.Node) -> str | None:
-    """Name of the quantized tensor that a node of the graph produces, None if it has none."""
+    """Name of the tensor that a node of the graph produces, None if it keeps its input's."""
     if node.op == "call_function":
         return node.meta.get(OBSERVER_SUFFIX)
     if node.op != "call_module":
@@ -52,7 +52,7 @@ def tensor_name(traced: fx.GraphModule, node: fx.Node) -> str | None:
     module = traced.get_submodule(str(node.target))
     if isinstance(module, QuantStub):
         return INPUT
-    if isinstance(module, nn.Conv2d | nn.Linear | ConvReLU2d):
+    if isinstance(module, nn.Conv2d | nn.Linear | ConvReLU2d | nn.AdaptiveAvgPool2d):
         return str(node.target)
     return None
 
@@ -65,9 +65,9 @@ def residual_adds(traced: fx.GraphModule) -> Iterator[str]:
 
 
 def source_name(traced: fx.GraphModule, node: fx.Node) -> str:
-    """Name of the quantized tensor whose parameters a node's output has.
+    """Name of the tensor whose parameters a node's output has.
 
-    Pooling, flattening and the shortcut move integers and keep their scale, so the answer is
+    Max pooling, flattening and the shortcut move integers and keep their scale, so the answer is
     that of the nearest named tensor upstream.
     """
     name = tensor_name(traced, node)
@@ -75,9 +75,29 @@ def source_name(traced: fx.GraphModule, node: fx.Node) -> str:
 
 
 def input_names(traced: fx.GraphModule) -> dict[str, str]:
-    """For every convolution and linear layer, the name of the quantized tensor that it reads."""
+    """For every convolution and linear layer, the name of the tensor that it reads."""
     return {
         str(node.target): source_name(traced, node.all_input_nodes[0])
         for node in traced.graph.nodes
-        if node.op == "call_module" and tensor_name(traced, node) not in (None, INPUT)
+        if node.op == "call_module" and operation_kind(traced, node) in ("conv", "linear")
     }
+
+
+def operation_kind(traced: fx.GraphModule, node: fx.Node) -> str | None:
+    """What a node computes: "conv", "linear", "add" or "pool"; None if it only moves numbers.
+
+    Max pooling has no tensor of its own, but a kind: an artefact's operators are counted by it.
+    """
+    if node.op == "call_function":
+        return "add" if tensor_name(traced, node) is not None else None
+    if node.op != "call_module":
+        return None
+    module = traced.get_submodule(str(node.target))
+    kinds = {
+        nn.Conv2d: "conv",
+        ConvReLU2d: "conv",
+        nn.Linear: "linear",
+        nn.MaxPool2d: "pool",
+        nn.AdaptiveAvgPool2d: "pool",
+    }
+    return kinds.get(type(module))

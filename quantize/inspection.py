@@ -102,8 +102,13 @@ def _recipe_table(recipe: Recipe) -> Table:
         "weights": f"{origin.weights} (SHA-256 {origin.weights_sha256[:12]}...)",
         "intent": f"{config.method} ranges, {config.mode} front end, seed {config.seed}",
         "calibrated on": f"{origin.images} images, {origin.threads} threads",
-        "activations": f"{len(scales)} tensors, scales {min(scales):.3g} to {max(scales):.3g}",
+        "activations": f"{len(scales)} tensors, scales {min(scales):.3g} to {max(scales):.3g}"
+        if scales
+        else "none quantized",
         "weights in int8": f"{len(recipe.layers)} layers, {channels:,} output channels",
+        "channels rescaled": f"of {len(recipe.exponents)} layers",
+        "roundings learned": f"of {len(recipe.tables.rounding)} layers",
+        "layers in float": ", ".join(recipe.float_layers) or "none",
         "output": f"{recipe.output}, one last bit is {recipe.output_scale:.4g}",
     }
     return _key_table("recipe", rows)

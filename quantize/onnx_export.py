@@ -22,6 +22,7 @@ from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, ArtifactMetadata
 from eightbit.models.cifar import OptionAShortcut
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Preprocessing
+from eightbit.quantize.conversion import check_fit
 from eightbit.quantize.graph import INPUT, tensor_name, trace
 from eightbit.quantize.onnx_graph import GraphWriter, Value
 from eightbit.quantize.recipe import Recipe
@@ -42,8 +43,11 @@ def export_onnx(
     free. The same network, recipe and metadata give the same bytes.
 
     Raises:
-        InputError: The network holds a module that has no counterpart here.
+        InputError: The network holds a module that has no counterpart here, or the recipe was made
+            for another network.
     """
+    if recipe is not None:
+        check_fit(fused, recipe)
     traced = trace(fused)
     writer = GraphWriter(recipe)
     values: dict[fx.Node, Value] = {}
@@ -112,7 +116,7 @@ def _convolution(writer: GraphWriter, name: str, module: nn.Module, x: Value) ->
     assert isinstance(conv, nn.Conv2d)
     real = writer.node(
         "Conv",
-        [x.real, *writer.parameters(name, conv, x)],
+        [writer.layer_input(name, x, conv.in_channels), *writer.parameters(name, conv, x)],
         f"{name}/conv",
         kernel_shape=list(conv.kernel_size),
         strides=list(conv.stride),
@@ -127,7 +131,8 @@ def _convolution(writer: GraphWriter, name: str, module: nn.Module, x: Value) ->
 
 def _linear(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
     assert isinstance(module, nn.Linear)
-    real = writer.node("Gemm", [x.real, *writer.parameters(name, module, x)], name, transB=1)
+    inputs = [writer.layer_input(name, x, module.in_features), *writer.parameters(name, module, x)]
+    real = writer.node("Gemm", inputs, name, transB=1)
     return writer.activation(real, name)
 
 
@@ -145,7 +150,7 @@ def _max_pool(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Va
 
 def _average_pool(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
     # GlobalAveragePool, not ReduceMean: only the former has an integer kernel.
-    return writer.activation(writer.node("GlobalAveragePool", [x.real], name), x.tensor)
+    return writer.activation(writer.node("GlobalAveragePool", [x.real], name), name)
 
 
 def _flatten(writer: GraphWriter, name: str, x: Value) -> Value:

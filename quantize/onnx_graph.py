@@ -72,18 +72,37 @@ class GraphWriter:
         return name
 
     def activation(self, real: str, tensor: str | None) -> Value:
-        """Round a float tensor to the grid of activation ``tensor``, if there is a recipe."""
-        if self.recipe is None or tensor is None:
+        """Round a float tensor to the grid of activation ``tensor``, if the recipe has it."""
+        if self.recipe is None or tensor is None or tensor not in self.recipe.activations:
             return Value(real=real)
         integers = self.node("QuantizeLinear", [real, *self._grid(tensor)], f"{real}/q")
         return self.stored(integers, tensor)
 
     def stored(self, name: str, tensor: str | None) -> Value:
-        """The value whose stored form is ``name``, on the grid of activation ``tensor``."""
+        """The value whose stored form is ``name``, on the grid of activation ``tensor``, if any."""
         if self.recipe is None or tensor is None:
             return Value(real=name)
         real = self.node("DequantizeLinear", [name, *self._grid(tensor)], f"{name}/dq")
         return Value(real=real, integers=name, tensor=tensor)
+
+    def layer_input(self, name: str, source: Value, channels: int) -> str:
+        """ONNX name of the float form of a layer's input, of so many channels (axis 1).
+
+        For a float layer of a quantized graph the scale is repeated per channel. To a runtime that
+        is no quantized layer; with one scale for the tensor, ONNX Runtime 1.22 and later would
+        quantize the float weights by itself (``WeightBiasQuantization``).
+        """
+        if self.recipe is None or source.tensor is None or name in self.recipe.layers:
+            return source.real
+        inputs = [
+            self.constant(
+                f"{grid}_per_channel",
+                np.full(channels, numpy_helper.to_array(self._initializers[grid])),
+            )
+            for grid in self._grid(source.tensor)
+        ]
+        real = f"{name}/dq"
+        return self.node("DequantizeLinear", [source.stored, *inputs], real, axis=1)
 
     def zero(self, value: Value) -> str:
         """ONNX name of the number that stands for real zero in a value's stored form."""
@@ -99,7 +118,7 @@ class GraphWriter:
             layer: The float layer.
             source: The layer's input, whose scale the bias shares.
         """
-        if self.recipe is None or source.tensor is None:
+        if self.recipe is None or source.tensor is None or name not in self.recipe.layers:
             weight, bias = float_parameters(layer)
             return [self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]
         (input_scale,) = self.recipe.activations[source.tensor].scale
@@ -140,9 +159,15 @@ class GraphWriter:
     def model(
         self, name: str, graph_input: onnx.ValueInfoProto, output: onnx.ValueInfoProto, opset: int
     ) -> onnx.ModelProto:
-        """The finished model."""
+        """The finished model, without nodes that nothing reads."""
+        read = {output.name}
+        nodes: list[onnx.NodeProto] = []
+        for node in reversed(self._nodes):
+            if read.intersection(node.output):
+                nodes.insert(0, node)
+                read.update(node.input)
         graph = helper.make_graph(
-            self._nodes, name, [graph_input], [output], list(self._initializers.values())
+            nodes, name, [graph_input], [output], list(self._initializers.values())
         )
         return helper.make_model(
             graph,

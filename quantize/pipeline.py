@@ -5,27 +5,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import torch
 from torch import nn
 
+from eightbit.benchmarks.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.fallback import FallbackSection
 from eightbit.benchmarks.report import Report
-from eightbit.calibration import CalibrationResult, collect
 from eightbit.models.errors import InputError
 from eightbit.models.pretrained import Pretrained
-from eightbit.models.sampling import balanced_order
 from eightbit.models.sources import open_source
-from eightbit.quantize import bundle
+from eightbit.quantize import bundle, calibrating
+from eightbit.quantize.adaptive_rounding import round_adaptively
 from eightbit.quantize.artifacts import write_artifacts
-from eightbit.quantize.assessment import evaluate_artifacts, opened_runners, verify_artifacts
-from eightbit.quantize.audit import audit
-from eightbit.quantize.config import ArtifactFormat, QuantConfig
-from eightbit.quantize.conversion import observe
+from eightbit.quantize.assessment import (
+    VERIFICATION_IMAGES,
+    audit_artifact,
+    drawn_pixels,
+    evaluate_artifacts,
+    opened_runners,
+    verify_artifacts,
+)
+from eightbit.quantize.bias_correction import correct_biases
+from eightbit.quantize.calibrating import Calibrated
+from eightbit.quantize.config import ArtifactFormat, QuantConfig, Rounding
 from eightbit.quantize.delivery import Delivery
+from eightbit.quantize.diagnosis import DIAGNOSIS_IMAGES, diagnose
+from eightbit.quantize.equalization import apply_exponents, equalize
+from eightbit.quantize.fallback import fall_back
 from eightbit.quantize.fusion import fuse
-from eightbit.quantize.images import LabelledSource, UsableImages, open_labelled
-from eightbit.quantize.observed import ObservedNetwork
-from eightbit.quantize.recipe import Recipe, check_origin, make_recipe
+from eightbit.quantize.images import LabelledSource, open_labelled
+from eightbit.quantize.recipe import Recipe, check_origin, make_recipe, with_tables
 from eightbit.quantize.reporting import make_report, write_report
-from eightbit.quantize.stages import Stages, Watcher
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.tables import Tables
 from eightbit.quantize.threads import torch_threads
 from eightbit.quantize.timing import time_bundle
 
@@ -58,20 +70,27 @@ def quantize(
     with ExitStack() as stack:
         run = _start(pretrained, delivery, stages, stack)
         source = stack.enter_context(open_source(calibrate))
-        images = UsableImages(
-            source,
-            balanced_order(source.items, config.seed),
-            pretrained.spec.preprocessing,
-            limit=config.samples,
-        )
         with run.stages.stage("fuse"):
-            fused = fuse(pretrained.model)
-            observed = observe(fused, config.mode)
-        with run.stages.stage("calibrate", total=images.limit) as watcher:
-            collected = _collected(observed, images, pretrained.source, watcher)
+            equalized = equalize(fuse(pretrained.model), config.equalize)
+            fused = equalized.network
+        calibrated = calibrating.calibrate(fused, pretrained, source, config, run.stages)
         with run.stages.stage("choose parameters"):
-            recipe = make_recipe(fused, collected, pretrained, config)
-        return _deliver(run, fused, recipe, calibration=images)
+            recipe = make_recipe(fused, calibrated.collected, pretrained, config)
+            recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
+        if config.rounding is Rounding.GPTQ:
+            with run.stages.stage("round weights", total=len(recipe.layers)) as watcher:
+                recipe = round_adaptively(
+                    fused, recipe, calibrated.subset, lambda _: watcher.advance(1)
+                )
+        fallback = None
+        if delivery.fallback and run.data is not None:
+            recipe, fallback = fall_back(
+                fused, recipe, calibrated.subset, run.data, delivery, run.stages
+            )
+        elif config.bias_correction:
+            with run.stages.stage("correct biases"):
+                recipe = correct_biases(fused, recipe, calibrated.subset)
+        return _deliver(run, fused, recipe, calibrated, fallback)
 
 
 def rebuild(
@@ -94,10 +113,15 @@ def rebuild(
     """
     with ExitStack() as stack:
         run = _start(pretrained, delivery, stages, stack)
+        if delivery.fallback:
+            raise InputError(
+                "fallback: expected none beside a recipe, which says what computes in float; leave "
+                "it out"
+            )
         check_origin(recipe, pretrained)
         with run.stages.stage("fuse"):
-            fused = fuse(pretrained.model)
-        return _deliver(run, fused, recipe, calibration=None)
+            fused = apply_exponents(fuse(pretrained.model), recipe.exponents)
+        return _deliver(run, fused, recipe, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,25 +152,12 @@ def _start(
     return _Run(delivery=delivery, stages=stages or Stages(), folder=folder, data=data)
 
 
-def _collected(
-    observed: ObservedNetwork, images: UsableImages, weights: str, watcher: Watcher
-) -> CalibrationResult:
-    """Statistics of the activations.
-
-    Raises:
-        InputError: No image is usable, or an activation is not finite.
-    """
-    pixels = (image.pixels for image in images)
-    try:
-        return collect(observed.module, observed.observers, pixels, on_batch=watcher.advance)
-    except InputError:
-        raise
-    except ValueError as exc:
-        raise InputError(f"{weights}: {exc}; the checkpoint may be damaged") from exc
-
-
 def _deliver(
-    run: _Run, fused: nn.Module, recipe: Recipe, calibration: UsableImages | None
+    run: _Run,
+    fused: nn.Module,
+    recipe: Recipe,
+    calibrated: Calibrated | None,
+    fallback: FallbackSection | None = None,
 ) -> Report:
     """The second half of the line: artefacts, proofs, measurements, report."""
     threads = run.delivery.thread_count
@@ -154,14 +165,18 @@ def _deliver(
     coverage = None
     if ArtifactFormat.ONNX in run.delivery.formats:
         with run.stages.stage("audit"):
-            coverage = audit(run.folder / bundle.ONNX)
+            coverage = audit_artifact(fused, recipe, run.folder / bundle.ONNX)
     verification = evaluated = None
-    images = run.data.source if run.data else calibration.source if calibration else None
+    diagnosis: tuple[TensorDiagnosis, ...] = ()
+    images = run.data.source if run.data else calibrated.images.source if calibrated else None
     if images is not None:
         with opened_runners(run.folder, threads, run.stages) as runners:
-            verification = verify_artifacts(fused, recipe, runners, images, coverage, run.stages)
+            pixels = drawn_pixels(recipe, images, VERIFICATION_IMAGES)
+            verification = verify_artifacts(fused, recipe, runners, pixels, coverage, run.stages)
             if run.data is not None and verification.finite:
                 evaluated = evaluate_artifacts(recipe, runners, run.data, run.stages)
+        with run.stages.stage("diagnose"):
+            diagnosis = diagnose(fused, recipe, torch.from_numpy(pixels[:DIAGNOSIS_IMAGES]))
     latency = time_bundle(run.folder, recipe.spec, run.stages, threads=(threads,))
     report = make_report(
         recipe,
@@ -171,7 +186,9 @@ def _deliver(
         coverage=coverage,
         verification=verification,
         evaluated=evaluated,
-        calibration=calibration,
+        fallback=fallback,
+        calibration=calibrated,
+        diagnosis=diagnosis,
         latency=latency,
     )
     write_report(report, run.folder)

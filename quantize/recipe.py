@@ -5,12 +5,12 @@ runs of the same command on the same machine: no time, no path.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, InstanceOf, model_validator
 from torch import nn
 
 from eightbit.benchmarks.artifact import Sha256
@@ -19,17 +19,23 @@ from eightbit.calibration import (
     CalibrationResult,
     QuantDType,
     QuantParams,
+    TensorStatistics,
+    WeightMethod,
+    activation_params,
     bias_params,
     choose_params,
+    choose_weight_params,
     quantize,
-    weight_params,
 )
 from eightbit.models.errors import InputError
 from eightbit.models.pretrained import Pretrained
 from eightbit.models.spec import FrozenModel, ModelSpec
+from eightbit.quantize import bundle
 from eightbit.quantize.config import QuantConfig
 from eightbit.quantize.fusion import float_parameters, integer_layers
 from eightbit.quantize.graph import input_names, source_name, trace
+from eightbit.quantize.placement import float_candidates, quantized_tensors
+from eightbit.quantize.tables import Int8Table, Tables, read_tables
 
 RECIPE_FORMAT_VERSION: Final = 1
 
@@ -47,10 +53,13 @@ class LayerParams(FrozenModel):
     Attributes:
         weight: Parameters of the weights, one scale per output channel.
         bias: The int32 bias itself, one integer per output channel, in units of ``s_x * s_w``.
+        rounding: What is added to the nearest integers of the weights, see `Tables`; None where
+            nothing is. Not part of the JSON.
     """
 
     weight: QuantParams
     bias: tuple[Int32, ...]
+    rounding: Annotated[InstanceOf[Int8Table] | None, Field(exclude=True)] = None
 
     @model_validator(mode="after")
     def _one_of_each_per_output_channel(self) -> Self:
@@ -92,8 +101,15 @@ class Recipe(FrozenModel):
         spec: The network.
         config: The intent.
         activations: Parameters of every quantized activation, by tensor name.
-        layers: Integers of every convolution and linear layer, by module name.
-        output: Name of the activation that the network returns.
+        layers: Integers of every convolution and linear layer that computes in integers, by
+            module name.
+        float_layers: Convolutions, linear layers and residual adds that compute in float.
+        output: Name of the tensor that the network returns.
+        exponents: By which channels were rescaled first, see `Tables`. Not part of the JSON.
+        tables_sha256: Digest of ``recipe.safetensors``, which holds roundings and exponents; None
+            where there are none.
+        output_scale: One last bit of the output, in which artefacts are compared: of logits, which
+            stay float, a 255th of their calibrated range; of a quantized tensor, its scale.
         provenance: Where they come from.
     """
 
@@ -102,7 +118,11 @@ class Recipe(FrozenModel):
     config: QuantConfig
     activations: Mapping[str, QuantParams]
     layers: Mapping[str, LayerParams]
+    float_layers: tuple[str, ...] = ()
     output: str
+    output_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    exponents: Annotated[Mapping[str, InstanceOf[Int8Table]], Field(exclude=True)] = {}
+    tables_sha256: Sha256 | None = None
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -110,8 +130,9 @@ class Recipe(FrozenModel):
         for name, params in self.activations.items():
             if (params.dtype, params.axis) != (QuantDType.UINT8, None):
                 raise ValueError(f"activations: {name}: expected uint8 with one scale")
-        if self.output not in self.activations:
-            raise ValueError(f"output: expected one of the activations, found {self.output!r}")
+        for name in self.float_layers:
+            if name in self.layers:
+                raise ValueError(f"float_layers: {name}: expected no integers, found some")
         return self
 
     def to_json(self) -> str:
@@ -119,10 +140,14 @@ class Recipe(FrozenModel):
         return self.model_dump_json(indent=1) + "\n"
 
     @property
-    def output_scale(self) -> float:
-        """One last bit of the network's output."""
-        (scale,) = self.activations[self.output].scale
-        return scale
+    def tables(self) -> Tables:
+        """The content of ``recipe.safetensors``."""
+        rounding = {
+            name: params.rounding
+            for name, params in self.layers.items()
+            if params.rounding is not None
+        }
+        return Tables(rounding=rounding, exponents=self.exponents)
 
     @property
     def sha256(self) -> str:
@@ -147,14 +172,15 @@ def make_recipe(
     Raises:
         InputError: A weight is not finite.
     """
-    activations = {
-        name: choose_params(statistics, config.method)
-        for name, statistics in collected.tensors.items()
-    }
     traced = trace(fused)
+    activations = {
+        name: choose_params(collected.tensors[name], config.method)
+        for name in quantized_tensors(traced)
+    }
+    output = source_name(traced, traced.graph.output_node())
     inputs = input_names(traced)
     layers = {
-        name: _layer_params(name, layer, activations[inputs[name]])
+        name: _layer_params(name, layer, activations[inputs[name]], config.weights)
         for name, layer in integer_layers(fused).items()
     }
     return Recipe(
@@ -162,7 +188,8 @@ def make_recipe(
         config=config,
         activations=activations,
         layers=layers,
-        output=source_name(traced, traced.graph.output_node()),
+        output=output,
+        output_scale=_output_scale(collected.tensors[output], activations.get(output)),
         provenance=Provenance(
             weights=pretrained.source,
             weights_sha256=pretrained.weights_sha256,
@@ -174,19 +201,80 @@ def make_recipe(
     )
 
 
-def _layer_params(name: str, layer: nn.Conv2d | nn.Linear, source: QuantParams) -> LayerParams:
+def leave_float(recipe: Recipe, fused: nn.Module, names: Collection[str]) -> Recipe:
+    """The same recipe with other layers in float, and without the numbers that those do not need.
+
+    Args:
+        recipe: With everything in integers, or at least with everything that shall stay so.
+        fused: Its network.
+        names: Convolutions, linear layers and residual adds that shall compute in float, in
+            addition to those that do so already.
+    """
+    traced = trace(fused)
+    wanted = {*recipe.float_layers, *names}
+    # In order of execution, so that the same layers are the same recipe; unknown names stay, for
+    # `check_fit` to refuse.
+    known = [name for name in float_candidates(traced) if name in wanted]
+    quantized = quantized_tensors(traced, wanted)
+    partial = recipe.model_copy(
+        update={
+            "float_layers": (*known, *sorted(wanted - set(known))),
+            "activations": {name: recipe.activations[name] for name in quantized},
+            "layers": {
+                name: params for name, params in recipe.layers.items() if name not in wanted
+            },
+        }
+    )
+    # Fewer layers have fewer tables, with another digest.
+    return with_tables(partial, partial.tables)
+
+
+def with_tables(recipe: Recipe, tables: Tables) -> Recipe:
+    """The same recipe with other roundings and exponents, and their digest.
+
+    Args:
+        recipe: The recipe.
+        tables: Roundings of layers that it has, and exponents.
+    """
+    layers = {
+        name: params.model_copy(update={"rounding": tables.rounding.get(name)})
+        for name, params in recipe.layers.items()
+    }
+    update = {"layers": layers, "exponents": tables.exponents, "tables_sha256": tables.sha256}
+    return recipe.model_copy(update=update)
+
+
+def _output_scale(statistics: TensorStatistics, params: QuantParams | None) -> float:
+    """One last bit of the output: its scale, or what that would be over the whole range."""
+    params = params or activation_params(statistics.low, statistics.high)
+    return params.scale[0]
+
+
+def _layer_params(
+    name: str, layer: nn.Conv2d | nn.Linear, source: QuantParams, method: WeightMethod
+) -> LayerParams:
     weight, bias = float_parameters(layer)
     (input_scale,) = source.scale
     try:
-        params = weight_params(weight, bias, input_scale)
+        params = choose_weight_params(weight, bias, input_scale, method)
     except ValueError as exc:
         raise InputError(f"{name}: {exc}; the checkpoint may be damaged") from exc
     integers = quantize(bias, bias_params(params, input_scale))
     return LayerParams(weight=params, bias=tuple(integers.tolist()))
 
 
+def write_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write ``recipe.json``, and ``recipe.safetensors`` if there are tables."""
+    tables = recipe.tables
+    if tables.sha256 != recipe.tables_sha256:
+        raise ValueError("write_recipe: expected the digest of its tables; use with_tables")
+    (folder / bundle.RECIPE).write_text(recipe.to_json(), encoding="utf-8")
+    if tables.sha256 is not None:
+        (folder / bundle.TABLES).write_bytes(tables.content)
+
+
 def read_recipe(path: Path) -> Recipe:
-    """Read and check a ``recipe.json``.
+    """Read and check a ``recipe.json``, with the ``recipe.safetensors`` beside it if it names one.
 
     Raises:
         InputError: There is no such file, or its content is no recipe that this version reads.
@@ -195,7 +283,16 @@ def read_recipe(path: Path) -> Recipe:
         raise InputError(f"{path}: expected a recipe.json, found no such file")
     if path.stat().st_size > RECIPE_MAX_BYTES:
         raise InputError(f"{path}: expected at most {RECIPE_MAX_BYTES} bytes, found more")
-    return parse_versioned(Recipe, path.read_bytes(), where=str(path), newest=RECIPE_FORMAT_VERSION)
+    recipe = parse_versioned(
+        Recipe, path.read_bytes(), where=str(path), newest=RECIPE_FORMAT_VERSION
+    )
+    if recipe.tables_sha256 is None:
+        return recipe
+    beside = path.with_name(bundle.TABLES)
+    tables = read_tables(beside, recipe.tables_sha256)
+    for name in tables.rounding.keys() - recipe.layers.keys():
+        raise InputError(f"{beside}: rounding.{name}: expected a layer of the recipe, found none")
+    return with_tables(recipe, tables)
 
 
 def check_origin(recipe: Recipe, pretrained: Pretrained) -> None:

@@ -3,17 +3,24 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from eightbit.benchmarks.artifact import read_metadata
+from eightbit.benchmarks.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.environment import usable_cores
 from eightbit.benchmarks.report import Report
 from eightbit.models.errors import InputError
+from eightbit.models.sources import open_source
 from eightbit.quantize import bundle
-from eightbit.quantize.assessment import evaluate_artifacts, opened_runners
+from eightbit.quantize.assessment import drawn_pixels, evaluate_artifacts, opened_runners
 from eightbit.quantize.delivery import check_max_drop
+from eightbit.quantize.diagnosis import diagnose
+from eightbit.quantize.float_baseline import read_float_network
 from eightbit.quantize.images import open_labelled
 from eightbit.quantize.recipe import Recipe, read_recipe
 from eightbit.quantize.reporting import make_report
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.threads import torch_threads
 from eightbit.quantize.timing import time_bundle
 
 
@@ -75,6 +82,35 @@ def benchmark_bundle(
         folder, recipe.spec, stages, threads=threads or (usable_cores(),), batches=batches or (1,)
     )
     return make_report(recipe, stages, command=command, folder=folder, latency=latency)
+
+
+def diagnose_bundle(
+    folder: Path,
+    data: Path,
+    stages: Stages,
+    *,
+    samples: int = 32,
+    threads: int | None = None,
+) -> tuple[TensorDiagnosis, ...]:
+    """What each quantized tensor of a bundle loses on the given images, worst first.
+
+    Args:
+        folder: The bundle.
+        data: Folder or archive of images; labels are not needed.
+        stages: Told of the progress.
+        samples: How many images to draw, class-balanced where there are classes.
+        threads: Threads for torch; None for all usable cores.
+
+    Raises:
+        InputError: The folder is no bundle, or the images cannot be used.
+    """
+    recipe = _recipe_of(folder)
+    with open_source(data) as source, torch_threads(threads or usable_cores()):
+        with stages.stage("load images"):
+            pixels = drawn_pixels(recipe, source, samples)
+        with stages.stage("diagnose"):
+            fused = read_float_network(folder / bundle.FLOAT_ONNX, recipe.spec)
+            return diagnose(fused, recipe, torch.from_numpy(pixels))
 
 
 def _recipe_of(folder: Path) -> Recipe:

@@ -3,7 +3,9 @@
 from importlib.metadata import version
 from pathlib import Path
 
+from eightbit.benchmarks.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.environment import read_environment
+from eightbit.benchmarks.fallback import FallbackSection
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.benchmarks.render_markdown import render_markdown
@@ -17,8 +19,8 @@ from eightbit.benchmarks.report import (
 )
 from eightbit.quantize import bundle
 from eightbit.quantize.assessment import EvaluatedImages
+from eightbit.quantize.calibrating import Calibrated
 from eightbit.quantize.evaluation import Evaluation
-from eightbit.quantize.images import UsableImages
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verification import Verification
@@ -33,7 +35,9 @@ def make_report(
     coverage: CoverageSection | None = None,
     verification: Verification | None = None,
     evaluated: EvaluatedImages | None = None,
-    calibration: UsableImages | None = None,
+    fallback: FallbackSection | None = None,
+    calibration: Calibrated | None = None,
+    diagnosis: tuple[TensorDiagnosis, ...] = (),
     latency: tuple[LatencyResult, ...] = (),
 ) -> Report:
     """Everything that a run found; sections of what it did not do are None or empty.
@@ -49,7 +53,9 @@ def make_report(
         coverage: What computes in integers.
         verification: Whether the artefacts are what the recipe says.
         evaluated: Accuracy, and on which images.
-        calibration: The images that set the ranges.
+        fallback: What was left in float for the sake of accuracy.
+        calibration: What set the ranges.
+        diagnosis: Every quantized tensor, worst first.
         latency: One entry per model and setting.
     """
     measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
@@ -68,7 +74,9 @@ def make_report(
         evaluation=evaluated.section if evaluated else None,
         verification=_verification(verification),
         accuracy=evaluated.evaluation.accuracy if evaluated else None,
+        fallback=fallback,
         fidelity=FidelitySection(**measured.fidelity) if measured else None,
+        diagnosis=diagnosis,
         parity=measured.parity if measured else {},
         latency=latency,
         size_bytes=_sizes(folder) if folder else {},
@@ -90,7 +98,9 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
 
     Args:
         report: Of a run.
-        max_drop_pp: Largest top-1 drop in percentage points that is accepted; None for any.
+        max_drop_pp: Largest top-1 drop in percentage points that is accepted; None for any. Where
+            layers were left in float to reach a target, that target counts instead: it is for the
+            upper end of the drop's interval.
     """
     failures: list[str] = []
     if report.verification is not None:
@@ -101,11 +111,15 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
         ]
     elif report.coverage is not None:
         for kind, counted in report.coverage:
-            if counted is not None and counted.quantized < counted.total:
+            if counted is not None and not counted.as_meant:
+                wanted = counted.total - counted.meant_as_float
                 failures.append(
-                    f"coverage: {kind}: {counted.quantized} of {counted.total} in integers"
+                    f"coverage: {kind}: {counted.quantized} of {counted.total} in integers, "
+                    f"{wanted} expected"
                 )
-    if max_drop_pp is not None and report.accuracy is not None:
+    if report.fallback is not None:
+        failures += [] if report.fallback.met else [_missed(report.fallback)]
+    elif max_drop_pp is not None and report.accuracy is not None:
         for name, result in (
             ("torchscript", report.accuracy.torchscript),
             ("onnx", report.accuracy.onnx),
@@ -118,16 +132,33 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
     return tuple(failures)
 
 
+def _missed(fallback: FallbackSection) -> str:
+    """Why the delivered network misses the target, in one line."""
+    (step,) = (step for step in fallback.steps if step.chosen)
+    _, high = step.drop_ci95_pp
+    if fallback.images_needed is None:
+        hint = "no choice of layers in float meets it"
+    else:
+        hint = f"to show that, about {fallback.images_needed:,} evaluation images are needed"
+    return (
+        f"max drop: {step.artifact}: top-1 drops by {step.drop_pp:.2f} points and with 95 % "
+        f"confidence by no more than {high:.2f}, {fallback.target_pp:g} allowed; {hint}"
+    )
+
+
 def _calibration(
-    images: UsableImages | None, evaluated: EvaluatedImages | None
+    calibrated: Calibrated | None, evaluated: EvaluatedImages | None
 ) -> CalibrationSection | None:
-    if images is None:
+    if calibrated is None:
         return None
+    images = calibrated.images
     return CalibrationSection(
         source=images.source.name,
         images=len(images.digests),
         skipped=tuple(images.skipped),
         also_in_evaluation=len(evaluated.digests.intersection(images.digests)) if evaluated else 0,
+        convergence=calibrated.convergence,
+        settled=calibrated.settled,
     )
 
 
@@ -140,5 +171,5 @@ def _verification(verification: Verification | None) -> VerificationSection | No
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    paths = (folder / name for name in (*bundle.MODELS, bundle.RECIPE))
+    paths = (folder / name for name in (*bundle.MODELS, bundle.RECIPE, bundle.TABLES))
     return {path.name: path.stat().st_size for path in paths if path.exists()}

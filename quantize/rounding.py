@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from eightbit.calibration import bias_params, dequantize, quantize
+from eightbit.calibration import QuantDType, bias_params, dequantize, quantize
 from eightbit.calibration.qparams import IntArray
+from eightbit.models.errors import InputError
 from eightbit.quantize.fusion import float_parameters, integer_layers
 from eightbit.quantize.graph import input_names, trace
 from eightbit.quantize.recipe import LayerParams, Recipe
@@ -21,7 +22,51 @@ from eightbit.quantize.recipe import LayerParams, Recipe
 def weight_integers(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> IntArray:
     """The int8 weights of a float layer by its recipe, as int64 of the weight's own shape."""
     weight, _ = float_parameters(layer)
-    return quantize(weight, params.weight)
+    nearest = quantize(weight, params.weight)
+    return nearest if params.rounding is None else nearest + params.rounding.values
+
+
+def check_rounding(name: str, layer: nn.Conv2d | nn.Linear, params: LayerParams) -> None:
+    """Refuse rounding choices that are not for such a layer.
+
+    Raises:
+        InputError: Their shape is not the weight's, or an integer leaves its range.
+    """
+    if params.rounding is None:
+        return
+    shape, found = tuple(layer.weight.shape), params.rounding.values.shape
+    if shape != found:
+        raise InputError(f"rounding: {name}: expected shape {shape}, found {found}")
+    largest = int(np.abs(weight_integers(layer, params)).max())
+    if largest > QuantDType.INT8.qmax:
+        raise InputError(
+            f"rounding: {name}: expected integers up to {QuantDType.INT8.qmax}, found {largest}"
+        )
+
+
+def rounded_parameters(
+    fused: nn.Module, recipe: Recipe
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """The recipe's integers of every integer layer as float32 numbers, by layer name.
+
+    Returns:
+        Weight, in the layer's own shape, and bias, shape (O,).
+
+    Raises:
+        InputError: The recipe was made for another network.
+    """
+    inputs = input_names(trace(fused))
+    parameters = {}
+    for name, layer in integer_layers(fused).items():
+        if name not in recipe.layers:
+            continue
+        params = recipe.layers[name]
+        (input_scale,) = recipe.activations[inputs[name]].scale
+        weight = dequantize(weight_integers(layer, params), params.weight)
+        scale = bias_params(params.weight, input_scale)
+        bias = dequantize(np.array(params.bias, dtype=np.int64), scale)
+        parameters[name] = torch.from_numpy(weight), torch.from_numpy(bias)
+    return parameters
 
 
 def round_weights(fused: nn.Module, recipe: Recipe) -> nn.Module:
@@ -31,13 +76,8 @@ def round_weights(fused: nn.Module, recipe: Recipe) -> nn.Module:
         InputError: The recipe was made for another network.
     """
     rounded = copy.deepcopy(fused)
-    inputs = input_names(trace(fused))
-    for name, layer in integer_layers(rounded).items():
-        params = recipe.layers[name]
-        (input_scale,) = recipe.activations[inputs[name]].scale
-        weight = dequantize(weight_integers(layer, params), params.weight)
-        scale = bias_params(params.weight, input_scale)
-        bias = dequantize(np.array(params.bias, dtype=np.int64), scale)
-        layer.weight = nn.Parameter(torch.from_numpy(weight), requires_grad=False)
-        layer.bias = nn.Parameter(torch.from_numpy(bias), requires_grad=False)
+    layers = integer_layers(rounded)
+    for name, (weight, bias) in rounded_parameters(fused, recipe).items():
+        layers[name].weight = nn.Parameter(weight, requires_grad=False)
+        layers[name].bias = nn.Parameter(bias, requires_grad=False)
     return rounded

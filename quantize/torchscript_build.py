@@ -18,13 +18,13 @@ from torch import nn
 
 from eightbit.benchmarks.artifact import TORCHSCRIPT_EXTRA_FILE
 from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.quantize import bundle
 from eightbit.quantize.conversion import quantized_network
 from eightbit.quantize.deprecations import expected_deprecations
 from eightbit.quantize.fusion import fused_skeleton
 from eightbit.quantize.recipe import read_recipe
 
 WEIGHTS_FILE = "fused.safetensors"
-RECIPE_FILE = "recipe.json"
 METADATA_FILE = "metadata.json"
 
 _DEBUG_SUFFIX = ".debug_pkl"
@@ -64,7 +64,7 @@ def archive_bytes(script: torch.jit.ScriptModule, metadata: str) -> bytes:
 
 def main(folder: Path, out: Path) -> None:
     """Build the artefact from ``folder``'s files, write it to ``out``, print the memory peak."""
-    recipe = read_recipe(folder / RECIPE_FILE)
+    recipe = read_recipe(folder / bundle.RECIPE)
     torch.backends.quantized.engine = native_engine()
     fused = fused_skeleton(recipe.spec)
     fused.load_state_dict(load_file(folder / WEIGHTS_FILE))

@@ -12,7 +12,7 @@ from eightbit.benchmarks.artifact import ArtifactMetadata
 from eightbit.quantize import torchscript_build
 from eightbit.quantize.conversion import check_fit
 from eightbit.quantize.fusion import check_is_network_of
-from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.recipe import Recipe, write_recipe
 
 
 def export_torchscript(
@@ -36,7 +36,7 @@ def export_torchscript(
             {name: tensor.contiguous() for name, tensor in fused.state_dict().items()},
             files / torchscript_build.WEIGHTS_FILE,
         )
-        (files / torchscript_build.RECIPE_FILE).write_text(recipe.to_json(), encoding="utf-8")
+        write_recipe(recipe, files)
         (files / torchscript_build.METADATA_FILE).write_text(metadata.to_json())
         done = subprocess.run(
             [sys.executable, "-P", "-m", torchscript_build.__name__, folder, str(path)],

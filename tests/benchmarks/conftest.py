@@ -15,6 +15,7 @@ from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, Runtime
 from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.paired import drop_interval_pp
 from eightbit.benchmarks.report import (
     AccuracySection,
     CalibrationSection,
@@ -246,6 +247,7 @@ def _candidate_accuracy(*, broke: int, fixed: int) -> CandidateAccuracy:
         top5=0.959,
         n=4000,
         drop_pp=100 * (broke - fixed) / 4000,
+        drop_ci95_pp=drop_interval_pp(broke, fixed, 4000),
         flips=(Flip(image="bird/7.png", label=2, float_class=2, int8_class=3),),
         flip_count=broke + fixed + 10,
         broke=broke,

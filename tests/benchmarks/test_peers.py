@@ -8,14 +8,12 @@ import typer
 from typer.testing import CliRunner
 
 from eightbit.benchmarks import peers
-from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.peers import Comparison, compare, parse_network, quantizing_seconds
 from eightbit.benchmarks.peers_job import PEERS, Candidate, Job, Outcome
 from eightbit.benchmarks.peers_process import Failed, Measured
 from eightbit.benchmarks.peers_table import (
     FailedRow,
     Reference,
-    drop_interval_pp,
     line,
     section,
 )
@@ -55,25 +53,6 @@ def test_a_row_has_every_measure_with_its_unit(reference):
     # Noise 0.08 in ten logits against a signal of 8 in one: 64 / 0.064 is 30 dB.
     assert cells[5] == "30.0 dB"
     assert cells[-2:] == ["2.0 s", "300 MiB"]
-
-
-def test_the_interval_of_the_drop_is_that_of_agresti_and_min():
-    accuracy = CandidateAccuracy(
-        top1=0.8,
-        top5=None,
-        n=4000,
-        drop_pp=0.2,
-        flips=(),
-        flip_count=112,
-        broke=60,
-        fixed=52,
-        top1_agreement=0.972,
-    )
-    # (60.5 - 52.5) / 4002 +- 1.96 * sqrt(113 - 64 / 4002) / 4002
-    assert drop_interval_pp(accuracy) == pytest.approx((-0.32066, 0.72046), abs=1e-4)
-    without_labels = accuracy.model_copy(update={"broke": None, "fixed": None})
-    with pytest.raises(ValueError, match="labelled"):
-        drop_interval_pp(without_labels)
 
 
 def test_a_failure_is_a_row_of_the_same_width_that_says_so(reference):

@@ -57,7 +57,8 @@ def hostile_report(full_report):
 
 
 FACTS = [
-    "81.10 %", "80.90 %", "0.20 pp", "122 (-60 +52)", "98.35 %", "35.9 dB", "37.4 dB", "0.00346",
+    "81.10 %", "80.90 %", "0.20 pp", "-0.32, 0.72", "122 (-60 +52)", "98.35 %", "35.9 dB",
+    "37.4 dB", "0.00346",
     "Fidelity of the logits on 4,000 images", "median SQNR: of each",
     "model.int8.onnx", "31.0", "3.1x", "11.7 MB", "3.8x", "same integers", "passed", "95.12 %",
     "20", "photos.tar", "3 calibration images were also evaluated",
@@ -81,7 +82,7 @@ def test_at_80_columns_no_number_is_broken_or_cut(full_report):
     text = plain(on_terminal(full_report))
     assert "…" not in text
     for row in (
-        r"TorchScript +80\.90 % +95\.90 % +0\.20 pp +122 \(-60 \+52\)",
+        r"TorchScript +80\.90 % +95\.90 % +0\.20 pp \[-0\.32, 0\.72\] +122 \(-60 \+52\)",
         r"TorchScript +96\.95 % +35\.9 dB +37\.2 dB +0\.00432",
     ):
         assert re.search(rf"^{row} *$", text, re.MULTILINE)

@@ -36,7 +36,11 @@ def test_the_keys_are_those_that_readers_rely_on(full_report):
     latency = {"runtime", "artifact", "threads", "batch", "p50_ms", "p90_ms", "p99_ms"}
     assert latency | {"images_per_s"} <= content["latency"][0].keys()
     assert content["size_bytes"]["model.int8.onnx"] == 11_700_000
-    assert content["coverage"]["conv"] == {"quantized": 20, "total": 20}
+    assert content["coverage"]["conv"] == {
+        "quantized": 20,
+        "total": 20,
+        "meant_as_float": 0,
+    }
     assert {"conv", "add", "linear"} <= content["coverage"].keys()
     assert content["timings_s"] == {"calibrate": 6.6, "export": 2.25}
     assert content["peak_rss_bytes"] == 1_234_000_000

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -54,18 +55,60 @@ def test_padding_is_not_observed() -> None:
     relu = Toy().collect(given).tensors["relu"]
     real = np.maximum(np.float32(50.0) - np.float32(10.0) * np.abs(np.stack(given)), 0)
     assert (relu.low, relu.high) == (real.min(), real.max())
-    assert relu.counts.sum() == real.size
+    assert relu.histogram.counts.sum() == real.size
 
 
 @pytest.mark.parametrize("count", [1, 5, 8, 12])
 def test_parts_merge_to_the_whole(count: int) -> None:
     given = images(13)
-    whole = Toy().collect(given).tensors
-    first, second = Toy().collect(given[:count]).tensors, Toy().collect(given[count:]).tensors
-    assert list(whole) == ["input", "relu"]
-    for name in whole:
-        assert first[name] != whole[name]
-        assert first[name].merge(second[name]) == whole[name]
+    whole = Toy().collect(given)
+    first, second = Toy().collect(given[:count]), Toy().collect(given[count:])
+    assert first != whole
+    assert first.merge(second) == second.merge(first) == whole
+    assert first.merge(second).images_sha256 == whole.images_sha256
+    assert first.merge(second).images == 13
+
+
+def test_an_image_of_both_parts_counts_twice() -> None:
+    given = images(3)
+    one = Toy().collect(given[:2]).merge(Toy().collect(given[1:]))
+    assert one == Toy().collect([*given, given[1]])
+
+
+def test_collections_of_other_networks_do_not_merge() -> None:
+    one = Toy().collect(images(1))
+    other = replace(one, tensors={"input": one.tensors["input"]})
+    with pytest.raises(ValueError, match="same network, found relu in only one"):
+        one.merge(other)
+
+
+def test_collections_with_other_threads_do_not_merge() -> None:
+    one = Toy().collect(images(1))
+    with pytest.raises(ValueError, match=r"same thread count, found \d and 99"):
+        one.merge(replace(one, threads=99))
+
+
+def test_the_caller_looks_every_32_images() -> None:
+    looked: list[CalibrationResult] = []
+    toy, given = Toy(), images(70)
+
+    def look(so_far: CalibrationResult) -> bool:
+        looked.append(so_far)
+        return False
+
+    result = collect(toy, toy.observers, given, until=look)
+    assert [so_far.images for so_far in looked] == [32, 64]
+    assert looked[0] == Toy().collect(given[:32])
+    assert looked[1] == Toy().collect(given[:64])
+    assert result == Toy().collect(given)
+
+
+def test_the_caller_stops_the_pass_and_no_image_is_drawn_in_vain() -> None:
+    toy, given = Toy(), images(100)
+    stream = iter(given)
+    result = collect(toy, toy.observers, stream, until=lambda so_far: so_far.images >= 64)
+    assert result == Toy().collect(given[:64])
+    assert len(list(stream)) == 36
 
 
 def test_order_does_not_matter() -> None:

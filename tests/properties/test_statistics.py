@@ -11,13 +11,17 @@ from hypothesis.extra.numpy import arrays
 
 from eightbit.calibration import (
     ActivationObserver,
+    CalibrationResult,
     Method,
     TensorStatistics,
     activation_params,
     choose_params,
+    collect,
 )
-from eightbit.calibration.methods import squared_error
-from eightbit.calibration.statistics import BINS_PER_SIDE, coarsen, exponent_of
+from eightbit.calibration.histogram import BINS_PER_SIDE, Histogram, exponent_of
+from eightbit.calibration.octaves import octave_weights
+from eightbit.calibration.squared_error import squared_error
+from eightbit.calibration.statistics import OctaveStatistics
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -44,10 +48,11 @@ def observe(batches: list[list[FloatArray]]) -> TensorStatistics:
     return observer.statistics()
 
 
-def bins_of(x: FloatArray, exponent: int) -> npt.NDArray[np.int64]:
+def binned(x: FloatArray, exponent: int) -> Histogram:
     """The definition: bins 2^exponent / 8192 wide; exact in float64."""
     index = np.floor(x.astype(np.float64) * BINS_PER_SIDE / 2.0**exponent).astype(np.int64)
-    return np.bincount(index.ravel() + BINS_PER_SIDE, minlength=2 * BINS_PER_SIDE)
+    counts = np.bincount(index.ravel() + BINS_PER_SIDE, minlength=2 * BINS_PER_SIDE)
+    return Histogram.from_grid(exponent, counts)
 
 
 @given(images)
@@ -55,8 +60,21 @@ def test_the_observer_keeps_its_definition(given_: list[FloatArray]) -> None:
     observed = observe([given_])
     x = np.stack(given_)
     assert (observed.low, observed.high) == (x.min(), x.max())
-    assert observed.exponent == exponent_of(float(np.abs(x).max()))
-    assert np.array_equal(observed.counts, bins_of(x, observed.exponent))
+    assert observed.histogram == binned(x, exponent_of(float(np.abs(x).max())))
+
+
+@given(images)
+def test_every_image_lies_in_the_octave_where_it_lies_alone(given_: list[FloatArray]) -> None:
+    by_octave: dict[int, list[FloatArray]] = {}
+    for image in given_:
+        (octave,) = observe([[image]]).octaves
+        by_octave.setdefault(octave, []).append(image)
+    observed = observe([given_])
+    assert observed.images == {octave: len(by_octave[octave]) for octave in sorted(by_octave)}
+    for octave, members in by_octave.items():
+        x = np.stack(members)
+        exponent = exponent_of(float(np.abs(x).max()))
+        assert observed.octaves[octave].histogram == binned(x, exponent)
 
 
 @given(images, st.data())
@@ -78,40 +96,73 @@ def test_merging_is_the_statistics_of_the_union(
     assert reduce(lambda a, b: b.merge(a), parts) == together
 
 
+class Pass:
+    """An observed network that passes its images on, and what one pass over some says."""
+
+    def __init__(self) -> None:
+        self.observers = {"as it is": ActivationObserver(), "squashed": ActivationObserver()}
+
+    def __call__(self, x: torch.Tensor) -> None:
+        self.observers["as it is"](x)
+        self.observers["squashed"](torch.clamp(x, -1.0, 1.0))
+
+    def collect(self, given_: list[FloatArray]) -> CalibrationResult:
+        return collect(self, self.observers, given_)
+
+
+@given(images, st.data())
+def test_merging_collections_is_the_collection_of_the_union(
+    given_: list[FloatArray], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(given_))
+    cut = data.draw(st.integers(1, len(given_) - 1))
+    parts = [Pass().collect(shuffled[:cut]), Pass().collect(shuffled[cut:])]
+    whole = Pass().collect(given_)
+    assert parts[0].merge(parts[1]) == parts[1].merge(parts[0]) == whole
+    assert parts[0].merge(parts[1]).images_sha256 == whole.images_sha256
+
+
 @given(arrays(np.float32, 20, elements=elements), st.integers(0, 60))
 def test_coarsening_is_binning_on_the_coarse_grid(x: FloatArray, doublings: int) -> None:
     exponent = exponent_of(float(np.abs(x).max()))
-    coarse = coarsen(bins_of(x, exponent), doublings)
-    assert coarse.sum() == 20
-    assert np.array_equal(coarse, bins_of(x, exponent + doublings))
+    coarse = binned(x, exponent).coarsened(exponent + doublings)
+    assert coarse.counts.sum() == 20
+    assert coarse == binned(x, exponent + doublings)
 
 
 @given(images)
-def test_what_stands_for_the_elements_is_as_many_between_the_extremes_and_in_order(
+def test_what_stands_for_the_elements_is_as_many_between_the_extremes(
     given_: list[FloatArray],
 ) -> None:
     observed = observe([given_])
-    values, counts = observed.occupied()
+    values, counts = observed.elements()
     assert counts.sum() == np.stack(given_).size
-    assert (np.diff(values) >= 0).all()
-    assert observed.low <= values[0] <= values[-1] <= observed.high
+    assert observed.low <= values.min() <= values.max() <= observed.high
+    assert (np.diff(observed.values(observed.histogram)) >= 0).all()
 
 
 @given(
     st.lists(
-        st.tuples(st.floats(-100.0, 100.0, width=32), st.integers(1, 10**6)),
+        st.tuples(st.floats(-100.0, 100.0, width=32), st.integers(1, 10**6), st.integers(-1, 4)),
         min_size=1,
         max_size=30,
     )
 )
-def test_mse_is_never_worse_than_minmax(occupied: list[tuple[float, int]]) -> None:
-    x = np.array([value for value, _ in occupied], dtype=np.float32)
-    exponent = exponent_of(float(np.abs(x).max()))
-    counts = sum((bins_of(np.array([v], np.float32), exponent) * n for v, n in occupied), start=0)
-    observed = TensorStatistics(
-        low=float(x.min()), high=float(x.max()), exponent=exponent, counts=np.asarray(counts)
-    )
-    values, weights = observed.occupied()
-    chosen = squared_error(choose_params(observed, Method.MSE), values, weights)
-    widest = squared_error(activation_params(observed.low, observed.high), values, weights)
-    assert chosen <= widest
+def test_no_search_is_worse_than_its_candidates(occupied: list[tuple[float, int, int]]) -> None:
+    octaves: dict[int, OctaveStatistics] = {}
+    for value, count, octave in occupied:
+        one = binned(np.array([value], np.float32), exponent_of(abs(value)))
+        many = Histogram(exponent=one.exponent, first=one.first, counts=one.counts * count)
+        part = OctaveStatistics(images=1, histogram=many)
+        octaves[octave] = octaves[octave].merge(part) if octave in octaves else part
+    x = [value for value, _, _ in occupied]
+    observed = TensorStatistics(low=min(x), high=max(x), octaves=dict(sorted(octaves.items())))
+    widest = activation_params(observed.low, observed.high)
+    for method, weights in (
+        (Method.MSE, dict.fromkeys(octaves, 1.0)),
+        (Method.AUTO, octave_weights(observed.images)),
+    ):
+        elements_ = observed.elements(weights)
+        for candidate in (widest, choose_params(observed, Method.PERCENTILE)):
+            chosen = squared_error(choose_params(observed, method), *elements_)
+            assert chosen <= squared_error(candidate, *elements_)

@@ -50,7 +50,7 @@ def test_a_failure_leaves_an_earlier_run_as_it_was(tmp_path: Path) -> None:
 def test_overwriting_replaces_ours_removes_stale_ours_and_keeps_what_is_foreign(
     tmp_path: Path,
 ) -> None:
-    for name in (bundle.RECIPE, bundle.TORCHSCRIPT, "notes.txt"):
+    for name in (bundle.RECIPE, bundle.TABLES, bundle.TORCHSCRIPT, "notes.txt"):
         (tmp_path / name).write_text("old")
     with bundle.staged(tmp_path, overwrite=True) as folder:
         (folder / bundle.RECIPE).write_text("new")

@@ -210,6 +210,23 @@ def _gate_that_is_no_number(place: Place) -> tuple[object, ...]:
     return place.quantize(max_drop="nan", evaluate=place.photos)
 
 
+def _fallback_without_a_target(place: Place) -> tuple[object, ...]:
+    return place.quantize(fallback=True, evaluate=place.photos)
+
+
+def _fallback_without_images(place: Place) -> tuple[object, ...]:
+    return place.quantize(fallback=True, max_drop=1)
+
+
+def _fallback_without_labels(place: Place) -> tuple[object, ...]:
+    return place.quantize(fallback=True, max_drop=1, evaluate=place.photos / "0")
+
+
+def _fallback_with_recipe(place: Place) -> tuple[object, ...]:
+    recipe = place.bundle / bundle.RECIPE
+    return place.rebuild(recipe, fallback=True, max_drop=1, evaluate=place.photos)
+
+
 def _labels_of_no_images(place: Place) -> tuple[object, ...]:
     Path("labels.csv").write_text("file,label\n0.png,0\n")
     return place.quantize(labels="labels.csv")
@@ -483,6 +500,10 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _gate_without_images: ("max drop", "--evaluate"),
     _gate_without_labels: ("class folders or a CSV", "no --max-drop"),
     _gate_that_is_no_number: ("max drop: expected percentage points, found nan",),
+    _fallback_without_a_target: ("fallback: expected a drop", "give --max-drop"),
+    _fallback_without_images: ("max drop", "give --evaluate"),
+    _fallback_without_labels: ("class folders or a CSV", "no --max-drop"),
+    _fallback_with_recipe: ("--fallback", "leave it out"),
     _labels_of_no_images: ("labels", "--evaluate"),
     _too_few_class_names: ("expected 10 labels", "found 2"),
     _missing_labels: ("gone.txt", "No such file"),

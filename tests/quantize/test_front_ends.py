@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from eightbit.calibration import CalibrationResult, collect
+from eightbit.calibration import CalibrationResult, Method, choose_params, collect
 from eightbit.models import Architecture, Pretrained, build_model
 from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.conversion import quantized_network
 from eightbit.quantize.fusion import integer_layers
 from eightbit.quantize.graph import input_names, trace
+from eightbit.quantize.islands import IntegerClassifier
 from eightbit.quantize.rounding import weight_integers
+from eightbit.quantize.torchscript_build import scripted
 
 SIDE = 64
 
@@ -79,6 +81,12 @@ def test_torch_holds_exactly_the_integers_of_the_recipe(
     for name, layer in integer_layers(fused).items():
         params = recipe.layers[name]
         module = quantized.get_submodule(name)
+        if isinstance(module, IntegerClassifier):
+            assert np.array_equal(module.weight.numpy(), weight_integers(layer, params))
+            zero_point = recipe.activations[inputs[name]].zero_point[0]
+            bias = zero_point * module.weight.long().sum(1) - module.shift
+            assert tuple(bias.tolist()) == params.bias
+            continue
         weight, bias = module.weight(), module.bias()
         assert np.array_equal(weight.int_repr().numpy(), weight_integers(layer, params))
         assert tuple(weight.q_per_channel_scales().tolist()) == params.weight.scale
@@ -93,7 +101,9 @@ def test_every_tensor_of_the_network_has_its_parameters(
     model = pretrained.model
     layers = [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     adds = [name for name, _ in model.named_modules() if name.endswith("skip_add")]
-    assert set(recipes[Mode.FX].activations) == {"input", *layers, *adds}
+    quantized = {"input", *layers, *adds, "avgpool"} - {"fc"}
+    assert set(recipes[Mode.FX].activations) == quantized
+    assert recipes[Mode.FX].output == "fc"
     assert list(recipes[Mode.FX].layers) == layers
 
 
@@ -147,3 +157,34 @@ def test_the_feature_extractor_goes_through_the_same_line(
         expected, found = fused(x), quantized_network(fused, recipe)(x)
     assert found.shape == (2, 512, SIDE // 32, SIDE // 32)
     assert 10 * torch.log10(expected.square().sum() / (expected - found).square().sum()) > 20
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_the_pool_has_a_finer_grid_than_what_it_reads(
+    fused: nn.Module, mode: Mode, noise_images: Images
+) -> None:
+    collected = calibrated(fused, mode, noise_images(4, SIDE))
+    add = [name for name in collected.tensors if name.endswith("skip_add")][-1]
+    pooled, before = (
+        choose_params(collected.tensors[name], Method.MINMAX).scale[0] for name in ("avgpool", add)
+    )
+    assert pooled < before
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+@pytest.mark.parametrize("mode", Mode)
+def test_a_classifier_of_few_classes_takes_any_batch(
+    random_network: Networks, noise_images: Images, mode: Mode, classes: int, onednn: None
+) -> None:
+    pretrained = random_network(Architecture.CIFAR_RESNET20, num_classes=classes)
+    fused = fuse(pretrained.model)
+    recipe = make_recipe(
+        fused, calibrated(fused, mode, noise_images(8, SIDE)), pretrained, QuantConfig(mode=mode)
+    )
+    script = scripted(quantized_network(fused, recipe))
+    x = torch.from_numpy(noise_images(5, SIDE, seed=2))
+    with torch.inference_mode():
+        whole = script(x)
+        assert whole.shape == (5, classes)
+        for batch in (1, 2, 5):
+            assert torch.equal(script(x[:batch]), whole[:batch])

@@ -108,12 +108,13 @@ def test_the_report_has_the_keys_of_the_design(
         *("format_version", "eightbit_version", "command", "model", "config", "recipe_sha256"),
         *("calibration", "evaluation", "verification", "accuracy", "fidelity", "parity"),
         *("latency", "size_bytes", "coverage", "environment", "timings_s", "peak_rss_bytes"),
+        *("fallback", "diagnosis"),
     }
     accuracy = found["accuracy"]
     assert accuracy.keys() == {"fp32", "torchscript", "onnx"}
     for name, result in accuracy.items():
         assert {"top1", "top5", "n"} <= result.keys()
-        assert name == "fp32" or {"drop_pp", "flips"} <= result.keys()
+        assert name == "fp32" or {"drop_pp", "drop_ci95_pp", "flips"} <= result.keys()
     assert found["fidelity"].keys() == {"torchscript", "onnx"}
     for result in found["fidelity"].values():
         assert {"sqnr_db", "median_image_sqnr_db", "mean_kl", "top1_agreement"} <= result.keys()

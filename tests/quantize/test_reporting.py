@@ -6,6 +6,7 @@ import pytest
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.accuracy import CandidateAccuracy
+from eightbit.benchmarks.fallback import FallbackSection, FallbackStep
 from eightbit.benchmarks.report import AccuracySection, Check, VerificationSection
 from eightbit.quantize import bundle, failed_gates
 from eightbit.quantize.reporting import write_report
@@ -49,6 +50,52 @@ def test_each_artefact_that_drops_too_far_is_named(report: Report) -> None:
     assert [failure.split(":")[1].strip() for failure in failures] == ["torchscript", "onnx"]
 
 
+def _searched(*, met: bool, images_needed: int | None) -> FallbackSection:
+    step = FallbackStep(
+        float_layers=0,
+        added=(),
+        artifact="onnx",
+        drop_pp=0.25,
+        drop_ci95_pp=(-0.15, 0.65),
+        top1_agreement=0.98,
+        latency_ratio=1.0,
+        met=met,
+        chosen=True,
+    )
+    return FallbackSection(
+        target_pp=0.5,
+        met=met,
+        evaluations=1,
+        candidates=29,
+        images_needed=images_needed,
+        steps=(step,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("images_needed", "hint"),
+    [
+        (9000, "to show that, about 9,000 evaluation images are needed"),
+        (None, "no choice of layers in float meets it"),
+    ],
+)
+def test_a_target_that_no_fallback_met_is_one_line(
+    report: Report, images_needed: int | None, hint: str
+) -> None:
+    section = _searched(met=False, images_needed=images_needed)
+    missed = report.model_copy(update={"fallback": section})
+    (failure,) = failed_gates(missed, 0.5)
+    figures = (
+        "top-1 drops by 0.25 points and with 95 % confidence by no more than 0.65, 0.5 allowed"
+    )
+    assert failure == f"max drop: onnx: {figures}; {hint}"
+
+
+def test_a_target_that_was_met_passes_the_gate(report: Report) -> None:
+    met = report.model_copy(update={"fallback": _searched(met=True, images_needed=None)})
+    assert failed_gates(met, 0.5) == ()
+
+
 def test_only_the_checks_that_failed_are_named(report: Report) -> None:
     checks = (
         Check(name="onnx: finite logits", passed=False, detail="1 of 640"),
@@ -74,4 +121,7 @@ def test_an_unverified_graph_that_fell_back_to_float_is_named(report: Report) ->
     conv = report.coverage.conv.model_copy(update={"quantized": 18, "total": 19})
     coverage = report.coverage.model_copy(update={"conv": conv})
     unverified = report.model_copy(update={"verification": None, "coverage": coverage})
-    assert failed_gates(unverified) == ("coverage: conv: 18 of 19 in integers",)
+    assert failed_gates(unverified) == ("coverage: conv: 18 of 19 in integers, 19 expected",)
+    meant = conv.model_copy(update={"meant_as_float": 1})
+    coverage = report.coverage.model_copy(update={"conv": meant})
+    assert failed_gates(unverified.model_copy(update={"coverage": coverage})) == ()

@@ -166,6 +166,21 @@ def test_one_operator_in_float_fails(kind: str) -> None:
     assert f"{kind} 2/3" in failed.detail
 
 
+def test_an_operator_that_is_meant_to_be_in_float_passes() -> None:
+    meant = OperatorCoverage(quantized=2, total=3, meant_as_float=1)
+    verification = _verify(coverage=EVERYTHING.model_copy(update={"conv": meant}))
+    assert verification.passed
+    (check,) = (found for found in verification.checks if found.name.startswith(COVERAGE))
+    assert check.name == f"{COVERAGE}, but for what the recipe leaves in float"
+    assert check.detail == "conv 2/3, add 3/3, linear 3/3, pool 3/3; in float by the recipe: conv 1"
+
+
+@pytest.mark.parametrize("quantized", [1, 3])
+def test_another_number_of_float_operators_than_meant_fails(quantized: int) -> None:
+    other = OperatorCoverage(quantized=quantized, total=3, meant_as_float=1)
+    assert not _verify(coverage=EVERYTHING.model_copy(update={"add": other})).passed
+
+
 def test_without_an_onnx_artefact_nothing_is_said_about_coverage() -> None:
     assert COVERAGE not in {check.name for check in _verify(coverage=None).checks}
 

@@ -1,0 +1,92 @@
+r"""What each stage of quantization is worth on real networks: a table in Markdown.
+
+Usage: python -m eightbit.benchmarks.ablation --calibrate SRC --evaluate SRC --out FILE.md \
+           ARCHITECTURE:WEIGHTS:SIDE ...
+
+Each network is quantized with the command line, once as it does by default and once more for each
+stage that is switched the other way, on the same images.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from eightbit.benchmarks.command import quantize
+from eightbit.benchmarks.environment import read_environment
+from eightbit.benchmarks.networks import COLUMNS as ACCURACY_COLUMNS
+from eightbit.benchmarks.networks import Network, parse_network
+from eightbit.benchmarks.networks import rows as accuracy_rows
+from eightbit.benchmarks.report import Report
+
+# What is typed beside the defaults.
+CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "default": (),
+    "no bias correction": ("--no-bias-correction",),
+    "mse weights": ("--weight-method", "mse"),
+    "mse weights, no bias correction": ("--weight-method", "mse", "--no-bias-correction"),
+    "equalize everywhere": ("--equalize", "on"),
+    "equalize nowhere": ("--equalize", "off"),
+    "gptq rounding": ("--rounding", "gptq"),
+    "gptq rounding, no bias correction": ("--rounding", "gptq", "--no-bias-correction"),
+}
+
+COLUMNS: Final = (
+    *("configuration" if column == "method" else column for column in ACCURACY_COLUMNS),
+    "seconds",
+)
+
+
+def rows(network: Network, configuration: str, report: Report) -> Iterator[str]:
+    """One line of the table for each INT8 artefact; the seconds are those of the whole run.
+
+    Raises:
+        ValueError: The run measured no labelled images.
+    """
+    for line in accuracy_rows(network, configuration, report):
+        yield f"{line} {sum(report.timings_s.values()):.0f} |"
+
+
+def measure(networks: Sequence[Network], calibrate: Path, evaluate: Path) -> Iterator[str]:
+    """The table's lines, network by network and configuration by configuration."""
+    for network in networks:
+        for configuration, options in CONFIGURATIONS.items():
+            arguments = [network.architecture, "--weights", str(network.weights), *options]
+            arguments += ["--resize", network.side, "--crop", network.side]
+            arguments += ["--calibrate", str(calibrate), "--evaluate", str(evaluate)]
+            with tempfile.TemporaryDirectory() as folder:
+                report = quantize(arguments, Path(folder) / "out")
+            yield from rows(network, configuration, report)
+
+
+def main(
+    networks: Annotated[list[str], typer.Argument(metavar="ARCHITECTURE:WEIGHTS:SIDE")],
+    calibrate: Annotated[Path, typer.Option(help="Calibration images.")],
+    evaluate: Annotated[Path, typer.Option(help="Labelled images.")],
+    out: Annotated[Path, typer.Option(help="Markdown file to write.")],
+) -> None:
+    """Quantize and evaluate each network with each configuration."""
+    parsed = [parse_network(text) for text in networks]
+    lines = list(measure(parsed, calibrate, evaluate))
+    named = " ".join(f"{n.architecture}:{n.weights.name}:{n.side}" for n in parsed)
+    command = (
+        f"python -m eightbit.benchmarks.ablation --calibrate {calibrate.name} "
+        f"--evaluate {evaluate.name} --out FILE.md {named}"
+    )
+    head = [
+        "# Accuracy by configuration",
+        "",
+        f"`{command}`",
+        "",
+        f"{read_environment().summary()}. Drop: float minus INT8, in percentage points.",
+        "",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
+    ]
+    out.write_text("\n".join([*head, *lines]) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,35 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads to use; all usable cores by default.")
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(metavar="PP", help="Exit 1 if top-1 drops by more percentage points."),
+]
+Fallback = Annotated[
+    bool,
+    typer.Option(
+        "--fallback",
+        help="Leave layers in float, as few as it takes for the drop's 95 % interval to end below "
+        "--max-drop.",
+    ),
+]
+ImageLabels = Annotated[
+    Path | None, typer.Option("--labels", help="Labels of a flat folder's images (.csv).")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")]
+Labels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--labels",
+        help="Names of the classes (.txt, .json), or labels of a flat folder's images (.csv); "
+        "may be given for both.",
+    ),
+]
+Bundle = Annotated[Path, typer.Argument(metavar="DIR", help="What `eightbit quantize` wrote.")]

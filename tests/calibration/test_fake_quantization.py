@@ -1,0 +1,37 @@
+"""The contract on torch tensors."""
+
+import numpy as np
+import pytest
+import torch
+
+from eightbit.calibration import activation_params, dequantize, quantize, weight_params
+from eightbit.calibration.fake_quantization import fake_quantize
+
+
+def test_integers_worked_out_by_hand() -> None:
+    params = activation_params(-1.0, 4.1)  # scale 0.02, zero point 50
+    x = torch.tensor([-9.0, -1.0, 0.0, 0.011, 0.029, 4.1, 99.0])
+    expected = torch.tensor([-1.0, -1.0, 0.0, 0.02, 0.02, 4.1, 4.1])
+    torch.testing.assert_close(fake_quantize(x, params), expected)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 6.0), (-2.5, 3.5), (-1e-3, 0.0), (0.0, 1e5)])
+def test_it_is_the_contract_but_for_ties(bounds: tuple[float, float]) -> None:
+    params = activation_params(*bounds)
+    x = np.random.default_rng(0).normal(0, max(map(abs, bounds)), 100_000).astype(np.float32)
+    expected = dequantize(quantize(x, params), params)
+    steps = np.abs(fake_quantize(torch.from_numpy(x), params).numpy() - expected) / params.scale[0]
+    assert steps.max() < 1.001
+    assert np.mean(steps > 1e-3) < 1e-4
+
+
+def test_its_input_stays_as_it_is() -> None:
+    x = torch.tensor([0.3, 7.0])
+    fake_quantize(x, activation_params(0.0, 1.0))
+    assert x.tolist() == pytest.approx([0.3, 7.0])
+
+
+def test_weights_are_not_its_business() -> None:
+    params = weight_params(np.ones((2, 3), np.float32), np.zeros(2, np.float32), 1.0)
+    with pytest.raises(ValueError, match="per channel"):
+        fake_quantize(torch.ones(2, 3), params)

@@ -1,0 +1,121 @@
+"""Which tensors are quantized once some layers stay in float, worked out by hand."""
+
+import pytest
+import torch
+from torch import fx
+
+from eightbit.models import Architecture, build_model
+from eightbit.quantize import fuse
+from eightbit.quantize.graph import trace
+from eightbit.quantize.placement import (
+    float_candidates,
+    float_operators,
+    logits_name,
+    quantized_tensors,
+)
+
+CHANGES = [
+    pytest.param((), set(), {}, id="nothing: all but the logits"),
+    pytest.param(("conv1",), {"input"}, {"conv": 1}, id="the first conv reads the real image"),
+    pytest.param(
+        ("layer2.0.conv1",), set(), {"conv": 1}, id="a conv between integer ones rounds its result"
+    ),
+    pytest.param(
+        ("layer1.0.skip_add",), set(), {}, id="an add between integer operations is an integer add"
+    ),
+    pytest.param(
+        ("layer1.0.conv2", "layer1.0.skip_add"),
+        {"layer1.0.conv2"},
+        {"conv": 1, "add": 1},
+        id="what one float operation hands another stays real",
+    ),
+    pytest.param(
+        ("conv1", "layer1.0.conv1"),
+        {"input"},
+        {"conv": 2},
+        id="an integer add reads behind the max pooling",
+    ),
+    pytest.param(
+        ("conv1", "layer1.0.conv1", "layer1.0.skip_add"),
+        {"input", "conv1"},
+        {"conv": 2, "add": 1, "pool": 1},
+        id="max pooling between float operations moves real numbers",
+    ),
+    pytest.param(("fc",), set(), {"linear": 1}, id="the classifier reads what the pool rounded"),
+    pytest.param(
+        ("layer4.1.skip_add",), set(), {}, id="an add before an integer pool is an integer add"
+    ),
+    pytest.param(
+        ("layer4.1.skip_add", "fc"),
+        {"layer4.1.skip_add", "avgpool"},
+        {"add": 1, "linear": 1, "pool": 1},
+        id="the pool between float operations is in float",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def traced() -> fx.GraphModule:
+    return trace(fuse(build_model(Architecture.RESNET18).eval()))
+
+
+def named(traced: fx.GraphModule) -> set[str]:
+    """Every tensor of the network that has a name."""
+    return {"input", "avgpool", *float_candidates(traced)}
+
+
+@pytest.mark.parametrize(("float_layers", "real", "operators"), CHANGES)
+def test_the_tensors_that_stay_real(
+    traced: fx.GraphModule,
+    float_layers: tuple[str, ...],
+    real: set[str],
+    operators: dict[str, int],
+) -> None:
+    quantized = quantized_tensors(traced, float_layers)
+    assert named(traced) - set(quantized) == {"fc", *real}
+    counted = float_operators(traced, float_layers)
+    assert {kind: number for kind, number in counted.items() if number} == operators
+
+
+def test_they_come_in_the_order_of_execution(traced: fx.GraphModule) -> None:
+    quantized = quantized_tensors(traced)
+    assert quantized[:3] == ("input", "conv1", "layer1.0.conv1")
+    assert quantized[-2:] == ("layer4.1.skip_add", "avgpool")
+
+
+def test_everything_in_float_quantizes_nothing(traced: fx.GraphModule) -> None:
+    everything = float_candidates(traced)
+    assert quantized_tensors(traced, everything) == ()
+    assert float_operators(traced, everything) == {"conv": 20, "add": 8, "linear": 1, "pool": 2}
+
+
+def test_a_network_without_a_classifier_ends_in_a_quantized_tensor() -> None:
+    traced = trace(fuse(build_model(Architecture.CIFAR_RESNET20, include_top=False).eval()))
+    assert logits_name(traced) is None
+    assert "layer3.2.skip_add" in quantized_tensors(traced)
+    assert "layer3.2.skip_add" not in quantized_tensors(traced, ["layer3.2.skip_add"])
+
+
+def test_the_option_a_shortcut_is_looked_through() -> None:
+    traced = trace(fuse(build_model(Architecture.CIFAR_RESNET20).eval()))
+    block = ("layer1.2.skip_add", "layer2.0.conv1")
+    # The shortcut hands it to an integer add.
+    assert "layer1.2.skip_add" in quantized_tensors(traced, block)
+    assert "layer1.2.skip_add" not in quantized_tensors(traced, (*block, "layer2.0.skip_add"))
+
+
+def test_a_linear_layer_inside_a_network_is_rounded() -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.quant = torch.ao.quantization.QuantStub()
+            self.hidden = torch.nn.Linear(4, 4)
+            self.head = torch.nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.head(self.hidden(self.quant(x)))
+            return out
+
+    traced = trace(Two().eval())
+    assert logits_name(traced) == "head"
+    assert quantized_tensors(traced) == ("input", "hidden")

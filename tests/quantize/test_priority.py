@@ -1,0 +1,146 @@
+"""Which operations go to float first."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import fx, nn
+
+from eightbit.calibration import collect
+from eightbit.models import Architecture, Pretrained
+from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
+from eightbit.quantize.config import Mode
+from eightbit.quantize.graph import trace
+from eightbit.quantize.placement import float_candidates, quantized_tensors
+from eightbit.quantize.priority import float_order
+from eightbit.quantize.sensitivity import Sensitivities, relative_noise, sensitivities
+from eightbit.quantize.simulation import Pair
+
+
+@pytest.fixture(scope="module")
+def pretrained(random_network: Callable[..., Pretrained]) -> Pretrained:
+    return random_network(Architecture.CIFAR_RESNET20, side=32)
+
+
+@pytest.fixture(scope="module")
+def fused(pretrained: Pretrained) -> nn.Module:
+    return fuse(pretrained.model)
+
+
+@pytest.fixture(scope="module")
+def traced(fused: nn.Module) -> fx.GraphModule:
+    return trace(fused)
+
+
+@pytest.fixture(scope="module")
+def images(noise_images: Callable[..., object]) -> torch.Tensor:
+    return torch.from_numpy(noise_images(8, 32))
+
+
+@pytest.fixture(scope="module")
+def recipe(pretrained: Pretrained, fused: nn.Module, images: torch.Tensor) -> Recipe:
+    observed = observe(fused, Mode.FX)
+    collected = collect(observed.module, observed.observers, images.numpy())
+    return make_recipe(fused, collected, pretrained, QuantConfig(bias_correction=False))
+
+
+def _first(traced: fx.GraphModule, **noise: dict[str, float]) -> tuple[str, ...]:
+    return float_order(traced, Sensitivities(**{"tensors": {}, "weights": {}, **noise}))[0]
+
+
+def test_bad_weights_take_one_layer(traced: fx.GraphModule) -> None:
+    assert _first(traced, weights={"layer2.1.conv1": 1.0}) == ("layer2.1.conv1",)
+
+
+def test_a_bad_tensor_takes_its_producer_and_every_reader(traced: fx.GraphModule) -> None:
+    inside, stream = "layer2.1.conv1", "layer2.1.skip_add"
+    assert _first(traced, tensors={inside: 1.0}) == (inside, "layer2.1.conv2")
+    assert _first(traced, tensors={stream: 1.0}) == (
+        stream,
+        "layer2.2.conv1",
+        "layer2.2.skip_add",
+    )
+
+
+def test_a_bad_pool_takes_what_is_around_it(traced: fx.GraphModule) -> None:
+    assert _first(traced, tensors={"avgpool": 1.0}) == ("layer3.2.skip_add", "fc")
+
+
+def test_what_saves_more_for_each_operation_goes_first(traced: fx.GraphModule) -> None:
+    order = float_order(
+        traced,
+        Sensitivities(tensors={"layer1.0.conv1": 1.0}, weights={"fc": 0.6, "layer3.0.conv1": 0.4}),
+    )
+    assert order[:3] == (("fc",), ("layer1.0.conv1", "layer1.0.conv2"), ("layer3.0.conv1",))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_operation_comes_once_and_saves_what_is_no_longer_rounded(
+    traced: fx.GraphModule, seed: int
+) -> None:
+    draw = random.Random(seed)
+    names = float_candidates(traced)
+    tensors = quantized_tensors(traced)
+    bad = draw.choice(tensors)
+    order = float_order(traced, Sensitivities(tensors={bad: 1.0}, weights={}))
+    assert sorted(name for step in order for name in step) == sorted(names)
+    freed = set(tensors) - set(quantized_tensors(traced, order[0]))
+    assert bad in freed
+    for name in order[0]:
+        fewer = [other for other in order[0] if other != name]
+        assert bad in quantized_tensors(traced, fewer)
+
+
+def test_a_tensor_with_a_coarse_grid_is_found(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    name = "layer2.0.conv1"
+    params = recipe.activations[name]
+    coarse = params.model_copy(update={"scale": (params.scale[0] * 30,)})
+    reader = recipe.layers["layer2.0.conv2"]
+    # Biases are in units of the input's scale.
+    same = reader.model_copy(update={"bias": tuple(round(bias / 30) for bias in reader.bias)})
+    worse = recipe.model_copy(
+        update={
+            "activations": {**recipe.activations, name: coarse},
+            "layers": {**recipe.layers, "layer2.0.conv2": same},
+        }
+    )
+    told: list[int] = []
+    found = sensitivities(fused, worse, images, advance=told.append)
+    assert max(found.tensors, key=lambda tensor: found.tensors[tensor]) == name
+    assert found.tensors.keys() == recipe.activations.keys()
+    assert found.weights.keys() == recipe.layers.keys()
+    assert sum(told) == len(found.tensors) + len(found.weights)
+    assert float_order(trace(fused), found)[0] == (name, "layer2.0.conv2")
+
+
+def test_a_layer_with_coarse_weights_is_found(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    name = "layer2.0.conv1"
+    layer = recipe.layers[name]
+    scale = tuple(scale * 20 for scale in layer.weight.scale)
+    coarse = layer.model_copy(
+        update={
+            "weight": layer.weight.model_copy(update={"scale": scale}),
+            "bias": tuple(round(bias / 20) for bias in layer.bias),
+        }
+    )
+    worse = recipe.model_copy(update={"layers": {**recipe.layers, name: coarse}})
+    found = sensitivities(fused, worse, images)
+    assert max(found.weights, key=lambda each: found.weights[each]) == name
+    assert float_order(trace(fused), found)[0] == (name,)
+
+
+def test_noise_is_relative_to_each_image_and_one_outlier_cannot_rule() -> None:
+    exact = torch.tensor([[1.0, -1.0], [100.0, -100.0], [1.0, -1.0], [1.0, -1.0]])
+    error = torch.tensor([[0.1, -0.1], [10.0, -10.0], [0.1, -0.1], [1e6, -1e6]])
+    found = relative_noise(Pair(exact=exact, rounded=exact + error))
+    assert found == pytest.approx((0.1 + 0.1 + 0.1 + 1.0) / 4, abs=1e-6)
+
+
+def test_what_all_logits_share_is_no_noise() -> None:
+    exact = torch.tensor([[1.0, -1.0]])
+    assert relative_noise(Pair(exact=exact, rounded=exact + 3)) == pytest.approx(0.0, abs=1e-12)

@@ -1,0 +1,185 @@
+"""The simulated integers, what they cost each tensor, and the biases that take some of it back."""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult
+from eightbit.calibration import activation_params, collect
+from eightbit.models import Architecture, Pretrained
+from eightbit.models.loading import LoadedImage
+from eightbit.models.sources import ImageItem
+from eightbit.quantize import Recipe, correct_biases, diagnose, fuse, make_recipe, observe
+from eightbit.quantize.config import Mode, QuantConfig
+from eightbit.quantize.conversion import quantized_network
+from eightbit.quantize.simulation import PairedNetwork
+from eightbit.quantize.subset import Subset
+
+SIDE = 32
+
+Images = Callable[..., np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def pretrained(random_network: Callable[..., Pretrained]) -> Pretrained:
+    return random_network(Architecture.CIFAR_RESNET20, side=SIDE)
+
+
+@pytest.fixture(scope="module")
+def fused(pretrained: Pretrained) -> nn.Module:
+    return fuse(pretrained.model)
+
+
+@pytest.fixture(scope="module")
+def images(noise_images: Images) -> torch.Tensor:
+    return torch.from_numpy(noise_images(24, SIDE))
+
+
+@pytest.fixture(scope="module")
+def recipe(fused: nn.Module, pretrained: Pretrained, images: torch.Tensor) -> Recipe:
+    observed = observe(fused, Mode.FX)
+    collected = collect(observed.module, observed.observers, images.numpy())
+    return make_recipe(fused, collected, pretrained, QuantConfig(bias_correction=False))
+
+
+def fidelity(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> FidelityResult:
+    pair = PairedNetwork(fused, recipe).propagate(images)
+    meter = FidelityMeter()
+    meter.update(pair.exact.numpy(), pair.rounded.numpy())
+    return meter.result()
+
+
+def mean_error(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> float:
+    pair = PairedNetwork(fused, recipe).propagate(images)
+    return float((pair.exact - pair.rounded).mean(0).abs().mean())
+
+
+def with_range(recipe: Recipe, tensor: str, low: float, high: float) -> Recipe:
+    activations = {**recipe.activations, tensor: activation_params(low, high)}
+    return recipe.model_copy(update={"activations": activations})
+
+
+def test_one_side_is_the_float_network(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    pair = PairedNetwork(fused, recipe).propagate(images)
+    with torch.inference_mode():
+        torch.testing.assert_close(pair.exact, fused(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_the_other_side_is_torchs_integer_network_but_for_ties(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    pair = PairedNetwork(fused, recipe).propagate(images)
+    with torch.inference_mode():
+        integers = quantized_network(fused, recipe)(images)
+    noise = (pair.exact - pair.rounded).square().mean()
+    # Ties fall differently here and there; what they do is small beside the noise itself.
+    assert (pair.rounded - integers).square().mean() < 0.3 * noise
+
+
+def test_corrected_biases_take_mean_errors_back(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    # Weights cut off at half their size: a large error that is the same for every image.
+    layers = {
+        name: params.model_copy(
+            update={
+                "weight": params.weight.model_copy(
+                    update={"scale": tuple(float(np.float32(s / 2)) for s in params.weight.scale)}
+                )
+            }
+        )
+        for name, params in recipe.layers.items()
+    }
+    clipped = recipe.model_copy(update={"layers": layers})
+    corrected = correct_biases(fused, clipped, images)
+    before, after = fidelity(fused, clipped, images), fidelity(fused, corrected, images)
+    assert before.sqnr_db is not None
+    assert after.sqnr_db is not None
+    assert after.sqnr_db > before.sqnr_db + 1
+    assert mean_error(fused, corrected, images) < 0.5 * mean_error(fused, clipped, images)
+
+
+def test_a_correction_changes_biases_alone(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    corrected = correct_biases(fused, recipe, images)
+    assert corrected.activations == recipe.activations
+    for name, params in corrected.layers.items():
+        assert params.weight == recipe.layers[name].weight
+    assert corrected != recipe
+
+
+def test_one_outlier_image_does_not_move_the_biases(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    outlier = torch.cat([images, 50 * images[:1]])
+    plain, disturbed = (correct_biases(fused, recipe, batch) for batch in (images, outlier))
+    before, after = (fidelity(fused, r, images).sqnr_db for r in (plain, disturbed))
+    assert before is not None
+    assert after is not None
+    assert after > before - 1
+
+
+def test_the_worst_tensor_comes_first(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    ruined = "layer2.1.conv1"
+    spoiled = with_range(recipe, ruined, 0.0, 0.1)
+    tensors = diagnose(fused, spoiled, images)
+    assert {tensor.name for tensor in tensors} == recipe.activations.keys()
+    worst = tensors[0]
+    assert worst.name == ruined
+    assert worst.saturated_fraction > 0.2
+    assert worst.observed_high > worst.high == pytest.approx(0.1, rel=1e-3)
+    by_name = {tensor.name: tensor for tensor in diagnose(fused, recipe, images)}
+    spoiled_by_name = {tensor.name: tensor for tensor in tensors}
+    # What comes behind inherits the noise; rounded on its own it is as good as before.
+    behind = "layer2.1.conv2"
+    assert spoiled_by_name[behind].sqnr_alone_db == by_name[behind].sqnr_alone_db
+    assert spoiled_by_name[behind].sqnr_accumulated_db < by_name[behind].sqnr_accumulated_db - 5
+
+
+def test_a_diagnosis_does_not_depend_on_the_batches(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    (first, *_) = diagnose(fused, recipe, images[:8])
+    twice = {t.name: t for t in diagnose(fused, recipe, torch.cat([images[:8], images[:8]]))}
+    assert twice[first.name].sqnr_alone_db == pytest.approx(first.sqnr_alone_db, abs=1e-3)
+    assert twice[first.name].saturated_fraction == pytest.approx(first.saturated_fraction)
+
+
+def loaded(number: int, side: int = 4) -> LoadedImage:
+    return LoadedImage(
+        item=ImageItem(name=f"{number}.png", folder=None),
+        digest=hashlib.sha256(str(number).encode()).hexdigest(),
+        pixels=np.full((3, side, side), number, np.float32),
+    )
+
+
+def test_a_subset_is_the_same_in_any_order_and_never_larger() -> None:
+    numbers = list(range(50))
+    kept = []
+    for order in (numbers, numbers[::-1], [*numbers, *numbers]):
+        subset = Subset(pixels=5 * 16)
+        assert [image.item.name for image in subset.watch(map(loaded, order))] == [
+            f"{number}.png" for number in order
+        ]
+        kept.append(subset.images())
+    assert kept[0].shape == (5, 3, 4, 4)
+    assert torch.equal(kept[0], kept[1])
+    assert torch.equal(kept[0], kept[2])
+
+
+def test_a_subset_keeps_at_least_one_image() -> None:
+    subset = Subset(pixels=1)
+    list(subset.watch([loaded(1), loaded(2)]))
+    assert len(subset.images()) == 1
+    with pytest.raises(ValueError, match="at least one"):
+        Subset().images()
