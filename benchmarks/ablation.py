@@ -16,10 +16,9 @@ import typer
 
 from eightbit.benchmarks.command import quantize
 from eightbit.benchmarks.environment import read_environment
-from eightbit.benchmarks.networks import COLUMNS as ACCURACY_COLUMNS
 from eightbit.benchmarks.networks import Network, parse_network
-from eightbit.benchmarks.networks import rows as accuracy_rows
 from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.result_tables import decibels, nats
 
 # What is typed beside the defaults.
 CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -33,20 +32,32 @@ CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "gptq rounding, no bias correction": ("--rounding", "gptq", "--no-bias-correction"),
 }
 
+# The stages that choose numbers, in which configurations differ; the rest of a run is the same.
+CHOOSING: Final = ("fuse", "calibrate", "choose parameters", "round weights", "correct biases")
+
 COLUMNS: Final = (
-    *("configuration" if column == "method" else column for column in ACCURACY_COLUMNS),
-    "seconds",
+    *("network", "configuration", "drop", "agreement", "SQNR", "median image SQNR"),
+    *("mean KL (nats)", "seconds"),
 )
 
 
-def rows(network: Network, configuration: str, report: Report) -> Iterator[str]:
-    """One line of the table for each INT8 artefact; the seconds are those of the whole run.
+def row(network: Network, configuration: str, report: Report) -> str:
+    """The line of the table for the ONNX artefact; its seconds are those of choosing numbers.
 
     Raises:
         ValueError: The run measured no labelled images.
     """
-    for line in accuracy_rows(network, configuration, report):
-        yield f"{line} {sum(report.timings_s.values()):.0f} |"
+    accuracy = report.accuracy.onnx if report.accuracy else None
+    fidelity = report.fidelity.onnx if report.fidelity else None
+    if accuracy is None or fidelity is None or accuracy.drop_pp is None:
+        raise ValueError(f"{network.architecture}: expected labelled evaluation images")
+    seconds = sum(report.timings_s.get(stage, 0.0) for stage in CHOOSING)
+    cells = (
+        *(network.weights.stem, configuration, f"{accuracy.drop_pp:+.2f} pp"),
+        *(f"{fidelity.top1_agreement:.2%}", decibels(fidelity.sqnr_db)),
+        *(decibels(fidelity.median_image_sqnr_db), nats(fidelity.mean_kl), f"{seconds:.1f}"),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def measure(networks: Sequence[Network], calibrate: Path, evaluate: Path) -> Iterator[str]:
@@ -55,10 +66,11 @@ def measure(networks: Sequence[Network], calibrate: Path, evaluate: Path) -> Ite
         for configuration, options in CONFIGURATIONS.items():
             arguments = [network.architecture, "--weights", str(network.weights), *options]
             arguments += ["--resize", network.side, "--crop", network.side]
+            arguments += ["--formats", "onnx"]
             arguments += ["--calibrate", str(calibrate), "--evaluate", str(evaluate)]
             with tempfile.TemporaryDirectory() as folder:
                 report = quantize(arguments, Path(folder) / "out")
-            yield from rows(network, configuration, report)
+            yield row(network, configuration, report)
 
 
 def main(

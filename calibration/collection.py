@@ -7,6 +7,7 @@ is filled up with zeros, which the observers ignore.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
@@ -101,12 +102,14 @@ def collect(
     """
     digests: list[bytes] = []
     stream = iter(images)
-    with torch.inference_mode():
+    # Hashing lets go of the interpreter: it runs beside the network.
+    with torch.inference_mode(), ThreadPoolExecutor(max_workers=1) as hashing:
         while batch := list(islice(stream, BATCH_SIZE)):
-            digests += [hashlib.sha256(image.tobytes()).digest() for image in batch]
+            hashed = hashing.map(_digest, batch)
             for name, observer in observers.items():
                 observer.name, observer.expected = name, len(batch)
             model(_padded(batch))
+            digests += hashed
             if on_batch is not None:
                 on_batch(len(batch))
             if until is not None and len(digests) % (BATCHES_PER_CHECKPOINT * BATCH_SIZE) == 0:
@@ -125,6 +128,10 @@ def _result(observers: Mapping[str, ActivationObserver], digests: list[bytes]) -
         digests=tuple(sorted(digests)),
         threads=torch.get_num_threads(),
     )
+
+
+def _digest(image: FloatArray) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(image).data).digest()
 
 
 def _padded(images: list[FloatArray]) -> torch.Tensor:

@@ -14,13 +14,15 @@ def fake_quantize(x: torch.Tensor, params: QuantParams) -> torch.Tensor:
 
     Args:
         x: float32.
-        params: Of the whole tensor, one scale.
-
-    Raises:
-        ValueError: The parameters are per channel.
+        params: One scale for the whole tensor, or symmetric ones per channel.
     """
-    if params.axis is not None:
-        raise ValueError("fake_quantize: expected per-tensor parameters, found one per channel")
-    (scale,), (zero_point,) = params.scale, params.zero_point
+    if params.axis is None:
+        scale: float | torch.Tensor = params.scale[0]
+    else:
+        shape = [1] * x.dim()
+        shape[params.axis] = -1
+        scale = torch.tensor(params.scale, dtype=torch.float32).reshape(shape)
+    # The contract's per-channel parameters have one zero point: 0.
+    zero_point = params.zero_point[0]
     q = (x / scale).round_()
     return q.clamp_(params.dtype.qmin - zero_point, params.dtype.qmax - zero_point).mul_(scale)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import torch
 from torch import nn
 from torch.ao.quantization import QConfig
 
@@ -43,9 +42,7 @@ def observe(fused: nn.Module, mode: Mode) -> ObservedNetwork:
             observers[name] = ActivationObserver()
             watched = nn.Sequential(observed.module.get_submodule(name), observers[name])
             observed.module.set_submodule(name, watched)
-    # The order of the images that come: torch would reorder the weights with every batch.
-    network = observed.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return ObservedNetwork(module=network, observers=observers)
+    return ObservedNetwork(module=observed.module, observers=observers)
 
 
 def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:

@@ -28,7 +28,9 @@ def fuse(model: FusableNetwork) -> nn.Module:
     if model.training:
         raise ValueError("fuse: expected a network in eval mode; call model.eval() first")
     with expected_deprecations():
-        return cast("nn.Module", fuse_modules(model, model.fusion_groups()))
+        fused = cast("nn.Module", fuse_modules(model, model.fusion_groups()))
+    # The order in which convolutions are fastest, here and in every copy.
+    return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def fused_skeleton(spec: ModelSpec) -> nn.Module:

@@ -44,29 +44,17 @@ def check_rounding(name: str, layer: nn.Conv2d | nn.Linear, params: LayerParams)
         )
 
 
-def rounded_parameters(
-    fused: nn.Module, recipe: Recipe
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """The recipe's integers of every integer layer as float32 numbers, by layer name.
-
-    Returns:
-        Weight, in the layer's own shape, and bias, shape (O,).
-
-    Raises:
-        InputError: The recipe was made for another network.
-    """
+def rounded_biases(fused: nn.Module, recipe: Recipe) -> dict[str, torch.Tensor]:
+    """The recipe's integer biases as float32 numbers, shape (O,), by layer name."""
     inputs = input_names(trace(fused))
-    parameters = {}
-    for name, layer in integer_layers(fused).items():
-        if name not in recipe.layers:
-            continue
-        params = recipe.layers[name]
+    biases = {}
+    for name, params in recipe.layers.items():
         (input_scale,) = recipe.activations[inputs[name]].scale
-        weight = dequantize(weight_integers(layer, params), params.weight)
-        scale = bias_params(params.weight, input_scale)
-        bias = dequantize(np.array(params.bias, dtype=np.int64), scale)
-        parameters[name] = torch.from_numpy(weight), torch.from_numpy(bias)
-    return parameters
+        integers = np.array(params.bias, dtype=np.int64)
+        biases[name] = torch.from_numpy(
+            dequantize(integers, bias_params(params.weight, input_scale))
+        )
+    return biases
 
 
 def round_weights(fused: nn.Module, recipe: Recipe) -> nn.Module:
@@ -77,7 +65,9 @@ def round_weights(fused: nn.Module, recipe: Recipe) -> nn.Module:
     """
     rounded = copy.deepcopy(fused)
     layers = integer_layers(rounded)
-    for name, (weight, bias) in rounded_parameters(fused, recipe).items():
-        layers[name].weight = nn.Parameter(weight, requires_grad=False)
-        layers[name].bias = nn.Parameter(bias, requires_grad=False)
+    for name, bias in rounded_biases(fused, recipe).items():
+        layer, params = layers[name], recipe.layers[name]
+        weight = torch.from_numpy(dequantize(weight_integers(layer, params), params.weight))
+        layer.weight = nn.Parameter(weight, requires_grad=False)
+        layer.bias = nn.Parameter(bias, requires_grad=False)
     return rounded

@@ -6,15 +6,14 @@ from eightbit.benchmarks.networks import parse_network
 NETWORK = parse_network("resnet18:some/r18.pth:64")
 
 
-def test_each_artifact_of_a_run_is_one_line_of_the_table(full_report):
-    lines = list(ablation.rows(NETWORK, "default", full_report))
-    cells = [line.strip("| ").split(" | ") for line in lines]
-    assert [(row[0], row[1], row[3]) for row in cells] == [
-        ("r18", "default", "torchscript"),
-        ("r18", "default", "onnx"),
-    ]
-    assert {len(row) for row in cells} == {len(ablation.COLUMNS)}
-    assert cells[0][-1] == f"{sum(full_report.timings_s.values()):.0f}"
+def test_a_run_is_one_line_of_the_table(full_report):
+    line = ablation.row(NETWORK, "default", full_report)
+    cells = line.strip("| ").split(" | ")
+    assert cells[:2] == ["r18", "default"]
+    assert len(cells) == len(ablation.COLUMNS)
+    # Evaluation and latency cost the same whatever is chosen.
+    chosen = full_report.model_copy(update={"timings_s": {"calibrate": 2.0, "evaluate": 99.0}})
+    assert ablation.row(NETWORK, "default", chosen).endswith(" 2.0 |")
 
 
 def test_every_configuration_is_run_on_the_same_images(full_report, monkeypatch):
@@ -26,7 +25,7 @@ def test_every_configuration_is_run_on_the_same_images(full_report, monkeypatch)
 
     monkeypatch.setattr(ablation, "quantize", run)
     lines = list(ablation.measure([NETWORK], Path("calibrate"), Path("evaluate")))
-    assert len(lines) == 2 * len(ablation.CONFIGURATIONS)
+    assert len(lines) == len(ablation.CONFIGURATIONS)
     for command, options in zip(commands, ablation.CONFIGURATIONS.values(), strict=True):
         assert command[:3] == ["resnet18", "--weights", "some/r18.pth"]
         assert command[3 : 3 + len(options)] == list(options)

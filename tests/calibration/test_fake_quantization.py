@@ -31,7 +31,9 @@ def test_its_input_stays_as_it_is() -> None:
     assert x.tolist() == pytest.approx([0.3, 7.0])
 
 
-def test_weights_are_not_its_business() -> None:
-    params = weight_params(np.ones((2, 3), np.float32), np.zeros(2, np.float32), 1.0)
-    with pytest.raises(ValueError, match="per channel"):
-        fake_quantize(torch.ones(2, 3), params)
+def test_weights_have_a_scale_per_channel() -> None:
+    weight = np.random.default_rng(1).normal(size=(5, 3, 3, 3)).astype(np.float32)
+    weight *= np.float32([1, 10, 0.1, 3, 1e-3]).reshape(-1, 1, 1, 1)
+    params = weight_params(weight, np.zeros(5, np.float32), 1.0)
+    expected = torch.from_numpy(dequantize(quantize(weight, params), params))
+    torch.testing.assert_close(fake_quantize(torch.from_numpy(weight), params), expected)

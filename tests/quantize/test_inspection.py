@@ -48,7 +48,7 @@ def test_a_recipe_alone_is_summarised(eightbit: Eightbit, bundle_folder: Path) -
     outcome = eightbit("inspect", bundle_folder / bundle.RECIPE)
     assert outcome.code == 0, outcome
     assert "20 layers" in outcome.out
-    assert "mse ranges, fx front end, seed 0" in outcome.out
+    assert "auto ranges, fx front end, seed 0" in outcome.out
 
 
 def test_an_artefact_alone_shows_no_recipe(
