@@ -525,7 +525,7 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _calibrate_with_recipe: ("--calibrate", "leave it out"),
     _samples_with_recipe: ("--samples", "leave it out"),
     _unknown_format: ("--formats", "torchscript, onnx", "'tflite'"),
-    _no_samples: ("--samples", "greater than or equal to 1"),
+    _no_samples: ("--samples", "expected a number from 1 on"),
     _no_crop: ("crop", "found 0"),
     _unknown_method: ("--method", "magic", "percentile"),
     _no_out: ("--out",),
