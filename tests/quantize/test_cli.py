@@ -41,7 +41,16 @@ def test_help_names_every_command_without_loading_torch() -> None:
         [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for command in ("quantize", "evaluate", "benchmark", "inspect", "classify", "models", "demo"):
+    for command in (
+        "quantize",
+        "evaluate",
+        "benchmark",
+        "diagnose",
+        "inspect",
+        "classify",
+        "models",
+        "demo",
+    ):
         assert f" {command} " in done.stdout
 
 

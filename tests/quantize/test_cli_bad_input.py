@@ -340,6 +340,28 @@ def _no_samples(place: Place) -> tuple[object, ...]:
     return place.quantize(samples=0)
 
 
+def _samples_in_words(place: Place) -> tuple[object, ...]:
+    return place.quantize(samples="many")
+
+
+def _rounding_with_recipe(place: Place) -> tuple[object, ...]:
+    return place.rebuild(place.bundle / bundle.RECIPE, rounding="gptq")
+
+
+def _weight_method_with_recipe(place: Place) -> tuple[object, ...]:
+    return place.rebuild(place.bundle / bundle.RECIPE, weight_method="mse")
+
+
+def _diagnose_no_bundle(place: Place) -> tuple[object, ...]:
+    return ("diagnose", place.photos, "--data", place.photos)
+
+
+def _diagnose_without_images(place: Place) -> tuple[object, ...]:
+    empty = place.root / "empty"
+    empty.mkdir()
+    return ("diagnose", place.bundle, "--data", empty)
+
+
 def _no_crop(place: Place) -> tuple[object, ...]:
     return place.quantize(crop=0)
 
@@ -526,6 +548,11 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _samples_with_recipe: ("--samples", "leave it out"),
     _unknown_format: ("--formats", "torchscript, onnx", "'tflite'"),
     _no_samples: ("--samples", "expected a number from 1 on"),
+    _samples_in_words: ("--samples", "or auto", "'many'"),
+    _rounding_with_recipe: ("--rounding", "leave it out"),
+    _weight_method_with_recipe: ("--weight-method", "leave it out"),
+    _diagnose_no_bundle: ("photos", "`eightbit quantize`"),
+    _diagnose_without_images: ("empty", "images"),
     _no_crop: ("crop", "found 0"),
     _unknown_method: ("--method", "magic", "percentile"),
     _no_out: ("--out",),

@@ -1,0 +1,111 @@
+"""How many images, in which order, and the stages that a user can switch."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from eightbit.benchmarks import read_report
+from eightbit.models import Architecture, load_pretrained
+from eightbit.models.sources import ImageItem, open_source
+from eightbit.quantize import QuantConfig, bundle, calibrating, correct_biases, fuse, make_recipe
+from eightbit.quantize.stages import Stages
+
+Eightbit = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def many_photos(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """136 different pictures: the forty, turned and mirrored."""
+    root = tmp_path_factory.mktemp("many")
+    turns = [Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM]
+    files = sorted(photos.rglob("*.png"))
+    for number, file in enumerate(files):
+        shutil.copy(file, root / f"{number}.png")
+        for turn in (*turns, Image.Transpose.ROTATE_180):
+            if number < 32:
+                with Image.open(file) as image:
+                    image.transpose(turn).save(root / f"{number}-{turn.name}.png")
+    return root
+
+
+def test_as_many_images_as_the_ranges_need(
+    eightbit: Eightbit, checkpoint: Path, many_photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = ("quantize", "cifar_resnet20", "--weights", checkpoint, "--calibrate", many_photos)
+    options = ("--samples", "auto", "--formats", "onnx", "--threads", 1, "--out", out)
+    outcome = eightbit(*command, *options)
+    assert outcome.code == 0, outcome
+    section = read_report(out / bundle.REPORT_JSON).calibration
+    assert section is not None
+    points = section.convergence
+    assert [point.images for point in points] == [64, 96, 128][: len(points)]
+    assert len(points) >= 2
+    assert all(point.largest_change >= 0 for point in points)
+    if section.settled:
+        assert section.images == points[-1].images
+        assert max(point.largest_change for point in points[-2:]) <= 0.02
+    else:
+        assert section.images == 136
+    assert "Convergence of the ranges" in (out / bundle.REPORT_MARKDOWN).read_text()
+
+
+def test_a_fixed_number_of_images_is_not_watched(bundle_folder: Path) -> None:
+    section = read_report(bundle_folder / bundle.REPORT_JSON).calibration
+    assert section is not None
+    assert (section.convergence, section.settled) == ((), None)
+
+
+@pytest.mark.parametrize("method", ["auto", "mse", "percentile", "entropy", "minmax"])
+def test_the_order_of_the_images_does_not_matter(
+    method: str, checkpoint: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrained = load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint), progress=False)
+    fused = fuse(pretrained.model)
+    config = QuantConfig(method=method)
+    recipes = []
+    for step in (1, -1):
+
+        def order(items: Sequence[ImageItem], seed: int, step: int = step) -> tuple[ImageItem, ...]:
+            return tuple(sorted(items, key=lambda item: item.name)[::step])
+
+        monkeypatch.setattr(calibrating, "balanced_order", order)
+        with open_source(photos) as source:
+            calibrated = calibrating.calibrate(fused, pretrained, source, config, Stages())
+        recipe = make_recipe(fused, calibrated.collected, pretrained, config)
+        recipes.append(correct_biases(fused, recipe, calibrated.subset).to_json())
+    assert recipes[0] == recipes[1]
+
+
+def test_tables_go_into_a_file_of_their_own_and_rebuild_byte_for_byte(
+    eightbit: Eightbit, quick: tuple[object, ...], checkpoint: Path, tmp_path: Path
+) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    stages = ("--rounding", "gptq", "--equalize", "on", "--weight-method", "mse")
+    first = eightbit(*quick, *stages, "--formats", "torchscript,onnx", "--out", out)
+    assert first.code == 0, first
+    assert (out / bundle.TABLES).is_file()
+    rebuilt = eightbit(
+        *("quantize", "--recipe", out / bundle.RECIPE, "--weights", checkpoint),
+        *("--threads", 1, "--out", again),
+    )
+    assert rebuilt.code == 0, rebuilt
+    for name in (bundle.ONNX, bundle.TORCHSCRIPT, bundle.RECIPE, bundle.TABLES):
+        assert (again / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_a_diagnosis_shows_every_tensor(
+    eightbit: Eightbit, bundle_folder: Path, flat_photos: Path
+) -> None:
+    outcome = eightbit("diagnose", bundle_folder, "--data", flat_photos, "--threads", 1)
+    assert outcome.code == 0, outcome
+    report = read_report(bundle_folder / bundle.REPORT_JSON)
+    assert len(report.diagnosis) == 30
+    for tensor in report.diagnosis:
+        assert tensor.name in outcome.out
+    assert "avgpool" in outcome.out
+    assert "saturated" in outcome.out
