@@ -23,6 +23,11 @@ from eightbit.benchmarks.result_tables import decibels, nats
 # What is typed beside the defaults.
 CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
+    "minmax ranges": ("--method", "minmax"),
+    "moving-average ranges": ("--method", "moving-average"),
+    "percentile ranges": ("--method", "percentile"),
+    "mse ranges": ("--method", "mse"),
+    "entropy ranges": ("--method", "entropy"),
     "no bias correction": ("--no-bias-correction",),
     "mse weights": ("--weight-method", "mse"),
     "mse weights, no bias correction": ("--weight-method", "mse", "--no-bias-correction"),

@@ -20,10 +20,10 @@ from eightbit.calibration.octaves import energies, octave_of
 from eightbit.calibration.statistics import OctaveStatistics, Range, TensorStatistics
 
 # About so many elements of one tensor of one image enter the histogram; all of them if there are
-# fewer than twice as many, and at least one of every channel. 128 images give at least 130,000, so a share p of all elements is known
-# to within sqrt(p / 130,000): the 0.005 % beyond a percentile to within 39 % of itself, by which
-# the bound of a Gaussian moves by 2.5 %. Extremes are exact. Twice as many would take 3 % of the
-# forward pass more.
+# fewer than twice as many, and at least one of every channel. 128 images give at least 130,000, so
+# a share p of all elements is known to within sqrt(p / 130,000): the 0.005 % beyond a percentile to
+# within 39 % of itself, by which the bound of a Gaussian moves by 2.5 %. Extremes are exact. Twice
+# as many would take 3 % of the forward pass more.
 SAMPLES_PER_IMAGE = 1024
 
 # Samples wait for each other: one call of NumPy's for four batches costs little more than for one.

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eightbit.quantize.adaptive_rounding import round_adaptively
     from eightbit.quantize.bias_correction import correct_biases
     from eightbit.quantize.classification import Guess, classify
     from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from eightbit.quantize.delivery import Delivery
     from eightbit.quantize.demo import run_demo
     from eightbit.quantize.diagnosis import diagnose
+    from eightbit.quantize.equalization import equalize
     from eightbit.quantize.fusion import fuse
     from eightbit.quantize.observed import ObservedNetwork
     from eightbit.quantize.onnx_export import export_onnx
@@ -38,6 +40,7 @@ _MODULES = {
     "classify": "classification",
     "correct_biases": "bias_correction",
     "diagnose": "diagnosis",
+    "equalize": "equalization",
     "export_onnx": "onnx_export",
     "export_torchscript": "torchscript_export",
     "failed_gates": "reporting",
@@ -48,6 +51,7 @@ _MODULES = {
     "quantized_network": "conversion",
     "read_recipe": "recipe",
     "rebuild": "pipeline",
+    "round_adaptively": "adaptive_rounding",
     "run_demo": "demo",
 }
 
@@ -66,6 +70,7 @@ __all__ = [
     "classify",
     "correct_biases",
     "diagnose",
+    "equalize",
     "export_onnx",
     "export_torchscript",
     "failed_gates",
@@ -76,6 +81,7 @@ __all__ = [
     "quantized_network",
     "read_recipe",
     "rebuild",
+    "round_adaptively",
     "run_demo",
 ]
 

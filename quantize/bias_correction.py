@@ -12,7 +12,6 @@ from torch import nn
 
 from eightbit.calibration import bias_params, quantize
 from eightbit.quantize.fusion import float_parameters, integer_layers
-from eightbit.quantize.graph import input_names, trace
 from eightbit.quantize.recipe import LayerParams, Recipe
 from eightbit.quantize.simulation import Pair, PairedNetwork
 
@@ -41,14 +40,13 @@ class _Correction(PairedNetwork):
     def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
         super().__init__(fused, recipe)
         self.layers: dict[str, LayerParams] = {}
-        self._inputs = input_names(trace(fused))
         self._fused = integer_layers(fused)
 
     def on_layer(self, name: str, sums: Pair) -> Pair:
         """Correct this layer, and let its sums go on corrected."""
         shift = _weighted_mean(sums)
         params = self.recipe.layers[name]
-        (input_scale,) = self.recipe.activations[self._inputs[name]].scale
+        (input_scale,) = self.recipe.activations[self.inputs[name]].scale
         _, bias = float_parameters(self._fused[name])
         scale = bias_params(params.weight, input_scale)
         wanted = (bias + shift.numpy()).astype(np.float32)

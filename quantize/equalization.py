@@ -42,7 +42,7 @@ Int32Array = npt.NDArray[np.int32]
 
 # `auto` equalises a chain of convolutions where this saves more bits of range than so, in an
 # activation and the weights that read it together. As they come out of training, no chain of the
-# four networks of docs/measured/accuracy.md would save more than 0.05; scaled by 2^-4..2^4, 8.
+# four networks of docs/measured/peers.md would save more than 0.05; scaled by 2^-4..2^4, 8.
 _SAVED_BITS: Final = 1.0
 
 

@@ -6,6 +6,7 @@ again; were it left to choose a scale itself, its artefact would drift away from
 """
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -44,9 +45,13 @@ def check_rounding(name: str, layer: nn.Conv2d | nn.Linear, params: LayerParams)
         )
 
 
-def rounded_biases(fused: nn.Module, recipe: Recipe) -> dict[str, torch.Tensor]:
-    """The recipe's integer biases as float32 numbers, shape (O,), by layer name."""
-    inputs = input_names(trace(fused))
+def rounded_biases(recipe: Recipe, inputs: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """The recipe's integer biases as float32 numbers, shape (O,), by layer name.
+
+    Args:
+        recipe: The integers.
+        inputs: Which tensor each layer reads, see `input_names`.
+    """
     biases = {}
     for name, params in recipe.layers.items():
         (input_scale,) = recipe.activations[inputs[name]].scale
@@ -65,7 +70,7 @@ def round_weights(fused: nn.Module, recipe: Recipe) -> nn.Module:
     """
     rounded = copy.deepcopy(fused)
     layers = integer_layers(rounded)
-    for name, bias in rounded_biases(fused, recipe).items():
+    for name, bias in rounded_biases(recipe, input_names(trace(fused))).items():
         layer, params = layers[name], recipe.layers[name]
         weight = torch.from_numpy(dequantize(weight_integers(layer, params), params.weight))
         layer.weight = nn.Parameter(weight, requires_grad=False)

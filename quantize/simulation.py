@@ -4,7 +4,7 @@ Float is fast and shows every tensor, which no runtime does. Weights, biases and
 rounded as the recipe says and computed with in float32: the same integers but for ties.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from torch.ao.nn.intrinsic import ConvReLU2d
 from eightbit.calibration import dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
 from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.graph import tensor_name, trace
+from eightbit.quantize.graph import input_names, tensor_name, trace
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.rounding import rounded_biases, weight_integers
 
@@ -46,6 +46,10 @@ class PairedNetwork(fx.Interpreter):
     Args:
         fused: The float network after fusion.
         recipe: Its integers.
+
+    Attributes:
+        recipe: As given.
+        inputs: Which tensor each layer reads.
     """
 
     def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
@@ -53,7 +57,8 @@ class PairedNetwork(fx.Interpreter):
         super().__init__(traced)
         self.recipe = recipe
         self._traced = traced
-        self._parameters = dict(_parameters(fused, recipe))
+        self.inputs = input_names(traced)
+        self._parameters = dict(_parameters(fused, recipe, self.inputs))
 
     def propagate(self, images: torch.Tensor) -> Pair:
         """Logits of both for float32 images of shape (N, 3, H, W)."""
@@ -105,10 +110,10 @@ class PairedNetwork(fx.Interpreter):
 
 
 def _parameters(
-    fused: nn.Module, recipe: Recipe
+    fused: nn.Module, recipe: Recipe, inputs: Mapping[str, str]
 ) -> Iterator[tuple[str, tuple[torch.Tensor, torch.Tensor]]]:
     """Rounded weight and bias of every integer layer as float32 numbers, by its name."""
-    biases = rounded_biases(fused, recipe)
+    biases = rounded_biases(recipe, inputs)
     for name, layer in integer_layers(fused).items():
         if name not in recipe.layers:
             continue

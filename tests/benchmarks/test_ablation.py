@@ -2,8 +2,15 @@ from pathlib import Path
 
 from eightbit.benchmarks import ablation
 from eightbit.benchmarks.networks import parse_network
+from eightbit.calibration import Method
 
 NETWORK = parse_network("resnet18:some/r18.pth:64")
+
+
+def test_every_range_method_is_measured():
+    typed = {options[1] for options in ablation.CONFIGURATIONS.values() if "--method" in options}
+    # The default is the first configuration.
+    assert typed | {Method.AUTO} == set(Method)
 
 
 def test_a_run_is_one_line_of_the_table(full_report):
