@@ -38,7 +38,14 @@ CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 # The stages that choose numbers, in which configurations differ; the rest of a run is the same.
-CHOOSING: Final = ("fuse", "calibrate", "choose parameters", "round weights", "correct biases")
+CHOOSING: Final = (
+    "fuse",
+    "observe",
+    "calibrate",
+    "choose parameters",
+    "round weights",
+    "correct biases",
+)
 
 COLUMNS: Final = (
     *("network", "configuration", "drop", "agreement", "SQNR", "median image SQNR"),

@@ -69,8 +69,9 @@ def calibrate(
         limit=MAX_IMAGES if is_auto else int(config.samples),
     )
     subset = Subset()
-    with stages.stage("calibrate", total=images.limit) as watcher:
+    with stages.stage("observe"):
         observed = observe(fused, config.mode)
+    with stages.stage("calibrate", total=images.limit) as watcher:
         pixels = (image.pixels for image in subset.watch(images))
         collected = _collected(observed, pixels, pretrained.source, watcher, until)
     return Calibrated(
