@@ -47,8 +47,9 @@ class FallbackSection(FrozenModel):
         met: Whether the delivered network meets it.
         evaluations: How many networks were evaluated on all images.
         candidates: How many operations could be left in float.
-        images_needed: Where the target is missed for want of images: how many it would take for a
-            network that loses nothing at all; None where there are enough.
+        images_needed: Where the target is missed: with how many images the delivered network's drop
+            would meet it, or if none are enough, one that loses nothing; None where it is met, or
+            out of reach even then.
         steps: What was tried, by the number of operations in float.
     """
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from eightbit.models.errors import InputError
+from eightbit.models.spec import Architecture
+
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
@@ -14,13 +17,13 @@ class Network:
 
 
 def parse_network(text: str) -> Network:
-    """Read ``ARCHITECTURE:WEIGHTS:SIDE``.
+    """Read ``ARCHITECTURE:WEIGHTS:SIDE``; the path of the weights may hold colons.
 
     Raises:
-        ValueError: It is not of this form.
+        InputError: It is something else.
     """
-    parts = text.split(":")
-    if len(parts) != 3 or not parts[2].isdecimal():
-        raise ValueError(f"expected ARCHITECTURE:WEIGHTS:SIDE, found {text!r}")
-    architecture, weights, side = parts
+    architecture, _, rest = text.partition(":")
+    weights, _, side = rest.rpartition(":")
+    if architecture not in set(Architecture) or not weights or not side.isdecimal():
+        raise InputError(f"expected ARCHITECTURE:WEIGHTS:SIDE, found {text!r}")
     return Network(architecture=architecture, weights=Path(weights), side=side)

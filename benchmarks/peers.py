@@ -20,7 +20,7 @@ import typer
 
 from eightbit.benchmarks.command import quantize
 from eightbit.benchmarks.environment import read_environment, usable_cores
-from eightbit.benchmarks.networks import Network
+from eightbit.benchmarks.networks import Network, parse_network
 from eightbit.benchmarks.peers_job import PEERS, Candidate, Job, Outcome
 from eightbit.benchmarks.peers_process import Failed, Measured, run
 from eightbit.benchmarks.peers_table import FailedRow, Reference, Row, line, section
@@ -68,19 +68,6 @@ class Comparison:
     samples: int
     limit: int | None
     ours: tuple[str, ...]
-
-
-def parse_network(text: str) -> Network:
-    """Read ARCHITECTURE:WEIGHTS:SIDE.
-
-    Raises:
-        InputError: It is something else.
-    """
-    architecture, _, rest = text.partition(":")
-    weights, _, side = rest.rpartition(":")
-    if architecture not in set(Architecture) or not weights or not side.isdecimal():
-        raise InputError(f"expected ARCHITECTURE:WEIGHTS:SIDE, found {text!r}")
-    return Network(architecture=architecture, weights=Path(weights), side=side)
 
 
 def compare(network: Network, comparison: Comparison, folder: Path) -> Iterator[str]:

@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 
-from eightbit.calibration import QuantDType, QuantParams, dequantize, quantize
+from eightbit.calibration import QuantDType, QuantParams, quantize
 from eightbit.quantize.fusion import float_parameters
 from eightbit.quantize.recipe import Recipe, with_tables
-from eightbit.quantize.simulation import Pair, PairedNetwork
+from eightbit.quantize.simulation import Pair, PairedNetwork, rounded_weight
 from eightbit.quantize.tables import Int8Array, Int8Table, Tables
 
 # Positions of a layer's output that stand for all of them: with fewer, layers with thousands of
@@ -72,12 +72,13 @@ class _AdaptiveRounding(PairedNetwork):
             module = self._traced.get_submodule(target)
             layer = module[0] if isinstance(module, ConvReLU2d) else module
             assert isinstance(layer, nn.Conv2d | nn.Linear)
-            params = self.recipe.layers[target].weight
+            params = self.recipe.layers[target]
             inputs = _sampled_inputs(layer, args[0].rounded, self._generator)
-            table = _rounding(layer, params, inputs)
-            self.tables[target] = Int8Table(table)
+            table = Int8Table(_rounding(layer, params.weight, inputs))
+            self.tables[target] = table
             _, bias = self._parameters[target]
-            self._parameters[target] = (_rounded(layer, params, table), bias)
+            chosen = params.model_copy(update={"rounding": table})
+            self._parameters[target] = (rounded_weight(layer, chosen), bias)
             self._on_done(target)
         return super().call_module(target, args, kwargs)
 
@@ -165,11 +166,3 @@ def _inverse_factor(inputs: torch.Tensor) -> torch.Tensor:
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
     factor: torch.Tensor = torch.linalg.cholesky(inverse, upper=True)
     return factor
-
-
-def _rounded(layer: nn.Conv2d | nn.Linear, params: QuantParams, table: Int8Array) -> torch.Tensor:
-    """The weights by this rounding as float32, for the layers behind to see."""
-    weight, _ = float_parameters(layer)
-    rounded = torch.from_numpy(dequantize(quantize(weight, params) + table, params))
-    order = torch.channels_last if rounded.dim() == 4 else torch.contiguous_format
-    return rounded.contiguous(memory_format=order)

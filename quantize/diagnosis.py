@@ -89,9 +89,9 @@ class _Meter(PairedNetwork):
         super().__init__(fused, recipe)
         self.sums: dict[str, _Sums] = defaultdict(_Sums)
 
-    def on_tensor(self, name: str, before: Pair, after: Pair) -> None:
-        """Compare before and after: the exact tensor is the same in both."""
-        self.sums[name].add(after.exact, after.rounded, self.recipe.activations[name])
+    def on_tensor(self, name: str, tensor: Pair) -> None:
+        """Add its signal and its noise."""
+        self.sums[name].add(tensor.exact, tensor.rounded, self.recipe.activations[name])
 
 
 def _limits(params: QuantParams) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from eightbit.calibration import dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
 from eightbit.quantize.fusion import integer_layers
 from eightbit.quantize.graph import input_names, tensor_name, trace
-from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.recipe import LayerParams, Recipe
 from eightbit.quantize.rounding import rounded_biases, weight_integers
 
 
@@ -70,8 +70,8 @@ class PairedNetwork(fx.Interpreter):
         """Called with what a layer computed, before its ReLU; a subclass may change it."""
         return sums
 
-    def on_tensor(self, name: str, before: Pair, after: Pair) -> None:
-        """Called with every quantized tensor, before and after its own rounding."""
+    def on_tensor(self, name: str, tensor: Pair) -> None:
+        """Called with every quantized tensor, after its own rounding."""
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute a node for both networks, and round what the recipe rounds."""
@@ -81,7 +81,7 @@ class PairedNetwork(fx.Interpreter):
             return result
         rounded = fake_quantize(result.rounded, self.recipe.activations[name])
         after = Pair(exact=result.exact, rounded=rounded)
-        self.on_tensor(name, result, after)
+        self.on_tensor(name, after)
         return after
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Pair:
@@ -117,15 +117,16 @@ def _parameters(
     for name, layer in integer_layers(fused).items():
         if name not in recipe.layers:
             continue
-        params = recipe.layers[name]
-        weight = layer.weight.detach()
-        if params.rounding is None:
-            # Many times faster than the contract's own arithmetic, and equal but for ties.
-            rounded = fake_quantize(weight, params.weight)
-        else:
-            integers = weight_integers(layer, params)
-            rounded = _channels_last(torch.from_numpy(dequantize(integers, params.weight)))
-        yield name, (rounded, biases[name])
+        yield name, (rounded_weight(layer, recipe.layers[name]), biases[name])
+
+
+def rounded_weight(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> torch.Tensor:
+    """The integer weights of a layer as float32 numbers, in the weight's own shape."""
+    if params.rounding is None:
+        # Many times faster than the contract's own arithmetic, and equal but for ties.
+        return fake_quantize(layer.weight.detach(), params.weight)
+    integers = weight_integers(layer, params)
+    return _channels_last(torch.from_numpy(dequantize(integers, params.weight)))
 
 
 def _channels_last(x: torch.Tensor) -> torch.Tensor:
