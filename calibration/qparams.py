@@ -154,6 +154,22 @@ def activation_params(low: float, high: float) -> QuantParams:
     return QuantParams(dtype=dtype, scale=(scale,), zero_point=(zero_point,))
 
 
+def with_scale(params: QuantParams, scale: float | DoubleArray) -> QuantParams:
+    """Parameters with a scale that is no smaller, over the same range of real numbers.
+
+    Args:
+        params: The parameters.
+        scale: At least the old one; a number, or one per channel of shape (O,). Rounded to float32,
+            and never below the old one by that.
+    """
+    old = np.array(params.scale)
+    new = np.maximum(np.atleast_1d(scale).astype(np.float32).astype(np.float64), old)
+    zero_point = np.rint(np.array(params.zero_point) * old / new).astype(np.int64)
+    return params.model_copy(
+        update={"scale": tuple(new.tolist()), "zero_point": tuple(zero_point.tolist())}
+    )
+
+
 def largest_magnitude(weight: FloatArray) -> DoubleArray:
     """``max|w|`` per channel, shape (O,), of a float32 weight of shape (O, K)."""
     largest: FloatArray = np.abs(weight).max(axis=1)
@@ -205,7 +221,7 @@ def bias_params(weight: QuantParams, input_scale: float) -> QuantParams:
     )
 
 
-def quantize(x: FloatArray, params: QuantParams) -> IntArray:
+def quantize(x: FloatArray | DoubleArray, params: QuantParams) -> IntArray:
     """``clamp(round_half_even(x / s) + z)`` as int64; same shape as ``x``.
 
     Raises:
@@ -227,10 +243,26 @@ def rounding_residue(x: FloatArray, dtype: QuantDType) -> FloatArray:
     return q
 
 
+def signed_steps(q: IntArray, params: QuantParams) -> IntArray:
+    """``q - z``: how many steps of its grid each number lies from real zero; same shape."""
+    _, zero_point = params.broadcast(q.ndim)
+    return q - zero_point
+
+
+def real_numbers(steps: IntArray | DoubleArray, params: QuantParams) -> DoubleArray:
+    """``steps * s`` in float64, exact below 2^29 steps; same shape as ``steps``.
+
+    Args:
+        steps: Whole numbers, see `signed_steps`.
+        params: Their grid.
+    """
+    scale, _ = params.broadcast(steps.ndim)
+    return steps * scale
+
+
 def dequantize(q: IntArray, params: QuantParams) -> FloatArray:
     """``(q - z) * s`` as float32, rounded once; same shape as ``q``."""
-    scale, zero_point = params.broadcast(q.ndim)
-    return ((q - zero_point) * scale).astype(np.float32)
+    return real_numbers(signed_steps(q, params), params).astype(np.float32)
 
 
 def requantize(acc: IntArray, bias: QuantParams, output: QuantParams) -> IntArray:

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from eightbit.quantize.delivery import Delivery
     from eightbit.quantize.demo import run_demo
     from eightbit.quantize.diagnosis import diagnose
+    from eightbit.quantize.doctor import examine_file, examine_host
     from eightbit.quantize.equalization import equalize
+    from eightbit.quantize.findings import Examination, Finding, Severity
     from eightbit.quantize.fusion import fuse
     from eightbit.quantize.observed import ObservedNetwork
     from eightbit.quantize.onnx_export import export_onnx
+    from eightbit.quantize.parameters import make_recipe
     from eightbit.quantize.pipeline import quantize, rebuild
-    from eightbit.quantize.recipe import LayerParams, Provenance, Recipe, make_recipe, read_recipe
+    from eightbit.quantize.recipe import LayerParams, Provenance, Recipe, read_recipe
     from eightbit.quantize.reporting import failed_gates
     from eightbit.quantize.stages import Stages, Watcher
     from eightbit.quantize.torchscript_export import export_torchscript
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "ArtifactFormat": "config",
     "Delivery": "delivery",
+    "Examination": "findings",
+    "Finding": "findings",
     "Guess": "classification",
     "LayerParams": "recipe",
     "Mode": "config",
@@ -35,17 +40,20 @@ _MODULES = {
     "Provenance": "recipe",
     "QuantConfig": "config",
     "Recipe": "recipe",
+    "Severity": "findings",
     "Stages": "stages",
     "Watcher": "stages",
     "classify": "classification",
     "correct_biases": "bias_correction",
     "diagnose": "diagnosis",
     "equalize": "equalization",
+    "examine_file": "doctor",
+    "examine_host": "doctor",
     "export_onnx": "onnx_export",
     "export_torchscript": "torchscript_export",
     "failed_gates": "reporting",
     "fuse": "fusion",
-    "make_recipe": "recipe",
+    "make_recipe": "parameters",
     "observe": "conversion",
     "quantize": "pipeline",
     "quantized_network": "conversion",
@@ -58,6 +66,8 @@ _MODULES = {
 __all__ = [
     "ArtifactFormat",
     "Delivery",
+    "Examination",
+    "Finding",
     "Guess",
     "LayerParams",
     "Mode",
@@ -65,12 +75,15 @@ __all__ = [
     "Provenance",
     "QuantConfig",
     "Recipe",
+    "Severity",
     "Stages",
     "Watcher",
     "classify",
     "correct_biases",
     "diagnose",
     "equalize",
+    "examine_file",
+    "examine_host",
     "export_onnx",
     "export_torchscript",
     "failed_gates",

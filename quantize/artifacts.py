@@ -1,5 +1,6 @@
 """Everything that is shipped, written from the fused network and its recipe."""
 
+import platform
 from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Final
 from torch import nn
 
 from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.model_input import ModelInput
 from eightbit.quantize import bundle
-from eightbit.quantize.config import ArtifactFormat
+from eightbit.quantize.config import ArtifactFormat, Target
 from eightbit.quantize.onnx_export import export_onnx
 from eightbit.quantize.recipe import Recipe, write_recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.torchscript_build import native_engine
 from eightbit.quantize.torchscript_export import export_torchscript
 
 _BUILT_BY: Final = ("eightbit", "torch", "onnx")
@@ -53,8 +54,14 @@ def write_artifacts(
 
 def write_torchscript(fused: nn.Module, recipe: Recipe, path: Path) -> int:
     """The INT8 network for torch; returns the highest resident memory of what built it."""
-    metadata = _metadata(recipe, Precision.INT8, engine=native_engine())
+    metadata = _metadata(recipe, Precision.INT8, engine=_engine(recipe.config.target))
     return export_torchscript(fused, metadata, recipe, path)
+
+
+def _engine(target: Target) -> str:
+    """Torch's quantized engine for the target's CPU: oneDNN on x86, QNNPACK on ARM."""
+    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return "onednn" if target is not Target.ARM64 and is_x86 else "qnnpack"
 
 
 def write_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:
@@ -71,6 +78,7 @@ def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -
     return ArtifactMetadata(
         precision=precision,
         spec=recipe.spec,
+        input=ModelInput.of(recipe.config.input),
         recipe_sha256=recipe.sha256 if precision is Precision.INT8 else None,
         engine=engine,
         versions={package: version(package) for package in _BUILT_BY},

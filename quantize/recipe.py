@@ -6,7 +6,6 @@ runs of the same command on the same machine: no time, no path.
 
 import hashlib
 from collections.abc import Collection, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -16,30 +15,19 @@ from torch import nn
 from eightbit.benchmarks.artifact import Sha256
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.calibration import (
-    CalibrationResult,
     QuantDType,
     QuantParams,
-    TensorStatistics,
-    WeightMethod,
-    activation_params,
-    bias_params,
-    choose_params,
-    choose_weight_params,
-    quantize,
 )
 from eightbit.models.errors import InputError
 from eightbit.models.pretrained import Pretrained
 from eightbit.models.spec import FrozenModel, ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.config import QuantConfig
-from eightbit.quantize.fusion import float_parameters, integer_layers
-from eightbit.quantize.graph import input_names, source_name, trace
+from eightbit.quantize.graph import trace
 from eightbit.quantize.placement import float_candidates, quantized_tensors
 from eightbit.quantize.tables import Int8Table, Tables, read_tables
 
 RECIPE_FORMAT_VERSION: Final = 1
-
-_COMPUTED_BY: Final = ("eightbit", "torch", "numpy", "pillow")
 
 # A ResNet-152 with 100,000 classes stays under this; anything larger is no recipe.
 RECIPE_MAX_BYTES: Final = 64 * 2**20
@@ -53,12 +41,15 @@ class LayerParams(FrozenModel):
     Attributes:
         weight: Parameters of the weights, one scale per output channel.
         bias: The int32 bias itself, one integer per output channel, in units of ``s_x * s_w``.
-        rounding: What is added to the nearest integers of the weights, see `Tables`; None where
-            nothing is. Not part of the JSON.
+        protected: Whether the weights' integers are the nearest that a CPU without VNNI adds up
+            rightly, see `calibration.saturation`, rather than the nearest of all.
+        rounding: What is added to those integers, see `Tables`; None where nothing is. Not part of
+            the JSON.
     """
 
     weight: QuantParams
     bias: tuple[Int32, ...]
+    protected: bool = False
     rounding: Annotated[InstanceOf[Int8Table] | None, Field(exclude=True)] = None
 
     @model_validator(mode="after")
@@ -155,52 +146,6 @@ class Recipe(FrozenModel):
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def make_recipe(
-    fused: nn.Module,
-    collected: CalibrationResult,
-    pretrained: Pretrained,
-    config: QuantConfig,
-) -> Recipe:
-    """Choose every number: ranges by the method, weights and biases by the contract.
-
-    Args:
-        fused: The float network after fusion.
-        collected: Statistics of its activations.
-        pretrained: What the network is and where its weights come from.
-        config: The intent.
-
-    Raises:
-        InputError: A weight is not finite.
-    """
-    traced = trace(fused)
-    activations = {
-        name: choose_params(collected.tensors[name], config.method)
-        for name in quantized_tensors(traced)
-    }
-    output = source_name(traced, traced.graph.output_node())
-    inputs = input_names(traced)
-    layers = {
-        name: _layer_params(name, layer, activations[inputs[name]], config.weights)
-        for name, layer in integer_layers(fused).items()
-    }
-    return Recipe(
-        spec=pretrained.spec,
-        config=config,
-        activations=activations,
-        layers=layers,
-        output=output,
-        output_scale=_output_scale(collected.tensors[output], activations.get(output)),
-        provenance=Provenance(
-            weights=pretrained.source,
-            weights_sha256=pretrained.weights_sha256,
-            images=collected.images,
-            images_sha256=collected.images_sha256,
-            threads=collected.threads,
-            versions={name: version(name) for name in _COMPUTED_BY},
-        ),
-    )
-
-
 def leave_float(recipe: Recipe, fused: nn.Module, names: Collection[str]) -> Recipe:
     """The same recipe with other layers in float, and without the numbers that those do not need.
 
@@ -242,25 +187,6 @@ def with_tables(recipe: Recipe, tables: Tables) -> Recipe:
     }
     update = {"layers": layers, "exponents": tables.exponents, "tables_sha256": tables.sha256}
     return recipe.model_copy(update=update)
-
-
-def _output_scale(statistics: TensorStatistics, params: QuantParams | None) -> float:
-    """One last bit of the output: its scale, or what that would be over the whole range."""
-    params = params or activation_params(statistics.low, statistics.high)
-    return params.scale[0]
-
-
-def _layer_params(
-    name: str, layer: nn.Conv2d | nn.Linear, source: QuantParams, method: WeightMethod
-) -> LayerParams:
-    weight, bias = float_parameters(layer)
-    (input_scale,) = source.scale
-    try:
-        params = choose_weight_params(weight, bias, input_scale, method)
-    except ValueError as exc:
-        raise InputError(f"{name}: {exc}; the checkpoint may be damaged") from exc
-    integers = quantize(bias, bias_params(params, input_scale))
-    return LayerParams(weight=params, bias=tuple(integers.tolist()))
 
 
 def write_recipe(recipe: Recipe, folder: Path) -> None:

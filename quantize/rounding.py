@@ -14,6 +14,7 @@ from torch import nn
 
 from eightbit.calibration import QuantDType, bias_params, dequantize, quantize
 from eightbit.calibration.qparams import IntArray
+from eightbit.calibration.saturation import channels_at_risk, quantize_protected
 from eightbit.models.errors import InputError
 from eightbit.quantize.fusion import float_parameters, integer_layers
 from eightbit.quantize.graph import input_names, trace
@@ -23,7 +24,7 @@ from eightbit.quantize.recipe import LayerParams, Recipe
 def weight_integers(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> IntArray:
     """The int8 weights of a float layer by its recipe, as int64 of the weight's own shape."""
     weight, _ = float_parameters(layer)
-    nearest = quantize(weight, params.weight)
+    nearest = (quantize_protected if params.protected else quantize)(weight, params.weight)
     return nearest if params.rounding is None else nearest + params.rounding.values
 
 
@@ -31,17 +32,24 @@ def check_rounding(name: str, layer: nn.Conv2d | nn.Linear, params: LayerParams)
     """Refuse rounding choices that are not for such a layer.
 
     Raises:
-        InputError: Their shape is not the weight's, or an integer leaves its range.
+        InputError: Their shape is not the weight's, an integer leaves its range, or weights that
+            are said to be protected are not.
     """
     if params.rounding is None:
         return
     shape, found = tuple(layer.weight.shape), params.rounding.values.shape
     if shape != found:
         raise InputError(f"rounding: {name}: expected shape {shape}, found {found}")
-    largest = int(np.abs(weight_integers(layer, params)).max())
+    integers = weight_integers(layer, params)
+    largest = int(np.abs(integers).max())
     if largest > QuantDType.INT8.qmax:
         raise InputError(
             f"rounding: {name}: expected integers up to {QuantDType.INT8.qmax}, found {largest}"
+        )
+    if params.protected and (at_risk := int(channels_at_risk(integers).sum())):
+        raise InputError(
+            f"rounding: {name}: expected weights that no CPU adds up wrongly, found {at_risk} of "
+            f"{len(integers)} channels that may saturate; make the recipe anew"
         )
 
 

@@ -7,7 +7,6 @@ the archive without its debug records.
 """
 
 import io
-import platform
 import sys
 from pathlib import Path
 from typing import cast
@@ -16,12 +15,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from eightbit.benchmarks.artifact import TORCHSCRIPT_EXTRA_FILE
+from eightbit.benchmarks.artifact import TORCHSCRIPT_EXTRA_FILE, parse_metadata
 from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.quantize import bundle
 from eightbit.quantize.conversion import quantized_network
 from eightbit.quantize.deprecations import expected_deprecations
 from eightbit.quantize.fusion import fused_skeleton
+from eightbit.quantize.pixel_input import with_input
 from eightbit.quantize.recipe import read_recipe
 
 WEIGHTS_FILE = "fused.safetensors"
@@ -31,11 +31,6 @@ _DEBUG_SUFFIX = ".debug_pkl"
 
 # torch writes these by itself when an archive ends.
 _WRITTEN_BY_TORCH = frozenset({"version", "byteorder", ".data/version", ".data/serialization_id"})
-
-
-def native_engine() -> str:
-    """Torch's quantized engine for this kind of CPU: oneDNN on x86, QNNPACK on ARM."""
-    return "onednn" if platform.machine().lower() in {"x86_64", "amd64"} else "qnnpack"
 
 
 def scripted(network: nn.Module) -> torch.jit.ScriptModule:
@@ -65,11 +60,15 @@ def archive_bytes(script: torch.jit.ScriptModule, metadata: str) -> bytes:
 def main(folder: Path, out: Path) -> None:
     """Build the artefact from ``folder``'s files, write it to ``out``, print the memory peak."""
     recipe = read_recipe(folder / bundle.RECIPE)
-    torch.backends.quantized.engine = native_engine()
     fused = fused_skeleton(recipe.spec)
     fused.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    script = scripted(quantized_network(fused, recipe))
-    out.write_bytes(archive_bytes(script, (folder / METADATA_FILE).read_text()))
+    content = (folder / METADATA_FILE).read_text()
+    metadata = parse_metadata(content.encode(), METADATA_FILE)
+    if metadata.engine is None:
+        raise ValueError(f"{METADATA_FILE}: expected torch's quantized engine, found none")
+    torch.backends.quantized.engine = metadata.engine
+    script = scripted(with_input(quantized_network(fused, recipe), metadata))
+    out.write_bytes(archive_bytes(script, content))
     print(peak_rss_bytes())
 
 

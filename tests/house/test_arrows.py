@@ -66,10 +66,11 @@ def test_the_arithmetic_of_quantization_is_written_in_one_module() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in rounding
     }
-    # fake_quantization is the contract's twin for torch tensors; fidelity counts last bits, which
-    # needs a rounded quotient of two dequantized numbers.
-    twin = "calibration/fake_quantization.py"
-    assert users <= {"calibration/qparams.py", twin, "benchmarks/fidelity.py"}
+    # fake_quantization is the contract's twin for torch tensors; saturation divides a bound between
+    # two integers; fidelity counts last bits, which needs a rounded quotient of two dequantized
+    # numbers.
+    others = {"calibration/fake_quantization.py", "calibration/saturation.py"}
+    assert users <= {"calibration/qparams.py", "benchmarks/fidelity.py", *others}
 
 
 def test_no_file_is_called_like_a_dependency() -> None:

@@ -1,0 +1,133 @@
+"""Scales by which no result lies near a tie, so that every runtime rounds it alike.
+
+Runtimes agree on integers and disagree on float arithmetic: one multiplies a sum by
+``s_x * s_w / s_y``, another divides by ``s_y`` what was multiplied before, a third adds the bias as
+a float. Their results differ by a few units in the last place of a float32, and if the exact one
+lies that close to n + 1/2, they round it to different integers; over twenty layers a few such
+elements become many.
+
+A scale can be raised by a little without harm. Here it is raised until the multiplier is a fraction
+``p / q`` with odd ``q``: then ``acc * p / q = n + 1/2`` has no solution in integers, and no sum
+comes closer to a tie than ``1 / (2 q)``. With ``q`` in the hundreds that is far more than any order
+of float operations is wrong.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from eightbit.calibration.qparams import DoubleArray, FloatArray, QuantParams, with_scale
+
+# By how much of itself a scale may be raised, where a smaller denominator can be had for it.
+_RAISE: Final = 1 / 128
+
+# The largest denominator that two scales at a residual add may share.
+_LARGEST_DENOMINATOR: Final = 1023
+
+# Scales to try where no fraction helps: the numbers to be rounded are given.
+_CANDIDATES: Final = 257
+
+
+def tie_free_weights(
+    weight: FloatArray, params: QuantParams, input_scale: float, output_scale: float
+) -> QuantParams:
+    """A layer's weight parameters by which no sum lies near a tie, scales raised by 1 % at most.
+
+    A channel without weights has nothing but its bias, which no scale rounds well that is too
+    small: the multiplier is at least 1/1023 there.
+
+    Args:
+        weight: float32, shape (O, ...).
+        params: Its int8 parameters.
+        input_scale: Scale of the layer's input.
+        output_scale: Scale of its output.
+    """
+    scale = np.array(params.scale)
+    unit = output_scale / input_scale
+    is_dead = ~weight.reshape(len(weight), -1).any(axis=1)
+    scale[is_dead] = np.maximum(scale[is_dead], unit / _LARGEST_DENOMINATOR)
+    return with_scale(params, tie_free_multipliers(scale / unit) * unit)
+
+
+def tie_free_mean(input_scale: float, positions: int, wanted: float) -> float:
+    """A scale of a mean, from ``wanted`` to 1 % above it, by which no mean lies near a tie.
+
+    Args:
+        input_scale: Scale of what is averaged.
+        positions: Over how many numbers.
+        wanted: A positive scale.
+    """
+    unit = input_scale / positions
+    (multiplier,) = tie_free_multipliers(np.array([unit / wanted / (1 + _RAISE)]))
+    return unit / float(multiplier)
+
+
+def tie_free_multipliers(wanted: DoubleArray) -> DoubleArray:
+    """Multipliers from ``wanted`` to 1 % above it that are fractions with small odd denominators.
+
+    Args:
+        wanted: Positive numbers, shape (O,).
+
+    Returns:
+        float64, shape (O,); each the fraction of the smallest numerator that is near enough.
+    """
+    result = wanted.copy()
+    pending = np.arange(len(wanted))
+    numerator = 0
+    while pending.size:
+        numerator += 1
+        denominator = np.floor(numerator / wanted[pending])
+        denominator = np.maximum(denominator - (denominator % 2 == 0), 0.5)  # 0.5: there is none
+        fraction = numerator / denominator
+        found = (denominator >= 1) & (fraction <= wanted[pending] * (1 + _RAISE))
+        result[pending[found]] = fraction[found]
+        pending = pending[~found]
+    return result
+
+
+def tie_free_add(
+    addends: tuple[float, float], total: float, *, fixed: bool
+) -> tuple[tuple[float, float], float]:
+    """Scales of a residual add by which no sum lies near a tie.
+
+    Both addends' scales become fractions ``p / q`` of the sum's with a common odd ``q``: the
+    smallest with which the noise of the three roundings, the sum of their squared scales, grows by
+    1.5 % at most (0.07 dB).
+
+    Args:
+        addends: Wanted scales of the two tensors that are added.
+        total: Wanted scale of their sum.
+        fixed: Whether the second addend must keep its scale, which is then returned as it is.
+
+    Returns:
+        The scales of the addends and of the sum, none below what was wanted.
+    """
+    first, second = addends
+    q = np.arange(1, _LARGEST_DENOMINATOR + 1, 2, dtype=np.float64)
+    if fixed:
+        # Where the sum is wanted coarser than q times the addend, no fraction of that q will do.
+        p = np.floor(second * q / total)
+        totals = np.divide(second * q, p, out=np.full_like(q, np.inf), where=p > 0)
+        seconds = np.full_like(q, second)
+    else:
+        totals = np.full_like(q, total)
+        seconds = np.ceil(second * q / total) * total / q
+    with np.errstate(invalid="ignore"):
+        firsts = np.ceil(first * q / totals) * totals / q
+        noise = firsts**2 + seconds**2 + totals**2
+    noise[np.isnan(noise)] = np.inf
+    enough = noise <= (first**2 + second**2 + total**2) * (1 + 2 * _RAISE)
+    best = int(np.argmax(enough)) if enough.any() else int(np.argmin(noise))
+    return (float(firsts[best]), float(seconds[best])), float(totals[best])
+
+
+def tie_free_scale(levels: FloatArray, wanted: float) -> float:
+    """The scale from ``wanted`` to 1 % above it by which no given number lies near a tie.
+
+    Args:
+        levels: All values that the tensor can take, any shape.
+        wanted: A positive scale.
+    """
+    candidates = wanted * np.linspace(1.0, 1 + _RAISE, _CANDIDATES)
+    fractions = np.remainder(levels.reshape(-1, 1) / candidates, 1.0)
+    return float(candidates[np.argmax(np.abs(fractions - 0.5).min(axis=0))])
