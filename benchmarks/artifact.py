@@ -16,6 +16,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from eightbit.benchmarks.model_input import PREPROCESSED, ModelInput
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
@@ -35,6 +36,7 @@ class Runtime(StrEnum):
 
     ONNXRUNTIME = "onnxruntime"
     TORCHSCRIPT = "torchscript"
+    OPENVINO = "openvino"
 
 
 class Precision(StrEnum):
@@ -51,6 +53,7 @@ class ArtifactMetadata(FrozenModel):
         format_version: Version of this document.
         precision: In which numbers the artefact computes.
         spec: Architecture, classes and preprocessing.
+        input: What the model takes; artefacts that do not say it take preprocessed images.
         recipe_sha256: Digest of the recipe that determined the integers; None for a float model.
         engine: torch's quantized engine that a TorchScript artefact needs, such as "onednn".
         versions: Of the packages that built the artefact, by distribution name.
@@ -59,6 +62,7 @@ class ArtifactMetadata(FrozenModel):
     format_version: Literal[1] = METADATA_FORMAT_VERSION
     precision: Precision
     spec: ModelSpec
+    input: ModelInput = PREPROCESSED
     recipe_sha256: Sha256 | None = None
     engine: str | None = None
     versions: SortedMapping[str] = Field(default_factory=dict)
@@ -135,8 +139,19 @@ def read_metadata(path: Path) -> ArtifactMetadata | None:
         content = read(path, where)
     except OSError as exc:
         raise InputError(f"{where}: cannot be read: {one_line(str(exc))}") from exc
-    if content is None:
-        return None
+    return None if content is None else parse_metadata(content, where)
+
+
+def parse_metadata(content: bytes, where: str) -> ArtifactMetadata:
+    """Checks what an artefact says about itself.
+
+    Args:
+        content: The JSON document.
+        where: The artefact, at the start of every error message.
+
+    Raises:
+        InputError: It is invalid, too big or of a newer version.
+    """
     if len(content) > METADATA_MAX_BYTES:
         raise InputError(
             f"{where}: expected at most {METADATA_MAX_BYTES} bytes of eightbit metadata, "
@@ -186,11 +201,21 @@ def _read_torchscript(path: Path, where: str) -> bytes | None:
                 return None
             with archive.open(member) as file:
                 return file.read(METADATA_MAX_BYTES + 1)
-    # RuntimeError: encrypted; NotImplementedError: unknown compression; the rest: corrupt.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as exc:
+    except _ZIP_DAMAGE as exc:
         problem = one_line(str(exc))
         raise InputError(f"{where}: expected a TorchScript archive: {problem}") from exc
 
+
+# RuntimeError: encrypted; NotImplementedError: unknown compression; UnicodeDecodeError: the name of
+# a member; the rest: corrupt.
+_ZIP_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
 
 _RUNTIME_BY_SUFFIX: Final = {".onnx": Runtime.ONNXRUNTIME, ".pt": Runtime.TORCHSCRIPT}
 

@@ -6,15 +6,14 @@ format (never a pickle).
 
 import io
 from enum import StrEnum
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import NonNegativeInt, PositiveInt
 
+from eightbit.benchmarks.contract import AnyArray
+from eightbit.benchmarks.feed import Feed
 from eightbit.models.spec import FrozenModel
-
-AnyArray = npt.NDArray[Any]
 
 
 class Action(StrEnum):
@@ -50,11 +49,13 @@ class Reply(Message):
         input_error: Message of the InputError that was raised in the worker, or None.
         seconds: Duration of each timed call.
         peak_rss_bytes: Highest resident memory of the worker so far.
+        feed: What the model takes; told once it is loaded.
     """
 
     input_error: str | None = None
     seconds: tuple[float, ...] = ()
     peak_rss_bytes: NonNegativeInt = 0
+    feed: Feed | None = None
 
 
 MessageT = TypeVar("MessageT", bound=Message)

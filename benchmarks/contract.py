@@ -1,13 +1,15 @@
 """What goes into a runner and what comes out of it, checked."""
 
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from eightbit.benchmarks.model_input import PREPROCESSED, ModelInput
 from eightbit.models.errors import InputError
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
+AnyArray: TypeAlias = npt.NDArray[Any]
 
 
 class Runner(Protocol):
@@ -28,15 +30,22 @@ class Runner(Protocol):
         ...
 
 
-def check_batch(batch: FloatArray) -> None:
+def check_batch(batch: AnyArray, taken: ModelInput = PREPROCESSED) -> None:
     """Refuses what is not a batch of images.
 
+    Args:
+        batch: What to check.
+        taken: What the model takes.
+
     Raises:
-        InputError: Not float32, or not of shape (N, 3, H, W) with N, H and W at least 1.
+        InputError: Of another dtype, or not of that layout with 3 channels and N, H and W at
+            least 1.
     """
-    if batch.dtype != np.float32 or batch.ndim != 4 or batch.shape[1] != 3 or not batch.size:
+    channels = taken.layout.index("C")
+    well_shaped = batch.ndim == 4 and batch.shape[channels] == 3 and batch.size > 0
+    if batch.dtype != taken.dtype or not well_shaped:
         raise InputError(
-            f"batch: expected float32 of shape (N, 3, H, W), "
+            f"batch: expected {taken.dtype} of shape {taken.shape_text}, "
             f"found {batch.dtype} of shape {batch.shape}"
         )
 

@@ -14,6 +14,8 @@ from eightbit.models.spec import Preprocessing
 # A strip of 1 x 30000 pixels, resized by its shorter side, would need gigabytes.
 MAX_RESIZED_PIXELS = 100_000_000
 
+PIXEL_MAX = np.float32(255)
+
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
     """Resize, crop, scale and normalise one image.
@@ -32,10 +34,49 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[
     if image.mode != "RGB":
         raise ValueError(f"image: expected mode RGB, found {image.mode}; use decode_image")
     pixels = np.asarray(_centre_crop(_resize(image, preprocessing.resize), preprocessing.crop))
+    return np.ascontiguousarray(normalise(pixels, preprocessing).transpose(2, 0, 1))
+
+
+def normalise(
+    pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing
+) -> npt.NDArray[np.float32]:
+    """The network's input for RGB pixels: ``(x / 255 - mean) / std``, each step in float32.
+
+    Args:
+        pixels: uint8, channels last: shape (..., 3).
+        preprocessing: Mean and standard deviation.
+
+    Returns:
+        float32, same shape.
+    """
+    mean, std = channel_statistics(preprocessing)
+    return (pixels.astype(np.float32) / PIXEL_MAX - mean) / std
+
+
+def nearest_pixels(
+    images: npt.NDArray[np.float32], preprocessing: Preprocessing
+) -> npt.NDArray[np.uint8]:
+    """The inverse of `normalise`: exact for what it returns, the nearest pixels for the rest.
+
+    Args:
+        images: float32, channels last: shape (..., 3).
+        preprocessing: Mean and standard deviation.
+
+    Returns:
+        uint8, same shape; black where a number is not finite.
+    """
+    mean, std = channel_statistics(preprocessing)
+    finite = np.nan_to_num(images, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    steps: npt.NDArray[np.float32] = (finite * std + mean) * PIXEL_MAX + np.float32(0.5)
+    return np.clip(steps, 0, PIXEL_MAX).astype(np.uint8)
+
+
+def channel_statistics(
+    preprocessing: Preprocessing,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Mean and standard deviation as they are computed with: float32, shape (3,)."""
     mean = np.asarray(preprocessing.mean, dtype=np.float32)
-    std = np.asarray(preprocessing.std, dtype=np.float32)
-    scaled = pixels.astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(((scaled - mean) / std).transpose(2, 0, 1))
+    return mean, np.asarray(preprocessing.std, dtype=np.float32)
 
 
 def _resize(image: Image.Image, shorter_side: int) -> Image.Image:

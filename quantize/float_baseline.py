@@ -7,22 +7,28 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, read_metadata
+from eightbit.benchmarks.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize.fusion import fused_skeleton, integer_layers
+from eightbit.quantize.pixel_input import with_input
 from eightbit.quantize.torchscript_build import archive_bytes, scripted
 
 
 def write_float_torchscript(float_onnx: Path, spec: ModelSpec, path: Path) -> None:
     """Write the frozen float network, with the very weights of the ONNX model, to ``path``.
 
+    It takes what the ONNX model takes, so that their times can be compared.
+
     Raises:
         InputError: The ONNX model is not one of this network.
     """
     fused = read_float_network(float_onnx, spec)
-    metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec)
-    path.write_bytes(archive_bytes(scripted(fused), metadata.to_json()))
+    taken = feed_of(read_metadata(float_onnx)).input
+    metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec, input=taken)
+    script = scripted(with_input(fused, metadata))
+    path.write_bytes(archive_bytes(script, metadata.to_json()))
 
 
 def read_float_network(float_onnx: Path, spec: ModelSpec) -> nn.Module:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eightbit.benchmarks.artifact import Artifact, open_artifact
+from eightbit.benchmarks.model_input import PREPROCESSED, ModelInput
 from eightbit.benchmarks.report import CoverageSection
 from eightbit.models.architectures import default_preprocessing, parameter_count
 from eightbit.models.plain_text import printable
@@ -57,12 +58,18 @@ def _artifact_table(artifact: Artifact) -> Table:
         rows["metadata"] = "none: eightbit did not write this file"
     else:
         rows |= {"precision": metadata.precision.value, **_spec_rows(metadata.spec)}
+        rows["input"] = _input_text(metadata.input)
         if metadata.engine is not None:
             rows["engine"] = metadata.engine
         if metadata.recipe_sha256 is not None:
             rows["recipe"] = metadata.recipe_sha256
         rows["built by"] = ", ".join(f"{name} {v}" for name, v in metadata.versions.items())
     return _key_table(artifact.path.name, rows)
+
+
+def _input_text(taken: ModelInput) -> str:
+    what = "preprocessed images" if taken == PREPROCESSED else "RGB pixels, normalised inside"
+    return f"{taken.dtype} {taken.layout}, {what}"
 
 
 def _spec_rows(spec: ModelSpec) -> dict[str, str]:

@@ -21,14 +21,17 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, ArtifactMetadata
 from eightbit.models.cifar import OptionAShortcut
 from eightbit.models.errors import InputError
-from eightbit.models.spec import Preprocessing
 from eightbit.quantize.conversion import check_fit
 from eightbit.quantize.graph import INPUT, tensor_name, trace
 from eightbit.quantize.onnx_graph import GraphWriter, Value
+from eightbit.quantize.pixel_input import write_input
 from eightbit.quantize.recipe import Recipe
 
 # The lowest that has everything, so that the oldest runtimes can load the artefact.
 OPSET: Final = 17
+
+# ONNX Runtime's direct convolution takes input channels by so many.
+_PACKED_CHANNELS: Final = 4
 
 INPUT_NAME: Final = "input"
 OUTPUT_NAME: Final = "output"
@@ -39,8 +42,9 @@ def export_onnx(
 ) -> None:
     """Write the fused network to ``path``: with a recipe as INT8, without as float.
 
-    The input is float32 (batch, 3, crop, crop), the output float32 with the same batch, which is
-    free. The same network, recipe and metadata give the same bytes.
+    The input is what the metadata says, by default float32 (batch, 3, crop, crop), the output
+    float32 with the same batch, which is free.
+    The same network, recipe and metadata give the same bytes.
 
     Raises:
         InputError: The network holds a module that has no counterpart here, or the recipe was made
@@ -54,27 +58,28 @@ def export_onnx(
     for node in traced.graph.nodes:
         sources = [values[source] for source in node.all_input_nodes]
         if node.op == "placeholder":
-            values[node] = Value(real=INPUT_NAME)
+            values[node] = Value(real=write_input(writer, INPUT_NAME, metadata))
         elif node.op == "output":
             writer.rename(sources[0].real, OUTPUT_NAME)
         else:
             values[node] = _emit(writer, traced, node, sources)
     spec = metadata.spec
-    model = writer.model(spec.architecture, *_interface(fused, spec.preprocessing), opset=OPSET)
+    model = writer.model(spec.architecture, *_interface(fused, metadata), opset=OPSET)
     helper.set_model_props(model, {ONNX_METADATA_KEY: metadata.to_json()})
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _interface(
-    fused: nn.Module, preprocessing: Preprocessing
+    fused: nn.Module, metadata: ArtifactMetadata
 ) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
     """The graph's input and output; the output's shape is asked of the network itself."""
-    shape = (3, preprocessing.crop, preprocessing.crop)
+    side, taken = metadata.spec.preprocessing.crop, metadata.input
     with torch.inference_mode():
-        output = fused(torch.zeros(1, *shape))
+        output = fused(torch.zeros(1, 3, side, side))
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(taken.dtype))
     return (
-        helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, ["batch", *shape]),
+        helper.make_tensor_value_info(INPUT_NAME, kind, ["batch", *taken.image_shape(side)]),
         helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", *output.shape[1:]]),
     )
 
@@ -114,9 +119,11 @@ def _dequant(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Val
 def _convolution(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
     conv = module[0] if isinstance(module, ConvReLU2d) else module
     assert isinstance(conv, nn.Conv2d)
+    x, zeros = _packed(writer, name, conv, x)
+    parameters = writer.parameters(name, conv, x, zeros=zeros)
     real = writer.node(
         "Conv",
-        [writer.layer_input(name, x, conv.in_channels), *writer.parameters(name, conv, x)],
+        [writer.layer_input(name, x, conv.in_channels), *parameters],
         f"{name}/conv",
         kernel_shape=list(conv.kernel_size),
         strides=list(conv.stride),
@@ -127,6 +134,23 @@ def _convolution(writer: GraphWriter, name: str, module: nn.Module, x: Value) ->
     if conv is not module:
         real = writer.node("Relu", [real], f"{name}/relu")
     return writer.activation(real, name)
+
+
+def _packed(writer: GraphWriter, name: str, conv: nn.Conv2d, x: Value) -> tuple[Value, int]:
+    """The input of an integer convolution with channels of zeros up to a multiple of four.
+
+    So the first convolution, of three channels, gets ONNX Runtime's direct kernel, which takes
+    channels by four, instead of a copy of every patch and a matrix product: a quarter less time.
+
+    Returns:
+        The input, and how many channels of zeros it has more.
+    """
+    zeros = -conv.in_channels % _PACKED_CHANNELS
+    if not zeros or conv.groups > 1 or not writer.is_integer(name, x):
+        return x, 0
+    pads = writer.constant(f"{name}.pads", np.array([0, 0, 0, 0, 0, zeros, 0, 0], np.int64))
+    padded = writer.node("Pad", [x.stored, pads, writer.zero(x)], f"{name}/padded")
+    return writer.stored(padded, x.tensor), zeros
 
 
 def _linear(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:

@@ -92,7 +92,7 @@ class GraphWriter:
         is no quantized layer; with one scale for the tensor, ONNX Runtime 1.22 and later would
         quantize the float weights by itself (``WeightBiasQuantization``).
         """
-        if self.recipe is None or source.tensor is None or name in self.recipe.layers:
+        if source.tensor is None or self.is_integer(name, source):
             return source.real
         inputs = [
             self.constant(
@@ -110,13 +110,21 @@ class GraphWriter:
             return self.constant("zero", np.array(0, np.float32))
         return self._grid(value.tensor)[1]
 
-    def parameters(self, name: str, layer: nn.Conv2d | nn.Linear, source: Value) -> list[str]:
+    def is_integer(self, name: str, source: Value) -> bool:
+        """Whether a layer computes in integers, given its input."""
+        is_known = self.recipe is not None and name in self.recipe.layers
+        return is_known and source.tensor is not None
+
+    def parameters(
+        self, name: str, layer: nn.Conv2d | nn.Linear, source: Value, zeros: int = 0
+    ) -> list[str]:
         """ONNX names of the float forms of a layer's weight and bias.
 
         Args:
             name: The layer's module name.
             layer: The float layer.
             source: The layer's input, whose scale the bias shares.
+            zeros: How many input channels of zeros integer weights get more.
         """
         if self.recipe is None or source.tensor is None or name not in self.recipe.layers:
             weight, bias = float_parameters(layer)
@@ -124,8 +132,10 @@ class GraphWriter:
         (input_scale,) = self.recipe.activations[source.tensor].scale
         params = self.recipe.layers[name]
         bias_q = np.array(params.bias, np.int64)
+        weight_q = weight_integers(layer, params)
+        weight_q = np.pad(weight_q, [(0, 0), (0, zeros), *[(0, 0)] * (weight_q.ndim - 2)])
         return [
-            self._integers(f"{name}.weight", weight_integers(layer, params), params.weight),
+            self._integers(f"{name}.weight", weight_q, params.weight),
             self._integers(f"{name}.bias", bias_q, bias_params(params.weight, input_scale)),
         ]
 

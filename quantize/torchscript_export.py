@@ -20,6 +20,8 @@ def export_torchscript(
 ) -> int:
     """Write the quantized network to ``path``, built in a fresh process.
 
+    It takes what the metadata says.
+
     Returns:
         Highest resident memory of that process, in bytes.
 

@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from eightbit.models.errors import UnusableImage
-from eightbit.models.preprocessing import preprocess
+from eightbit.models.preprocessing import nearest_pixels, normalise, preprocess
 from eightbit.models.spec import Preprocessing
 from eightbit.models.vision_guard import import_torchvision
 
@@ -97,6 +97,42 @@ def test_every_pixel_value_is_scaled_and_normalised_as_torchvision_does_it() -> 
     assert_bit_for_bit_torchvisions(image, preprocessing)
     first = preprocess(image, preprocessing)[0, 0, 0]
     assert first == np.float32(-0.485) / np.float32(0.229)
+
+
+def every_value_in_every_channel() -> np.ndarray:
+    return np.stack([np.roll(np.arange(256, dtype=np.uint8), shift) for shift in (0, 1, 2)], axis=1)
+
+
+IN_USE = [
+    Preprocessing(),
+    Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),
+    Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+    Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+]
+
+
+@pytest.mark.parametrize("preprocessing", IN_USE, ids=lambda p: f"mean {p.mean} std {p.std}")
+def test_normalised_pixels_lead_back_to_the_very_pixels(preprocessing: Preprocessing) -> None:
+    pixels = every_value_in_every_channel()
+    found = nearest_pixels(normalise(pixels, preprocessing), preprocessing)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, pixels)
+
+
+@settings(max_examples=200, deadline=None)
+@given(mean=st.floats(-100, 100), std=st.floats(1e-6, 1e6))
+def test_so_do_those_of_any_usual_statistics(mean: float, std: float) -> None:
+    preprocessing = Preprocessing(mean=(mean, 0.5, -mean), std=(std, std, 1.0))
+    pixels = every_value_in_every_channel()
+    found = nearest_pixels(normalise(pixels, preprocessing), preprocessing)
+    assert np.array_equal(found, pixels)
+
+
+def test_numbers_that_no_pixel_gives_have_a_nearest_one() -> None:
+    images = np.array([[-9.0, 9.0, 0.0], [np.nan, np.inf, -np.inf]], np.float32)
+    expected = [[0, 255, round(0.406 * 255)], [0, 255, 0]]
+    assert nearest_pixels(images, Preprocessing()).tolist() == expected
 
 
 def test_a_strip_that_would_need_gigabytes_is_refused_before_it_is_resized() -> None:

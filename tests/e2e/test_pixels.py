@@ -1,0 +1,70 @@
+"""Real networks on real photos: pixels in, the logits of preprocessed images out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eightbit.benchmarks import open_runner
+from eightbit.benchmarks.model_input import InputFormat
+from eightbit.calibration import collect
+from eightbit.models import Architecture, load_pretrained
+from eightbit.models.preprocessing import nearest_pixels
+from eightbit.models.sampling import balanced_order
+from eightbit.models.sources import open_source
+from eightbit.quantize import Mode, QuantConfig, fuse, make_recipe, observe
+from eightbit.quantize.artifacts import write_artifacts
+from eightbit.quantize.bundle import MODELS
+from eightbit.quantize.config import ArtifactFormat
+from eightbit.quantize.images import UsableImages
+from eightbit.quantize.stages import Stages
+
+IMAGES = 96
+
+
+@pytest.mark.parametrize(
+    ("architecture", "weights", "side"),
+    [
+        (Architecture.CIFAR_RESNET20, "cifar_resnet20.pth", 32),
+        (Architecture.RESNET18, "resnet18_cifar10_64px.pth", 64),
+    ],
+    ids=["cifar_resnet20", "resnet18 at 64 px"],
+)
+def test_the_logits_of_a_real_network_are_the_same_bit_for_bit(
+    architecture: Architecture,
+    weights: str,
+    side: int,
+    shared_file: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    pretrained = load_pretrained(
+        architecture,
+        str(shared_file(f"weights/{weights}")),
+        resize=side,
+        crop=side,
+    )
+    fused = fuse(pretrained.model)
+    observed = observe(fused, Mode.FX)
+    with open_source(shared_file("data/cifar10-evaluation.tar")) as source:
+        order = balanced_order(source.items, seed=0)
+        drawn = UsableImages(source, order, pretrained.spec.preprocessing, limit=IMAGES)
+        images = np.stack([image.pixels for image in drawn])
+    collected = collect(observed.module, observed.observers, images[:32])
+    for taken in InputFormat:
+        recipe = make_recipe(fused, collected, pretrained, QuantConfig(input=taken))
+        folder = tmp_path / taken
+        folder.mkdir()
+        write_artifacts(fused, recipe, tuple(ArtifactFormat), folder, Stages())
+    pixels = nearest_pixels(images.transpose(0, 2, 3, 1), pretrained.spec.preprocessing)
+    for model in MODELS:
+        logits = {}
+        for taken in InputFormat:
+            runner = open_runner(tmp_path / taken / model, threads=1)
+            logits[taken] = runner(images)
+            if taken is InputFormat.UINT8_NHWC:
+                assert np.array_equal(runner(pixels), logits[taken]), model
+        expected = logits[InputFormat.FLOAT32]
+        assert expected.shape == (IMAGES, 10)
+        for taken, found in logits.items():
+            assert np.array_equal(found, expected), (model, taken)
