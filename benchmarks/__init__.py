@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from eightbit.benchmarks.contract import Runner
     from eightbit.benchmarks.environment import Environment, read_environment
+    from eightbit.benchmarks.execution import Execution
     from eightbit.benchmarks.fidelity import (
         FidelityMeter,
         FidelityResult,
@@ -46,6 +47,7 @@ _MODULES = {
     "CandidateAccuracy": "accuracy",
     "ClassificationTally": "accuracy",
     "Environment": "environment",
+    "Execution": "execution",
     "FidelityMeter": "fidelity",
     "FidelityResult": "fidelity",
     "Flip": "accuracy",
@@ -76,6 +78,7 @@ __all__ = [
     "CandidateAccuracy",
     "ClassificationTally",
     "Environment",
+    "Execution",
     "FidelityMeter",
     "FidelityResult",
     "Flip",

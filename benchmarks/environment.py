@@ -27,6 +27,7 @@ _PACKAGES: Final = (
     "numpy",
     "onnx",
     "onnxruntime",
+    "openvino",
     "pillow",
     "torch",
     "torchvision",

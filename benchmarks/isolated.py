@@ -16,8 +16,11 @@ from threading import Thread
 from types import TracebackType
 from typing import IO, Final, Self
 
-from eightbit.benchmarks.channel import Action, AnyArray, Reply, Request, receive, send
-from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.artifact import runtime_of
+from eightbit.benchmarks.channel import Action, Reply, Request, receive, send
+from eightbit.benchmarks.contract import AnyArray, FloatArray
+from eightbit.benchmarks.execution import Execution
+from eightbit.benchmarks.feed import Feed
 from eightbit.benchmarks.openmp import with_short_spins
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
@@ -38,44 +41,51 @@ class IsolatedRunner:
     Args:
         path: The .onnx or .pt file.
         threads: Number of threads that one call may use, at least 1.
+        execution: How to execute it; None for the runtime that the file's suffix asks for.
 
     Raises:
         InputError: The file cannot be loaded by its runtime on this machine.
         WorkerCrashError: The process died while it loaded the file.
     """
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    def __init__(self, path: Path, *, threads: int, execution: Execution | None = None) -> None:
         self._where = printable(str(path))
+        execution = execution or Execution(runtime=runtime_of(path))
         self._process = subprocess.Popen(
-            _command(path, threads),
+            _command(path, threads, execution),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(os.environ, threads),
+            env=_environment(os.environ, threads, execution),
         )
         self._stdin = _opened(self._process.stdin)
         self._stdout = _opened(self._process.stdout)
         self._stderr = _Tail(_opened(self._process.stderr))
         try:
-            self._receive()
+            reply, _ = self._receive()
         except BaseException:
             self.close()
             raise
+        self.feed = reply.feed or Feed()
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
+    def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
-        _, logits = self._ask(Request(action=Action.RUN), batch)
+        _, logits = self._ask(Request(action=Action.RUN), self.feed(batch))
         if logits is None:
             raise WorkerCrashError(f"{self._where}: the worker answered without logits")
         return logits
 
-    def warm_up(self, batch: FloatArray, repeats: int = 3) -> None:
+    def warm_up(self, batch: AnyArray, repeats: int = 3) -> None:
         """Runs the model `repeats` times: allocations, caches and TorchScript's profiling."""
         self.time(batch, repeats)
 
-    def time(self, batch: FloatArray, repeats: int) -> list[float]:
-        """Seconds of each of `repeats` calls one after the other, measured inside the process."""
-        reply, _ = self._ask(Request(action=Action.TIME, repeats=repeats), batch)
+    def time(self, batch: AnyArray, repeats: int) -> list[float]:
+        """Seconds of each of `repeats` calls one after the other, measured inside the process.
+
+        A model that takes pixels is timed from the pixels on, and any numbers will do.
+        """
+        request = Request(action=Action.TIME, repeats=repeats)
+        reply, _ = self._ask(request, self.feed(batch, exact=False))
         return list(reply.seconds)
 
     def peak_rss_bytes(self) -> int:
@@ -110,7 +120,7 @@ class IsolatedRunner:
         self.close()
 
     def _ask(
-        self, request: Request, batch: FloatArray | None = None
+        self, request: Request, batch: AnyArray | None = None
     ) -> tuple[Reply, AnyArray | None]:
         if self._stdin.closed:
             raise ValueError(f"{self._where}: this runner is closed")
@@ -172,14 +182,21 @@ class _Tail:
         self._stream.close()
 
 
-def _command(path: Path, threads: int) -> list[str]:
+def _command(path: Path, threads: int, execution: Execution) -> list[str]:
     # -P: a folder in which the caller happens to stand must not shadow a module.
     options = ["-P", "-X", "faulthandler", "-m", "eightbit.benchmarks.worker"]
-    return [sys.executable, *options, str(path), str(threads)]
+    arguments = [str(path), str(threads), execution.model_dump_json()]
+    return [*execution.command_prefix(), sys.executable, *options, *arguments]
 
 
-def _environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
-    return {**with_short_spins(inherited), **dict.fromkeys(_THREAD_VARIABLES, str(threads))}
+def _environment(
+    inherited: Mapping[str, str], threads: int, execution: Execution
+) -> dict[str, str]:
+    return {
+        **with_short_spins(inherited),
+        **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+        **execution.variables,
+    }
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:

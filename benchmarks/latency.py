@@ -15,6 +15,7 @@ from pydantic import PositiveInt
 
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.isolated import IsolatedRunner
 from eightbit.models.spec import FrozenModel, Positive
 
@@ -102,7 +103,13 @@ def measure_latency(
     noise = np.random.default_rng(seed).standard_normal((batch, *input_shape), dtype=np.float32)
     with ExitStack() as stack:
         runners = [
-            stack.enter_context(IsolatedRunner(candidate.path, threads=threads))
+            stack.enter_context(
+                IsolatedRunner(
+                    candidate.path,
+                    threads=threads,
+                    execution=Execution(runtime=candidate.runtime),
+                )
+            )
             for candidate in candidates
         ]
         samples = _take_turns(runners, noise, rounds, seconds_per_candidate, on_progress)

@@ -5,18 +5,23 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from eightbit.benchmarks.contract import FloatArray, check_batch, check_logits
+from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, parse_metadata
+from eightbit.benchmarks.contract import AnyArray, FloatArray, check_logits
+from eightbit.benchmarks.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 
 _ERRORS_ONLY = 3
+
+_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
 class OnnxRunner:
     """Runs an ONNX classifier; see `contract.Runner`.
 
     Args:
-        path: The .onnx file: one float32 input (N, 3, H, W), the logits as first output.
+        path: The .onnx file: one input, which is float32 (N, 3, H, W) unless its metadata says
+            otherwise, and the logits as first output.
         threads: Threads inside one operator; operators run one after the other.
         optimize: Whether ONNX Runtime may fuse the graph; without, every node runs as written.
 
@@ -24,29 +29,33 @@ class OnnxRunner:
         InputError: ONNX Runtime cannot load the file, or it is no image classifier.
     """
 
-    def __init__(self, path: Path, threads: int, optimize: bool = True) -> None:
+    def __init__(self, path: Path, threads: int, *, optimize: bool = True) -> None:
         self._where = printable(str(path))
         try:
             self._session = ort.InferenceSession(
                 str(path), _session_options(threads, optimize), providers=["CPUExecutionProvider"]
             )
+            described = self._session.get_modelmeta().custom_metadata_map.get(ONNX_METADATA_KEY)
         except Exception as exc:  # ONNX Runtime's exceptions have no common base
             raise InputError(
                 f"{self._where}: ONNX Runtime {ort.__version__} cannot load it: "
                 f"{one_line(str(exc))}"
             ) from exc
+        metadata = None if described is None else parse_metadata(described.encode(), self._where)
+        self.feed = feed_of(metadata)
         inputs = self._session.get_inputs()
-        if [entry.type for entry in inputs] != ["tensor(float)"]:
+        dtype = self.feed.input.dtype
+        if [entry.type for entry in inputs] != [_TYPES[dtype]]:
             raise InputError(
-                f"{self._where}: expected a model with one float32 input, "
+                f"{self._where}: expected a model with one {dtype} input, "
                 f"found {[printable(f'{entry.name}: {entry.type}') for entry in inputs]}"
             )
         self._input = inputs[0].name
         self._output = self._session.get_outputs()[0].name
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
+    def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
-        check_batch(batch)
+        batch = self.feed(batch)
         try:
             logits = self._session.run([self._output], {self._input: batch})[0]
         except Exception as exc:  # as above; a model of fixed size ends here

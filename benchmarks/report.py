@@ -14,6 +14,7 @@ from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.fallback import FallbackSection
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.parity import ExecutionsSection
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
@@ -190,7 +191,9 @@ class Report(FrozenModel):
         fallback: What was left in float to reach a target of accuracy, if it was asked for.
         fidelity: Logits against the float model's.
         diagnosis: Every quantized tensor, worst first.
-        parity: Logits of two artefacts against each other, by the name of the pair.
+        parity: Logits of two executions of the artefacts against each other, or of one against
+            the reference integers, by the name of the pair.
+        executions: What is behind those pairs.
         latency: One entry per measured model file.
         size_bytes: Size of every written file, by name.
         coverage: Which operators compute in integers.
@@ -214,6 +217,7 @@ class Report(FrozenModel):
     fidelity: FidelitySection | None = None
     diagnosis: tuple[TensorDiagnosis, ...] = ()
     parity: SortedMapping[ParityResult] = Field(default_factory=dict)
+    executions: ExecutionsSection | None = None
     latency: tuple[LatencyResult, ...] = ()
     size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)
     coverage: CoverageSection | None = None

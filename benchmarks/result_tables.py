@@ -1,14 +1,14 @@
 """What a report found, as tables."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.artifact import Precision
 from eightbit.benchmarks.diagnosis import diagnosis_table
 from eightbit.benchmarks.fallback import fallback_table
-from eightbit.benchmarks.fidelity import ParityResult
 from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.parity import parity_table
 from eightbit.benchmarks.report import (
     AccuracySection,
     CalibrationSection,
@@ -45,9 +45,9 @@ def result_tables(report: Report) -> Iterator[Table]:
     if report.size_bytes:
         yield _sizes(report)
     if report.verification:
-        yield _verification(report.verification)
+        yield verification_table(report.verification)
     if report.parity:
-        yield _parity(report.parity)
+        yield parity_table(report.parity, report.executions)
     if report.coverage:
         yield _coverage(report.coverage)
     if report.diagnosis:
@@ -187,7 +187,8 @@ def _sizes(report: Report) -> Table:
     )
 
 
-def _verification(verification: VerificationSection) -> Table:
+def verification_table(verification: VerificationSection) -> Table:
+    """Every check with what it found."""
     return Table(
         title=f"Verification on {verification.images:,} images: {_verdict(verification.passed)}",
         columns=("check", "result", "detail"),
@@ -200,24 +201,6 @@ def _verification(verification: VerificationSection) -> Table:
 
 def _verdict(passed: bool) -> str:
     return "passed" if passed else "FAILED"
-
-
-def _parity(parity: Mapping[str, ParityResult]) -> Table:
-    return Table(
-        title="Parity of the INT8 artefacts' logits, in last bits",
-        columns=("pair", "identical", "within 1", "largest", "agree", "images"),
-        rows=tuple(
-            (
-                pair,
-                percent(result.identical_fraction),
-                percent(result.within_one_lsb_fraction),
-                str(result.max_lsb),
-                percent(result.top1_agreement),
-                f"{result.n:,}",
-            )
-            for pair, result in parity.items()
-        ),
-    )
 
 
 def _coverage(coverage: CoverageSection) -> Table:

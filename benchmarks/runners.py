@@ -1,42 +1,55 @@
-"""Opening a model file in the runtime that it is for."""
+"""Opening a model file in the runtime that it is for, or in another that can execute it."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.artifact import Artifact, Runtime, runtime_of
-from eightbit.benchmarks.contract import Runner
+from eightbit.benchmarks.execution import Execution
+from eightbit.benchmarks.feed import FileRunner
 
 
-def open_runner(artifact: Artifact | Path, threads: int) -> Runner:
+def open_runner(
+    artifact: Artifact | Path, threads: int, execution: Execution | None = None
+) -> FileRunner:
     """Loads a model file in this process.
 
-    Only the runtime that the file needs is imported.
+    Only the runtime that executes it is imported. The instruction set and the processor of the
+    execution are those of the process: see `isolated.IsolatedRunner`.
 
     Args:
         artifact: The model file.
         threads: Number of threads that one call may use, at least 1.
+        execution: How to execute it; None for the runtime that the file's suffix asks for.
 
     Raises:
-        InputError: The file cannot be loaded by its runtime on this machine.
+        InputError: The file cannot be loaded by the runtime on this machine.
     """
     path = artifact.path if isinstance(artifact, Artifact) else artifact
-    return _OPENERS[runtime_of(path)](path, threads)
+    execution = execution or Execution(runtime=runtime_of(path))
+    return _OPENERS[execution.runtime](path, threads, execution)
 
 
-def _open_onnx(path: Path, threads: int) -> Runner:
+def _open_onnx(path: Path, threads: int, execution: Execution) -> FileRunner:
     from eightbit.benchmarks.onnx_runner import OnnxRunner
 
-    return OnnxRunner(path, threads)
+    return OnnxRunner(path, threads, optimize=execution.optimize)
 
 
-def _open_torchscript(path: Path, threads: int) -> Runner:
+def _open_torchscript(path: Path, threads: int, execution: Execution) -> FileRunner:
     from eightbit.benchmarks.torchscript_runner import TorchScriptRunner
 
-    return TorchScriptRunner(path, threads)
+    return TorchScriptRunner(path, threads, engine=execution.engine)
 
 
-_OPENERS: Final[dict[Runtime, Callable[[Path, int], Runner]]] = {
+def _open_openvino(path: Path, threads: int, execution: Execution) -> FileRunner:
+    from eightbit.benchmarks.openvino_runner import OpenVinoRunner
+
+    return OpenVinoRunner(path, threads, optimize=execution.optimize)
+
+
+_OPENERS: Final[dict[Runtime, Callable[[Path, int, Execution], FileRunner]]] = {
     Runtime.ONNXRUNTIME: _open_onnx,
     Runtime.TORCHSCRIPT: _open_torchscript,
+    Runtime.OPENVINO: _open_openvino,
 }

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from eightbit.benchmarks.artifact import read_metadata
-from eightbit.benchmarks.contract import FloatArray, check_batch, check_logits
+from eightbit.benchmarks.contract import AnyArray, FloatArray, check_logits
+from eightbit.benchmarks.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 
@@ -20,27 +21,30 @@ class TorchScriptRunner:
     The number of threads is torch's own, one for the whole process.
 
     Args:
-        path: The .pt archive: a module from float32 (N, 3, H, W) to logits (N, classes).
+        path: The .pt archive: a module from float32 (N, 3, H, W), or what its metadata says, to
+            logits (N, classes).
         threads: Threads inside one operator.
+        engine: Quantized engine to use in place of the one that the file names; None for that.
 
     Raises:
         InputError: torch cannot load the file, or lacks the quantized engine that it needs.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, *, engine: str | None = None) -> None:
         self._where = printable(str(path))
         torch.set_num_threads(threads)
-        self._module, self._engine = load_module(path)
+        self.feed = feed_of(read_metadata(path))
+        self._module, self._engine = load_module(path, engine)
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
+    def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
-        check_batch(batch)
+        batch = self.feed(batch)
         # torch cannot share a read-only array or one that runs backwards: only those are copied.
         images = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
         with _quantized_engine(self._engine, self._where), torch.inference_mode():
             try:
                 logits = self._module(images)
-            except RuntimeError as exc:
+            except (RuntimeError, torch.jit.Error) as exc:
                 raise InputError(
                     f"{self._where}: cannot run a batch of shape {batch.shape}: {_last_line(exc)}"
                 ) from exc
@@ -76,31 +80,38 @@ def _quantized_engine(engine: str | None, where: str) -> Iterator[None]:
         backend.engine = before
 
 
-def load_module(path: Path) -> tuple[torch.jit.ScriptModule, str | None]:
-    """Load a TorchScript archive under the engine that it names.
+def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.ScriptModule, str | None]:
+    """Load a TorchScript archive under the engine that it names, or another.
+
+    Weights are packed for the engine as they are loaded.
 
     Returns:
         The module, in eval mode, and the quantized engine to run it under, None for any.
 
     Raises:
-        InputError: torch cannot load the file, or lacks the engine.
+        InputError: torch cannot load the file, lacks the engine, or there is nothing to call.
     """
     where = printable(str(path))
     metadata = read_metadata(path)
-    engine = metadata.engine if metadata else None
+    if engine is None and metadata is not None:
+        engine = metadata.engine
     try:
         with _quantized_engine(engine, where), warnings.catch_warnings():
             # TorchScript is deprecated upstream; reading such an artefact is the purpose here.
             warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
             module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
-            return module.eval(), engine
-    except RuntimeError as exc:
+            module.eval()
+    # torch's own message may hold bytes of the file that are no text.
+    except (RuntimeError, UnicodeDecodeError) as exc:
         raise InputError(
             f"{where}: torch {torch.__version__} cannot load it: {_last_line(exc)}"
         ) from exc
+    if not hasattr(module, "forward"):
+        raise InputError(f"{where}: expected a module that can be called, found no forward in it")
+    return module, engine
 
 
-def _last_line(error: RuntimeError) -> str:
+def _last_line(error: Exception) -> str:
     """The cause: torch puts the TorchScript traceback first and the C++ one after it."""
     cause = str(error).partition("Exception raised from")[0].strip()
     return one_line(cause.splitlines()[-1] if cause else type(error).__name__)

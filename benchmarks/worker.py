@@ -1,6 +1,6 @@
 """The process behind an `IsolatedRunner`: loads one model and answers requests until told to end.
 
-Usage: python -P -m eightbit.benchmarks.worker PATH THREADS
+Usage: python -P -m eightbit.benchmarks.worker PATH THREADS EXECUTION, which is JSON
 """
 
 import os
@@ -9,23 +9,25 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import IO
 
-from eightbit.benchmarks.channel import Action, AnyArray, Reply, Request, receive, send
-from eightbit.benchmarks.contract import FloatArray, Runner
+from eightbit.benchmarks.channel import Action, Reply, Request, receive, send
+from eightbit.benchmarks.contract import AnyArray, FloatArray
+from eightbit.benchmarks.execution import Execution
+from eightbit.benchmarks.feed import FileRunner
 from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.benchmarks.runners import open_runner
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
 
-def main(path: Path, threads: int) -> None:
+def main(path: Path, threads: int, execution: Execution) -> None:
     """Serves requests from standard input until it is closed, as it is when the parent dies."""
     inbox, outbox = _claim_standard_streams()
     try:
-        runner = open_runner(path, threads)
+        runner = open_runner(path, threads, execution)
     except InputError as exc:
         send(outbox, Reply(input_error=printable(str(exc))))
         return
-    send(outbox, Reply())
+    send(outbox, Reply(feed=runner.feed))
     while True:
         try:
             request, batch = receive(inbox, Request)
@@ -52,7 +54,7 @@ def _claim_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _answer(
-    runner: Runner, request: Request, batch: AnyArray | None
+    runner: FileRunner, request: Request, batch: AnyArray | None
 ) -> tuple[Reply, FloatArray | None]:
     if request.action is Action.PEAK_RSS:
         return Reply(peak_rss_bytes=peak_rss_bytes()), None
@@ -63,11 +65,11 @@ def _answer(
     return Reply(seconds=tuple(_time(runner, batch) for _ in range(request.repeats))), None
 
 
-def _time(runner: Runner, batch: FloatArray) -> float:
+def _time(runner: FileRunner, batch: AnyArray) -> float:
     start = perf_counter_ns()
     runner(batch)
     return (perf_counter_ns() - start) / 1e9
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), Execution.model_validate_json(sys.argv[3]))

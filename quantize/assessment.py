@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.isolated import IsolatedRunner
+from eightbit.benchmarks.parity import ExecutionsSection
 from eightbit.benchmarks.report import CoverageSection, EvaluationSection
 from eightbit.models.sampling import balanced_order
 from eightbit.models.sources import ImageSource
@@ -18,6 +19,7 @@ from eightbit.quantize import bundle
 from eightbit.quantize.audit import audit
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.evaluation import BATCH_SIZE, Evaluation, evaluate_runners
+from eightbit.quantize.executing import excused, execute, executions
 from eightbit.quantize.graph import trace
 from eightbit.quantize.images import LabelledSource, UsableImages
 from eightbit.quantize.placement import float_operators
@@ -26,6 +28,9 @@ from eightbit.quantize.stages import Stages
 from eightbit.quantize.verification import FLOAT, Verification, verify
 
 VERIFICATION_IMAGES: Final = 64
+
+# The reference takes long: as many images as have so many pixels, eight of 224 px.
+_REFERENCE_PIXELS: Final = 8 * 224**2
 
 _MODELS: Final = {
     ArtifactFormat.TORCHSCRIPT.value: bundle.TORCHSCRIPT,
@@ -84,23 +89,55 @@ def drawn_pixels(recipe: Recipe, source: ImageSource, samples: int) -> FloatArra
 
 
 def verify_artifacts(
+    folder: Path,
     fused: nn.Module,
     recipe: Recipe,
     runners: Mapping[str, IsolatedRunner],
-    pixels: FloatArray,
-    coverage: CoverageSection | None,
+    source: ImageSource,
     stages: Stages,
-) -> Verification:
-    """Verify the artefacts on the given images."""
-    with stages.stage("verify", total=1 + len(runners)) as watcher:
-        return verify(
+    *,
+    coverage: CoverageSection | None,
+    threads: int,
+) -> tuple[Verification, FloatArray]:
+    """Verify the artefacts, as they run by themselves and in every other way that is quick.
+
+    Returns:
+        What was found, and on which images: float32, shape (N, 3, crop, crop).
+
+    Raises:
+        InputError: No image is usable.
+    """
+    pixels = drawn_pixels(recipe, source, VERIFICATION_IMAGES)
+    available = executions(folder, thorough=False)
+    wanted = [execution for execution in available.possible if execution.name not in runners]
+    with stages.stage("verify", total=2 + len(runners) + len(wanted)) as watcher:
+        executed = execute(
+            folder,
+            fused,
+            recipe,
+            wanted,
+            pixels,
+            threads=threads,
+            reference_pixels=_REFERENCE_PIXELS,
+            advance=watcher.advance,
+        )
+        verification = verify(
             fused,
             runners,
             pixels,
             output_scale=recipe.output_scale,
             coverage=coverage,
+            executed=executed.logits,
+            excused=excused(recipe, available.possible),
             advance=watcher.advance,
         )
+    stages.note_memory(executed.peak_rss_bytes)
+    section = ExecutionsSection(
+        source=source.name,
+        images=len(pixels),
+        not_measured={**available.missing, **executed.failed},
+    )
+    return replace(verification, executions=section), pixels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,19 +3,18 @@
 Whatever is heavy is imported inside the commands, so that ``eightbit --help`` answers at once.
 """
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from eightbit.benchmarks.model_input import InputFormat
 from eightbit.calibration.methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
-from eightbit.models.plain_text import printable
 from eightbit.models.spec import Architecture
 from eightbit.quantize.cli_looking import looking
+from eightbit.quantize.cli_measuring import command_line, measuring, pass_gates, show
 from eightbit.quantize.config import (
     AUTO_SAMPLES,
     ArtifactFormat,
@@ -23,11 +22,10 @@ from eightbit.quantize.config import (
     Mode,
     QuantConfig,
     Rounding,
+    Target,
 )
 from eightbit.quantize.options import (
-    Bundle,
     Fallback,
-    ImageLabels,
     Labels,
     MaxDrop,
     Overwrite,
@@ -45,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(measuring)
 app.add_typer(looking)
 
 _DEFAULTS = QuantConfig()
@@ -105,6 +104,12 @@ def quantize(
     bias_correction: Annotated[
         bool, typer.Option(help="Take the mean error of each channel back.")
     ] = _DEFAULTS.bias_correction,
+    target: Annotated[
+        Target, typer.Option(help="The CPU to quantize for; portable answers alike on all.")
+    ] = _DEFAULTS.target,
+    input: Annotated[
+        InputFormat, typer.Option(help="What the models take: as uint8, raw RGB pixels.")
+    ] = _DEFAULTS.input,
     formats: Annotated[
         str, typer.Option(help="INT8 artefacts to write, separated by commas.")
     ] = ",".join(ArtifactFormat),
@@ -135,7 +140,7 @@ def quantize(
         max_drop_pp=max_drop,
         fallback=fallback,
         overwrite=overwrite,
-        command=_command(),
+        command=command_line(),
     )
     with progress() as stages:
         if recipe is None:
@@ -153,8 +158,10 @@ def quantize(
                 rounding=rounding,
                 equalize=equalize,
                 bias_correction=bias_correction,
+                target=target,
                 samples=_samples(samples),
                 seed=seed,
+                input=input,
             )
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
@@ -162,57 +169,6 @@ def quantize(
             known, pretrained = load_recorded(recipe, architecture, weights, preparation, stages)
             report = pipeline.rebuild(pretrained, known, delivery, stages)
     _finish(report, out, max_drop)
-
-
-@app.command()
-def evaluate(
-    folder: Bundle,
-    data: Annotated[Path, typer.Option(metavar="SRC", help="Labelled images, as for quantize.")],
-    labels: ImageLabels = None,
-    max_drop: MaxDrop = None,
-    threads: Threads = None,
-) -> None:
-    """Measure the accuracy of a bundle's artefacts against float."""
-    from eightbit.quantize.console import progress
-    from eightbit.quantize.inputs import read_labels
-    from eightbit.quantize.remeasure import evaluate_bundle
-
-    class_names, image_labels = read_labels([labels] if labels else [])
-    if class_names is not None:
-        raise InputError(f"{labels}: expected a .csv with the labels of the images, found names")
-    with progress() as stages:
-        report = evaluate_bundle(
-            folder,
-            data,
-            stages,
-            image_labels=image_labels,
-            max_drop_pp=max_drop,
-            threads=threads,
-            command=_command(),
-        )
-    _show(report)
-    _pass_gates(report, max_drop)
-
-
-@app.command()
-def benchmark(
-    folder: Bundle,
-    threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Thread count; may be given several times.")
-    ] = None,
-    batch: Annotated[
-        list[int] | None, typer.Option(min=1, help="Images per call; may be given several times.")
-    ] = None,
-) -> None:
-    """Measure the latency of a bundle's models, float and INT8, in torch and ONNX Runtime."""
-    from eightbit.quantize.console import progress
-    from eightbit.quantize.remeasure import benchmark_bundle
-
-    with progress() as stages:
-        report = benchmark_bundle(
-            folder, stages, threads=threads or (), batches=batch or (), command=_command()
-        )
-    _show(report)
 
 
 @app.command()
@@ -229,7 +185,7 @@ def demo(
 
     with progress() as stages:
         report = run_demo(
-            out, threads=threads, overwrite=overwrite, stages=stages, command=_command()
+            out, threads=threads, overwrite=overwrite, stages=stages, command=command_line()
         )
     _finish(report, out, None)
 
@@ -268,31 +224,9 @@ def _formats(text: str) -> tuple[ArtifactFormat, ...]:
     return tuple(ArtifactFormat(name) for name in known if name in wanted)
 
 
-def _command() -> str:
-    return printable(shlex.join(["eightbit", *sys.argv[1:]]))
-
-
 def _finish(report: "Report", out: Path, max_drop: float | None) -> None:
     from eightbit.quantize.console import results
 
-    _show(report)
+    show(report)
     results().print(f"\nwritten to {out}", markup=False)
-    _pass_gates(report, max_drop)
-
-
-def _show(report: "Report") -> None:
-    from eightbit.benchmarks.render_terminal import render_terminal
-    from eightbit.quantize.console import results
-
-    results().print(render_terminal(report))
-
-
-def _pass_gates(report: "Report", max_drop: float | None) -> None:
-    """Name every failed gate on stderr and exit with 1, if there is one."""
-    from eightbit.quantize.reporting import failed_gates
-
-    failures = failed_gates(report, max_drop)
-    for failure in failures:
-        print(f"eightbit: failed: {failure}", file=sys.stderr)
-    if failures:
-        raise typer.Exit(1)
+    pass_gates(report, max_drop)

@@ -50,7 +50,7 @@ def evaluate_bundle(
     """
     if max_drop_pp is not None:
         check_max_drop(max_drop_pp)
-    recipe = _recipe_of(folder)
+    recipe = recipe_of(folder)
     labelled = open_labelled(data, recipe.spec, image_labels, max_drop_pp=max_drop_pp)
     with labelled.source, opened_runners(folder, threads or usable_cores(), stages) as runners:
         evaluated = evaluate_artifacts(recipe, runners, labelled, stages)
@@ -77,7 +77,7 @@ def benchmark_bundle(
     Raises:
         InputError: The folder is no bundle, or a model cannot be loaded.
     """
-    recipe = _recipe_of(folder)
+    recipe = recipe_of(folder)
     latency = time_bundle(
         folder, recipe.spec, stages, threads=threads or (usable_cores(),), batches=batches or (1,)
     )
@@ -104,7 +104,7 @@ def diagnose_bundle(
     Raises:
         InputError: The folder is no bundle, or the images cannot be used.
     """
-    recipe = _recipe_of(folder)
+    recipe = recipe_of(folder)
     with open_source(data) as source, torch_threads(threads or usable_cores()):
         with stages.stage("load images"):
             pixels = drawn_pixels(recipe, source, samples)
@@ -113,8 +113,12 @@ def diagnose_bundle(
             return diagnose(fused, recipe, torch.from_numpy(pixels))
 
 
-def _recipe_of(folder: Path) -> Recipe:
-    """The recipe of a bundle whose artefacts belong to it."""
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe of a bundle whose artefacts belong to it.
+
+    Raises:
+        InputError: The folder is no bundle, or an artefact is of another recipe.
+    """
     if not (folder / bundle.FLOAT_ONNX).is_file():
         raise InputError(
             f"{folder}: expected a folder that `eightbit quantize` wrote, found no "

@@ -1,11 +1,14 @@
 """The report of a run, put together from what each stage found."""
 
+import os
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 from eightbit.benchmarks.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.environment import read_environment
 from eightbit.benchmarks.fallback import FallbackSection
+from eightbit.benchmarks.fidelity import ParityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.benchmarks.render_markdown import render_markdown
@@ -17,6 +20,7 @@ from eightbit.benchmarks.report import (
     Report,
     VerificationSection,
 )
+from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
 from eightbit.quantize.assessment import EvaluatedImages
 from eightbit.quantize.calibrating import Calibrated
@@ -77,7 +81,8 @@ def make_report(
         fallback=fallback,
         fidelity=FidelitySection(**measured.fidelity) if measured else None,
         diagnosis=diagnosis,
-        parity=measured.parity if measured else {},
+        parity=_parity(verification, evaluated),
+        executions=verification.executions if verification else None,
         latency=latency,
         size_bytes=_sizes(folder) if folder else {},
         coverage=coverage,
@@ -93,6 +98,24 @@ def write_report(report: Report, folder: Path) -> None:
     (folder / bundle.REPORT_MARKDOWN).write_text(render_markdown(report), encoding="utf-8")
 
 
+def replace_report(report: Report, folder: Path) -> None:
+    """Replace a bundle's report, each of its two files at once: a killed run leaves whole ones.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".report.", dir=folder) as staging:
+            write_report(report, Path(staging))
+            for name in (bundle.REPORT_MARKDOWN, bundle.REPORT_JSON):
+                os.replace(Path(staging) / name, folder / name)
+    except OSError as exc:
+        raise InputError(
+            f"{folder}: the report cannot be written: {exc.strerror}; make the folder writable, or "
+            "copy the bundle elsewhere"
+        ) from exc
+
+
 def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str, ...]:
     """What keeps these artefacts from being shipped, one line each; empty if nothing does.
 
@@ -104,11 +127,7 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
     """
     failures: list[str] = []
     if report.verification is not None:
-        failures += [
-            f"verification: {check.name}: {check.detail}"
-            for check in report.verification.checks
-            if not check.passed
-        ]
+        failures += failed_checks(report.verification)
     elif report.coverage is not None:
         for kind, counted in report.coverage:
             if counted is not None and not counted.as_meant:
@@ -130,6 +149,15 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
                     f"{max_drop_pp:g} allowed"
                 )
     return tuple(failures)
+
+
+def failed_checks(verification: VerificationSection) -> list[str]:
+    """Every check that did not pass, one line each."""
+    return [
+        f"verification: {check.name}: {check.detail}"
+        for check in verification.checks
+        if not check.passed
+    ]
 
 
 def _missed(fallback: FallbackSection) -> str:
@@ -168,6 +196,14 @@ def _verification(verification: Verification | None) -> VerificationSection | No
     return VerificationSection(
         images=verification.images, passed=verification.passed, checks=verification.checks
     )
+
+
+def _parity(
+    verification: Verification | None, evaluated: EvaluatedImages | None
+) -> dict[str, ParityResult]:
+    """All pairs; those of which the evaluation has more images, as it found them."""
+    pairs = dict(verification.parity) if verification else {}
+    return {**pairs, **(evaluated.evaluation.parity if evaluated else {})}
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Latency of a bundle's models against float, in torch and in ONNX Runtime."""
+"""Latency of a bundle's models against float, in torch, ONNX Runtime and OpenVINO."""
 
 import tempfile
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Final
 
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.latency import Candidate, LatencyResult, measure_latency
+from eightbit.benchmarks.openvino_runner import has_openvino
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.float_baseline import write_float_torchscript
@@ -20,6 +21,8 @@ _SHIPPED: Final = (
     (bundle.TORCHSCRIPT, Runtime.TORCHSCRIPT, Precision.INT8),
     (bundle.FLOAT_ONNX, Runtime.ONNXRUNTIME, Precision.FP32),
     (bundle.ONNX, Runtime.ONNXRUNTIME, Precision.INT8),
+    (bundle.FLOAT_ONNX, Runtime.OPENVINO, Precision.FP32),
+    (bundle.ONNX, Runtime.OPENVINO, Precision.INT8),
 )
 
 
@@ -33,6 +36,7 @@ def time_bundle(
 ) -> tuple[LatencyResult, ...]:
     """Measure every model of the bundle, interleaved, each in its own process.
 
+    In OpenVINO as well, where it is installed.
     The float TorchScript model is made for the occasion, from the float ONNX one.
 
     Args:
@@ -76,7 +80,7 @@ def _candidates(folder: Path, float_path: Path) -> list[Candidate]:
         *(
             Candidate(label=name, path=folder / name, runtime=runtime, precision=precision)
             for name, runtime, precision in _SHIPPED
-            if (folder / name).exists()
+            if (folder / name).exists() and (runtime is not Runtime.OPENVINO or has_openvino())
         ),
     ]
 

@@ -5,7 +5,7 @@ The checks are a gate: a good model never fails one, whatever its last bits; how
 deviations are is reported beside them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -15,8 +15,11 @@ import torch
 from torch import nn
 
 from eightbit.benchmarks.contract import FloatArray, Runner
-from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult, ParityMeter, ParityResult
+from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult, ParityResult
+from eightbit.benchmarks.parity import ExecutionsSection, pair_name
 from eightbit.benchmarks.report import Check, CoverageSection
+from eightbit.quantize.comparison import compare
+from eightbit.quantize.executing import BATCH, in_batches
 
 # Predictions that may differ on the verification images, as fractions.
 MAX_ARTIFACT_DISAGREEMENT: Final = 0.05
@@ -28,8 +31,6 @@ MAX_FLOAT_ERROR: Final = 1e-3
 
 FLOAT: Final = "fp32"
 
-_FLOAT_BATCH: Final = 8
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
@@ -39,13 +40,16 @@ class Verification:
         images: How many there were.
         checks: The gate.
         fidelity: Each INT8 artefact against float, by its name.
-        parity: INT8 artefacts against each other, by the names of the pair; in last bits.
+        parity: INT8 artefacts against each other, and all executions against each other and the
+            reference, by the names of the pair; in last bits.
+        executions: Of what else was executed, if anything.
     """
 
     images: int
     checks: tuple[Check, ...]
     fidelity: Mapping[str, FidelityResult]
     parity: Mapping[str, ParityResult]
+    executions: ExecutionsSection | None = None
 
     @property
     def finite(self) -> bool:
@@ -65,6 +69,8 @@ def verify(
     *,
     output_scale: float,
     coverage: CoverageSection | None,
+    executed: Mapping[str, FloatArray] | None = None,
+    excused: Collection[str] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> Verification:
     """Compare every artefact with the float network, and the INT8 ones with each other.
@@ -75,6 +81,8 @@ def verify(
         pixels: The images: float32, shape (N, 3, crop, crop).
         output_scale: Scale of the logits: one last bit.
         coverage: What computes in integers, if there is an ONNX artefact.
+        executed: Logits of the reference and of the artefacts' other executions, by name.
+        excused: Names of executions whose predictions fail nothing, see `executing.excused`.
         advance: Called with 1 after the network and after every artefact.
     """
     expected = _float_logits(fused, pixels)
@@ -82,41 +90,39 @@ def verify(
     found = {}
     for name, runner in runners.items():
         # The float artefact is no result of ours: a batch shows whether it was written well.
-        images = pixels[:_FLOAT_BATCH] if name == FLOAT else pixels
-        found[name] = _in_batches(runner, images)
+        found[name] = in_batches(runner, pixels[:BATCH] if name == FLOAT else pixels)
         advance(1)
     checks = [_finite(name, logits) for name, logits in found.items()]
     if not all(check.passed for check in checks):
         return Verification(images=len(pixels), checks=tuple(checks), fidelity={}, parity={})
-    checks.append(_float_artifact(expected[:_FLOAT_BATCH], found.pop(FLOAT)))
+    checks.append(_float_artifact(expected[:BATCH], found.pop(FLOAT)))
     fidelity = {name: _fidelity(expected, logits) for name, logits in found.items()}
     checks += [
         _agreement(f"{name} predicts like the float model", result, MAX_FLOAT_DISAGREEMENT)
         for name, result in fidelity.items()
     ]
-    parity = {
-        f"{first}_vs_{second}": _parity(found[first], found[second], output_scale)
-        for first, second in combinations(found, 2)
-    }
+    compared = compare({**found, **(executed or {})}, output_scale=output_scale, excused=excused)
     checks += [
-        _agreement(f"{pair.replace('_', ' ')}: same predictions", result, MAX_ARTIFACT_DISAGREEMENT)
-        for pair, result in parity.items()
+        _agreement(
+            f"{first} vs {second}: same predictions",
+            compared.parity[pair_name(first, second)],
+            MAX_ARTIFACT_DISAGREEMENT,
+        )
+        for first, second in combinations(found, 2)
     ]
+    checks += compared.checks if executed else ()
     if coverage is not None:
         checks.append(_covered(coverage))
-    return Verification(images=len(pixels), checks=tuple(checks), fidelity=fidelity, parity=parity)
+    return Verification(
+        images=len(pixels), checks=tuple(checks), fidelity=fidelity, parity=compared.parity
+    )
 
 
 def _float_logits(fused: nn.Module, pixels: FloatArray) -> FloatArray:
     """Logits of the float network itself: float32, shape (N, classes)."""
     images = torch.from_numpy(pixels).to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        return np.concatenate([fused(part).numpy() for part in images.split(_FLOAT_BATCH)])
-
-
-def _in_batches(runner: Runner, pixels: FloatArray) -> FloatArray:
-    parts = range(0, len(pixels), _FLOAT_BATCH)
-    return np.concatenate([runner(pixels[start : start + _FLOAT_BATCH]) for start in parts])
+        return np.concatenate([fused(part).numpy() for part in images.split(BATCH)])
 
 
 def _finite(name: str, logits: FloatArray) -> Check:
@@ -140,12 +146,6 @@ def _float_artifact(expected: FloatArray, found: FloatArray) -> Check:
 def _fidelity(expected: FloatArray, found: FloatArray) -> FidelityResult:
     meter = FidelityMeter()
     meter.update(expected, found)
-    return meter.result()
-
-
-def _parity(first: FloatArray, second: FloatArray, output_scale: float) -> ParityResult:
-    meter = ParityMeter(output_scale)
-    meter.update(first, second)
     return meter.result()
 
 

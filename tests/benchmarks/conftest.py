@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, Flip
 from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, Runtime
 from eightbit.benchmarks.environment import Environment
+from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.paired import drop_interval_pp
@@ -105,12 +106,12 @@ def write_model() -> Callable[..., Path]:
     """Writes the tiny model for a runtime into a folder and returns the file."""
 
     def write(runtime: Runtime, folder: Path, metadata: str | None = None) -> Path:
-        if runtime is Runtime.ONNXRUNTIME:
-            path = folder / "tiny.onnx"
-            _write_onnx(path, metadata)
-        else:
+        if runtime is Runtime.TORCHSCRIPT:
             path = folder / "tiny.pt"
             _write_torchscript(path, metadata, _Tiny())
+        else:
+            path = folder / "tiny.onnx"
+            _write_onnx(path, metadata)
         return path
 
     return write
@@ -124,13 +125,21 @@ def talkative_model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session", params=list(Runtime), ids=lambda runtime: runtime.value)
+def execution(request: pytest.FixtureRequest) -> Execution:
+    """Once per runtime, as it executes by itself."""
+    if request.param is Runtime.OPENVINO:
+        pytest.importorskip("openvino", exc_type=ImportError)
+    return Execution(runtime=request.param)
+
+
+@pytest.fixture(scope="session")
 def model_file(
-    request: pytest.FixtureRequest,
+    execution: Execution,
     tmp_path_factory: pytest.TempPathFactory,
     write_model: Callable[..., Path],
 ) -> Path:
     """The tiny model without metadata, once per runtime."""
-    return write_model(request.param, tmp_path_factory.mktemp("model"))
+    return write_model(execution.runtime, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

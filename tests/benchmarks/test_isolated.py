@@ -24,8 +24,8 @@ def _ended(pid):
 
 
 @pytest.fixture(scope="module")
-def runner(model_file):
-    with IsolatedRunner(model_file, threads=1) as runner:
+def runner(model_file, execution):
+    with IsolatedRunner(model_file, threads=1, execution=execution) as runner:
         yield runner
 
 
@@ -62,8 +62,8 @@ class TestEveryRuntime:
     def test_arrays_beyond_the_pipe_do_not_block(self, runner):
         assert runner(np.zeros((16, 3, 256, 256), np.float32)).shape == (16, 7)
 
-    def test_a_crash_is_reported_and_leaves_no_process(self, model_file, batch):
-        with IsolatedRunner(model_file, threads=1) as runner:
+    def test_a_crash_is_reported_and_leaves_no_process(self, model_file, execution, batch):
+        with IsolatedRunner(model_file, threads=1, execution=execution) as runner:
             os.kill(runner.pid, signal.SIGKILL)
             with pytest.raises(WorkerCrashError, match=r"tiny.*ended by SIGKILL.*memory"):
                 runner(batch)
@@ -71,8 +71,8 @@ class TestEveryRuntime:
                 runner(batch)
             assert not psutil.pid_exists(runner.pid)
 
-    def test_closing_ends_the_process(self, model_file):
-        runner = IsolatedRunner(model_file, threads=1)
+    def test_closing_ends_the_process(self, model_file, execution):
+        runner = IsolatedRunner(model_file, threads=1, execution=execution)
         runner.close()
         runner.close()
         assert not psutil.pid_exists(runner.pid)

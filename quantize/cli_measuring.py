@@ -1,0 +1,128 @@
+"""The commands that measure a bundle on disk, and how every command ends that can fail a gate."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
+from eightbit.quantize.options import Bundle, ImageLabels, MaxDrop, Threads
+
+if TYPE_CHECKING:
+    from eightbit.benchmarks.report import Report
+
+measuring = typer.Typer()
+
+
+@measuring.command()
+def verify(
+    folder: Bundle,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="SRC", help="Images: folder, .tar or .zip; made up by default."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Images to draw.")] = 64,
+    threads: Threads = None,
+) -> None:
+    """Execute a bundle's artefacts in every way possible here, against the reference integers.
+
+    The result goes into the bundle's report as well.
+    """
+    from eightbit.benchmarks.parity import parity_table
+    from eightbit.benchmarks.render_terminal import render_table
+    from eightbit.benchmarks.result_tables import verification_table
+    from eightbit.quantize.console import progress, results
+    from eightbit.quantize.reporting import failed_checks
+    from eightbit.quantize.reverification import verify_bundle
+
+    with progress() as stages:
+        found = verify_bundle(
+            folder, images, stages, samples=samples, threads=threads, command=command_line()
+        )
+    results().print(render_table(parity_table(found.report.parity, found.report.executions)), "")
+    results().print(render_table(verification_table(found.gate)))
+    results().print(f"\nwritten to {folder}", markup=False)
+    end(failed_checks(found.gate))
+
+
+@measuring.command()
+def evaluate(
+    folder: Bundle,
+    data: Annotated[Path, typer.Option(metavar="SRC", help="Labelled images, as for quantize.")],
+    labels: ImageLabels = None,
+    max_drop: MaxDrop = None,
+    threads: Threads = None,
+) -> None:
+    """Measure the accuracy of a bundle's artefacts against float."""
+    from eightbit.quantize.console import progress
+    from eightbit.quantize.inputs import read_labels
+    from eightbit.quantize.remeasure import evaluate_bundle
+
+    class_names, image_labels = read_labels([labels] if labels else [])
+    if class_names is not None:
+        raise InputError(f"{labels}: expected a .csv with the labels of the images, found names")
+    with progress() as stages:
+        report = evaluate_bundle(
+            folder,
+            data,
+            stages,
+            image_labels=image_labels,
+            max_drop_pp=max_drop,
+            threads=threads,
+            command=command_line(),
+        )
+    show(report)
+    pass_gates(report, max_drop)
+
+
+@measuring.command()
+def benchmark(
+    folder: Bundle,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="Thread count; may be given several times.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Images per call; may be given several times.")
+    ] = None,
+) -> None:
+    """Measure the latency of a bundle's models, float and INT8, in every runtime there is."""
+    from eightbit.quantize.console import progress
+    from eightbit.quantize.remeasure import benchmark_bundle
+
+    with progress() as stages:
+        report = benchmark_bundle(
+            folder, stages, threads=threads or (), batches=batch or (), command=command_line()
+        )
+    show(report)
+
+
+def command_line() -> str:
+    """What was typed, safe to print."""
+    return printable(shlex.join(["eightbit", *sys.argv[1:]]))
+
+
+def show(report: "Report") -> None:
+    """Print a report."""
+    from eightbit.benchmarks.render_terminal import render_terminal
+    from eightbit.quantize.console import results
+
+    results().print(render_terminal(report))
+
+
+def pass_gates(report: "Report", max_drop: float | None) -> None:
+    """End well if every gate of a run is passed; see `end`."""
+    from eightbit.quantize.reporting import failed_gates
+
+    end(failed_gates(report, max_drop))
+
+
+def end(failures: Sequence[str]) -> None:
+    """Name every failed gate on stderr and exit with 1, if there is one."""
+    for failure in failures:
+        print(f"eightbit: failed: {failure}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(1)

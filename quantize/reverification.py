@@ -1,0 +1,155 @@
+"""Verifying a bundle that lies on disk in every way that this machine can execute it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.environment import read_environment, usable_cores
+from eightbit.benchmarks.parity import ExecutionsSection
+from eightbit.benchmarks.report import Report, VerificationSection, read_report
+from eightbit.models.errors import InputError
+from eightbit.models.sources import open_source
+from eightbit.quantize import bundle
+from eightbit.quantize.assessment import VERIFICATION_IMAGES, drawn_pixels
+from eightbit.quantize.comparison import Comparison, compare
+from eightbit.quantize.executing import excused, execute, executions
+from eightbit.quantize.float_baseline import read_float_network
+from eightbit.quantize.made_up import MADE_UP, made_up_pixels
+from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.remeasure import recipe_of
+from eightbit.quantize.reporting import make_report, replace_report
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.threads import torch_threads
+
+# The reference takes long: as many images as have so many pixels, 32 of 224 px.
+_REFERENCE_PIXELS: Final = 32 * 224**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reverified:
+    """What `verify_bundle` found.
+
+    Attributes:
+        report: The bundle's report, with the new pairs in it.
+        gate: The checks that it made.
+    """
+
+    report: Report
+    gate: VerificationSection
+
+
+def verify_bundle(
+    folder: Path,
+    images: Path | None,
+    stages: Stages,
+    *,
+    samples: int = VERIFICATION_IMAGES,
+    threads: int | None = None,
+    command: str = "",
+) -> Reverified:
+    """Execute a bundle's artefacts in every way that is possible here, and amend its report.
+
+    Args:
+        folder: The bundle. Its report is replaced by one with the new pairs and checks; where it
+            has none, one is made.
+        images: Folder or archive of images; None for made-up pictures, on which predictions fail
+            nothing.
+        stages: Told of the progress.
+        samples: How many images to draw, class-balanced where there are classes.
+        threads: Threads for everything; None for all usable cores.
+        command: The command line, for a new report.
+
+    Raises:
+        InputError: The folder is no bundle or cannot be written, its report is of another recipe,
+            the images cannot be used, or no execution is possible.
+    """
+    recipe = recipe_of(folder)
+    before = _report_of(folder, recipe, stages, command)
+    available = executions(folder, thorough=True)
+    with stages.stage("load images"):
+        pixels, source = _pixels(recipe, images, samples)
+    count = threads or usable_cores()
+    with (
+        torch_threads(count),
+        stages.stage("verify", total=1 + len(available.possible)) as watcher,
+    ):
+        executed = execute(
+            folder,
+            read_float_network(folder / bundle.FLOAT_ONNX, recipe.spec),
+            recipe,
+            available.possible,
+            pixels,
+            threads=count,
+            reference_pixels=_REFERENCE_PIXELS,
+            advance=watcher.advance,
+        )
+    missing = {**available.missing, **executed.failed}
+    if len(executed.logits) == 1:  # of the reference
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise InputError(f"{folder}: expected an artefact that runs here, found none; {reasons}")
+    compared = compare(
+        executed.logits,
+        output_scale=recipe.output_scale,
+        excused=excused(recipe, available.possible),
+        predictions=images is not None,
+    )
+    here = read_environment()
+    section = ExecutionsSection(
+        source=source,
+        images=len(pixels),
+        synthetic=images is None,
+        not_measured=missing,
+        environment=None if before.environment == here else here,
+    )
+    report = _amended(before, compared, section)
+    replace_report(report, folder)
+    gate = VerificationSection(images=len(pixels), passed=compared.passed, checks=compared.checks)
+    return Reverified(report=report, gate=gate)
+
+
+def _report_of(folder: Path, recipe: Recipe, stages: Stages, command: str) -> Report:
+    if not (folder / bundle.REPORT_JSON).exists():
+        return make_report(recipe, stages, command=command, folder=folder)
+    report = read_report(folder / bundle.REPORT_JSON)
+    if report.recipe_sha256 != recipe.sha256:
+        raise InputError(
+            f"{folder / bundle.REPORT_JSON}: expected the report of the {bundle.RECIPE} beside it, "
+            "found one of another recipe; keep the files of one run together, or delete the report"
+        )
+    return report
+
+
+def _pixels(recipe: Recipe, images: Path | None, samples: int) -> tuple[FloatArray, str]:
+    """The images, and what they are called."""
+    if images is None:
+        return made_up_pixels(recipe.spec.preprocessing, samples), MADE_UP
+    with open_source(images) as source:
+        return drawn_pixels(recipe, source, samples), source.name
+
+
+def _amended(before: Report, compared: Comparison, section: ExecutionsSection) -> Report:
+    """The report with what is known now; checks of the same name are replaced."""
+    new = {check.name for check in compared.checks}
+    kept = before.verification.checks if before.verification else ()
+    checks = (*(check for check in kept if check.name not in new), *compared.checks)
+    verification = VerificationSection(
+        images=before.verification.images if before.verification else section.images,
+        passed=all(check.passed for check in checks),
+        checks=checks,
+    )
+    # A pair that an evaluation on this machine has measured on more images stays.
+    kept_pairs = {
+        pair: result
+        for pair, result in before.parity.items()
+        if section.environment is None
+        and pair in compared.parity
+        and result.n > compared.parity[pair].n
+    }
+    return before.model_copy(
+        update={
+            "parity": {**compared.parity, **kept_pairs},
+            "executions": section,
+            "verification": verification,
+        }
+    )

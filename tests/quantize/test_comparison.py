@@ -1,0 +1,102 @@
+"""The gate over all executions, with logits that are known."""
+
+import numpy as np
+import pytest
+
+from eightbit.benchmarks.contract import FloatArray
+from eightbit.quantize.comparison import FINITE, SAME_PREDICTIONS, Comparison, compare
+
+CLASSES = 5
+SCALE = 0.25
+
+
+def _logits(images: int = 64, *, wrong: int = 0, last_bits: int = 0) -> FloatArray:
+    """Class ``i % CLASSES`` wins by eight last bits, but for the first ``wrong`` images."""
+    winners = np.arange(images) % CLASSES
+    winners[:wrong] = (winners[:wrong] + 1) % CLASSES
+    logits = np.zeros((images, CLASSES), dtype=np.float32)
+    logits[np.arange(images), winners] = 8 * SCALE
+    return logits + np.float32(last_bits * SCALE)
+
+
+def _failed(comparison: Comparison) -> set[str]:
+    return {check.name for check in comparison.checks if not check.passed}
+
+
+def _detail(comparison: Comparison, name: str) -> str:
+    (check,) = (check for check in comparison.checks if check.name == name)
+    return check.detail
+
+
+def test_equal_logits_pass_and_every_pair_is_measured() -> None:
+    found = {name: _logits() for name in ("onnx", "reference", "torchscript_avx2", "torchscript")}
+    comparison = compare(found, output_scale=SCALE)
+    assert comparison.passed
+    assert _detail(comparison, SAME_PREDICTIONS) == "none differs"
+    assert list(comparison.parity) == [
+        *("torchscript_vs_torchscript_avx2", "torchscript_vs_onnx", "torchscript_vs_reference"),
+        *("torchscript_avx2_vs_onnx", "torchscript_avx2_vs_reference", "onnx_vs_reference"),
+    ]
+    assert all(result.identical_fraction == 1 for result in comparison.parity.values())
+
+
+def test_last_bits_fail_nothing() -> None:
+    found = {"onnx": _logits(last_bits=7), "reference": _logits()}
+    comparison = compare(found, output_scale=SCALE)
+    assert comparison.passed
+    assert comparison.parity["onnx_vs_reference"].max_lsb == 7
+    assert comparison.parity["onnx_vs_reference"].identical_fraction == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "wrong", "fails"),
+    [
+        ("onnx_haswell", 64, 3, False),
+        ("onnx_haswell", 64, 4, True),
+        ("onnx_haswell", 20, 1, False),
+        ("onnx_haswell", 4, 1, False),
+        ("onnx_haswell", 4, 2, True),
+        ("openvino", 64, 6, False),
+        ("openvino", 64, 7, True),
+        ("openvino_unoptimised", 64, 4, True),
+    ],
+)
+def test_too_many_other_predictions_fail_by_name(
+    name: str, images: int, wrong: int, fails: bool
+) -> None:
+    found = {"onnx": _logits(), name: _logits(images, wrong=wrong), "reference": _logits()}
+    comparison = compare(found, output_scale=SCALE)
+    assert _failed(comparison) == ({SAME_PREDICTIONS} if fails else set())
+    assert f"{name}: {wrong} of {images} differ" in _detail(comparison, SAME_PREDICTIONS)
+    assert comparison.parity[f"{name}_vs_reference"].n == images
+
+
+def test_an_excused_execution_is_measured_and_fails_nothing() -> None:
+    found = {"torchscript_avx2": _logits(wrong=64), "onnx": _logits(), "reference": _logits()}
+    comparison = compare(found, output_scale=SCALE, excused={"torchscript_avx2"})
+    assert comparison.passed
+    assert _detail(comparison, SAME_PREDICTIONS) == (
+        "none differs; not promised by the target: torchscript_avx2"
+    )
+    assert comparison.parity["torchscript_avx2_vs_reference"].top1_agreement == 0
+
+
+def test_on_made_up_pictures_predictions_fail_nothing() -> None:
+    found = {"onnx": _logits(wrong=64), "reference": _logits()}
+    comparison = compare(found, output_scale=SCALE, predictions=False)
+    assert comparison.passed
+    assert {check.name for check in comparison.checks} == {FINITE}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("excused", [(), ("onnx",)])
+def test_a_logit_that_is_no_number_fails_whatever_is_excused(
+    value: float, excused: tuple[str, ...]
+) -> None:
+    broken = _logits()
+    broken[5, 2] = value
+    found = {"onnx": broken, "torchscript": _logits(), "reference": _logits()}
+    comparison = compare(found, output_scale=SCALE, excused=excused, predictions=False)
+    assert _failed(comparison) == {FINITE}
+    assert "1 of onnx's 320" in _detail(comparison, FINITE)
+    assert comparison.parity.keys() == {"torchscript_vs_reference"}
