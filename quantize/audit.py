@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import onnx
 import onnxruntime as ort
@@ -17,6 +17,9 @@ from eightbit.benchmarks.artifact import Runtime, runtime_of
 from eightbit.benchmarks.report import CoverageSection, OperatorCoverage
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
+
+if TYPE_CHECKING:
+    import torch
 
 _ERRORS_ONLY = 3
 
@@ -88,6 +91,11 @@ def _audit_onnx(path: Path) -> CoverageSection:
         except Exception as exc:  # ONNX Runtime's exceptions have no common base
             raise InputError(f"{path}: ONNX Runtime cannot load it: {one_line(str(exc))}") from exc
         graph = onnx.load(optimized).graph
+    return count_onnx(graph)
+
+
+def count_onnx(graph: onnx.GraphProto) -> CoverageSection:
+    """Count the integer operators of a graph that ONNX Runtime has optimised, by kind."""
     return _section(_operators(graph), _ONNX)
 
 
@@ -118,6 +126,11 @@ def _audit_torchscript(path: Path) -> CoverageSection:
     from eightbit.benchmarks.torchscript_runner import load_module
 
     module, _ = load_module(path)
+    return count_torchscript(module)
+
+
+def count_torchscript(module: "torch.jit.ScriptModule") -> CoverageSection:
+    """Count the integer operators of a loaded TorchScript module, by kind."""
     return _section(Counter(node.kind() for node in module.inlined_graph.nodes()), _TORCHSCRIPT)
 
 

@@ -38,6 +38,21 @@ def inspect(file: Annotated[Path, typer.Argument(help="An artefact, or a recipe.
 
 
 @looking.command()
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A model, of any tool: .onnx or .pt.")
+    ] = None,
+) -> None:
+    """Say what to run on this machine, or why a model file may be slow or wrong on it."""
+    from eightbit.quantize.console import results
+    from eightbit.quantize.doctor import examine_file, examine_host
+    from eightbit.quantize.render_examination import render_examination
+
+    examination = examine_host() if file is None else examine_file(file)
+    results().print(render_examination(examination))
+
+
+@looking.command()
 def classify(
     file: Annotated[Path, typer.Argument(help="An artefact: .onnx or .pt.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],

@@ -1,0 +1,123 @@
+"""Has a foreign ONNX model checked and optimised in a process of its own.
+
+A model from a stranger may ask for any amount of memory or time while it is optimised, or take the
+runtime down with it. So that happens in a child with limits, and what is left of it is an answer.
+"""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import onnx
+
+from eightbit.models.plain_text import one_line
+
+_MODEL: Final = "model.onnx"
+_OPTIMIZED: Final = "optimized.onnx"
+_ANSWER: Final = "answer.json"
+
+# What ONNX Runtime writes before its message: a code, a source file, the signature of a function.
+_PREFIX: Final = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:\S+\.(?:cc|h):\d+ (?:.*?\) (?=[A-Z]))?)?", re.DOTALL
+)
+
+_TIMEOUT_S: Final = 180
+_ERRORS_ONLY: Final = 3
+_GIB: Final = 2**30
+
+
+class Trial:
+    """What became of a model.
+
+    Attributes:
+        invalid: What ONNX's checker says against it; empty where it is valid.
+        refused: Why ONNX Runtime does not load it; empty where it does.
+        optimized: The graph that ONNX Runtime runs; None where it refused.
+    """
+
+    def __init__(self, invalid: str, refused: str, optimized: onnx.ModelProto | None) -> None:
+        self.invalid = invalid
+        self.refused = refused
+        self.optimized = optimized
+
+
+def try_model(model: onnx.ModelProto) -> Trial:
+    """Check a model and optimise it as ONNX Runtime does on this processor.
+
+    Layouts stay as they are (extended optimisation): which operators compute in integers is
+    decided by then, and nodes can still be found by their names.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder)
+        # From here on it is this copy, whatever becomes of the file.
+        (files / _MODEL).write_bytes(model.SerializeToString())
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", __name__, folder],
+                capture_output=True,
+                check=False,
+                timeout=_TIMEOUT_S,
+            )
+            ended = f"it ended ONNX Runtime's process with code {done.returncode}"
+        except subprocess.TimeoutExpired:
+            ended = f"it was not loaded after {_TIMEOUT_S} s"
+        answer = {"invalid": "", "refused": ended}
+        if (files / _ANSWER).is_file():
+            answer |= json.loads((files / _ANSWER).read_text())
+        optimized = None
+        if not answer["refused"]:
+            optimized = onnx.ModelProto.FromString((files / _OPTIMIZED).read_bytes())
+    refused = _PREFIX.sub("", answer["refused"])
+    return Trial(one_line(answer["invalid"]), one_line(refused), optimized)
+
+
+def _main(files: Path) -> None:
+    """What the child does; it writes its answer as far as it came."""
+    content = (files / _MODEL).read_bytes()
+    _limit(resource.RLIMIT_AS, 6 * _GIB + 8 * len(content))
+    _limit(resource.RLIMIT_FSIZE, _GIB // 4 + 2 * len(content))
+    answer = {"invalid": _checked(content)}
+    (files / _ANSWER).write_text(json.dumps(answer))
+    answer["refused"] = _loaded(files)
+    (files / _ANSWER).write_text(json.dumps(answer))
+
+
+def _limit(kind: int, amount: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        amount = min(amount, hard)
+    resource.setrlimit(kind, (amount, hard))
+
+
+def _checked(content: bytes) -> str:
+    try:
+        onnx.checker.check_model(content, full_check=True)
+    except Exception as exc:  # its own types, and those of its C++
+        return str(exc) or type(exc).__name__
+    return ""
+
+
+def _loaded(files: Path) -> str:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(files / _OPTIMIZED)
+    try:
+        ort.InferenceSession(
+            (files / _MODEL).read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as exc:  # ONNX Runtime's exceptions have no common base
+        return str(exc) or type(exc).__name__
+    return ""
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))
