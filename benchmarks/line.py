@@ -72,8 +72,8 @@ class Row:
 
 def measure(architecture: Architecture, photos: Path, folder: Path) -> Row:
     """Quantize one architecture with the command line and measure what came out."""
-    pixels = _pixels(architecture, photos)
-    weights = _write_weights(architecture, pixels, folder)
+    pixels = preprocessed_photos(architecture, photos)
+    weights = write_random_weights(architecture, pixels, folder)
     before = _forward_seconds(architecture, weights, pixels)
     out = folder / architecture.value
     arguments = [architecture.value, "--weights", str(weights)]
@@ -97,7 +97,7 @@ def measure(architecture: Architecture, photos: Path, folder: Path) -> Row:
     )
 
 
-def _pixels(architecture: Architecture, photos: Path) -> FloatArray:
+def preprocessed_photos(architecture: Architecture, photos: Path) -> FloatArray:
     """The photos that the command line will draw, preprocessed: float32 (N, 3, H, W)."""
     with open_source(photos) as source:
         items = balanced_order(source.items, seed=0)[:SAMPLES]
@@ -105,7 +105,8 @@ def _pixels(architecture: Architecture, photos: Path) -> FloatArray:
         return np.stack([image.pixels for image in loaded if isinstance(image, LoadedImage)])
 
 
-def _write_weights(architecture: Architecture, pixels: FloatArray, folder: Path) -> Path:
+def write_random_weights(architecture: Architecture, pixels: FloatArray, folder: Path) -> Path:
+    """A checkpoint with random weights and the BatchNorm statistics of a forward pass."""
     torch.manual_seed(0)
     model = build_model(architecture)
     with torch.no_grad():
@@ -166,7 +167,7 @@ def _batch_is_free(path: Path, pixels: FloatArray) -> bool:
     return bool(np.array_equal(together, alone))
 
 
-_TO_THE_RECIPE = ("calibrate", "choose parameters", "correct biases")
+_TO_THE_RECIPE = ("calibrate", "choose parameters", "round weights")
 
 _EXPLANATION = """\
 {samples} photos, random weights. *calibrate*, *to the recipe* and *run* are multiples of the plain
