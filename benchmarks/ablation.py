@@ -33,8 +33,10 @@ CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "mse weights, no bias correction": ("--weight-method", "mse", "--no-bias-correction"),
     "equalize everywhere": ("--equalize", "on"),
     "equalize nowhere": ("--equalize", "off"),
-    "gptq rounding": ("--rounding", "gptq"),
-    "gptq rounding, no bias correction": ("--rounding", "gptq", "--no-bias-correction"),
+    "nearest rounding": ("--rounding", "nearest"),
+    "nearest rounding, no bias correction": ("--rounding", "nearest", "--no-bias-correction"),
+    "unprotected weights": ("--target", "x86-vnni"),
+    "unprotected weights, nearest rounding": ("--target", "x86-vnni", "--rounding", "nearest"),
 }
 
 # The stages that choose numbers, in which configurations differ; the rest of a run is the same.

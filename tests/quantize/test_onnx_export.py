@@ -113,7 +113,12 @@ def test_the_graph_holds_exactly_the_integers_of_the_recipe(exported: Exported) 
     for name, layer in integer_layers(exported.fused).items():
         params = exported.recipe.layers[name]
         assert stored[f"{name}.weight"].dtype == np.int8
-        assert np.array_equal(stored[f"{name}.weight"], weight_integers(layer, params))
+        expected = weight_integers(layer, params)
+        channels = expected.shape[1]
+        assert np.array_equal(stored[f"{name}.weight"][:, :channels], expected)
+        # The image's three channels are four, the last one of zeros.
+        assert not stored[f"{name}.weight"][:, channels:].any()
+        assert stored[f"{name}.weight"].shape[1] == channels + (name == "conv1")
         assert stored[f"{name}.bias"].dtype == np.int32
         assert tuple(stored[f"{name}.bias"].tolist()) == params.bias
         assert tuple(stored[f"{name}.weight_scale"].tolist()) == params.weight.scale
