@@ -4,15 +4,14 @@ x86 without VNNI multiplies uint8 activations with int8 weights by ``vpmaddubsw`
 two neighbouring products in a signed 16-bit integer and saturates. With activations of 255 two
 weights of one sign overflow it if their sum is beyond ``floor((2^15 - 1) / 255) = 128``; then large
 activations silently count for less. (Other signs cannot: one product alone fits.) Which two weights
-are neighbours is the runtime's choice. Found by experiment (docs/portability.md):
+are neighbours is the runtime's choice. Found by experiment (docs/measured/pairs.md):
 
 * an even number of input channels (of one group): channels ``2i`` and ``2i + 1`` at one position
   of the kernel, in oneDNN, FBGEMM and ONNX Runtime's MLAS alike;
 * an odd number: oneDNN pairs the channels of one position, FBGEMM and MLAS the row of all inputs
   with the channels innermost, so that pairs reach across positions.
 
-Here only channel counts that are a multiple of four, to which every kernel packs, are trusted to be
-paired so; otherwise any two weights of an output channel may meet.
+Where the orders differ, the bound is kept in both.
 """
 
 from typing import Final, TypeVar
@@ -30,16 +29,12 @@ from eightbit.calibration.qparams import (
 )
 
 BoolArray = npt.NDArray[np.bool_]
-_Number = TypeVar("_Number", np.int64, np.float32, np.float64)
+# Indices into a row of weights: the first of each pair, and the second.
+_Pairing = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+_Number = TypeVar("_Number", np.int16, np.int64, np.float32, np.float64)
 
 # The largest sum of two weights whose products with 255 a signed 16-bit integer holds.
 PAIR_LIMIT: Final = 128
-
-# Channels are paired two by two for certain if their number is a multiple of this.
-_PACKED_CHANNELS: Final = 4
-
-# Of a scale, where no formula says which is best.
-_FACTORS: Final = np.linspace(1.0, 2.0, 33)
 
 # Weights at a time: what is computed with them stays in the processor's caches.
 _BLOCK: Final = 2**18
@@ -55,8 +50,8 @@ def channels_at_risk(weight: IntArray) -> BoolArray:
     Returns:
         Shape (O,).
     """
-    sums = _pair_sums(weight) if _is_packed(weight) else _largest_sums(weight)
-    return np.asarray((np.abs(sums) > PAIR_LIMIT).any(axis=1))
+    # 16 bits hold any sum of two, and are read faster.
+    return np.asarray((np.abs(_sums(weight.astype(np.int16))) > PAIR_LIMIT).any(axis=1))
 
 
 def quantize_protected(weight: FloatArray, params: QuantParams) -> IntArray:
@@ -110,58 +105,51 @@ def protecting_factor(weight: FloatArray, params: QuantParams) -> DoubleArray:
         Shape (O,), from 1 (clip alone) to 2 (clip nothing).
     """
     scale, _ = params.broadcast(weight.ndim)
+    taps = weight[0].size
     factors = np.ones(len(weight))
-    rows = max(1, _BLOCK // weight[0].size)
-    find = _convex_minimum if _is_packed(weight) else _grid_minimum
-    for start in range(0, len(weight), rows):
-        block = slice(start, start + rows)
+    step = max(1, _BLOCK // taps)
+    for start in range(0, len(weight), step):
+        block = slice(start, start + step)
         real = np.clip(weight[block] / scale[block], params.dtype.qmin, params.dtype.qmax)
-        factors[block] = find(real)
+        factors[block] = _convex_minimum(_sums(real), taps)
     return factors
 
 
-def _is_packed(weight: npt.NDArray[np.generic]) -> bool:
-    """Whether channels meet two by two in every runtime."""
-    return int(weight.shape[1]) % _PACKED_CHANNELS == 0
+def _orders(weight: npt.NDArray[_Number]) -> tuple[npt.NDArray[_Number], ...]:
+    """A weight in the order of each runtime, shape (O, K'), in which 2i and 2i + 1 meet."""
+    channels = weight.shape[1]
+    rows = weight.reshape(len(weight), channels, -1)
+    paired = rows[:, : channels - channels % 2]
+    # (O, C / 2, 2, positions): the two channels become neighbours.
+    at_one_position = paired.reshape(len(rows), -1, 2, rows.shape[2]).swapaxes(2, 3)
+    if channels % 2 == 0:
+        return (at_one_position.reshape(len(rows), -1),)
+    innermost = rows.swapaxes(1, 2).reshape(len(rows), -1)
+    neighbours = innermost[:, : innermost.shape[1] - innermost.shape[1] % 2]
+    return at_one_position.reshape(len(rows), -1), neighbours
 
 
-def _pair_sums(weight: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
-    """Sums of the weights of channels 2i and 2i + 1: shape (O, pairs)."""
-    first, second = _pairs(weight)
-    return (first + second).reshape(len(weight), -1)
+def _sums(weight: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """Sums of the weights that may meet, in any runtime: shape (O, pairs)."""
+    orders = _orders(weight)
+    return np.concatenate([order[:, 0::2] + order[:, 1::2] for order in orders], axis=1)
 
 
-def _pairs(
-    weight: npt.NDArray[_Number],
-) -> tuple[npt.NDArray[_Number], npt.NDArray[_Number]]:
-    """The weights of channels 2i, and of channels 2i + 1: views of shape (O, ..., C / 2)."""
-    # Channels last, as fused convolutions hold them: then both are read in one sweep.
-    inner = np.moveaxis(weight, 1, -1)
-    return inner[..., 0::2], inner[..., 1::2]
-
-
-def _largest_sums(weight: IntArray) -> IntArray:
-    """The two sums of two weights that are farthest from zero: shape (O, 2)."""
-    ordered = np.sort(weight.reshape(len(weight), -1), axis=1)
-    return np.stack([ordered[:, :2].sum(axis=1), ordered[:, -2:].sum(axis=1)], axis=1)
-
-
-def _convex_minimum(real: DoubleArray) -> DoubleArray:
-    """The factor for weights in units of their scale, where they meet two by two: shape (O,).
+def _convex_minimum(sums: DoubleArray, taps: int) -> DoubleArray:
+    """The best factor, from the sums of pairs in units of the scale: shape (O,).
 
     The error is convex in ``f``. With the m largest sums clipped, its derivative vanishes at
     ``f = 128 * sum(t) / (K / 6 + 128^2 * m)``.
     """
-    sums = np.abs(_pair_sums(real))
-    factors = np.ones(len(real))
-    risky = np.flatnonzero((sums > PAIR_LIMIT).any(axis=1))
+    sums = np.abs(sums)
+    factors = np.ones(len(sums))
     # Only sums beyond the bound are ever clipped.
     most = int((sums > PAIR_LIMIT).sum(axis=1).max(initial=0))
     if not most:
         return factors
+    risky = np.flatnonzero((sums > PAIR_LIMIT).any(axis=1))
     largest = -np.sort(-sums[risky], axis=1)[:, :most]
     count = np.arange(1, most + 1)
-    taps = real[0].size
     vanishing = PAIR_LIMIT * np.cumsum(largest, axis=1) / (taps / 6 + PAIR_LIMIT**2 * count)
     # As many are clipped as it takes for the next sum to be within the bound.
     following = np.pad(largest[:, 1:], ((0, 0), (0, 1)))
@@ -170,70 +158,24 @@ def _convex_minimum(real: DoubleArray) -> DoubleArray:
     return factors
 
 
-def _grid_minimum(real: DoubleArray) -> DoubleArray:
-    """The same where any two weights may meet."""
-    rows = real.reshape(len(real), -1)
-    errors = []
-    for factor in _FACTORS:
-        clipping = sum(_best_cap(side * rows / factor)[1] for side in (1, -1))
-        errors.append(factor**2 * (rows.shape[1] / 12 + clipping))
-    best: DoubleArray = _FACTORS[np.argmin(errors, axis=0)]
-    return best
-
-
 def _keep_bound(integers: IntArray, weight: FloatArray, params: QuantParams) -> IntArray:
-    """Replaces integers beyond the bound by the nearest to the weights that keep it, in place."""
-    (_mend_pairs if _is_packed(weight) else _mend_any)(integers, weight, params)
-    return integers
-
-
-def _mend_pairs(integers: IntArray, weight: FloatArray, params: QuantParams) -> None:
-    first, second = _pairs(integers)
-    sums = first + second
-    # Few, and NumPy finds them many times faster in one dimension.
-    over = np.unravel_index(np.flatnonzero(np.abs(sums) > PAIR_LIMIT), sums.shape)
-    scale = np.array(params.scale)[over[0]]
-    real = [
-        np.clip(side[over] / scale, params.dtype.qmin, params.dtype.qmax) for side in _pairs(weight)
-    ]
-    limit = np.copysign(PAIR_LIMIT, sums[over])
-    # Both give up the same: the nearest point on the line where their sum is the limit.
-    mended = np.rint((limit + real[0] - real[1]) / 2)
-    first[over] = mended
-    second[over] = limit - mended
-
-
-def _mend_any(integers: IntArray, weight: FloatArray, params: QuantParams) -> None:
-    at_risk = np.flatnonzero(channels_at_risk(integers))
-    if not at_risk.size:
-        return
-    scale, _ = params.broadcast(weight.ndim)
-    real = np.clip(weight[at_risk] / scale[at_risk], params.dtype.qmin, params.dtype.qmax)
-    for side in (1, -1):
-        rows = side * real.reshape(len(real), -1)
-        cap, _ = _best_cap(rows)
-        caps = np.repeat(cap[:, np.newaxis], rows.shape[1], axis=1)
-        caps[np.arange(len(rows)), rows.argmax(axis=1)] = PAIR_LIMIT - cap
-        capped = np.minimum(side * integers[at_risk], caps.reshape(real.shape))
-        integers[at_risk] = side * capped
-
-
-def _best_cap(rows: DoubleArray) -> tuple[IntArray, DoubleArray]:
-    """What all positive weights but the largest may be at most, if the largest takes the rest.
-
-    Args:
-        rows: Weights in units of their scale, shape (O, K).
-
-    Returns:
-        The cap of least squared error, in 1..64, and that error; both of shape (O,).
-    """
-    largest = rows.max(axis=1)
-    best = np.full(len(rows), PAIR_LIMIT // 2, dtype=np.int64)
-    least = np.full(len(rows), np.inf)
-    for cap in range(PAIR_LIMIT // 2, 0, -1):
-        over = np.maximum(rows - cap, 0.0)
-        error = np.einsum("ok,ok->o", over, over) - np.maximum(largest - cap, 0.0) ** 2
-        error += np.maximum(largest - (PAIR_LIMIT - cap), 0.0) ** 2
-        better = error < least
-        best[better], least[better] = cap, error[better]
-    return best, least
+    """Integers with those beyond the bound replaced by the nearest to the weights that keep it."""
+    shape = integers.shape
+    mended = integers.astype(np.int16)
+    rows_of, scale = weight.reshape(shape[0], -1), np.array(params.scale)
+    for index, places in enumerate(_orders(np.arange(weight[0].size).reshape(1, *shape[1:]))):
+        order = _orders(mended.reshape(shape))[index]
+        mended = mended.reshape(shape[0], -1)
+        rows, pairs = np.nonzero(np.abs(order[:, 0::2] + order[:, 1::2]) > PAIR_LIMIT)
+        # Where those weights stand in their rows.
+        first, second = (rows, places[0, 2 * pairs]), (rows, places[0, 2 * pairs + 1])
+        # What another order has mended stays within the bound if it only comes nearer to zero.
+        one, other = (
+            np.clip(rows_of[at] / scale[rows], -np.abs(mended[at]) - 0.5, np.abs(mended[at]) + 0.5)
+            for at in (first, second)
+        )
+        limit = np.copysign(PAIR_LIMIT, mended[first] + mended[second])
+        # Both give up the same: the nearest point on the line where their sum is the limit.
+        mended[first] = np.rint((limit + one - other) / 2)
+        mended[second] = limit - mended[first]
+    return mended.reshape(shape).astype(np.int64)
