@@ -24,7 +24,7 @@ unit: $(INSTALLED)
 
 # docs/measured/line.md: every architecture on a folder or archive of photos.
 #   make measure PHOTOS=photos.tar
-# docs/measured/peers.md and ablation.md name their own commands.
+# docs/measured/peers.md, ablation.md and pairs.md name their own commands.
 measure: $(INSTALLED)
 	$(BIN)/python -m eightbit.benchmarks.line --photos $(PHOTOS) --out docs/measured/line.md
 

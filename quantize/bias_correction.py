@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from eightbit.calibration import bias_params, quantize
-from eightbit.quantize.fusion import float_parameters, integer_layers
+from eightbit.calibration.qparams import real_numbers
 from eightbit.quantize.recipe import LayerParams, Recipe
 from eightbit.quantize.simulation import Pair, PairedNetwork
 
@@ -29,31 +29,32 @@ def correct_biases(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> Re
         images: float32, shape (N, 3, H, W): all at once, since each layer's correction needs the
             images' means behind the corrected layers before it.
     """
-    correction = _Correction(fused, recipe)
+    correction = BiasCorrection(fused, recipe)
     correction.propagate(images)
     return recipe.model_copy(update={"layers": {**recipe.layers, **correction.layers}})
 
 
-class _Correction(PairedNetwork):
-    """Corrects every layer as the images pass through it."""
+class BiasCorrection(PairedNetwork):
+    """Corrects every layer as the images pass through it.
+
+    Attributes:
+        layers: Those passed so far, corrected.
+    """
 
     def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
         super().__init__(fused, recipe)
         self.layers: dict[str, LayerParams] = {}
-        self._fused = integer_layers(fused)
 
     def on_layer(self, name: str, sums: Pair) -> Pair:
         """Correct this layer, and let its sums go on corrected."""
         shift = _weighted_mean(sums)
         params = self.recipe.layers[name]
         (input_scale,) = self.recipe.activations[self.inputs[name]].scale
-        _, bias = float_parameters(self._fused[name])
         scale = bias_params(params.weight, input_scale)
-        wanted = (bias + shift.numpy()).astype(np.float32)
-        integers = quantize(wanted, scale)
+        before = np.array(params.bias, dtype=np.int64)
+        integers = quantize(real_numbers(before, scale) + shift.numpy(), scale)
         self.layers[name] = params.model_copy(update={"bias": tuple(integers.tolist())})
-        steps = (integers - np.array(params.bias)) * np.array(scale.scale)
-        moved = torch.from_numpy(steps.astype(np.float32))
+        moved = torch.from_numpy(real_numbers(integers - before, scale).astype(np.float32))
         sums.rounded.add_(moved.reshape(1, -1, *[1] * (sums.rounded.dim() - 2)))
         return sums
 

@@ -56,7 +56,7 @@ def fall_back(
 
     Args:
         fused: The float network after fusion.
-        recipe: With everything in integers, and biases as they were rounded.
+        recipe: With everything in integers.
         images: To rank operations and to correct biases with: float32, shape (N, 3, H, W).
         data: Labelled images to measure the drop on, all of them for every step.
         delivery: The target, what is written and the threads.

@@ -19,7 +19,7 @@ def partly_float(
 
     Args:
         fused: The float network after fusion.
-        recipe: With everything in integers, and biases as they were rounded: not corrected yet.
+        recipe: With everything in integers; whether its biases are corrected makes no difference.
         names: Convolutions, linear layers and residual adds, by tensor name.
         images: To correct biases with, if the recipe's intent says so: float32, (N, 3, H, W).
     """

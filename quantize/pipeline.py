@@ -18,9 +18,7 @@ from eightbit.quantize import bundle, calibrating
 from eightbit.quantize.adaptive_rounding import round_adaptively
 from eightbit.quantize.artifacts import write_artifacts
 from eightbit.quantize.assessment import (
-    VERIFICATION_IMAGES,
     audit_artifact,
-    drawn_pixels,
     evaluate_artifacts,
     opened_runners,
     verify_artifacts,
@@ -34,7 +32,8 @@ from eightbit.quantize.equalization import apply_exponents, equalize
 from eightbit.quantize.fallback import fall_back
 from eightbit.quantize.fusion import fuse
 from eightbit.quantize.images import LabelledSource, open_labelled
-from eightbit.quantize.recipe import Recipe, check_origin, make_recipe, with_tables
+from eightbit.quantize.parameters import make_recipe
+from eightbit.quantize.recipe import Recipe, check_origin, with_tables
 from eightbit.quantize.reporting import make_report, write_report
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.tables import Tables
@@ -87,7 +86,7 @@ def quantize(
             recipe, fallback = fall_back(
                 fused, recipe, calibrated.subset, run.data, delivery, run.stages
             )
-        elif config.bias_correction:
+        elif config.bias_correction and config.rounding is Rounding.NEAREST:
             with run.stages.stage("correct biases"):
                 recipe = correct_biases(fused, recipe, calibrated.subset)
         return _deliver(run, fused, recipe, calibrated, fallback)
@@ -171,8 +170,11 @@ def _deliver(
     images = run.data.source if run.data else calibrated.images.source if calibrated else None
     if images is not None:
         with opened_runners(run.folder, threads, run.stages) as runners:
-            pixels = drawn_pixels(recipe, images, VERIFICATION_IMAGES)
-            verification = verify_artifacts(fused, recipe, runners, pixels, coverage, run.stages)
+            verification, pixels = verify_artifacts(
+                *(run.folder, fused, recipe, runners, images, run.stages),
+                coverage=coverage,
+                threads=threads,
+            )
             if run.data is not None and verification.finite:
                 evaluated = evaluate_artifacts(recipe, runners, run.data, run.stages)
         with run.stages.stage("diagnose"):

@@ -46,7 +46,7 @@ def sensitivities(
 
     Args:
         fused: The float network after fusion.
-        recipe: With everything in integers, and biases as they were rounded.
+        recipe: With everything in integers.
         images: float32, shape (N, 3, H, W); the first of them are used.
         advance: Called with 1 after every tensor and every layer.
     """

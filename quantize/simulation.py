@@ -4,7 +4,7 @@ Float is fast and shows every tensor, which no runtime does. Weights, biases and
 rounded as the recipe says and computed with in float32: the same integers but for ties.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,7 +15,6 @@ from torch.ao.nn.intrinsic import ConvReLU2d
 
 from eightbit.calibration import dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
-from eightbit.quantize.fusion import integer_layers
 from eightbit.quantize.graph import input_names, tensor_name, trace
 from eightbit.quantize.recipe import LayerParams, Recipe
 from eightbit.quantize.rounding import rounded_biases, weight_integers
@@ -58,13 +57,26 @@ class PairedNetwork(fx.Interpreter):
         self.recipe = recipe
         self._traced = traced
         self.inputs = input_names(traced)
-        self._parameters = dict(_parameters(fused, recipe, self.inputs))
+        self._biases = rounded_biases(recipe, self.inputs)
+        self._weights: dict[str, torch.Tensor] = {}
 
     def propagate(self, images: torch.Tensor) -> Pair:
         """Logits of both for float32 images of shape (N, 3, H, W)."""
         images = _channels_last(images)
         with torch.inference_mode():
             return cast("Pair", self.run(Pair(exact=images, rounded=images)))
+
+    def weight(self, name: str, layer: nn.Conv2d | nn.Linear, source: Pair) -> torch.Tensor:
+        """A layer's integer weights as float32 numbers; a subclass may choose them for its input.
+
+        Args:
+            name: Of the layer.
+            layer: The float layer itself.
+            source: Its input.
+        """
+        if name not in self._weights:
+            self._weights[name] = rounded_weight(layer, self.recipe.layers[name])
+        return self._weights[name]
 
     def on_layer(self, name: str, sums: Pair) -> Pair:
         """Called with what a layer computed, before its ReLU; a subclass may change it."""
@@ -88,12 +100,12 @@ class PairedNetwork(fx.Interpreter):
         """A layer with its two sets of parameters; any other module alike for both."""
         module = self._traced.get_submodule(target)
         (source,) = args
-        if target not in self._parameters:
+        if target not in self.recipe.layers:
             return cast("Pair", source.map(module))
         layer = module[0] if isinstance(module, ConvReLU2d) else module
         assert isinstance(layer, nn.Conv2d | nn.Linear)
-        weight, bias = self._parameters[target]
-        rounded = _apply(layer, source.rounded, weight, bias)
+        weight = self.weight(target, layer, source)
+        rounded = _apply(layer, source.rounded, weight, self._biases[target])
         sums = self.on_layer(target, Pair(exact=layer(source.exact), rounded=rounded))
         # Nothing else has seen the sums yet, so they can become their own ReLU.
         return sums.map(torch.relu_) if layer is not module else sums
@@ -109,20 +121,9 @@ class PairedNetwork(fx.Interpreter):
         return Pair(exact=exact, rounded=rounded)
 
 
-def _parameters(
-    fused: nn.Module, recipe: Recipe, inputs: Mapping[str, str]
-) -> Iterator[tuple[str, tuple[torch.Tensor, torch.Tensor]]]:
-    """Rounded weight and bias of every integer layer as float32 numbers, by its name."""
-    biases = rounded_biases(recipe, inputs)
-    for name, layer in integer_layers(fused).items():
-        if name not in recipe.layers:
-            continue
-        yield name, (rounded_weight(layer, recipe.layers[name]), biases[name])
-
-
 def rounded_weight(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> torch.Tensor:
     """The integer weights of a layer as float32 numbers, in the weight's own shape."""
-    if params.rounding is None:
+    if params.rounding is None and not params.protected:
         # Many times faster than the contract's own arithmetic, and equal but for ties.
         return fake_quantize(layer.weight.detach(), params.weight)
     integers = weight_integers(layer, params)

@@ -78,6 +78,18 @@ def test_what_is_said_to_be_safe_is_safe(order: Order, integers: IntArray) -> No
 
 
 @given(weights())
+def test_what_may_be_chosen_is_at_most_one_from_the_nearest(weight: FloatArray) -> None:
+    # Tables of roundings hold -1, 0 and 1, and are relative to the nearest.
+    params = params_of(weight)
+    scale, _ = params.broadcast(weight.ndim)
+    nearest, outermost = quantize_protected(weight, params), outermost_protected(weight, params)
+    limit = np.abs(outermost)
+    innermost = np.clip(np.trunc(weight / scale), -limit, limit)
+    for chosen in (innermost, outermost):
+        assert np.abs(chosen - nearest).max() <= 1
+
+
+@given(weights())
 def test_what_is_safe_is_left_alone(weight: FloatArray) -> None:
     params = params_of(weight)
     nearest, protected = quantize(weight, params), quantize_protected(weight, params)

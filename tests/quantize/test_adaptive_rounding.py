@@ -5,55 +5,62 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from eightbit.calibration import collect
+from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, Pretrained
-from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
-from eightbit.quantize.adaptive_rounding import (
-    _round_columns,
-    _sampled_inputs,
-    round_adaptively,
-)
-from eightbit.quantize.config import Mode
+from eightbit.quantize import QuantConfig, Recipe, correct_biases, fuse, make_recipe, observe
+from eightbit.quantize.adaptive_rounding import round_adaptively
+from eightbit.quantize.config import Mode, Target
 from eightbit.quantize.conversion import check_fit
 from eightbit.quantize.fusion import integer_layers
+from eightbit.quantize.recipe import with_tables
+from eightbit.quantize.rounding import weight_integers
 from eightbit.quantize.simulation import Pair, PairedNetwork
+from eightbit.quantize.tables import Tables
 
 Images = Callable[..., np.ndarray]
+Networks = Callable[..., Pretrained]
 
 
-@pytest.fixture(scope="module", params=[Architecture.CIFAR_RESNET20, Architecture.RESNEXT50_32X4D])
-def pretrained(
-    request: pytest.FixtureRequest, random_network: Callable[..., Pretrained]
-) -> Pretrained:
-    return random_network(request.param, side=32)
-
-
-@pytest.fixture(scope="module")
-def recipe(pretrained: Pretrained, noise_images: Images) -> Recipe:
+def recipe_of(pretrained: Pretrained, images: np.ndarray, config: QuantConfig) -> Recipe:
     fused = fuse(pretrained.model)
     observed = observe(fused, Mode.FX)
-    collected = collect(observed.module, observed.observers, noise_images(16, 32))
-    return make_recipe(fused, collected, pretrained, QuantConfig())
+    collected = collect(observed.module, observed.observers, images)
+    return make_recipe(fused, collected, pretrained, config)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "target"),
+    [
+        (Architecture.CIFAR_RESNET20, Target.PORTABLE),
+        (Architecture.CIFAR_RESNET20, Target.X86_VNNI),
+        (Architecture.RESNEXT50_32X4D, Target.PORTABLE),
+    ],
+)
 def test_every_weight_stays_with_an_integer_beside_it(
-    pretrained: Pretrained, recipe: Recipe, noise_images: Images
+    architecture: Architecture, target: Target, random_network: Networks, noise_images: Images
 ) -> None:
-    fused = fuse(pretrained.model)
+    pretrained = random_network(architecture, side=32)
+    fused, images = fuse(pretrained.model), noise_images(16, 32)
+    recipe = recipe_of(pretrained, images, QuantConfig(target=target))
     done: list[str] = []
-    images = torch.from_numpy(noise_images(16, 32))
-    rounded = round_adaptively(fused, recipe, images, done.append)
+    rounded = round_adaptively(fused, recipe, torch.from_numpy(images), done.append)
     assert sorted(done) == sorted(recipe.layers)
     check_fit(fused, rounded)
+    at_risk = 0
     for name, layer in integer_layers(fused).items():
         scale, _ = recipe.layers[name].weight.broadcast(layer.weight.ndim)
         exact = layer.weight.detach().numpy() / scale
-        chosen = np.clip(np.rint(exact), -127, 127) + rounded.layers[name].rounding.values
-        assert (np.abs(chosen - exact) <= 1).all(), name
-    again = round_adaptively(fused, recipe, images)
-    assert again == rounded, "the same images give the same choices"
+        chosen = weight_integers(layer, rounded.layers[name])
+        beside = np.abs(chosen - exact) <= 1 + 1e-5
+        if target is Target.PORTABLE:
+            # Where the bound leaves no such integer, the nearest that keeps it, or one beside it.
+            nearest = weight_integers(layer, recipe.layers[name])
+            beside |= (np.abs(nearest - exact) > 0.5) & (np.abs(chosen - nearest) <= 1)
+        assert beside.all(), name
+        at_risk += int(channels_at_risk(chosen).sum())
+    assert (at_risk > 0) == (target is not Target.PORTABLE)
 
 
 class _FirstError(PairedNetwork):
@@ -67,16 +74,15 @@ class _FirstError(PairedNetwork):
         return sums
 
 
+@pytest.mark.parametrize("target", [Target.PORTABLE, Target.X86_VNNI])
 def test_a_layer_comes_closer_to_float_on_images_that_it_has_not_seen(
-    random_network: Callable[..., Pretrained], noise_images: Images
+    target: Target, random_network: Networks, noise_images: Images
 ) -> None:
     pretrained = random_network(Architecture.CIFAR_RESNET20, side=32)
     fused = fuse(pretrained.model)
     # Neighbouring pixels alike, as in photos: white noise leaves nothing to make up for.
     smooth = noise_images(64, 32).cumsum(axis=2).cumsum(axis=3) / 32
-    observed = observe(fused, Mode.FX)
-    collected = collect(observed.module, observed.observers, smooth)
-    nearest = make_recipe(fused, collected, pretrained, QuantConfig())
+    nearest = recipe_of(pretrained, smooth, QuantConfig(target=target, bias_correction=False))
     adapted = round_adaptively(fused, nearest, torch.from_numpy(smooth[:32]))
     errors = []
     for recipe in (nearest, adapted):
@@ -89,38 +95,51 @@ def test_a_layer_comes_closer_to_float_on_images_that_it_has_not_seen(
         )
         network.propagate(torch.from_numpy(smooth[32:]))
         errors.append(network.error)
-    assert errors[1] < errors[0]
+    assert errors[1] < 0.8 * errors[0]
 
 
-def test_columns_are_rounded_to_nearest_if_inputs_are_uncorrelated() -> None:
-    target = torch.linspace(-3, 3, 64).reshape(4, 16)
-    chosen = _round_columns(target, target.floor(), target.floor() + 1, torch.eye(16))
-    assert torch.equal(chosen, target.round())
+@pytest.fixture(scope="module")
+def small(random_network: Networks) -> Pretrained:
+    return random_network(Architecture.CIFAR_RESNET20, side=32)
 
 
-def test_a_later_column_makes_up_for_an_earlier_one() -> None:
-    target = torch.tensor([[0.4, 0.4]])
-    together = torch.ones(8, 2)
-    chosen = _round_columns(target, target.floor(), target.floor() + 1, together)
-    assert chosen.tolist() == [[0.0, 1.0]]
+def test_biases_are_corrected_in_the_same_pass_if_the_recipe_says_so(
+    small: Pretrained, noise_images: Images
+) -> None:
+    fused, images = fuse(small.model), torch.from_numpy(noise_images(16, 32))
+    plain, corrected = (
+        round_adaptively(
+            fused,
+            recipe_of(small, images.numpy(), QuantConfig(bias_correction=correction)),
+            images,
+        )
+        for correction in (False, True)
+    )
+    uncorrected = recipe_of(small, images.numpy(), QuantConfig())
+    for name, params in plain.layers.items():
+        assert params.bias == uncorrected.layers[name].bias
+    # What a pass of its own would do to these weights has been done.
+    alone = correct_biases(fused, with_biases_of(corrected, uncorrected), images)
+    for name, params in corrected.layers.items():
+        steps = np.subtract(params.bias, uncorrected.layers[name].bias)
+        assert np.abs(np.subtract(params.bias, alone.layers[name].bias)).max() <= 1
+        assert np.abs(steps).max() >= 1, name
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"kernel_size": 3, "padding": 1},
-        {"kernel_size": 3, "padding": 2, "dilation": 2, "stride": 2},
-        {"kernel_size": (1, 5), "padding": (0, 2), "groups": 2},
-    ],
-    ids=["3x3", "dilated and strided", "grouped and oblong"],
-)
-def test_the_sampled_inputs_are_those_of_single_outputs(arguments: dict[str, object]) -> None:
-    torch.manual_seed(0)
-    layer = nn.Conv2d(4, 6, bias=False, **arguments)
-    x = torch.randn(3, 4, 9, 8)
-    inputs = _sampled_inputs(layer, x, torch.Generator().manual_seed(0))
-    kernels = layer.weight.reshape(layer.groups, 6 // layer.groups, -1)
-    outputs = torch.einsum("gok,gpk->pgo", kernels, inputs).reshape(-1, 6)
-    expected = layer(x).permute(0, 2, 3, 1).reshape(-1, 6)
-    # There are fewer positions than are sampled, so each comes once, in another order.
-    assert torch.allclose(outputs.sort(0).values, expected.sort(0).values, atol=1e-5)
+def with_biases_of(recipe: Recipe, other: Recipe) -> Recipe:
+    layers = {
+        name: params.model_copy(update={"bias": other.layers[name].bias})
+        for name, params in recipe.layers.items()
+    }
+    return recipe.model_copy(update={"layers": layers})
+
+
+def test_the_same_images_give_the_same_choices_whatever_was_chosen_before(
+    small: Pretrained, noise_images: Images
+) -> None:
+    fused, images = fuse(small.model), torch.from_numpy(noise_images(16, 32))
+    recipe = recipe_of(small, images.numpy(), QuantConfig(bias_correction=False))
+    once = round_adaptively(fused, recipe, images)
+    assert round_adaptively(fused, recipe, images) == once
+    assert round_adaptively(fused, once, images) == once
+    assert with_tables(once, Tables()) == with_tables(recipe, Tables())

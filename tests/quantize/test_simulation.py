@@ -116,6 +116,21 @@ def test_a_correction_changes_biases_alone(
     assert corrected != recipe
 
 
+def test_corrected_biases_have_nothing_left_to_correct(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    once = correct_biases(fused, recipe, images)
+    twice = correct_biases(fused, once, images)
+    moved = unmoved = 0
+    for name, params in once.layers.items():
+        again = np.subtract(twice.layers[name].bias, params.bias)
+        # One unit of the bias: float sums differ in their last bits.
+        assert np.abs(again).max() <= 1
+        unmoved += int((again == 0).sum())
+        moved += int(np.not_equal(params.bias, recipe.layers[name].bias).sum())
+    assert moved > 0.5 * unmoved > 0
+
+
 def test_one_outlier_image_does_not_move_the_biases(
     fused: nn.Module, recipe: Recipe, images: torch.Tensor
 ) -> None:

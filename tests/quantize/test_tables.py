@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
 from eightbit.calibration import collect
+from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, bundle, fuse, make_recipe, observe, read_recipe
 from eightbit.quantize.config import Mode
@@ -180,6 +181,25 @@ def test_a_weight_beyond_int8_is_refused(pretrained: Pretrained, recipe: Recipe)
     up = Int8Table(np.ones((16, 16, 3, 3), dtype=np.int8))
     with pytest.raises(InputError, match=rf"{LAYER}: expected integers up to 127, found 128"):
         check_fit(fuse(pretrained.model), with_tables(recipe, Tables(rounding={LAYER: up})))
+
+
+def test_a_rounding_that_breaks_the_bound_is_refused(pretrained: Pretrained, plain: Recipe) -> None:
+    fused = fuse(pretrained.model)
+    layer = integer_layers(fused)[LAYER]
+    nearest = weight_integers(layer, plain.layers[LAYER])
+    # Away from zero wherever int8 has room: in some pair two large weights of one sign move.
+    outwards = Int8Table(np.where(np.abs(nearest) < 127, np.sign(nearest), 0).astype(np.int8))
+    broken = with_tables(plain, Tables(rounding={LAYER: outwards}))
+    at_risk = int(channels_at_risk(weight_integers(layer, broken.layers[LAYER])).sum())
+    assert at_risk > 0
+    with pytest.raises(InputError, match=rf"{LAYER}: .* found {at_risk} of 16 channels that may"):
+        check_fit(fused, broken)
+    promising_nothing = broken.layers[LAYER].model_copy(update={"protected": False})
+    if np.abs(weight_integers(layer, promising_nothing)).max() <= 127:
+        # Where the recipe promises nothing, nothing is broken.
+        check_fit(
+            fused, broken.model_copy(update={"layers": {**broken.layers, LAYER: promising_nothing}})
+        )
 
 
 def _header(content: bytes, **changes: object) -> bytes:
