@@ -74,9 +74,10 @@ class _FirstError(PairedNetwork):
         return sums
 
 
-@pytest.mark.parametrize("target", [Target.PORTABLE, Target.X86_VNNI])
+# Inputs in another order than the weights would leave 0.56 and 0.79.
+@pytest.mark.parametrize(("target", "left"), [(Target.PORTABLE, 0.5), (Target.X86_VNNI, 0.75)])
 def test_a_layer_comes_closer_to_float_on_images_that_it_has_not_seen(
-    target: Target, random_network: Networks, noise_images: Images
+    target: Target, left: float, random_network: Networks, noise_images: Images
 ) -> None:
     pretrained = random_network(Architecture.CIFAR_RESNET20, side=32)
     fused = fuse(pretrained.model)
@@ -95,7 +96,7 @@ def test_a_layer_comes_closer_to_float_on_images_that_it_has_not_seen(
         )
         network.propagate(torch.from_numpy(smooth[32:]))
         errors.append(network.error)
-    assert errors[1] < 0.8 * errors[0]
+    assert errors[1] < left * errors[0]
 
 
 @pytest.fixture(scope="module")
