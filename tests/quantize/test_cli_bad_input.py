@@ -260,8 +260,9 @@ def _out_is_below_a_file(place: Place) -> tuple[object, ...]:
 def _changed_recipe(place: Place, change: Callable[[dict[str, Any]], object]) -> Path:
     content = json.loads((place.bundle / bundle.RECIPE).read_text())
     change(content)
-    Path("recipe.json").write_text(json.dumps(content))
-    return Path("recipe.json")
+    Path(bundle.RECIPE).write_text(json.dumps(content))
+    shutil.copy(place.bundle / bundle.TABLES, bundle.TABLES)
+    return Path(bundle.RECIPE)
 
 
 def _recipe_for_other_weights(place: Place) -> tuple[object, ...]:
@@ -284,7 +285,12 @@ def _recipe_without_an_activation(place: Place) -> tuple[object, ...]:
 
 
 def _recipe_without_a_layer(place: Place) -> tuple[object, ...]:
-    return place.rebuild(_changed_recipe(place, lambda recipe: recipe["layers"].pop("conv1")))
+    def change(recipe: dict[str, Any]) -> None:
+        recipe["layers"].pop("conv1")
+        # Else a table of a layer that is not there is what is refused.
+        recipe["tables_sha256"] = None
+
+    return place.rebuild(_changed_recipe(place, change))
 
 
 def _recipe_with_a_bias_beyond_int32(place: Place) -> tuple[object, ...]:

@@ -35,7 +35,7 @@ Eightbit = Callable[..., Any]
 
 ARCHITECTURE = "cifar_resnet20"
 COMMAND = Path(sys.executable).parent / "eightbit"
-REPRODUCIBLE = (*bundle.MODELS, bundle.RECIPE)
+REPRODUCIBLE = (*bundle.MODELS, bundle.RECIPE, bundle.TABLES)
 FILES = {*REPRODUCIBLE, bundle.REPORT_JSON, bundle.REPORT_MARKDOWN}
 # Loading, building and writing take some seconds; a machine under load takes its time.
 PATIENCE_S = 120
