@@ -12,6 +12,9 @@ from eightbit.benchmarks.openvino_runner import OPENVINO_MISSING, has_openvino
 # All that torch's builds for CPUs have had.
 _ENGINES: Final = ("onednn", "x86", "fbgemm", "qnnpack")
 
+# Those that compute convolutions in oneDNN.
+_ONEDNN: Final = ("onednn", "x86")
+
 # Runs programs for x86-64 with AVX2 and nothing newer.
 _OLD_CPU: Final = "Haswell"
 
@@ -46,8 +49,10 @@ def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availabi
     cpu = read_cpu_features()
     possible = [Execution(runtime=Runtime.TORCHSCRIPT)]
     missing = {}
+    # The limits are oneDNN's; of another engine's artefact they show what oneDNN makes of it.
+    limited = None if engine in _ONEDNN else _ONEDNN[0]
     for limit, (wanted, words) in _LIMITS.items():
-        execution = Execution(runtime=Runtime.TORCHSCRIPT, max_isa=limit)
+        execution = Execution(runtime=Runtime.TORCHSCRIPT, engine=limited, max_isa=limit)
         if not wanted.isdisjoint(cpu.instructions):
             possible.append(execution)
         else:

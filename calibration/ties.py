@@ -21,6 +21,9 @@ from eightbit.calibration.qparams import DoubleArray, FloatArray, QuantParams, w
 # By how much of itself a scale may be raised, where a smaller denominator can be had for it.
 _RAISE: Final = 1 / 128
 
+# An addend that is small beside the sum adds little to the noise, but others may read it too.
+_RAISE_OF_ADDENDS: Final = 1 + 1 / 16
+
 # The largest denominator that two scales at a residual add may share.
 _LARGEST_DENOMINATOR: Final = 1023
 
@@ -71,8 +74,9 @@ def tie_free_multipliers(wanted: DoubleArray) -> DoubleArray:
     Returns:
         float64, shape (O,); each the fraction of the smallest numerator that is near enough.
     """
-    result = wanted.copy()
-    pending = np.arange(len(wanted))
+    # Whole numbers are fractions of denominator one, and near enough from 1 / _RAISE on.
+    result = np.ceil(wanted)
+    pending = np.flatnonzero(wanted < 1 / _RAISE)
     numerator = 0
     while pending.size:
         numerator += 1
@@ -100,7 +104,9 @@ def tie_free_add(
         fixed: Whether the second addend must keep its scale, which is then returned as it is.
 
     Returns:
-        The scales of the addends and of the sum, none below what was wanted.
+        The scales of the addends and of the sum, none below what was wanted; as they were where no
+        such ``q`` is small enough. An addend that is small beside the sum is raised by 6 % at
+        most.
     """
     first, second = addends
     q = np.arange(1, _LARGEST_DENOMINATOR + 1, 2, dtype=np.float64)
@@ -115,9 +121,12 @@ def tie_free_add(
     with np.errstate(invalid="ignore"):
         firsts = np.ceil(first * q / totals) * totals / q
         noise = firsts**2 + seconds**2 + totals**2
-    noise[np.isnan(noise)] = np.inf
     enough = noise <= (first**2 + second**2 + total**2) * (1 + 2 * _RAISE)
-    best = int(np.argmax(enough)) if enough.any() else int(np.argmin(noise))
+    enough &= (firsts <= first * _RAISE_OF_ADDENDS) & (seconds <= second * _RAISE_OF_ADDENDS)
+    if not enough.any():
+        # Scales that are thousands of times apart: their sums may lie near ties.
+        return addends, total
+    best = int(np.argmax(enough))
     return (float(firsts[best]), float(seconds[best])), float(totals[best])
 
 

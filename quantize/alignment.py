@@ -23,7 +23,7 @@ from eightbit.quantize.placement import sources
 def align(
     activations: Mapping[str, QuantParams], traced: fx.GraphModule, preprocessing: Preprocessing
 ) -> dict[str, QuantParams]:
-    """The same parameters with scales raised, by a percent at most, until no result is near a tie.
+    """The same parameters with scales raised a little, until no result is near a tie.
 
     Args:
         activations: Parameters of the quantized tensors as calibrated.
@@ -60,7 +60,7 @@ def align(
 
 
 def _levels(preprocessing: Preprocessing) -> FloatArray:
-    """Every value that the input can have: float32, shape (3, 256)."""
+    """Every value that the input can have: float32, shape (1, 256, 3)."""
     pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3)
     return normalise(pixels, preprocessing)
 

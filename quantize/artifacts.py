@@ -29,7 +29,7 @@ def write_artifacts(
 ) -> None:
     """Write the recipe, the INT8 artefacts and the float ONNX model that they are compared with.
 
-    Float network and recipe determine every byte.
+    Float network and recipe determine every byte on one kind of CPU.
 
     Args:
         fused: The float network after fusion.
@@ -59,9 +59,14 @@ def write_torchscript(fused: nn.Module, recipe: Recipe, path: Path) -> int:
 
 
 def _engine(target: Target) -> str:
-    """Torch's quantized engine for the target's CPU: oneDNN on x86, QNNPACK on ARM."""
-    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    return "onednn" if target is not Target.ARM64 and is_x86 else "qnnpack"
+    """Torch's quantized engine for the target's CPU: oneDNN on x86, QNNPACK on ARM.
+
+    A portable model computes the same in both; its TorchScript file names this machine's.
+    """
+    if target is Target.PORTABLE:
+        is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+        return "onednn" if is_x86 else "qnnpack"
+    return "onednn" if target is Target.X86_VNNI else "qnnpack"
 
 
 def write_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:

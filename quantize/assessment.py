@@ -129,6 +129,7 @@ def verify_artifacts(
             coverage=coverage,
             executed=executed.logits,
             excused=excused(recipe, available.possible),
+            crashed=executed.crashed,
             advance=watcher.advance,
         )
     stages.note_memory(executed.peak_rss_bytes)

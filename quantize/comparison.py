@@ -25,6 +25,7 @@ MAX_OPENVINO_DISAGREEMENT: Final = 0.10
 _ORDER: Final = ("torchscript", "onnx", "openvino", REFERENCE)
 
 FINITE: Final = "every execution: finite logits"
+NO_CRASH: Final = "every execution comes to its end"
 SAME_PREDICTIONS: Final = "every execution predicts like the reference"
 
 
@@ -51,6 +52,7 @@ def compare(
     *,
     output_scale: float,
     excused: Collection[str] = (),
+    crashed: Collection[str] = (),
     predictions: bool = True,
 ) -> Comparison:
     """Compare executions with the reference and with each other.
@@ -60,6 +62,7 @@ def compare(
             where N differs, of the first images only.
         output_scale: Scale of the logits: one last bit.
         excused: Names of executions whose predictions are measured and fail nothing.
+        crashed: Names of executions whose process died.
         predictions: Whether predictions can fail at all.
     """
     broken = {name: _not_finite(found) for name, found in logits.items() if _not_finite(found)}
@@ -70,6 +73,8 @@ def compare(
         for first, second in pairs
     }
     checks = [_finite(logits, broken)]
+    if crashed:
+        checks.append(Check(name=NO_CRASH, passed=False, detail=f"died: {', '.join(crashed)}"))
     if predictions and REFERENCE in sound:
         judged = {
             name: parity[pair_name(name, REFERENCE)]

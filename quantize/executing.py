@@ -54,11 +54,14 @@ class Executed:
         logits: float32, shape (N, classes), by name of the execution, the reference among them;
             where it is slow, of the first images only.
         failed: Why an execution gave no answer, by its name.
+        crashed: Names of those whose process ended by itself; a crash of the emulator does not
+            count.
         peak_rss_bytes: Highest resident memory of the largest of their processes.
     """
 
     logits: Mapping[str, FloatArray]
     failed: Mapping[str, str]
+    crashed: frozenset[str]
     peak_rss_bytes: int
 
 
@@ -108,6 +111,7 @@ def execute(
     at_a_time = min(_AT_A_TIME, threads)
     logits: dict[str, FloatArray] = {}
     failed: dict[str, str] = {}
+    crashed: set[str] = set()
     peaks = [0]
 
     def run(execution: Execution) -> tuple[FloatArray, int]:
@@ -117,19 +121,28 @@ def execute(
             return in_batches(runner, images), runner.peak_rss_bytes()
 
     with ThreadPoolExecutor(max_workers=at_a_time) as pool:
-        running = {execution.name: pool.submit(run, execution) for execution in wanted}
-        seen = affordable(pixels, reference_pixels)
-        logits[REFERENCE] = reference_logits(fused, recipe, seen)
-        advance(1)
-        for name, future in running.items():
-            try:
-                logits[name], peak = future.result()
-                peaks.append(peak)
-            except (InputError, WorkerCrashError) as exc:
-                # A runtime that cannot do it says nothing against the artefact, but it is told.
-                failed[name] = " ".join(str(exc).split())
+        running = {execution: pool.submit(run, execution) for execution in wanted}
+        try:
+            seen = affordable(pixels, reference_pixels)
+            logits[REFERENCE] = reference_logits(fused, recipe, seen)
             advance(1)
-    return Executed(logits=logits, failed=failed, peak_rss_bytes=max(peaks))
+            for execution, future in running.items():
+                try:
+                    logits[execution.name], peak = future.result()
+                    peaks.append(peak)
+                except (InputError, WorkerCrashError) as exc:
+                    # A runtime that cannot do it says nothing against the artefact, but is told.
+                    failed[execution.name] = " ".join(str(exc).split())
+                    if isinstance(exc, WorkerCrashError) and execution.emulated_cpu is None:
+                        crashed.add(execution.name)
+                advance(1)
+        except BaseException:
+            # Interrupted: what has not begun need not begin.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Executed(
+        logits=logits, failed=failed, crashed=frozenset(crashed), peak_rss_bytes=max(peaks)
+    )
 
 
 def in_batches(runner: Runner, pixels: FloatArray) -> FloatArray:

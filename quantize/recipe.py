@@ -121,6 +121,12 @@ class Recipe(FrozenModel):
         for name, params in self.activations.items():
             if (params.dtype, params.axis) != (QuantDType.UINT8, None):
                 raise ValueError(f"activations: {name}: expected uint8 with one scale")
+        for name, layer in self.layers.items():
+            if layer.protected != self.config.target.protects_weights:
+                raise ValueError(
+                    f"layers: {name}: expected protected to be "
+                    f"{str(not layer.protected).lower()} for target {self.config.target}"
+                )
         for name in self.float_layers:
             if name in self.layers:
                 raise ValueError(f"float_layers: {name}: expected no integers, found some")

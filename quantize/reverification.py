@@ -6,14 +6,13 @@ from typing import Final
 
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.environment import read_environment, usable_cores
-from eightbit.benchmarks.parity import ExecutionsSection, pair_name
+from eightbit.benchmarks.parity import ExecutionsSection
 from eightbit.benchmarks.report import Report, VerificationSection, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.sources import open_source
 from eightbit.quantize import bundle
 from eightbit.quantize.assessment import VERIFICATION_IMAGES, drawn_pixels
 from eightbit.quantize.comparison import Comparison, compare
-from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.executing import excused, execute, executions
 from eightbit.quantize.float_baseline import read_float_network
 from eightbit.quantize.made_up import MADE_UP, made_up_pixels
@@ -25,9 +24,6 @@ from eightbit.quantize.threads import torch_threads
 
 # The reference takes long: as many images as have so many pixels, 32 of 224 px.
 _REFERENCE_PIXELS: Final = 32 * 224**2
-
-# The pair that `eightbit quantize` measures on every evaluation image.
-_EVALUATED: Final = pair_name(ArtifactFormat.TORCHSCRIPT, ArtifactFormat.ONNX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +92,7 @@ def verify_bundle(
         executed.logits,
         output_scale=recipe.output_scale,
         excused=excused(recipe, available.possible),
+        crashed=executed.crashed,
         predictions=images is not None,
     )
     here = read_environment()
@@ -142,18 +139,9 @@ def _amended(before: Report, compared: Comparison, section: ExecutionsSection) -
         passed=all(check.passed for check in checks),
         checks=checks,
     )
-    parity = dict(compared.parity)
-    evaluated = before.parity.get(_EVALUATED)
-    # What an evaluation on this machine has measured on more images stays.
-    if (
-        evaluated is not None
-        and section.environment is None
-        and evaluated.n > parity.get(_EVALUATED, evaluated).n
-    ):
-        parity[_EVALUATED] = evaluated
     return before.model_copy(
         update={
-            "parity": parity,
+            "parity": compared.parity,
             "executions": section,
             "verification": verification,
         }

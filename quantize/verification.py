@@ -71,6 +71,7 @@ def verify(
     coverage: CoverageSection | None,
     executed: Mapping[str, FloatArray] | None = None,
     excused: Collection[str] = (),
+    crashed: Collection[str] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> Verification:
     """Compare every artefact with the float network, and the INT8 ones with each other.
@@ -83,6 +84,7 @@ def verify(
         coverage: What computes in integers, if there is an ONNX artefact.
         executed: Logits of the reference and of the artefacts' other executions, by name.
         excused: Names of executions whose predictions fail nothing, see `executing.excused`.
+        crashed: Names of executions whose process died.
         advance: Called with 1 after the network and after every artefact.
     """
     expected = _float_logits(fused, pixels)
@@ -101,7 +103,12 @@ def verify(
         _agreement(f"{name} predicts like the float model", result, MAX_FLOAT_DISAGREEMENT)
         for name, result in fidelity.items()
     ]
-    compared = compare({**found, **(executed or {})}, output_scale=output_scale, excused=excused)
+    compared = compare(
+        {**found, **(executed or {})},
+        output_scale=output_scale,
+        excused=excused,
+        crashed=crashed,
+    )
     checks += [
         _agreement(
             f"{first} vs {second}: same predictions",

@@ -48,6 +48,16 @@ def test_a_multiplier_is_a_fraction_with_an_odd_denominator(wanted: list[float])
         assert Fraction(after).limit_denominator(10**7).denominator % 2 == 1
 
 
+def test_large_multipliers_become_whole_numbers_at_once() -> None:
+    found = tie_free_multipliers(np.array([128.0, 1000.5, 5e8 + 0.5]))
+    assert found.tolist() == [128.0, 1001.0, 5e8 + 1]
+
+
+def test_scales_that_are_too_far_apart_stay_as_they_are() -> None:
+    assert tie_free_add((0.5, 1e-6), 1.0, fixed=True) == ((0.5, 1e-6), 1.0)
+    assert tie_free_add((1e-6, 0.5), 1.0, fixed=False) == ((1e-6, 0.5), 1.0)
+
+
 @given(st.floats(1e-4, 0.5), st.integers(-(2**20), 2**20))
 def test_no_sum_comes_near_a_tie(wanted: float, total: int) -> None:
     (multiplier,) = tie_free_multipliers(np.array([wanted]))

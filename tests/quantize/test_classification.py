@@ -61,7 +61,8 @@ def test_more_classes_than_there_are_show_all(
     outcome = eightbit("classify", bundle_folder / bundle.ONNX, photo, "--top", 99)
     assert outcome.code == 0, outcome
     assert outcome.out.count("%") == 10
-    assert "0.png" in outcome.out
+    # A long path is broken where the line ends.
+    assert "0.png" in "".join(outcome.out.split())
 
 
 def test_an_answer_that_is_no_number_is_refused(broken_onnx: Path, photos: Path) -> None:

@@ -66,6 +66,7 @@ def test_the_recipe_of_another_artefact_is_not_shown(
     artifact = shutil.copy(bundle_folder / bundle.ONNX, tmp_path)
     recipe = (bundle_folder / bundle.RECIPE).read_text()
     (tmp_path / bundle.RECIPE).write_text(recipe.replace('"seed": 0', '"seed": 1'))
+    shutil.copy(bundle_folder / bundle.TABLES, tmp_path)
     assert read_recipe(tmp_path / bundle.RECIPE).config.seed == 1
     outcome = eightbit("inspect", artifact)
     assert outcome.code == 0, outcome

@@ -207,11 +207,15 @@ def test_onnx_runtime_normalises_every_value_to_the_very_float(
 def test_the_first_convolution_is_the_only_reader_of_the_rounded_input_and_pads_it_itself(
     exported: Exported,
 ) -> None:
-    nodes = onnx.load(exported.path(InputFormat.UINT8_NHWC, "int8.onnx")).graph.node
+    graph = onnx.load(exported.path(InputFormat.UINT8_NHWC, "int8.onnx")).graph
+    nodes = graph.node
     before = [node.op_type for node in nodes[: [n.op_type for n in nodes].index("Conv")]]
     stem = next(node for node in nodes if node.op_type == "Conv")
     assert before[:5] == ["Transpose", "Cast", "Div", "Sub", "Div"]
-    assert "Pad" not in before
+    # The only Pad adds a channel of zeros.
+    (pads,) = (one for one in graph.initializer if one.name == "conv1.pads")
+    assert onnx.numpy_helper.to_array(pads).tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
+    assert before.count("Pad") == 1
     assert next(a for a in stem.attribute if a.name == "pads").ints == [1, 1, 1, 1]
 
 

@@ -10,7 +10,7 @@ from torch import fx, nn
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
-from eightbit.quantize.config import Mode
+from eightbit.quantize.config import Mode, Target
 from eightbit.quantize.graph import trace
 from eightbit.quantize.placement import float_candidates, quantized_tensors
 from eightbit.quantize.priority import float_order
@@ -42,7 +42,8 @@ def images(noise_images: Callable[..., object]) -> torch.Tensor:
 def recipe(pretrained: Pretrained, fused: nn.Module, images: torch.Tensor) -> Recipe:
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, images.numpy())
-    return make_recipe(fused, collected, pretrained, QuantConfig(bias_correction=False))
+    config = QuantConfig(bias_correction=False, target=Target.X86_VNNI)
+    return make_recipe(fused, collected, pretrained, config)
 
 
 def _first(traced: fx.GraphModule, **noise: dict[str, float]) -> tuple[str, ...]:
