@@ -40,7 +40,7 @@ PAIR_LIMIT: Final = 128
 _BLOCK: Final = 2**18
 
 
-def channels_at_risk(weight: IntArray) -> BoolArray:
+def channels_at_risk(weight: IntArray | npt.NDArray[np.int16]) -> BoolArray:
     """Whether an output channel saturates on a CPU without VNNI, for some input.
 
     Args:

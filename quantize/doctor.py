@@ -18,7 +18,8 @@ def examine_file(path: Path, cpu: CpuFeatures | None = None) -> Examination:
     """Why an .onnx or .pt file, of whoever made it, may be slow or wrong on a processor.
 
     The file is not trusted: an ONNX model is checked and optimised in a process of its own, with
-    limits. A TorchScript file is loaded, but not run.
+    limits. A TorchScript file is loaded as a runner loads it, and its `forward` not called: torch
+    executes what such a file asks for when it is loaded.
 
     Args:
         path: The file.

@@ -60,17 +60,17 @@ class GraphView:
         tensor = self._tensors.get(name)
         return None if tensor is None else tensor.data_type
 
-    def integers(self, name: str) -> npt.NDArray[np.int64] | None:
-        """A constant of int8 or uint8 as int64 in its own shape; None for anything else."""
+    def integers(self, name: str) -> npt.NDArray[np.int16] | None:
+        """A constant of int8 or uint8 as int16 in its own shape; None for anything else."""
         tensor = self._tensors.get(name)
         if tensor is None or tensor.data_type not in _BYTES:
             return None
         if any(size < 0 for size in tensor.dims):
             return None
         if tensor.raw_data:
-            values = np.frombuffer(tensor.raw_data, _BYTES[tensor.data_type]).astype(np.int64)
+            values = np.frombuffer(tensor.raw_data, _BYTES[tensor.data_type]).astype(np.int16)
         else:
-            values = np.array(tensor.int32_data, np.int64)
+            values = np.array(tensor.int32_data).astype(np.int16)
         return values.reshape(tuple(tensor.dims)) if values.size == prod(tensor.dims) else None
 
     def integer_type(self, node: onnx.NodeProto) -> int | None:

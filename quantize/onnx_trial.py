@@ -10,10 +10,12 @@ import resource
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from eightbit.models.plain_text import one_line
 
@@ -67,11 +69,14 @@ def try_model(model: onnx.ModelProto) -> Trial:
         except subprocess.TimeoutExpired:
             ended = f"it was not loaded after {_TIMEOUT_S} s"
         answer = {"invalid": "", "refused": ended}
-        if (files / _ANSWER).is_file():
-            answer |= json.loads((files / _ANSWER).read_text())
         optimized = None
-        if not answer["refused"]:
-            optimized = onnx.ModelProto.FromString((files / _OPTIMIZED).read_bytes())
+        # Whatever its process left half written is no answer.
+        with suppress(ValueError, OSError, DecodeError):
+            answer |= json.loads((files / _ANSWER).read_text())
+            if not answer["refused"]:
+                optimized = onnx.ModelProto.FromString((files / _OPTIMIZED).read_bytes())
+        if optimized is None and not answer["refused"]:
+            answer["refused"] = "what ONNX Runtime made of it cannot be read"
     refused = _PREFIX.sub("", answer["refused"])
     return Trial(one_line(answer["invalid"]), one_line(refused), optimized)
 

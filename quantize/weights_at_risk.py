@@ -91,7 +91,7 @@ def _at_risk(layers: Sequence[LayerRisk], cpu: CpuFeatures, share: str) -> Findi
     )
 
 
-def _rows(view: GraphView, node: onnx.NodeProto, index: int) -> npt.NDArray[np.int64] | None:
+def _rows(view: GraphView, node: onnx.NodeProto, index: int) -> npt.NDArray[np.int16] | None:
     """A weight as integers, output channels first: (O, C, positions, 1) or (O, K)."""
     weight = view.integers(input_of(node, index))
     if weight is None or weight.ndim < 2 or not weight.size:
@@ -116,6 +116,6 @@ def _has_signed_weight(
     return view.dtype(input_of(node, zero_point)) in (None, TensorProto.UINT8)
 
 
-def _is_depthwise(node: onnx.NodeProto, weight: npt.NDArray[np.int64]) -> bool:
+def _is_depthwise(node: onnx.NodeProto, weight: npt.NDArray[np.int16]) -> bool:
     groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
     return node.op_type in _CONVOLUTIONS and weight.shape[1] == 1 and groups == len(weight) > 1

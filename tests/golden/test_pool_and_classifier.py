@@ -17,6 +17,7 @@ from eightbit.benchmarks import ArtifactMetadata, Precision
 from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx
+from eightbit.quantize.config import Target
 from eightbit.quantize.conversion import quantized_network
 from eightbit.quantize.recipe import LayerParams, Provenance
 
@@ -57,7 +58,7 @@ def recipe_of(
 ) -> Recipe:
     return Recipe(
         spec=random_network(Architecture.CIFAR_RESNET20, side=side).spec,
-        config=QuantConfig(mode=mode),
+        config=QuantConfig(mode=mode, target=Target.X86_VNNI),
         activations={"input": INPUT, "avgpool": POOL},
         layers={"fc": classifier},
         output="fc",

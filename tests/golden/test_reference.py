@@ -14,6 +14,7 @@ from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.models.cifar import OptionAShortcut
 from eightbit.quantize import QuantConfig, Recipe
+from eightbit.quantize.config import Target
 from eightbit.quantize.conversion import quantized_network
 from eightbit.quantize.recipe import LayerParams, Provenance
 from eightbit.quantize.reference import reference_logits
@@ -81,7 +82,7 @@ def recipe_of(
 ) -> Recipe:
     return Recipe(
         spec=random_network(Architecture.CIFAR_RESNET20, side=32).spec,
-        config=QuantConfig(),
+        config=QuantConfig(target=Target.X86_VNNI),
         activations=activations,
         layers=layers,
         float_layers=float_layers,

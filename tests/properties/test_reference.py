@@ -17,6 +17,7 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 from eightbit.calibration import QuantDType, QuantParams, dequantize
 from eightbit.models import Architecture, ModelSpec, Preprocessing
 from eightbit.quantize import QuantConfig, Recipe
+from eightbit.quantize.config import Target
 from eightbit.quantize.recipe import LayerParams, Provenance
 from eightbit.quantize.reference import reference_logits
 
@@ -39,7 +40,7 @@ def recipe_of(
             num_classes=10,
             preprocessing=Preprocessing(resize=32, crop=32),
         ),
-        config=QuantConfig(),
+        config=QuantConfig(target=Target.X86_VNNI),
         activations=activations,
         layers=layers,
         output=output,
