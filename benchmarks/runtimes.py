@@ -34,7 +34,7 @@ from eightbit.models.spec import Architecture
 
 _SAMPLES: Final = 16
 _ROUNDS: Final = 30
-_SECONDS: Final = 30.0
+_SECONDS: Final = 15.0
 
 _RUNTIMES: Final = (Runtime.ONNXRUNTIME, Runtime.OPENVINO)
 _OURS: Final = "eightbit"
