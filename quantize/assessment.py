@@ -19,7 +19,7 @@ from eightbit.quantize import bundle
 from eightbit.quantize.audit import audit
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.evaluation import BATCH_SIZE, Evaluation, evaluate_runners
-from eightbit.quantize.executing import excused, execute, executions
+from eightbit.quantize.executing import affordable, excused, execute, executions
 from eightbit.quantize.graph import trace
 from eightbit.quantize.images import LabelledSource, UsableImages
 from eightbit.quantize.placement import float_operators
@@ -29,8 +29,11 @@ from eightbit.quantize.verification import FLOAT, Verification, verify
 
 VERIFICATION_IMAGES: Final = 64
 
-# The reference takes long: as many images as have so many pixels, eight of 224 px.
-_REFERENCE_PIXELS: Final = 8 * 224**2
+# The reference takes long: as many images as have so many pixels, four of 224 px.
+_REFERENCE_PIXELS: Final = 4 * 224**2
+
+# The other executions see as many images as have so many pixels: 16 of 224 px.
+_EXECUTED_PIXELS: Final = 16 * 224**2
 
 _MODELS: Final = {
     ArtifactFormat.TORCHSCRIPT.value: bundle.TORCHSCRIPT,
@@ -116,7 +119,7 @@ def verify_artifacts(
             fused,
             recipe,
             wanted,
-            pixels,
+            affordable(pixels, _EXECUTED_PIXELS),
             threads=threads,
             reference_pixels=_REFERENCE_PIXELS,
             advance=watcher.advance,
