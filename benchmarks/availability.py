@@ -12,6 +12,10 @@ from eightbit.benchmarks.openvino_runner import OPENVINO_MISSING, has_openvino
 # All that torch's builds for CPUs have had.
 _ENGINES: Final = ("onednn", "x86", "fbgemm", "qnnpack")
 
+# Those with kernels of x86, whose pairs of products saturate without VNNI. (qnnpack, the other one,
+# widens to 16 bits before it multiplies.)
+X86_ENGINES: Final = frozenset({"onednn", "x86", "fbgemm"})
+
 # Those that compute convolutions in oneDNN.
 _ONEDNN: Final = ("onednn", "x86")
 

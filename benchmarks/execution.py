@@ -22,7 +22,8 @@ NO_VNNI: Final = "AVX512_CORE"
 AVX2: Final = "AVX2"
 
 _ISA_NAMES: Final = {NO_VNNI: "no_vnni", AVX2: "avx2"}
-_ISA_VARIABLE: Final = "ONEDNN_MAX_CPU_ISA"
+# The variable that limits it, under its present name and its former one.
+ONEDNN_VARIABLES: Final = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 # Extensions of such processors that the emulator lacks: without them it warns of each, once per
 # process.
@@ -83,7 +84,7 @@ class Execution(FrozenModel):
     @property
     def variables(self) -> dict[str, str]:
         """Environment variables of the process that executes; libraries read them as they load."""
-        return {} if self.max_isa is None else {_ISA_VARIABLE: self.max_isa}
+        return {} if self.max_isa is None else {ONEDNN_VARIABLES[0]: self.max_isa}
 
     def command_prefix(self) -> tuple[str, ...]:
         """What stands before the command of the process that executes.

@@ -29,8 +29,6 @@ from eightbit.calibration.qparams import (
 )
 
 BoolArray = npt.NDArray[np.bool_]
-# Indices into a row of weights: the first of each pair, and the second.
-_Pairing = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 _Number = TypeVar("_Number", np.int16, np.int64, np.float32, np.float64)
 
 # The largest sum of two weights whose products with 255 a signed 16-bit integer holds.
@@ -144,10 +142,11 @@ def _convex_minimum(sums: DoubleArray, taps: int) -> DoubleArray:
     sums = np.abs(sums)
     factors = np.ones(len(sums))
     # Only sums beyond the bound are ever clipped.
-    most = int((sums > PAIR_LIMIT).sum(axis=1).max(initial=0))
+    beyond = (sums > PAIR_LIMIT).sum(axis=1)
+    most = int(beyond.max(initial=0))
     if not most:
         return factors
-    risky = np.flatnonzero((sums > PAIR_LIMIT).any(axis=1))
+    risky = np.flatnonzero(beyond)
     largest = -np.sort(-sums[risky], axis=1)[:, :most]
     count = np.arange(1, most + 1)
     vanishing = PAIR_LIMIT * np.cumsum(largest, axis=1) / (taps / 6 + PAIR_LIMIT**2 * count)

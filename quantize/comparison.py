@@ -10,7 +10,7 @@ import numpy as np
 from eightbit.benchmarks.artifact import Runtime
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.fidelity import ParityMeter, ParityResult
+from eightbit.benchmarks.fidelity import FidelityResult, ParityMeter, ParityResult
 from eightbit.benchmarks.parity import REFERENCE, pair_name
 from eightbit.benchmarks.report import Check
 
@@ -114,7 +114,7 @@ def _finite(logits: Mapping[str, FloatArray], broken: Mapping[str, int]) -> Chec
 
 def _same_predictions(judged: Mapping[str, ParityResult], excused: Sequence[str]) -> Check:
     """The gate, which names those that fail it, or else the one that is furthest."""
-    different = {name: _different(result) for name, result in judged.items()}
+    different = {name: different_predictions(result) for name, result in judged.items()}
     failing = [
         name
         for name, result in judged.items()
@@ -133,7 +133,8 @@ def _same_predictions(judged: Mapping[str, ParityResult], excused: Sequence[str]
     )
 
 
-def _different(result: ParityResult) -> int:
+def different_predictions(result: FidelityResult | ParityResult) -> int:
+    """In how many images the predictions differ."""
     # Counted, since 1 - 0.95 is more than 0.05 in floating point.
     return round((1.0 - result.top1_agreement) * result.n)
 

@@ -6,13 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from eightbit.benchmarks.cpu_features import CpuFeatures, read_cpu_features
-from eightbit.benchmarks.execution import emulator_problem
+from eightbit.benchmarks.execution import ONEDNN_VARIABLES, emulator_problem
 from eightbit.models.spec import FrozenModel
 
 # Variables that change which kernels run, or with how many threads.
 VARIABLES: Final = (
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
+    *ONEDNN_VARIABLES,
     "ATEN_CPU_CAPABILITY",
     "OMP_NUM_THREADS",
 )

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import Final
 
+from eightbit.benchmarks.availability import X86_ENGINES
 from eightbit.benchmarks.cpu_features import CpuFeatures
+from eightbit.benchmarks.execution import ONEDNN_VARIABLES
 from eightbit.models.plain_text import printable
 from eightbit.quantize.findings import Examination, Finding, Severity, count, worst_first
 from eightbit.quantize.host import Host
 
 # As oneDNN's documentation lists them: below these it has no VNNI.
 _ONEDNN_WITHOUT_VNNI: Final = frozenset({"SSE41", "AVX", "AVX2", "AVX512_CORE"})
-_ENGINES_OF_X86: Final = frozenset({"onednn", "x86", "fbgemm"})
 
 _SPOKEN: Final = {
     "avx2": "AVX2",
@@ -119,7 +120,7 @@ def _threads(cpu: CpuFeatures) -> Finding:
 
 
 def _build(host: Host) -> Iterator[Finding]:
-    if host.cpu.is_x86 and not _ENGINES_OF_X86.intersection(host.torch.engines):
+    if host.cpu.is_x86 and not X86_ENGINES.intersection(host.torch.engines):
         yield Finding(
             severity=Severity.WARNING,
             what="This torch has no quantized engine for x86",
@@ -138,7 +139,7 @@ def _build(host: Host) -> Iterator[Finding]:
 def _limits(host: Host) -> Iterator[Finding]:
     """What makes this process slower than the machine."""
     cpu, variables = host.cpu, host.variables
-    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+    for name in ONEDNN_VARIABLES:
         isa = variables.get(name, "").upper()
         if isa in _ONEDNN_WITHOUT_VNNI and cpu.has_vnni:
             yield Finding(

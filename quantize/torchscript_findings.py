@@ -7,6 +7,7 @@ from typing import Any, Final
 import torch
 
 from eightbit.benchmarks.artifact import ArtifactMetadata
+from eightbit.benchmarks.availability import X86_ENGINES
 from eightbit.benchmarks.cpu_features import CpuFeatures
 from eightbit.benchmarks.torchscript_runner import load_module
 from eightbit.calibration.saturation import channels_at_risk
@@ -16,9 +17,6 @@ from eightbit.quantize.findings import Examination, Finding, Severity, worst_fir
 from eightbit.quantize.host import TorchBuild
 from eightbit.quantize.onnx_findings import coverage_line, verdict
 from eightbit.quantize.weights_at_risk import LayerRisk, risk_findings
-
-# qnnpack, the other one, widens to 16 bits before it multiplies.
-_SATURATING_ENGINES: Final = frozenset({"onednn", "x86", "fbgemm"})
 
 # torch's own classes: a method of any other would be code from the file.
 _PACKED: Final = frozenset(
@@ -56,7 +54,7 @@ def examine_torchscript(
         ("in integers", coverage_line(coverage)),
     ]
     findings = list(_findings(quantized, in_float, engine, build, meant=metadata is not None))
-    if engine is None or engine in _SATURATING_ENGINES:
+    if engine is None or engine in X86_ENGINES:
         findings += risk_findings(_risks(module), cpu, "torch")
     return Examination(
         verdict=verdict(findings, in_float=in_float, quantized=bool(quantized)),

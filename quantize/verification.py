@@ -18,11 +18,14 @@ from eightbit.benchmarks.contract import FloatArray, Runner
 from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult, ParityResult
 from eightbit.benchmarks.parity import ExecutionsSection, pair_name
 from eightbit.benchmarks.report import Check, CoverageSection
-from eightbit.quantize.comparison import compare
+from eightbit.quantize.comparison import (
+    MAX_EXECUTION_DISAGREEMENT,
+    compare,
+    different_predictions,
+)
 from eightbit.quantize.executing import BATCH, in_batches
 
-# Predictions that may differ on the verification images, as fractions.
-MAX_ARTIFACT_DISAGREEMENT: Final = 0.05
+# Predictions that may differ from float on the verification images, as a fraction.
 MAX_FLOAT_DISAGREEMENT: Final = 0.20
 
 # The float artefact against the float network: other kernels give other last bits, no more.
@@ -113,7 +116,7 @@ def verify(
         _agreement(
             f"{first} vs {second}: same predictions",
             compared.parity[pair_name(first, second)],
-            MAX_ARTIFACT_DISAGREEMENT,
+            MAX_EXECUTION_DISAGREEMENT,
         )
         for first, second in combinations(found, 2)
     ]
@@ -157,8 +160,7 @@ def _fidelity(expected: FloatArray, found: FloatArray) -> FidelityResult:
 
 
 def _agreement(name: str, result: FidelityResult | ParityResult, allowed: float) -> Check:
-    # Counted, since 1 - 0.95 is more than 0.05 in floating point.
-    different = round((1.0 - result.top1_agreement) * result.n)
+    different = different_predictions(result)
     return Check(
         name=name,
         passed=different <= allowed * result.n,

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
+from tests.golden.recipes import recipe_by_hand
 from torch import nn
 from torch.ao.quantization import DeQuantStub, QuantStub
 
@@ -19,7 +20,7 @@ from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx
 from eightbit.quantize.config import Target
 from eightbit.quantize.conversion import quantized_network
-from eightbit.quantize.recipe import LayerParams, Provenance
+from eightbit.quantize.recipe import LayerParams
 
 Networks = Callable[..., Pretrained]
 
@@ -56,21 +57,12 @@ STEPS_OF_ONE = LayerParams(
 def recipe_of(
     random_network: Networks, classifier: LayerParams, mode: Mode, side: int = 2
 ) -> Recipe:
-    return Recipe(
+    return recipe_by_hand(
         spec=random_network(Architecture.CIFAR_RESNET20, side=side).spec,
         config=QuantConfig(mode=mode, target=Target.X86_VNNI),
         activations={"input": INPUT, "avgpool": POOL},
         layers={"fc": classifier},
         output="fc",
-        output_scale=1.0,
-        provenance=Provenance(
-            weights="by hand",
-            weights_sha256="0" * 64,
-            images=1,
-            images_sha256="0" * 64,
-            threads=1,
-            versions={},
-        ),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tests.golden.recipes import recipe_by_hand
 from torch import nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.nn.quantized import FloatFunctional
@@ -13,10 +14,9 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.models.cifar import OptionAShortcut
-from eightbit.quantize import QuantConfig, Recipe
-from eightbit.quantize.config import Target
+from eightbit.quantize import Recipe
 from eightbit.quantize.conversion import quantized_network
-from eightbit.quantize.recipe import LayerParams, Provenance
+from eightbit.quantize.recipe import LayerParams
 from eightbit.quantize.reference import reference_logits
 
 Networks = Callable[..., Pretrained]
@@ -80,22 +80,12 @@ def recipe_of(
     output: str = "fc",
     float_layers: tuple[str, ...] = (),
 ) -> Recipe:
-    return Recipe(
+    return recipe_by_hand(
         spec=random_network(Architecture.CIFAR_RESNET20, side=32).spec,
-        config=QuantConfig(target=Target.X86_VNNI),
         activations=activations,
         layers=layers,
         float_layers=float_layers,
         output=output,
-        output_scale=1.0,
-        provenance=Provenance(
-            weights="by hand",
-            weights_sha256="0" * 64,
-            images=1,
-            images_sha256="0" * 64,
-            threads=1,
-            versions={},
-        ),
     )
 
 

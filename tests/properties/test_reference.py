@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.golden.recipes import recipe_by_hand
 from torch import nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.nn.quantized import FloatFunctional
@@ -16,9 +17,8 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.calibration import QuantDType, QuantParams, dequantize
 from eightbit.models import Architecture, ModelSpec, Preprocessing
-from eightbit.quantize import QuantConfig, Recipe
-from eightbit.quantize.config import Target
-from eightbit.quantize.recipe import LayerParams, Provenance
+from eightbit.quantize import Recipe
+from eightbit.quantize.recipe import LayerParams
 from eightbit.quantize.reference import reference_logits
 
 scales = st.floats(2.0**-10, 4.0, width=32)
@@ -34,25 +34,15 @@ grids = st.builds(
 def recipe_of(
     activations: dict[str, QuantParams], layers: dict[str, LayerParams], output: str
 ) -> Recipe:
-    return Recipe(
+    return recipe_by_hand(
         spec=ModelSpec(
             architecture=Architecture.CIFAR_RESNET20,
             num_classes=10,
             preprocessing=Preprocessing(resize=32, crop=32),
         ),
-        config=QuantConfig(target=Target.X86_VNNI),
         activations=activations,
         layers=layers,
         output=output,
-        output_scale=1.0,
-        provenance=Provenance(
-            weights="random",
-            weights_sha256="0" * 64,
-            images=1,
-            images_sha256="0" * 64,
-            threads=1,
-            versions={},
-        ),
     )
 
 

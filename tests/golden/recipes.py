@@ -1,0 +1,29 @@
+"""Recipes whose integers are written down in a test."""
+
+from typing import Any
+
+from eightbit.quantize import QuantConfig, Recipe
+from eightbit.quantize.config import Target
+from eightbit.quantize.recipe import Provenance
+
+
+def recipe_by_hand(*, config: QuantConfig | None = None, **numbers: Any) -> Recipe:
+    """A recipe of the given numbers, a last bit of whose output is 1.
+
+    Args:
+        config: The intent; by default weights are as they are written, whatever meets.
+        numbers: Fields of `Recipe`: spec, activations, layers, output, perhaps float_layers.
+    """
+    return Recipe(
+        config=config or QuantConfig(target=Target.X86_VNNI),
+        output_scale=1.0,
+        provenance=Provenance(
+            weights="by hand",
+            weights_sha256="0" * 64,
+            images=1,
+            images_sha256="0" * 64,
+            threads=1,
+            versions={},
+        ),
+        **numbers,
+    )
