@@ -19,7 +19,7 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-unit: $(INSTALLED)
+unit: $(INSTALLED) browser
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 # docs/measured/line.md: every architecture on a folder or archive of photos.
@@ -40,6 +40,13 @@ system-packages:
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || \
 	  { echo "$(PYTHON) has no venv: install it first (Debian: apt-get install python3-venv)"; exit 2; }
 	apt-get update -qq && apt-get install -y -qq python3-venv
+
+# The tests of report.html open it in Debian's Chromium; without one they skip.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no chromium: the tests of report.html will skip (Debian: apt-get install chromium)"
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -11,17 +11,18 @@ from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, NonNegativeInt, PositiveInt
 
+from eightbit.benchmarks.confidence import ConfidenceResult, Fraction
 from eightbit.benchmarks.contract import FloatArray, check_finite, check_logits
 from eightbit.benchmarks.paired import drop_interval_pp
+from eightbit.benchmarks.per_class import ClassDrop
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, FrozenModel
 
 TOP5_MIN_CLASSES: Final = 6  # with five or fewer every answer is among the top five
 
 IntArray = npt.NDArray[np.int64]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def _without_surrogates(name: object) -> object:
@@ -42,12 +43,17 @@ class Flip(FrozenModel):
         label: Its true class, or None where it is not known.
         float_class: The float model's answer.
         int8_class: The candidate's answer.
+        float_probability: Softmax of the float model's logits at its answer; None in reports of
+            an earlier version.
+        int8_probability: The candidate's, at its own answer.
     """
 
     image: ImageName
     label: NonNegativeInt | None
     float_class: NonNegativeInt
     int8_class: NonNegativeInt
+    float_probability: Fraction | None = None
+    int8_probability: Fraction | None = None
 
 
 class AccuracyResult(FrozenModel):
@@ -58,11 +64,13 @@ class AccuracyResult(FrozenModel):
         top5: Fraction of images whose label is among the five highest logits; None without
             labels or with fewer than six classes.
         n: Number of images.
+        confidence: How well its probabilities tell how often it is right; None without labels.
     """
 
     top1: Fraction | None
     top5: Fraction | None
     n: PositiveInt
+    confidence: ConfidenceResult | None = None
 
 
 class CandidateAccuracy(AccuracyResult):
@@ -78,6 +86,9 @@ class CandidateAccuracy(AccuracyResult):
         broke: Flips from the right class to a wrong one; None without labels.
         fixed: Flips from a wrong class to the right one; None without labels.
         top1_agreement: Fraction of images to which the two give the same class.
+        mcnemar_p: Exact two-sided McNemar test: how probable so uneven a split of the images that
+            only one of the two gets right is, if neither is better; None without labels.
+        classes: The drop of every class that has images, by class index; empty without labels.
     """
 
     drop_pp: Finite | None
@@ -87,6 +98,8 @@ class CandidateAccuracy(AccuracyResult):
     broke: NonNegativeInt | None
     fixed: NonNegativeInt | None
     top1_agreement: Fraction
+    mcnemar_p: Fraction | None = None
+    classes: tuple[ClassDrop, ...] = ()
 
 
 @dataclass

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
-from eightbit.benchmarks.accuracy import Fraction
+from eightbit.benchmarks.confidence import Fraction
 from eightbit.benchmarks.tables import NOTHING, Table, percent
 from eightbit.models.spec import FrozenModel
 
@@ -13,6 +13,20 @@ _WORST: Final = 12
 
 # An activation may be larger than any setting: only NaN and infinity are refused.
 Real = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Histogram(FrozenModel):
+    """Counts in equally wide bins.
+
+    Attributes:
+        low: Lower end of the first bin.
+        high: Upper end of the last bin.
+        counts: Elements per bin.
+    """
+
+    low: Real
+    high: Real
+    counts: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, max_length=256)]
 
 
 class TensorDiagnosis(FrozenModel):
@@ -30,6 +44,10 @@ class TensorDiagnosis(FrozenModel):
         sqnr_alone_db: Signal to noise of rounding the exact tensor to its own integers.
         sqnr_accumulated_db: Of the tensor in the network where everything is quantized.
         weight_sqnr_db: Of the rounded weights of the layer that produces it.
+        values: Histogram of the float tensor on the diagnosed images; only of the worst tensors.
+        weights: Histogram of the weights of the layer that produces it, each in steps of its own
+            channel's scale, so that the integers -127 to 127 are the chosen range; only of the
+            worst tensors, and None where there are no weights.
     """
 
     name: str
@@ -41,6 +59,8 @@ class TensorDiagnosis(FrozenModel):
     sqnr_alone_db: Real | None
     sqnr_accumulated_db: Real | None
     weight_sqnr_db: Real | None = None
+    values: Histogram | None = None
+    weights: Histogram | None = None
 
 
 def diagnosis_table(tensors: Sequence[TensorDiagnosis], *, rows: int = _WORST) -> Table:

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from eightbit.benchmarks.accuracy import Fraction
+from eightbit.benchmarks.confidence import Fraction
 from eightbit.benchmarks.tables import NOTHING, Table, interval, percent
 from eightbit.models.spec import Finite, FrozenModel, Positive
 

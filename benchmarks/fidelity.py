@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.accuracy import Fraction
+from eightbit.benchmarks.confidence import Fraction
 from eightbit.benchmarks.contract import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, FrozenModel

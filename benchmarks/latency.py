@@ -38,6 +38,17 @@ class LatencyResult(FrozenModel):
         p90_ms: 90th percentile, interpolated linearly.
         p99_ms: 99th percentile; close to the maximum where n is below 100.
         images_per_s: Images of all timed calls divided by their total time.
+        launches: Processes that were started for it one after the other.
+        load_s: Median seconds from the start of its process until the model could be called;
+            None in reports of an earlier version.
+        peak_rss_bytes: Highest resident memory of its largest process.
+        is_baseline: Whether it is the fastest float model of its runtime under these conditions,
+            the one that INT8 is compared with.
+        speedup: How many times faster than that it is: geometric mean over the launches of the
+            ratio of medians; None for the baseline, or where there is none.
+        speedup_ci95: 95 % confidence interval of the speedup.
+        limit_fraction: Its multiplications per second as a fraction of those of a large matrix
+            product in the same numbers on the same threads; see `BenchmarkSection`.
     """
 
     runtime: Runtime
@@ -50,6 +61,13 @@ class LatencyResult(FrozenModel):
     p90_ms: Positive
     p99_ms: Positive
     images_per_s: Positive
+    launches: PositiveInt = 1
+    load_s: Positive | None = None
+    peak_rss_bytes: PositiveInt | None = None
+    is_baseline: bool = False
+    speedup: Positive | None = None
+    speedup_ci95: tuple[Positive, Positive] | None = None
+    limit_fraction: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,11 +14,12 @@ from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.fallback import FallbackSection
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.machine import BenchmarkSection
 from eightbit.benchmarks.parity import ExecutionsSection
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import Finite, FrozenModel, ModelSpec
+from eightbit.models.spec import Finite, FrozenModel, ModelSpec, Positive
 
 REPORT_FORMAT_VERSION: Final = 1
 REPORT_MAX_BYTES: Final = 64 * 2**20
@@ -36,6 +37,10 @@ class ModelSection(FrozenModel):
     spec: ModelSpec
     weights: str
     weights_sha256: Sha256 | None = None
+
+
+Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 2**10)]
+"""A JPEG file in Base64."""
 
 
 class SkippedImage(FrozenModel):
@@ -88,6 +93,11 @@ class EvaluationSection(FrozenModel):
         labelled: Whether their true classes are known.
         matched_by: How their folders or labels were matched to the model's classes.
         skipped: What could not be used.
+        images_per_s: Through all models together, decoding included; None in reports of an
+            earlier version.
+        thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
+            in Base64.
+        environment: Where they ran, where that was not in the run that the report is of.
     """
 
     source: str
@@ -95,6 +105,9 @@ class EvaluationSection(FrozenModel):
     labelled: bool
     matched_by: str | None = None
     skipped: tuple[SkippedImage, ...] = ()
+    images_per_s: Positive | None = None
+    thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
+    environment: Environment | None = None
 
 
 class Check(FrozenModel):
@@ -195,6 +208,7 @@ class Report(FrozenModel):
             the reference integers, by the name of the pair.
         executions: What is behind those pairs.
         latency: One entry per measured model file.
+        benchmark: What is behind those entries: the machine's limit, the whole path.
         size_bytes: Size of every written file, by name.
         coverage: Which operators compute in integers.
         environment: Where this was measured.
@@ -219,6 +233,7 @@ class Report(FrozenModel):
     parity: SortedMapping[ParityResult] = Field(default_factory=dict)
     executions: ExecutionsSection | None = None
     latency: tuple[LatencyResult, ...] = ()
+    benchmark: BenchmarkSection | None = None
     size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)
     coverage: CoverageSection | None = None
     environment: Environment | None = None

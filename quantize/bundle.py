@@ -18,12 +18,13 @@ RECIPE: Final = "recipe.json"
 TABLES: Final = "recipe.safetensors"
 REPORT_JSON: Final = "report.json"
 REPORT_MARKDOWN: Final = "report.md"
+REPORT_HTML: Final = "report.html"
 
 MODELS: Final = (TORCHSCRIPT, ONNX, FLOAT_ONNX)
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
-_FILES: Final = (*MODELS, RECIPE, TABLES, REPORT_JSON, REPORT_MARKDOWN)
+_FILES: Final = (*MODELS, RECIPE, TABLES, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML)
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:

@@ -1,7 +1,5 @@
 """The report of a run, put together from what each stage found."""
 
-import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from eightbit.benchmarks.report import (
     Report,
     VerificationSection,
 )
-from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
 from eightbit.quantize.assessment import EvaluatedImages
 from eightbit.quantize.calibrating import Calibrated
@@ -92,28 +89,15 @@ def make_report(
     )
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write the report as JSON and as Markdown into a folder."""
-    (folder / bundle.REPORT_JSON).write_text(report.to_json(), encoding="utf-8")
-    (folder / bundle.REPORT_MARKDOWN).write_text(render_markdown(report), encoding="utf-8")
-
-
-def replace_report(report: Report, folder: Path) -> None:
-    """Replace a bundle's report, each of its two files at once: a killed run leaves whole ones.
-
-    Raises:
-        InputError: The folder cannot be written.
-    """
-    try:
-        with tempfile.TemporaryDirectory(prefix=".report.", dir=folder) as staging:
-            write_report(report, Path(staging))
-            for name in (bundle.REPORT_MARKDOWN, bundle.REPORT_JSON):
-                os.replace(Path(staging) / name, folder / name)
-    except OSError as exc:
-        raise InputError(
-            f"{folder}: the report cannot be written: {exc.strerror}; make the folder writable, or "
-            "copy the bundle elsewhere"
-        ) from exc
+def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write the report into a folder in every form; the JSON, which tells the others, last."""
+    contents = {
+        bundle.REPORT_MARKDOWN: render_markdown(report),
+        bundle.REPORT_JSON: report.to_json(),
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return tuple(folder / name for name in contents)
 
 
 def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.environment import read_environment, usable_cores
+from eightbit.benchmarks.environment import usable_cores
 from eightbit.benchmarks.parity import ExecutionsSection
-from eightbit.benchmarks.report import Report, VerificationSection, read_report
+from eightbit.benchmarks.report import Report, VerificationSection
 from eightbit.models.errors import InputError
 from eightbit.models.sources import open_source
 from eightbit.quantize import bundle
+from eightbit.quantize.amending import environment_beside, replace_report, report_of
 from eightbit.quantize.assessment import VERIFICATION_IMAGES, drawn_pixels
 from eightbit.quantize.comparison import Comparison, compare
 from eightbit.quantize.executing import excused, execute, executions
@@ -18,7 +19,6 @@ from eightbit.quantize.float_baseline import read_float_network
 from eightbit.quantize.made_up import MADE_UP, made_up_pixels
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.remeasure import recipe_of
-from eightbit.quantize.reporting import make_report, replace_report
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.threads import torch_threads
 
@@ -65,7 +65,7 @@ def verify_bundle(
             the images cannot be used, or no execution is possible.
     """
     recipe = recipe_of(folder)
-    before = _report_of(folder, recipe, stages, command)
+    before = report_of(folder, recipe, stages, command)
     available = executions(folder, thorough=True)
     with stages.stage("load images"):
         pixels, source = _pixels(recipe, images, samples)
@@ -95,30 +95,17 @@ def verify_bundle(
         crashed=executed.crashed,
         predictions=images is not None,
     )
-    here = read_environment()
     section = ExecutionsSection(
         source=source,
         images=len(pixels),
         synthetic=images is None,
         not_measured=missing,
-        environment=None if before.environment == here else here,
+        environment=environment_beside(before),
     )
     report = _amended(before, compared, section)
     replace_report(report, folder)
     gate = VerificationSection(images=len(pixels), passed=compared.passed, checks=compared.checks)
     return Reverified(report=report, gate=gate)
-
-
-def _report_of(folder: Path, recipe: Recipe, stages: Stages, command: str) -> Report:
-    if not (folder / bundle.REPORT_JSON).exists():
-        return make_report(recipe, stages, command=command, folder=folder)
-    report = read_report(folder / bundle.REPORT_JSON)
-    if report.recipe_sha256 != recipe.sha256:
-        raise InputError(
-            f"{folder / bundle.REPORT_JSON}: expected the report of the {bundle.RECIPE} beside it, "
-            "found one of another recipe; keep the files of one run together, or delete the report"
-        )
-    return report
 
 
 def _pixels(recipe: Recipe, images: Path | None, samples: int) -> tuple[FloatArray, str]:

@@ -26,7 +26,7 @@ def test_the_json_is_indented_and_ends_in_a_newline(report):
 
 def test_the_keys_are_those_that_readers_rely_on(full_report):
     content = json.loads(full_report.to_json())
-    assert {"top1", "top5", "n"} == content["accuracy"]["fp32"].keys()
+    assert {"top1", "top5", "n", "confidence"} == content["accuracy"]["fp32"].keys()
     for artifact in ("torchscript", "onnx"):
         assert {"top1", "top5", "n", "drop_pp", "flips"} <= content["accuracy"][artifact].keys()
         fidelity = content["fidelity"][artifact]

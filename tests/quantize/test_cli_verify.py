@@ -15,7 +15,7 @@ from eightbit.benchmarks.availability import Availability
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.cpu_features import CpuFeatures
 from eightbit.benchmarks.execution import Execution
-from eightbit.quantize import bundle, executing, reporting, reverification
+from eightbit.quantize import amending, bundle, executing, reverification
 from eightbit.quantize.config import QuantConfig, Target
 from eightbit.quantize.executing import affordable, excused, executions
 from eightbit.quantize.recipe import read_recipe
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_is_refused_with_its_report_whole(
         raise PermissionError(13, "Permission denied")
 
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(reporting.os, "replace", refuse)
+    monkeypatch.setattr(amending.os, "replace", refuse)
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
     assert "cannot be written: Permission denied" in outcome.error
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -1,0 +1,79 @@
+"""What is said of the machine beside its latencies: its limit, the whole path, who else ran."""
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.confidence import Fraction
+from eightbit.benchmarks.environment import Environment
+from eightbit.models.spec import FrozenModel, Positive
+
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class MachineLimit(FrozenModel):
+    """The fastest matrix product found on this machine.
+
+    Attributes:
+        precision: In which numbers: int8 means uint8 by int8.
+        threads: Threads that it could use.
+        products_per_s: Multiplications (each with its addition) per second.
+        library: What computed it.
+    """
+
+    precision: Precision
+    threads: PositiveInt
+    products_per_s: Positive
+    library: str
+
+
+class WholePath(FrozenModel):
+    """From the bytes of a photo to its class, in medians per image.
+
+    Attributes:
+        runtime: What executed the model.
+        artifact: Name of the model file.
+        threads: Threads that the runtime could use; decoding has one.
+        photo: What was decoded, such as "JPEG, 500 x 375 pixels".
+        n: Number of timed images.
+        decode_ms: From bytes to RGB pixels.
+        resize_ms: Resized and cropped.
+        normalise_ms: From pixels to the model's input.
+        infer_ms: From there to the class.
+        total_ms: Of all four together.
+    """
+
+    runtime: Runtime
+    artifact: str
+    threads: PositiveInt
+    photo: str
+    n: PositiveInt
+    decode_ms: Milliseconds
+    resize_ms: Milliseconds
+    normalise_ms: Milliseconds
+    infer_ms: Milliseconds
+    total_ms: Milliseconds
+
+
+class BenchmarkSection(FrozenModel):
+    """What is behind the entries of the report's `latency`.
+
+    Attributes:
+        products_per_image: Multiplications of weights in one forward pass of one image.
+        limits: One per precision and number of threads.
+        whole_path: One per INT8 artefact and number of threads; empty where it was not measured.
+        launches: How often every candidate's process was started.
+        rounds: Turns of every candidate in each launch.
+        busy_fraction: Share of the usable cores' time that other programs took while this was
+            measured; None where the system does not say.
+        environment: Where it was measured, where that was not in the run that the report is of.
+    """
+
+    products_per_image: PositiveInt
+    limits: tuple[MachineLimit, ...] = ()
+    whole_path: tuple[WholePath, ...] = ()
+    launches: PositiveInt
+    rounds: NonNegativeInt
+    busy_fraction: Fraction | None = None
+    environment: Environment | None = None
