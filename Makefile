@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint types unit measure clean
+.PHONY: demo test lint types unit docs measure clean
 
 demo: $(INSTALLED)
 	$(BIN)/eightbit demo --out build/demo --overwrite
@@ -21,6 +21,10 @@ types: $(INSTALLED)
 
 unit: $(INSTALLED) browser
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile
+
+# The site: build/site/index.html. A broken link or a page that nobody can reach fails it.
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict
 
 # docs/measured/line.md: every architecture on a folder or archive of photos.
 #   make measure PHOTOS=photos.tar

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         open_artifact,
         read_metadata,
     )
+    from eightbit.benchmarks.comparing import Comparison, compare_reports
     from eightbit.benchmarks.contract import Runner
     from eightbit.benchmarks.environment import Environment, read_environment
     from eightbit.benchmarks.execution import Execution
@@ -32,24 +33,30 @@ if TYPE_CHECKING:
         ParityMeter,
         ParityResult,
     )
-    from eightbit.benchmarks.isolated import IsolatedRunner, WorkerCrashError
-    from eightbit.benchmarks.latency import Candidate, LatencyResult, measure_latency
+    from eightbit.benchmarks.isolated import IsolatedRunner
+    from eightbit.benchmarks.latency import LatencyResult, measure_latency
+    from eightbit.benchmarks.launches import Candidate
     from eightbit.benchmarks.onnx_runner import OnnxRunner
+    from eightbit.benchmarks.regression import Tolerance, find_regressions
+    from eightbit.benchmarks.regression_findings import Finding, Verdict, regression_lines
     from eightbit.benchmarks.report import Report, read_report
     from eightbit.benchmarks.runners import open_runner
     from eightbit.benchmarks.torchscript_runner import TorchScriptRunner
+    from eightbit.benchmarks.worker_process import WorkerCrashError
 
 _MODULES = {
     "AccuracyResult": "accuracy",
     "Artifact": "artifact",
     "ArtifactMetadata": "artifact",
-    "Candidate": "latency",
+    "Candidate": "launches",
     "CandidateAccuracy": "accuracy",
     "ClassificationTally": "accuracy",
+    "Comparison": "comparing",
     "Environment": "environment",
     "Execution": "execution",
     "FidelityMeter": "fidelity",
     "FidelityResult": "fidelity",
+    "Finding": "regression_findings",
     "Flip": "accuracy",
     "IsolatedRunner": "isolated",
     "LatencyResult": "latency",
@@ -60,14 +67,19 @@ _MODULES = {
     "Report": "report",
     "Runner": "contract",
     "Runtime": "artifact",
+    "Tolerance": "regression",
     "TorchScriptRunner": "torchscript_runner",
-    "WorkerCrashError": "isolated",
+    "Verdict": "regression_findings",
+    "WorkerCrashError": "worker_process",
+    "compare_reports": "comparing",
+    "find_regressions": "regression",
     "measure_latency": "latency",
     "open_artifact": "artifact",
     "open_runner": "runners",
     "read_environment": "environment",
     "read_metadata": "artifact",
     "read_report": "report",
+    "regression_lines": "regression_findings",
 }
 
 __all__ = [
@@ -77,10 +89,12 @@ __all__ = [
     "Candidate",
     "CandidateAccuracy",
     "ClassificationTally",
+    "Comparison",
     "Environment",
     "Execution",
     "FidelityMeter",
     "FidelityResult",
+    "Finding",
     "Flip",
     "IsolatedRunner",
     "LatencyResult",
@@ -91,14 +105,19 @@ __all__ = [
     "Report",
     "Runner",
     "Runtime",
+    "Tolerance",
     "TorchScriptRunner",
+    "Verdict",
     "WorkerCrashError",
+    "compare_reports",
+    "find_regressions",
     "measure_latency",
     "open_artifact",
     "open_runner",
     "read_environment",
     "read_metadata",
     "read_report",
+    "regression_lines",
 ]
 
 

@@ -1,22 +1,23 @@
 """Accuracy of candidates against a float reference, image by image, in bounded memory.
 
 Conventions, the same everywhere: the class of an image is the one with the highest logit, and
-equal logits rank by class index, the lowest first. Only counts and the first flips are kept,
-never logits.
+equal logits rank by class index, the lowest first. Only sums and the first flips are kept, never
+logits: memory depends on the number of classes, not of images.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.confidence import ConfidenceResult, Fraction
+from eightbit.benchmarks.confidence import ConfidenceMeter, ConfidenceResult, Fraction
 from eightbit.benchmarks.contract import FloatArray, check_finite, check_logits
-from eightbit.benchmarks.paired import drop_interval_pp
-from eightbit.benchmarks.per_class import ClassDrop
+from eightbit.benchmarks.paired import drop_interval_pp, mcnemar_p
+from eightbit.benchmarks.per_class import ClassCounter, ClassDrop
+from eightbit.benchmarks.softmax import DoubleArray, top_probability
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, FrozenModel
 
@@ -102,6 +103,13 @@ class CandidateAccuracy(AccuracyResult):
     classes: tuple[ClassDrop, ...] = ()
 
 
+class _Answers(NamedTuple):
+    """What a model says of each image: its class, and the probability of that."""
+
+    classes: IntArray
+    probabilities: DoubleArray
+
+
 @dataclass
 class _Counts:
     """What is counted for one model."""
@@ -112,6 +120,8 @@ class _Counts:
     fixed: int = 0
     flip_count: int = 0
     flips: list[Flip] = field(default_factory=list)
+    confidence: ConfidenceMeter = field(default_factory=ConfidenceMeter)
+    by_class: ClassCounter | None = None
 
 
 class ClassificationTally:
@@ -155,14 +165,15 @@ class ClassificationTally:
         self._images += len(names)
         self._classes = classes
         self._labelled = truth is not None
-        reference = np.argmax(reference_logits, axis=1)
+        reference = _answers(reference_logits)
         if truth is not None:
-            _count_hits(self._reference, reference_logits, truth)
+            _count_hits(self._reference, reference_logits, reference, truth)
         for name, counts in self._candidates.items():
-            logits = candidate_logits[name]
+            candidate = _answers(candidate_logits[name])
             if truth is not None:
-                _count_hits(counts, logits, truth)
-            self._count_flips(counts, reference, np.argmax(logits, axis=1), truth, names)
+                _count_hits(counts, candidate_logits[name], candidate, truth)
+                _count_by_class(counts, reference, candidate, truth, classes)
+            self._count_flips(counts, reference, candidate, truth, names)
 
     def reference_result(self) -> AccuracyResult:
         """Accuracy of the float model.
@@ -174,6 +185,7 @@ class ClassificationTally:
             top1=self._fraction(self._reference.top1),
             top5=self._top5(self._reference),
             n=self._counted(),
+            confidence=self._reference.confidence.result() if self._labelled else None,
         )
 
     def candidate_result(self, name: str) -> CandidateAccuracy:
@@ -197,6 +209,9 @@ class ClassificationTally:
             broke=counts.broke if self._labelled else None,
             fixed=counts.fixed if self._labelled else None,
             top1_agreement=(n - counts.flip_count) / n,
+            confidence=counts.confidence.result() if self._labelled else None,
+            mcnemar_p=mcnemar_p(counts.broke, counts.fixed) if self._labelled else None,
+            classes=counts.by_class.result() if counts.by_class else (),
         )
 
     def _check_call(
@@ -217,22 +232,24 @@ class ClassificationTally:
     def _count_flips(
         self,
         counts: _Counts,
-        reference: IntArray,
-        candidate: IntArray,
+        reference: _Answers,
+        candidate: _Answers,
         truth: IntArray | None,
         names: Sequence[str],
     ) -> None:
-        flipped = np.flatnonzero(reference != candidate)
+        flipped = np.flatnonzero(reference.classes != candidate.classes)
         counts.flip_count += len(flipped)
         if truth is not None:
-            counts.broke += int(np.count_nonzero(reference[flipped] == truth[flipped]))
-            counts.fixed += int(np.count_nonzero(candidate[flipped] == truth[flipped]))
+            counts.broke += int(np.count_nonzero(reference.classes[flipped] == truth[flipped]))
+            counts.fixed += int(np.count_nonzero(candidate.classes[flipped] == truth[flipped]))
         counts.flips += [
             Flip(
                 image=names[index],
                 label=None if truth is None else int(truth[index]),
-                float_class=int(reference[index]),
-                int8_class=int(candidate[index]),
+                float_class=int(reference.classes[index]),
+                int8_class=int(candidate.classes[index]),
+                float_probability=float(reference.probabilities[index]),
+                int8_probability=float(candidate.probabilities[index]),
             )
             for index in flipped[: self._max_flips - len(counts.flips)]
         ]
@@ -267,10 +284,23 @@ def label_ranks(logits: FloatArray, labels: IntArray) -> IntArray:
     return ranks
 
 
-def _count_hits(counts: _Counts, logits: FloatArray, truth: IntArray) -> None:
+def _answers(logits: FloatArray) -> _Answers:
+    return _Answers(np.argmax(logits, axis=1), top_probability(logits))
+
+
+def _count_hits(counts: _Counts, logits: FloatArray, answers: _Answers, truth: IntArray) -> None:
     ranks = label_ranks(logits, truth)
     counts.top1 += int(np.count_nonzero(ranks == 0))
     counts.top5 += int(np.count_nonzero(ranks < 5))
+    counts.confidence.update(answers.probabilities, answers.classes == truth)
+
+
+def _count_by_class(
+    counts: _Counts, reference: _Answers, candidate: _Answers, truth: IntArray, classes: int
+) -> None:
+    if counts.by_class is None:
+        counts.by_class = ClassCounter(classes)
+    counts.by_class.update(truth, reference.classes == truth, candidate.classes == truth)
 
 
 def _checked_classes(

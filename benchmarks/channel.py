@@ -1,12 +1,15 @@
 """Messages between a process and its worker, over two pipes.
 
-A message is one line of JSON, then as many bytes as the line says: an array in NumPy's own file
-format (never a pickle).
+A message is one line of JSON, then pieces of bytes, each as long as the line says. What they are is
+between the two: an array in NumPy's own file format (never a pickle), the file of an image, the
+numbers of a model's logits.
 """
 
 import io
+import os
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import IO, TypeVar
+from typing import IO, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
@@ -20,26 +23,30 @@ class Action(StrEnum):
     """What a worker can be asked for."""
 
     RUN = "run"
+    SETTLE = "settle"
     TIME = "time"
+    WALK = "walk"
     PEAK_RSS = "peak_rss"
 
 
 class Message(FrozenModel):
-    """The line of JSON; `payload_bytes` is filled in by `send`."""
+    """The line of JSON; `piece_bytes`, the lengths of what follows, is filled in on sending."""
 
-    payload_bytes: NonNegativeInt = 0
+    piece_bytes: tuple[NonNegativeInt, ...] = ()
 
 
 class Request(Message):
     """To the worker.
 
     Attributes:
-        action: What to do; RUN and TIME come with a batch.
+        action: What to do; RUN, SETTLE and TIME come with a batch, WALK with the bytes of a photo.
         repeats: How many calls TIME measures.
+        max_seconds: How long SETTLE may go on.
     """
 
     action: Action
     repeats: PositiveInt = 1
+    max_seconds: float = 1.0
 
 
 class Reply(Message):
@@ -47,7 +54,7 @@ class Reply(Message):
 
     Attributes:
         input_error: Message of the InputError that was raised in the worker, or None.
-        seconds: Duration of each timed call.
+        seconds: Duration of each timed call, or of each step of a walk.
         peak_rss_bytes: Highest resident memory of the worker so far.
         feed: What the model takes; told once it is loaded.
     """
@@ -59,36 +66,97 @@ class Reply(Message):
 
 
 MessageT = TypeVar("MessageT", bound=Message)
+Piece: TypeAlias = bytes | memoryview
+
+_LINE_MAX_BYTES = 2**24
+
+
+def claim_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Takes the two pipes of a worker away from their usual numbers.
+
+    What a library prints then goes to standard error instead of into the protocol.
+
+    Returns:
+        What the parent sends, and what it receives.
+    """
+    inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return inbox, outbox
+
+
+def send_pieces(stream: IO[bytes], message: Message, pieces: Sequence[Piece] = ()) -> None:
+    """Writes one message completely.
+
+    Args:
+        stream: To write to.
+        message: What the line says.
+        pieces: What follows it.
+
+    Raises:
+        BrokenPipeError: The other side has gone.
+    """
+    lengths = tuple(len(piece) for piece in pieces)
+    line = message.model_copy(update={"piece_bytes": lengths}).model_dump_json()
+    stream.write(line.encode() + b"\n")
+    for piece in pieces:
+        stream.write(piece)
+    stream.flush()
+
+
+def receive_pieces(
+    stream: IO[bytes], kind: type[MessageT], *, max_bytes: int | None = None
+) -> tuple[MessageT, list[bytes]]:
+    """Reads one message completely.
+
+    Args:
+        stream: To read from.
+        kind: Of the message.
+        max_bytes: All pieces together may be so long, where the other side is not trusted.
+
+    Raises:
+        EOFError: The other side closed the pipe, between messages or inside one.
+        ValueError: Not such a message, or one that is too long.
+    """
+    line = stream.readline(_LINE_MAX_BYTES)
+    if not line.endswith(b"\n"):
+        if len(line) == _LINE_MAX_BYTES:
+            raise ValueError(f"expected a line of at most {_LINE_MAX_BYTES} bytes, found more")
+        raise EOFError("the pipe was closed")
+    message = kind.model_validate_json(line)
+    if max_bytes is not None and sum(message.piece_bytes) > max_bytes:
+        raise ValueError(
+            f"expected at most {max_bytes} bytes after the line, found {sum(message.piece_bytes)}"
+        )
+    pieces = []
+    for length in message.piece_bytes:
+        piece = stream.read(length)
+        if len(piece) < length:
+            raise EOFError("the pipe was closed inside a message")
+        pieces.append(piece)
+    return message, pieces
 
 
 def send(stream: IO[bytes], message: Message, array: AnyArray | None = None) -> None:
-    """Writes one message completely.
+    """Writes one message with at most one array completely.
 
     Raises:
         BrokenPipeError: The other side has gone.
         ValueError: The array holds Python objects.
     """
-    payload = b"" if array is None else _encode(array)
-    line = message.model_copy(update={"payload_bytes": len(payload)}).model_dump_json()
-    stream.write(line.encode() + b"\n")
-    stream.write(payload)
-    stream.flush()
+    send_pieces(stream, message, [] if array is None else [_encode(array)])
 
 
 def receive(stream: IO[bytes], kind: type[MessageT]) -> tuple[MessageT, AnyArray | None]:
-    """Reads one message completely.
+    """Reads one message with at most one array completely.
 
     Raises:
         EOFError: The other side closed the pipe, between messages or inside one.
     """
-    line = stream.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError("the pipe was closed")
-    message = kind.model_validate_json(line)
-    payload = stream.read(message.payload_bytes)
-    if len(payload) < message.payload_bytes:
-        raise EOFError("the pipe was closed inside a message")
-    return message, _decode(payload) if payload else None
+    message, pieces = receive_pieces(stream, kind)
+    return message, _decode(pieces[0]) if pieces else None
 
 
 def _encode(array: AnyArray) -> bytes:

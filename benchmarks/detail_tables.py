@@ -6,7 +6,7 @@ from typing import Final
 from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.report import Report, SkippedImage
-from eightbit.benchmarks.tables import NOTHING, Table, decimal_bytes
+from eightbit.benchmarks.tables import NOTHING, Table, class_name, decimal_bytes, percent
 
 _MAX_LISTED: Final = 20
 
@@ -22,13 +22,13 @@ def detail_tables(report: Report) -> Iterator[Table]:
             if result and result.flips:
                 yield _flips(name, result, labels)
     if report.calibration and report.calibration.skipped:
-        yield _skipped("calibration", report.calibration.skipped)
+        yield skipped_table("calibration", report.calibration.skipped)
     if report.evaluation and report.evaluation.skipped:
-        yield _skipped("evaluation", report.evaluation.skipped)
+        yield skipped_table("evaluation", report.evaluation.skipped)
     if report.timings_s or report.peak_rss_bytes:
-        yield _cost(report)
+        yield cost_table(report)
     if report.environment:
-        yield _environment(report.environment)
+        yield environment_table(report.environment)
 
 
 def _flips(name: str, result: CandidateAccuracy, labels: tuple[str, ...] | None) -> Table:
@@ -39,9 +39,9 @@ def _flips(name: str, result: CandidateAccuracy, labels: tuple[str, ...] | None)
         rows=tuple(
             (
                 flip.image,
-                _class_name(flip.label, labels),
-                _class_name(flip.float_class, labels),
-                _class_name(flip.int8_class, labels),
+                class_name(flip.label, labels),
+                _answer(flip.float_class, flip.float_probability, labels),
+                _answer(flip.int8_class, flip.int8_probability, labels),
             )
             for flip in listed
         ),
@@ -50,13 +50,14 @@ def _flips(name: str, result: CandidateAccuracy, labels: tuple[str, ...] | None)
     )
 
 
-def _class_name(index: int | None, labels: tuple[str, ...] | None) -> str:
-    if index is None:
-        return NOTHING
-    return labels[index] if labels and index < len(labels) else str(index)
+def _answer(index: int, likelihood: float | None, labels: tuple[str, ...] | None) -> str:
+    """A class, and how sure the model is of it where that is known."""
+    sure = "" if likelihood is None else f" ({percent(likelihood, 0)})"
+    return f"{class_name(index, labels)}{sure}"
 
 
-def _skipped(use: str, skipped: tuple[SkippedImage, ...]) -> Table:
+def skipped_table(use: str, skipped: tuple[SkippedImage, ...]) -> Table:
+    """Files that could not be used for something, and why."""
     return Table(
         title=f"Skipped for {use}",
         columns=("file", "reason"),
@@ -70,14 +71,16 @@ def _rest(count: int) -> str:
     return f"And {count:,} more." if count > 0 else ""
 
 
-def _cost(report: Report) -> Table:
+def cost_table(report: Report) -> Table:
+    """Seconds of every stage and the memory of the run."""
     rows = [(stage, f"{seconds:,.1f} s") for stage, seconds in report.timings_s.items()]
     if report.peak_rss_bytes:
         rows.append(("peak memory", decimal_bytes(report.peak_rss_bytes)))
     return Table(title="Time and memory of the run", columns=("stage", "cost"), rows=tuple(rows))
 
 
-def _environment(environment: Environment) -> Table:
+def environment_table(environment: Environment) -> Table:
+    """The machine and the versions on it."""
     rows = {
         "CPU": environment.cpu,
         "architecture": environment.architecture,

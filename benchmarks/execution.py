@@ -45,6 +45,8 @@ class Execution(FrozenModel):
         runtime: What executes it.
         optimize: Whether ONNX Runtime or OpenVINO may fuse what the graph rounds; without, every
             node computes what is written.
+        for_inference: Whether torch optimises a float network once more after loading it
+            (`torch.jit.optimize_for_inference`), which cannot be saved.
         engine: torch's quantized engine to use in place of the artefact's own, such as "fbgemm".
         max_isa: The best instruction set that oneDNN may use, as its variable ONEDNN_MAX_CPU_ISA
             spells it: "AVX512_CORE" is AVX-512 without VNNI.
@@ -54,6 +56,7 @@ class Execution(FrozenModel):
     # Not strict: it travels as JSON to the process that executes.
     runtime: Annotated[Runtime, Field(strict=False)]
     optimize: bool = True
+    for_inference: bool = False
     engine: _Word | None = None
     max_isa: _Word | None = None
     emulated_cpu: _Word | None = None
@@ -66,6 +69,8 @@ class Execution(FrozenModel):
             for name, value in (("engine", self.engine), ("max_isa", self.max_isa)):
                 if value is not None:
                     raise ValueError(f"{name}: expected none for {self.runtime}, found {value}")
+            if self.for_inference:
+                raise ValueError(f"for_inference: expected false for {self.runtime}, found true")
         return self
 
     @property
@@ -73,7 +78,8 @@ class Execution(FrozenModel):
         """A word that tells it from the others: "onnx", "onnx_unoptimised", "torchscript_avx2"."""
         isa = _ISA_NAMES.get(self.max_isa, self.max_isa.lower()) if self.max_isa else None
         cpu = self.emulated_cpu.lower() if self.emulated_cpu else None
-        marks = (None if self.optimize else "unoptimised", self.engine, isa, cpu)
+        inference = "for_inference" if self.for_inference else None
+        marks = (None if self.optimize else "unoptimised", inference, self.engine, isa, cpu)
         return "_".join([_RUNTIME_NAMES[self.runtime], *(mark for mark in marks if mark)])
 
     @property

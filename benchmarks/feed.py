@@ -1,12 +1,14 @@
 """How a preprocessed batch becomes what a model takes.
 
-Everything in the program hands runners preprocessed images. A model that takes pixels is fed
-the very pixels that they were made of, outside the timed call: what it does with them is its own.
+Everything in the program hands runners preprocessed images, but for an evaluation, which decodes
+its own. A model that takes pixels is fed the very pixels that they were made of, outside the timed
+call: what it does with them is its own.
 """
 
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from eightbit.benchmarks.artifact import ArtifactMetadata
 from eightbit.benchmarks.contract import AnyArray, FloatArray, Runner, check_batch
@@ -43,6 +45,21 @@ class Feed(FrozenModel):
             return batch
         check_batch(batch)
         return self._pixels(batch, exact=exact)
+
+    def of_pixels(self, pixels: npt.NDArray[np.uint8]) -> AnyArray:
+        """What to hand to the model, from the pixels themselves.
+
+        Args:
+            pixels: uint8, shape (N, H, W, 3), resized and cropped.
+        """
+        if self.input == PREPROCESSED:
+            # Here, so that a worker that is sent batches does not carry Pillow.
+            from eightbit.models.preprocessing import normalised_images
+
+            return normalised_images(pixels, self.preprocessing)
+        if self.input.layout == "NCHW":
+            pixels = pixels.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(pixels)
 
     def _pixels(self, batch: FloatArray, *, exact: bool) -> AnyArray:
         # Here, so that a worker, which is sent pixels, does not carry Pillow.

@@ -3,18 +3,16 @@
 import math
 from array import array
 from statistics import median_low
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from eightbit.benchmarks.confidence import Fraction
 from eightbit.benchmarks.contract import FloatArray, check_finite, check_logits
+from eightbit.benchmarks.softmax import DoubleArray, log_softmax
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, FrozenModel
-
-_DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
 
 class FidelityResult(FrozenModel):
@@ -163,7 +161,7 @@ class ParityMeter:
         )
 
 
-def _ratios(signal: _DoubleArray, noise: _DoubleArray) -> _DoubleArray:
+def _ratios(signal: DoubleArray, noise: DoubleArray) -> DoubleArray:
     """Signal over noise of each image that has a signal; infinite where there is no noise."""
     has_signal = signal > 0
     with np.errstate(divide="ignore"):
@@ -174,24 +172,17 @@ def _decibels(ratio: float) -> float | None:
     return None if math.isinf(ratio) else 10 * math.log10(ratio)
 
 
-def _kl_divergence(expected: _DoubleArray, found: _DoubleArray) -> _DoubleArray:
+def _kl_divergence(expected: DoubleArray, found: DoubleArray) -> DoubleArray:
     """D(softmax(expected) || softmax(found)) of each image, in nats; never negative.
 
     Args:
         expected: Logits of shape (N, classes).
         found: The other logits, of the same shape.
     """
-    log_p, log_q = _log_softmax(expected), _log_softmax(found)
-    divergence: _DoubleArray = np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
+    log_p, log_q = log_softmax(expected), log_softmax(found)
+    divergence: DoubleArray = np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
     # The terms have both signs: rounding can leave a little less than nothing.
     return np.maximum(divergence, 0.0)
-
-
-def _log_softmax(logits: _DoubleArray) -> _DoubleArray:
-    """Logarithms of the probabilities, finite however far the logits lie apart."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_softmax: _DoubleArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return log_softmax
 
 
 def _check_pair(first: FloatArray, second: FloatArray) -> None:

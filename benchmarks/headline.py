@@ -1,10 +1,14 @@
 """The report in one sentence."""
 
+from math import ceil, floor
+
 from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.latency_tables import speedup
 from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.result_tables import shrinkage, speedup
-from eightbit.benchmarks.tables import percent, points, ratio
+from eightbit.benchmarks.result_tables import shrinkage
+from eightbit.benchmarks.tables import counted, interval, percent, ratio
+from eightbit.benchmarks.verdict import verdict
 
 # The artefact that the sentence is about: the first of these that was measured.
 _SUFFIXES = {Runtime.ONNXRUNTIME: ".int8.onnx", Runtime.TORCHSCRIPT: ".int8.pt"}
@@ -38,12 +42,12 @@ def _accuracy(report: Report, runtime: Runtime) -> str | None:
     result = _candidate(report, runtime)
     if result is None:
         return None
-    images = f"{result.n:,} images"
-    if result.top1 is None or result.drop_pp is None:
+    if result.top1 is None or result.drop_pp is None or result.drop_ci95_pp is None:
+        images = counted(result.n, "image")
         return f"gives the float model's class to {percent(result.top1_agreement)} of {images}"
     return (
         f"keeps {percent(result.top1, 1)} of {percent(report.accuracy.fp32.top1, 1)} top-1 "
-        f"(drop {points(result.drop_pp)} on {images})"
+        f"(drop {interval(result.drop_pp, result.drop_ci95_pp)}, {verdict(result).phrase})"
     )
 
 
@@ -58,8 +62,18 @@ def _speed(report: Report, runtime: Runtime) -> str | None:
         if result.runtime is runtime and result.precision is Precision.INT8:
             factor = speedup(result, report.latency)
             if factor is not None:
-                return f"{ratio(factor)} faster" if factor >= 1 else f"{ratio(1 / factor)} slower"
+                return _faster(factor, result.speedup_ci95)
     return None
+
+
+def _faster(factor: float, ends: tuple[float, float] | None) -> str:
+    """2.61 with [2.58, 2.66] as "2.6x faster [2.5, 2.7]": rounding makes no interval narrower."""
+    word = "faster"
+    if factor < 1:
+        factor, word = 1 / factor, "slower"
+        ends = (1 / ends[1], 1 / ends[0]) if ends else None
+    around = f" [{floor(10 * ends[0]) / 10:.1f}, {ceil(10 * ends[1]) / 10:.1f}]" if ends else ""
+    return f"{ratio(factor)} {word}{around}"
 
 
 def _size(report: Report, runtime: Runtime) -> str | None:

@@ -1,38 +1,25 @@
 """A runner in a process of its own.
 
 Thread pools of two runtimes in one process slow each other down, and a crash inside a runtime
-would take the caller with it. The process is a fresh interpreter, not a fork and not
-`multiprocessing`, so that a caller's script needs no main guard.
+would take the caller with it.
 """
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import time
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Self
+
+import numpy as np
 
 from eightbit.benchmarks.artifact import runtime_of
 from eightbit.benchmarks.channel import Action, Reply, Request, receive, send
 from eightbit.benchmarks.contract import AnyArray, FloatArray
 from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.feed import Feed
-from eightbit.benchmarks.openmp import with_short_spins
+from eightbit.benchmarks.whole_path import Steps
+from eightbit.benchmarks.worker_process import WorkerCrashError, WorkerProcess
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
-
-# The runtimes are told their threads directly too; these reach the libraries beneath them.
-_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_STDERR_KEPT_BYTES: Final = 16 * 2**10
-_STDERR_SHOWN_LINES: Final = 15
-
-
-class WorkerCrashError(RuntimeError):
-    """The process of an `IsolatedRunner` ended by itself; the message holds its last lines."""
 
 
 class IsolatedRunner:
@@ -43,29 +30,33 @@ class IsolatedRunner:
         threads: Number of threads that one call may use, at least 1.
         execution: How to execute it; None for the runtime that the file's suffix asks for.
 
+    Attributes:
+        feed: What the model takes.
+        load_s: Seconds from the start of the process until the model could be called.
+
     Raises:
         InputError: The file cannot be loaded by its runtime on this machine.
         WorkerCrashError: The process died while it loaded the file.
     """
 
     def __init__(self, path: Path, *, threads: int, execution: Execution | None = None) -> None:
+        start = time.perf_counter()
         self._where = printable(str(path))
         execution = execution or Execution(runtime=runtime_of(path))
-        self._process = subprocess.Popen(
-            _command(path, threads, execution),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(os.environ, threads, execution),
+        self._process = WorkerProcess(
+            "eightbit.benchmarks.worker",
+            [str(path), str(threads), execution.model_dump_json()],
+            where=self._where,
+            threads=threads,
+            variables=execution.variables,
+            prefix=execution.command_prefix(),
         )
-        self._stdin = _opened(self._process.stdin)
-        self._stdout = _opened(self._process.stdout)
-        self._stderr = _Tail(_opened(self._process.stderr))
         try:
             reply, _ = self._receive()
         except BaseException:
             self.close()
             raise
+        self.load_s = time.perf_counter() - start
         self.feed = reply.feed or Feed()
 
     def __call__(self, batch: AnyArray) -> FloatArray:
@@ -79,6 +70,12 @@ class IsolatedRunner:
         """Runs the model `repeats` times: allocations, caches and TorchScript's profiling."""
         self.time(batch, repeats)
 
+    def settle(self, batch: AnyArray, *, max_seconds: float) -> list[float]:
+        """Runs the model until its calls take no less time; returns the seconds of each."""
+        request = Request(action=Action.SETTLE, max_seconds=max_seconds)
+        reply, _ = self._ask(request, self.feed(batch, exact=False))
+        return list(reply.seconds)
+
     def time(self, batch: AnyArray, repeats: int) -> list[float]:
         """Seconds of each of `repeats` calls one after the other, measured inside the process.
 
@@ -87,6 +84,15 @@ class IsolatedRunner:
         request = Request(action=Action.TIME, repeats=repeats)
         reply, _ = self._ask(request, self.feed(batch, exact=False))
         return list(reply.seconds)
+
+    def walk(self, photo: bytes) -> Steps:
+        """Classifies a photo from its bytes on; returns the seconds of each step.
+
+        Raises:
+            InputError: The photo cannot be used.
+        """
+        reply, _ = self._ask(Request(action=Action.WALK), np.frombuffer(photo, dtype=np.uint8))
+        return Steps(*reply.seconds)
 
     def peak_rss_bytes(self) -> int:
         """Highest resident memory of the process so far, in bytes."""
@@ -100,13 +106,7 @@ class IsolatedRunner:
 
     def close(self) -> None:
         """Ends the process and waits for its end; may be called again."""
-        # It owns nothing but memory, and it may be busy: killing it is safe and immediate.
-        self._process.kill()
-        self._process.wait()
-        self._stderr.close()
-        self._stdout.close()
-        with suppress(BrokenPipeError):  # a half-written request that nobody will read
-            self._stdin.close()
+        self._process.close()
 
     def __enter__(self) -> Self:
         return self
@@ -122,15 +122,15 @@ class IsolatedRunner:
     def _ask(
         self, request: Request, batch: AnyArray | None = None
     ) -> tuple[Reply, AnyArray | None]:
-        if self._stdin.closed:
+        if self._process.stdin.closed:
             raise ValueError(f"{self._where}: this runner is closed")
         try:
-            send(self._stdin, request, batch)
+            send(self._process.stdin, request, batch)
             return self._receive()
         except InputError:
             raise
         except BrokenPipeError as exc:
-            raise self._crash() from exc
+            raise self._process.crash() from exc
         except BaseException:
             # Interrupted between request and reply: the next reply would answer this request.
             self.close()
@@ -138,68 +138,9 @@ class IsolatedRunner:
 
     def _receive(self) -> tuple[Reply, AnyArray | None]:
         try:
-            reply, array = receive(self._stdout, Reply)
+            reply, array = receive(self._process.stdout, Reply)
         except EOFError as exc:
-            raise self._crash() from exc
+            raise self._process.crash() from exc
         if reply.input_error is not None:
             raise InputError(reply.input_error)
         return reply, array
-
-    def _crash(self) -> WorkerCrashError:
-        code = self._process.wait()
-        self.close()
-        cause = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        lines = self._stderr.lines()
-        said = "\n".join(["; its last lines:", *lines]) if lines else "; it wrote no error"
-        return WorkerCrashError(f"{self._where}: the process that runs it {cause}{hint}{said}")
-
-
-class _Tail:
-    """Reads a stream to its end in the background and keeps its last bytes.
-
-    Without a reader the process would stop as soon as the pipe is full.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._kept = b""
-        self._thread = Thread(target=self._drain, daemon=True)
-        self._thread.start()
-
-    def _drain(self) -> None:
-        while chunk := self._stream.read1(2**16):  # type: ignore[attr-defined]
-            self._kept = (self._kept + chunk)[-_STDERR_KEPT_BYTES:]
-
-    def lines(self) -> list[str]:
-        """The last lines, made printable."""
-        text = self._kept.decode("utf-8", "replace")
-        return [printable(line) for line in text.splitlines()[-_STDERR_SHOWN_LINES:]]
-
-    def close(self) -> None:
-        """Waits for the end of the stream, which comes with the end of the process."""
-        self._thread.join()
-        self._stream.close()
-
-
-def _command(path: Path, threads: int, execution: Execution) -> list[str]:
-    # -P: a folder in which the caller happens to stand must not shadow a module.
-    options = ["-P", "-X", "faulthandler", "-m", "eightbit.benchmarks.worker"]
-    arguments = [str(path), str(threads), execution.model_dump_json()]
-    return [*execution.command_prefix(), sys.executable, *options, *arguments]
-
-
-def _environment(
-    inherited: Mapping[str, str], threads: int, execution: Execution
-) -> dict[str, str]:
-    return {
-        **with_short_spins(inherited),
-        **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
-        **execution.variables,
-    }
-
-
-def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
-    if pipe is None:
-        raise RuntimeError("Popen was asked for a pipe and gave none")
-    return pipe

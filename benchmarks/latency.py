@@ -1,27 +1,22 @@
 """How long one call takes, for several model files under the same conditions.
 
-Every candidate is loaded and warmed up in a process of its own; then they take turns,
-A B A B, so that a machine that slows down slows all of them down. Only one runs at a time.
+Every candidate runs in a process of its own, and all processes are started afresh several times:
+what differs between two starts of a program is most of what differs between two measurements of
+it. Within a launch candidates take turns; `speedup` has the statistics.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from pydantic import PositiveInt
 
 from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.isolated import IsolatedRunner
+from eightbit.benchmarks.launches import Candidate, Conditions, Launched, made_up_batch
+from eightbit.benchmarks.measurement import Effort, Measurement, measure
+from eightbit.benchmarks.speedup import paired_speedup
 from eightbit.models.spec import FrozenModel, Positive
-
-_MAX_SAMPLES: Final = 400  # enough for a p99; a small network would take thousands in its time
-_WARM_UP_CALLS: Final = 3  # TorchScript profiles its first two calls
-_ESTIMATE_CALLS: Final = 2
 
 
 class LatencyResult(FrozenModel):
@@ -33,22 +28,25 @@ class LatencyResult(FrozenModel):
         precision: In which numbers it computes.
         threads: Threads that one call could use.
         batch: Images per call.
-        n: Number of timed calls.
+        n: Number of timed calls, of all launches together.
         p50_ms: Median milliseconds per call.
         p90_ms: 90th percentile, interpolated linearly.
         p99_ms: 99th percentile; close to the maximum where n is below 100.
         images_per_s: Images of all timed calls divided by their total time.
         launches: Processes that were started for it one after the other.
-        load_s: Median seconds from the start of its process until the model could be called;
-            None in reports of an earlier version.
-        peak_rss_bytes: Highest resident memory of its largest process.
+        load_s: Median seconds from the start of its process, interpreter and runtime included,
+            until the model could be called; two load at a time. None in reports of an earlier
+            version.
+        peak_rss_bytes: Highest resident memory of its largest process, interpreter and runtime
+            included.
         is_baseline: Whether it is the fastest float model of its runtime under these conditions,
             the one that INT8 is compared with.
         speedup: How many times faster than that it is: geometric mean over the launches of the
             ratio of medians; None for the baseline, or where there is none.
-        speedup_ci95: 95 % confidence interval of the speedup.
-        limit_fraction: Its multiplications per second as a fraction of those of a large matrix
-            product in the same numbers on the same threads; see `BenchmarkSection`.
+        speedup_ci95: 95 % confidence interval of the speedup; None where there was one launch.
+        limit_fraction: Its multiplications per second, by the median call, as a fraction of those
+            of a large matrix product in the same numbers on the same threads; see
+            `BenchmarkSection`. A float convolution that saves multiplications can exceed 1.
     """
 
     runtime: Runtime
@@ -70,23 +68,6 @@ class LatencyResult(FrozenModel):
     limit_fraction: Positive | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """A model file that takes part in a measurement.
-
-    Attributes:
-        label: What it is called in the result.
-        path: The .onnx or .pt file.
-        runtime: What executes it.
-        precision: In which numbers it computes.
-    """
-
-    label: str
-    path: Path
-    runtime: Runtime
-    precision: Precision
-
-
 def measure_latency(
     candidates: Sequence[Candidate],
     *,
@@ -95,6 +76,7 @@ def measure_latency(
     batch: int = 1,
     rounds: int = 10,
     seconds_per_candidate: float = 2.5,
+    launches: int = 1,
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LatencyResult, ...]:
@@ -105,9 +87,11 @@ def measure_latency(
         input_shape: (3, H, W) of one image.
         threads: Threads that one call may use.
         batch: Images per call.
-        rounds: Turns per candidate; fewer where the slowest candidate leaves no time for them.
-        seconds_per_candidate: About how long each candidate runs, loading not counted; a fast
-            one is done earlier, after 400 calls.
+        rounds: Turns per candidate and launch; fewer where the slowest candidate leaves no time
+            for them.
+        seconds_per_candidate: About how long each candidate runs in all launches together,
+            loading and warming up not counted; a fast one is done earlier, after 1,000 calls.
+        launches: How often every process is started; an interval takes at least two.
         seed: Of the random input.
         on_progress: Called with (turns done, turns in all).
 
@@ -118,71 +102,79 @@ def measure_latency(
         InputError: A candidate cannot be loaded, or cannot run such a batch.
         WorkerCrashError: The process of a candidate died.
     """
-    noise = np.random.default_rng(seed).standard_normal((batch, *input_shape), dtype=np.float32)
-    with ExitStack() as stack:
-        runners = [
-            stack.enter_context(
-                IsolatedRunner(
-                    candidate.path,
-                    threads=threads,
-                    execution=Execution(runtime=candidate.runtime),
-                )
-            )
-            for candidate in candidates
-        ]
-        samples = _take_turns(runners, noise, rounds, seconds_per_candidate, on_progress)
+    conditions = Conditions(batch=made_up_batch(batch, input_shape, seed), threads=threads)
+    effort = Effort(launches=launches, rounds=rounds, seconds=seconds_per_candidate)
+    measured = measure(candidates, conditions, effort, on_progress=on_progress)
+    return latency_results(candidates, conditions, measured)
+
+
+def latency_results(
+    candidates: Sequence[Candidate],
+    conditions: Conditions,
+    measured: Measurement,
+    *,
+    seconds_at_limit: Mapping[Precision, float] | None = None,
+) -> tuple[LatencyResult, ...]:
+    """What a measurement says of each candidate.
+
+    Args:
+        candidates: As measured.
+        conditions: As measured.
+        measured: What was found.
+        seconds_at_limit: What a call would take at the machine's limit, by precision.
+    """
+    limits = seconds_at_limit or {}
+    series = measured.by_candidate
+    baselines = {
+        candidate.runtime: own
+        for candidate, own in zip(candidates, series, strict=True)
+        if candidate.is_baseline
+    }
     return tuple(
-        _summarize(candidate, seconds, threads=threads, batch=batch)
-        for candidate, seconds in zip(candidates, samples, strict=True)
+        _result(
+            candidate,
+            own,
+            conditions,
+            baseline=None if candidate.is_baseline else baselines.get(candidate.runtime),
+            busy=measured.busy,
+            limit_s=limits.get(candidate.precision),
+        )
+        for candidate, own in zip(candidates, series, strict=True)
     )
 
 
-def _take_turns(
-    runners: Sequence[IsolatedRunner],
-    batch: FloatArray,
-    rounds: int,
-    seconds_per_candidate: float,
-    on_progress: Callable[[int, int], None] | None,
-) -> list[list[float]]:
-    """Seconds of every timed call, per runner."""
-    estimates = [_seconds_per_call(runner, batch) for runner in runners]
-    # A turn is one untimed call, which finds the caches as another process left them, and at
-    # least one timed call.
-    affordable = int(seconds_per_candidate / (2 * max(estimates, default=1.0)))
-    rounds = max(1, min(rounds, affordable))
-    turn_seconds = seconds_per_candidate / rounds
-    repeats = [
-        max(1, min(_MAX_SAMPLES // rounds, round(turn_seconds / estimate) - 1))
-        for estimate in estimates
-    ]
-    samples: list[list[float]] = [[] for _ in runners]
-    for turn in range(rounds):
-        for index, runner in enumerate(runners):
-            runner.warm_up(batch, repeats=1)
-            samples[index] += runner.time(batch, repeats[index])
-            if on_progress is not None:
-                on_progress(turn * len(runners) + index + 1, rounds * len(runners))
-    return samples
-
-
-def _seconds_per_call(runner: IsolatedRunner, batch: FloatArray) -> float:
-    runner.warm_up(batch, repeats=_WARM_UP_CALLS)
-    return min(runner.time(batch, _ESTIMATE_CALLS))
-
-
-def _summarize(
-    candidate: Candidate, seconds: Sequence[float], *, threads: int, batch: int
+def _result(
+    candidate: Candidate,
+    series: Sequence[Launched],
+    conditions: Conditions,
+    *,
+    baseline: Sequence[Launched] | None,
+    busy: float | None,
+    limit_s: float | None,
 ) -> LatencyResult:
+    seconds = list(chain.from_iterable(chain.from_iterable(one.turns for one in series)))
     p50_ms, p90_ms, p99_ms = (float(value) for value in np.percentile(seconds, [50, 90, 99]) * 1e3)
+    faster = None
+    if baseline is not None:
+        faster = paired_speedup(
+            [one.turns for one in baseline], [one.turns for one in series], busy=busy or 0.0
+        )
     return LatencyResult(
         runtime=candidate.runtime,
         artifact=candidate.label,
         precision=candidate.precision,
-        threads=threads,
-        batch=batch,
+        threads=conditions.threads,
+        batch=len(conditions.batch),
         n=len(seconds),
         p50_ms=p50_ms,
         p90_ms=p90_ms,
         p99_ms=p99_ms,
-        images_per_s=batch * len(seconds) / sum(seconds),
+        images_per_s=len(conditions.batch) * len(seconds) / sum(seconds),
+        launches=len(series),
+        load_s=statistics.median(one.load_s for one in series),
+        peak_rss_bytes=max(one.peak_rss_bytes for one in series),
+        is_baseline=candidate.is_baseline,
+        speedup=faster.value if faster else None,
+        speedup_ci95=faster.ci95 if faster else None,
+        limit_fraction=None if limit_s is None else limit_s * 1e3 / p50_ms,
     )

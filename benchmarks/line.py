@@ -27,7 +27,8 @@ from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.command import quantize
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.environment import read_environment, usable_cores
-from eightbit.benchmarks.latency import Candidate, measure_latency
+from eightbit.benchmarks.latency import measure_latency
+from eightbit.benchmarks.launches import Candidate
 from eightbit.benchmarks.onnx_runner import OnnxRunner
 from eightbit.benchmarks.report import Report
 from eightbit.models.architectures import build_model, default_preprocessing

@@ -7,9 +7,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.confidence import Fraction
 from eightbit.benchmarks.environment import Environment
-from eightbit.models.spec import FrozenModel, Positive
+from eightbit.models.spec import FrozenModel
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class MachineLimit(FrozenModel):
@@ -24,7 +25,7 @@ class MachineLimit(FrozenModel):
 
     precision: Precision
     threads: PositiveInt
-    products_per_s: Positive
+    products_per_s: Rate
     library: str
 
 
@@ -64,7 +65,8 @@ class BenchmarkSection(FrozenModel):
         limits: One per precision and number of threads.
         whole_path: One per INT8 artefact and number of threads; empty where it was not measured.
         launches: How often every candidate's process was started.
-        rounds: Turns of every candidate in each launch.
+        rounds: Turns of every candidate in each launch; the least where thread counts or batches
+            differ in that.
         busy_fraction: Share of the usable cores' time that other programs took while this was
             measured; None where the system does not say.
         environment: Where it was measured, where that was not in the run that the report is of.

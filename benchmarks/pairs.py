@@ -22,10 +22,11 @@ from eightbit.benchmarks.artifact import Runtime
 from eightbit.benchmarks.availability import Availability, torchscript_executions
 from eightbit.benchmarks.environment import usable_cores
 from eightbit.benchmarks.execution import Execution, emulator_problem
-from eightbit.benchmarks.isolated import IsolatedRunner, WorkerCrashError
+from eightbit.benchmarks.isolated import IsolatedRunner
 from eightbit.benchmarks.openvino_runner import OPENVINO_MISSING, has_openvino
 from eightbit.benchmarks.pairs_layers import Layer
 from eightbit.benchmarks.pairs_table import Outcome, markdown
+from eightbit.benchmarks.worker_process import WorkerCrashError
 from eightbit.models.errors import InputError
 
 _OLD_CPU: Final = "Haswell"

@@ -13,8 +13,8 @@ from eightbit.models.spec import FrozenModel
 
 REFERENCE: Final = "reference"
 
-_VERSUS: Final = "_vs_"
-_TO_REFERENCE: Final = f"{_VERSUS}{REFERENCE}"
+VERSUS: Final = "_vs_"
+_TO_REFERENCE: Final = f"{VERSUS}{REFERENCE}"
 
 # The two files that are delivered, each in its own runtime.
 _ARTIFACTS: Final = "torchscript_vs_onnx"
@@ -40,7 +40,7 @@ class ExecutionsSection(FrozenModel):
 
 def pair_name(first: str, second: str) -> str:
     """The key of two executions in the report's `parity`."""
-    return f"{first}{_VERSUS}{second}"
+    return f"{first}{VERSUS}{second}"
 
 
 def parity_table(parity: Mapping[str, ParityResult], executions: ExecutionsSection | None) -> Table:

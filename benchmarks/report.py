@@ -72,8 +72,10 @@ class CalibrationSection(FrozenModel):
         images: How many were used.
         skipped: What could not be used.
         also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
-        convergence: How far ranges still moved, where as many images were drawn as that took.
-        settled: Whether they came to rest before the images ran out; None where it was not asked.
+        convergence: How far ranges still moved from checkpoint to checkpoint.
+        watched: The method whose ranges those are, where it is not the one that chose them.
+        settled: Whether they came to rest before the images ran out, where as many were drawn as
+            that took; None where a fixed number was asked for.
     """
 
     source: str
@@ -81,6 +83,7 @@ class CalibrationSection(FrozenModel):
     skipped: tuple[SkippedImage, ...] = ()
     also_in_evaluation: NonNegativeInt = 0
     convergence: tuple[ConvergencePoint, ...] = ()
+    watched: str | None = None
     settled: bool | None = None
 
 
@@ -201,6 +204,8 @@ class Report(FrozenModel):
         evaluation: The images on which accuracy was measured.
         verification: Whether the artefacts are what the recipe says.
         accuracy: Right answers, drop and flips.
+        max_drop_pp: The largest drop that the user accepts, for the upper end of its interval; None
+            where no such gate was set.
         fallback: What was left in float to reach a target of accuracy, if it was asked for.
         fidelity: Logits against the float model's.
         diagnosis: Every quantized tensor, worst first.
@@ -227,6 +232,7 @@ class Report(FrozenModel):
     evaluation: EvaluationSection | None = None
     verification: VerificationSection | None = None
     accuracy: AccuracySection | None = None
+    max_drop_pp: Finite | None = None
     fallback: FallbackSection | None = None
     fidelity: FidelitySection | None = None
     diagnosis: tuple[TensorDiagnosis, ...] = ()

@@ -1,16 +1,14 @@
 """What a report found, as tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy
-from eightbit.benchmarks.artifact import Precision
+from eightbit.benchmarks.accuracy_tables import accuracy_tables
 from eightbit.benchmarks.diagnosis import diagnosis_table
 from eightbit.benchmarks.fallback import fallback_table
-from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.latency_tables import latency_tables, whole_path_tables
 from eightbit.benchmarks.parity import parity_table
 from eightbit.benchmarks.report import (
-    AccuracySection,
     CalibrationSection,
     CoverageSection,
     EvaluationSection,
@@ -19,11 +17,8 @@ from eightbit.benchmarks.report import (
     VerificationSection,
 )
 from eightbit.benchmarks.tables import (
-    NOTHING,
     Table,
     decimal_bytes,
-    interval,
-    milliseconds,
     percent,
     ratio,
 )
@@ -36,41 +31,27 @@ _INT8_MARK: Final = ".int8."
 def result_tables(report: Report) -> Iterator[Table]:
     """Accuracy, fallback, fidelity, latency, sizes and so on, as far as measured."""
     if report.accuracy:
-        yield _accuracy(report.accuracy)
+        yield from accuracy_tables(report.accuracy, report.model.spec.labels)
     if report.fallback:
         yield fallback_table(report.fallback)
     if report.fidelity:
-        yield from _fidelity(report.fidelity)
-    yield from _latency(report.latency)
+        yield from fidelity_tables(report.fidelity)
+    yield from latency_tables(report.latency, report.benchmark)
+    yield from whole_path_tables(report.benchmark)
     if report.size_bytes:
-        yield _sizes(report)
+        yield size_table(report)
     if report.verification:
         yield verification_table(report.verification)
     if report.parity:
         yield parity_table(report.parity, report.executions)
     if report.coverage:
-        yield _coverage(report.coverage)
+        yield coverage_table(report.coverage)
     if report.diagnosis:
         yield diagnosis_table(report.diagnosis)
     if report.calibration or report.evaluation:
-        yield _images(report.calibration, report.evaluation)
+        yield images_table(report.calibration, report.evaluation)
     if report.calibration and report.calibration.settled is not None:
         yield _convergence(report.calibration)
-
-
-def speedup(result: LatencyResult, results: Iterable[LatencyResult]) -> float | None:
-    """How many times faster an INT8 file is than the float one under equal conditions.
-
-    Returns:
-        The ratio of median times, or None for a float file or where no float one was measured
-        in the same runtime with the same threads and batch.
-    """
-    if result.precision is Precision.FP32:
-        return None
-    for other in results:
-        if other.precision is Precision.FP32 and _conditions(other) == _conditions(result):
-            return other.p50_ms / result.p50_ms
-    return None
 
 
 def shrinkage(report: Report, name: str) -> float | None:
@@ -85,10 +66,6 @@ def shrinkage(report: Report, name: str) -> float | None:
     return floats[0] / report.size_bytes[name]
 
 
-def _conditions(result: LatencyResult) -> tuple[str, int, int]:
-    return result.runtime, result.threads, result.batch
-
-
 def decibels(ratio_db: float | None) -> str:
     """34.56 as "34.6 dB"; None, which stands for infinity in a `FidelityResult`, as "identical"."""
     return "identical" if ratio_db is None else f"{ratio_db:.1f} dB"
@@ -99,32 +76,7 @@ def nats(divergence: float) -> str:
     return f"{divergence:.3g}"
 
 
-def _accuracy(accuracy: AccuracySection) -> Table:
-    results = {
-        "float": accuracy.fp32,
-        "TorchScript": accuracy.torchscript,
-        "ONNX": accuracy.onnx,
-    }
-    return Table(
-        title=f"Accuracy on {accuracy.fp32.n:,} images",
-        columns=("", "top-1", "top-5", "drop [95 %]", "flips"),
-        rows=tuple(_accuracy_row(name, result) for name, result in results.items() if result),
-        note="drop: with its 95 % interval; flips: images whose class changed (- now wrong, + now "
-        "right).",
-    )
-
-
-def _accuracy_row(name: str, accuracy: AccuracyResult) -> tuple[str, ...]:
-    drop, flips = NOTHING, NOTHING
-    if isinstance(accuracy, CandidateAccuracy):
-        drop = interval(accuracy.drop_pp, accuracy.drop_ci95_pp)
-        flips = f"{accuracy.flip_count:,}"
-        if accuracy.broke is not None and accuracy.fixed is not None:
-            flips += f" (-{accuracy.broke:,} +{accuracy.fixed:,})"
-    return name, percent(accuracy.top1), percent(accuracy.top5), drop, flips
-
-
-def _fidelity(fidelity: FidelitySection) -> Iterator[Table]:
+def fidelity_tables(fidelity: FidelitySection) -> Iterator[Table]:
     """One table, or none where no artefact could be measured."""
     named = {"TorchScript": fidelity.torchscript, "ONNX": fidelity.onnx}
     results = {name: result for name, result in named.items() if result}
@@ -150,32 +102,8 @@ def _fidelity(fidelity: FidelitySection) -> Iterator[Table]:
     )
 
 
-def _latency(results: tuple[LatencyResult, ...]) -> Iterator[Table]:
-    """One table per batch size and number of threads, in the order of their first result."""
-    for batch, threads in dict.fromkeys((entry.batch, entry.threads) for entry in results):
-        yield Table(
-            title=f"Latency in ms (batch {batch}, {threads} thread{'s' * (threads > 1)})",
-            columns=("artifact", "runtime", "p50", "p90", "p99", "img/s", "calls", "speedup"),
-            rows=tuple(
-                (
-                    entry.artifact,
-                    entry.runtime.value,
-                    milliseconds(entry.p50_ms),
-                    milliseconds(entry.p90_ms),
-                    milliseconds(entry.p99_ms),
-                    f"{entry.images_per_s:,.0f}",
-                    f"{entry.n:,}",
-                    ratio(speedup(entry, results)),
-                )
-                for entry in results
-                if (entry.batch, entry.threads) == (batch, threads)
-            ),
-            text_columns=2,
-            note="speedup: over the float model in the same runtime.",
-        )
-
-
-def _sizes(report: Report) -> Table:
+def size_table(report: Report) -> Table:
+    """Every written file, and how many times smaller it is than the float model."""
     return Table(
         title="Size",
         columns=("file", "size", "smaller"),
@@ -203,7 +131,8 @@ def _verdict(passed: bool) -> str:
     return "passed" if passed else "FAILED"
 
 
-def _coverage(coverage: CoverageSection) -> Table:
+def coverage_table(coverage: CoverageSection) -> Table:
+    """How many operators of each kind compute in integers."""
     kinds = {
         "convolution": coverage.conv,
         "residual add": coverage.add,
@@ -234,7 +163,10 @@ def _convergence(calibration: CalibrationSection) -> Table:
     )
 
 
-def _images(calibration: CalibrationSection | None, evaluation: EvaluationSection | None) -> Table:
+def images_table(
+    calibration: CalibrationSection | None, evaluation: EvaluationSection | None
+) -> Table:
+    """The images that set the ranges and those that accuracy was measured on."""
     rows = []
     if calibration:
         skipped = f"{len(calibration.skipped):,}"

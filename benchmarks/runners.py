@@ -39,7 +39,9 @@ def _open_onnx(path: Path, threads: int, execution: Execution) -> FileRunner:
 def _open_torchscript(path: Path, threads: int, execution: Execution) -> FileRunner:
     from eightbit.benchmarks.torchscript_runner import TorchScriptRunner
 
-    return TorchScriptRunner(path, threads, engine=execution.engine)
+    return TorchScriptRunner(
+        path, threads, engine=execution.engine, for_inference=execution.for_inference
+    )
 
 
 def _open_openvino(path: Path, threads: int, execution: Execution) -> FileRunner:

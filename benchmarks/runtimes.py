@@ -4,8 +4,8 @@ Usage: python -m eightbit.benchmarks.runtimes --photos SRC --out FILE.md [ARCHIT
 
 The file that `eightbit quantize` writes, that of ONNX Runtime's `quantize_static` and that of NNCF
 (extra ``peers``), all from the same float model, in ONNX Runtime and in OpenVINO (extra
-``openvino``). Candidates take turns, each in a process of its own. Weights are random: speed does
-not depend on what a network has learned.
+``openvino``). Candidates take turns, each in a process of its own that is started three times.
+Weights are random: speed does not depend on what a network has learned.
 """
 
 import statistics
@@ -23,17 +23,19 @@ import typer
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.command import quantize
 from eightbit.benchmarks.environment import read_environment, usable_cores
-from eightbit.benchmarks.latency import Candidate, LatencyResult, measure_latency
+from eightbit.benchmarks.latency import LatencyResult, measure_latency
+from eightbit.benchmarks.launches import Candidate
 from eightbit.benchmarks.line import preprocessed_photos, write_random_weights
 from eightbit.benchmarks.peers_job import Candidate as Peer
 from eightbit.benchmarks.peers_job import Job
 from eightbit.benchmarks.peers_process import Failed, run
+from eightbit.benchmarks.products import products_per_image
 from eightbit.benchmarks.report import Report
-from eightbit.models.architectures import build_model
 from eightbit.models.spec import Architecture
 
 _SAMPLES: Final = 16
-_ROUNDS: Final = 30
+_LAUNCHES: Final = 3
+_ROUNDS: Final = 10
 _SECONDS: Final = 15.0
 
 _RUNTIMES: Final = (Runtime.ONNXRUNTIME, Runtime.OPENVINO)
@@ -106,6 +108,7 @@ def measure(made: dict[str, Path], side: int, threads: int, products: int) -> Me
         candidates,
         input_shape=(3, side, side),
         threads=threads,
+        launches=_LAUNCHES,
         rounds=_ROUNDS,
         seconds_per_candidate=_SECONDS,
     )
@@ -125,24 +128,6 @@ def _products_per_second(threads: int, repeats: int = 20) -> list[float]:
         torch._int_mm(a, b)
         rates.append(_SIDE**3 / (time.perf_counter() - start))
     return rates
-
-
-def products_of(architecture: Architecture, side: int) -> int:
-    """Multiplications of weights in one forward pass of one image."""
-    total = 0
-
-    def count(module: torch.nn.Module, _: object, out: torch.Tensor) -> None:
-        nonlocal total
-        weight = module.get_parameter("weight")
-        total += out.numel() * weight[0].numel()
-
-    with torch.device("meta"):
-        model = build_model(architecture).eval()
-        for module in model.modules():
-            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-                module.register_forward_hook(count)
-        model(torch.empty(1, 3, side, side))
-    return total
 
 
 _EXPLANATION = """\
@@ -192,7 +177,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         made = files(architecture, photos, Path(folder))
         side = preprocessed_photos(architecture, photos).shape[-1]
-        products = products_of(architecture, side)
+        products = products_per_image(architecture, side=side)
         for threads in _thread_counts():
             rows[threads] = measure(made, side, threads, products)
     command = f"python -m eightbit.benchmarks.runtimes --photos SRC --out FILE.md {architecture}"

@@ -56,6 +56,38 @@ def interval(drop_pp: float | None, ci95_pp: tuple[float, float] | None) -> str:
     return f"{points(drop_pp)} [{low}, {high}]"
 
 
+def probability(p_value: float | None) -> str:
+    """0.4 as "0.40" and 0.0312 as "0.031"; what is smaller than a thousandth as "<0.001"."""
+    if p_value is None:
+        return NOTHING
+    return "<0.001" if p_value < 0.001 else f"{p_value:.{2 if p_value >= 0.1 else 3}f}"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """1 as "1 image" and 4000 as "4,000 images"; a plural in s need not be given."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def class_name(index: int | None, labels: tuple[str, ...] | None) -> str:
+    """A class by its label, or by its index where the labels do not name it."""
+    if index is None:
+        return NOTHING
+    return labels[index] if labels and index < len(labels) else str(index)
+
+
+def percents(value: float, ends: tuple[float, float] | None = None) -> str:
+    """0.1234 with its interval as "12.3 % [8.0, 16.4]"; never "-0.0"."""
+    shown, *around = (f"{round(100 * number, 1) + 0.0:.1f}" for number in (value, *(ends or ())))
+    return f"{shown} %" + (f" [{', '.join(around)}]" if around else "")
+
+
+def times(value: float | None, ends: tuple[float, float] | None = None) -> str:
+    """2.512 with its interval as "2.51x [2.43, 2.60]"."""
+    if value is None:
+        return NOTHING
+    return f"{value:.2f}x" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+
+
 def ratio(value: float | None) -> str:
     """3.14 as "3.1x"."""
     return NOTHING if value is None else f"{value:.1f}x"

@@ -25,16 +25,22 @@ class TorchScriptRunner:
             logits (N, classes).
         threads: Threads inside one operator.
         engine: Quantized engine to use in place of the one that the file names; None for that.
+        for_inference: Whether to optimise a float network once more for this machine: oneDNN's
+            fused operators.
 
     Raises:
         InputError: torch cannot load the file, or lacks the quantized engine that it needs.
     """
 
-    def __init__(self, path: Path, threads: int, *, engine: str | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int, *, engine: str | None = None, for_inference: bool = False
+    ) -> None:
         self._where = printable(str(path))
         torch.set_num_threads(threads)
         self.feed = feed_of(read_metadata(path))
         self._module, self._engine = load_module(path, engine)
+        if for_inference:
+            self._module = _optimised(self._module)
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
@@ -109,6 +115,12 @@ def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.Script
     if not hasattr(module, "forward"):
         raise InputError(f"{where}: expected a module that can be called, found no forward in it")
     return module, engine
+
+
+def _optimised(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
+        return torch.jit.optimize_for_inference(module)
 
 
 def _last_line(error: Exception) -> str:

@@ -3,25 +3,33 @@
 Usage: python -P -m eightbit.benchmarks.worker PATH THREADS EXECUTION, which is JSON
 """
 
-import os
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
-from typing import IO
 
-from eightbit.benchmarks.channel import Action, Reply, Request, receive, send
+from eightbit.benchmarks.channel import (
+    Action,
+    Reply,
+    Request,
+    claim_standard_streams,
+    receive,
+    send,
+)
 from eightbit.benchmarks.contract import AnyArray, FloatArray
 from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.feed import FileRunner
 from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.warm_up import settle
+from eightbit.benchmarks.whole_path import walk
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
 
 def main(path: Path, threads: int, execution: Execution) -> None:
     """Serves requests from standard input until it is closed, as it is when the parent dies."""
-    inbox, outbox = _claim_standard_streams()
+    inbox, outbox = claim_standard_streams()
     try:
         runner = open_runner(path, threads, execution)
     except InputError as exc:
@@ -40,19 +48,6 @@ def main(path: Path, threads: int, execution: Execution) -> None:
         send(outbox, reply, logits)
 
 
-def _claim_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Takes the two pipes away from their usual numbers.
-
-    What a library prints then goes to standard error instead of into the protocol.
-    """
-    inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    os.dup2(2, 1)
-    return inbox, outbox
-
-
 def _answer(
     runner: FileRunner, request: Request, batch: AnyArray | None
 ) -> tuple[Reply, FloatArray | None]:
@@ -62,7 +57,15 @@ def _answer(
         raise InputError(f"{request.action}: expected a batch, found none")
     if request.action is Action.RUN:
         return Reply(), runner(batch)
-    return Reply(seconds=tuple(_time(runner, batch) for _ in range(request.repeats))), None
+    return Reply(seconds=_seconds(runner, request, batch)), None
+
+
+def _seconds(runner: FileRunner, request: Request, batch: AnyArray) -> tuple[float, ...]:
+    if request.action is Action.WALK:
+        return walk(batch.tobytes(), runner)
+    if request.action is Action.SETTLE:
+        return tuple(settle(partial(_time, runner, batch), max_seconds=request.max_seconds))
+    return tuple(_time(runner, batch) for _ in range(request.repeats))
 
 
 def _time(runner: FileRunner, batch: AnyArray) -> float:

@@ -22,8 +22,8 @@ from eightbit.calibration.statistics import TensorStatistics
 # two cores to be busy: measured with ResNet-50 at 224 px, between 4 and 32.
 BATCH_SIZE = 8
 
-# After so many batches a caller may look at the statistics and stop: 32 images.
-BATCHES_PER_CHECKPOINT = 4
+# After so many a caller may look at the statistics and stop.
+IMAGES_PER_CHECKPOINT = 4 * BATCH_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,7 @@ def collect(
     *,
     on_batch: Callable[[int], None] | None = None,
     until: Callable[[CalibrationResult], bool] | None = None,
+    images_per_look: int = IMAGES_PER_CHECKPOINT,
 ) -> CalibrationResult:
     """Run the images through the observed model and read its observers.
 
@@ -94,8 +95,9 @@ def collect(
         observers: The same observers by tensor name, fresh: what they saw before counts too.
         images: Preprocessed images, each float32 of shape (3, H, W); drawn batch by batch.
         on_batch: Called after each batch with the number of images in it.
-        until: Called after every 32 images with what they said so far; once it answers True, no
+        until: Called now and then with what the images said so far; once it answers True, no
             further image is drawn.
+        images_per_look: After how many images it is called each time; a multiple of 8.
 
     Raises:
         ValueError: There is no image, an activation is not finite, or an observer saw nothing.
@@ -112,7 +114,7 @@ def collect(
             digests += hashed
             if on_batch is not None:
                 on_batch(len(batch))
-            if until is not None and len(digests) % (BATCHES_PER_CHECKPOINT * BATCH_SIZE) == 0:
+            if until is not None and len(digests) % images_per_look == 0:
                 so_far = _result(observers, digests)
                 if until(so_far):
                     return so_far

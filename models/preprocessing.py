@@ -31,10 +31,57 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[
         UnusableImage: So long and narrow that resized it would not fit into memory.
         ValueError: The mode is not RGB.
     """
+    pixels = cropped_pixels(image, preprocessing)
+    planes: npt.NDArray[np.float32] = normalised_images(pixels[None], preprocessing)[0]
+    return planes
+
+
+def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Resize and crop one image.
+
+    Args:
+        image: Mode RGB, any size; smaller than the crop, it is surrounded with black.
+        preprocessing: To which sizes.
+
+    Returns:
+        uint8, shape (crop, crop, 3); read-only.
+
+    Raises:
+        UnusableImage: So long and narrow that resized it would not fit into memory.
+        ValueError: The mode is not RGB.
+    """
     if image.mode != "RGB":
         raise ValueError(f"image: expected mode RGB, found {image.mode}; use decode_image")
-    pixels = np.asarray(_centre_crop(_resize(image, preprocessing.resize), preprocessing.crop))
-    return np.ascontiguousarray(normalise(pixels, preprocessing).transpose(2, 0, 1))
+    return np.asarray(_centre_crop(_resize(image, preprocessing.resize), preprocessing.crop))
+
+
+def normalised_images(
+    pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing
+) -> npt.NDArray[np.float32]:
+    """The numbers of `normalise`, channels first.
+
+    Each plane is scaled in place while it is in the cache: a fifth of the time of normalising
+    and transposing.
+
+    Args:
+        pixels: uint8, shape (N, H, W, 3).
+        preprocessing: Mean and standard deviation.
+
+    Returns:
+        float32, shape (N, 3, H, W), contiguous.
+    """
+    count, height, width, channels = pixels.shape
+    images = np.empty((count, channels, height, width), dtype=np.float32)
+    for image, target in zip(pixels, images, strict=True):
+        for channel, mean, std in zip(
+            range(channels), *channel_statistics(preprocessing), strict=True
+        ):
+            plane = target[channel]
+            plane[...] = image[:, :, channel]
+            plane /= PIXEL_MAX
+            plane -= mean
+            plane /= std
+    return images
 
 
 def normalise(

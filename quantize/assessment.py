@@ -1,8 +1,8 @@
-"""The artefacts of a bundle, each in a fresh process: verified, then measured."""
+"""The artefacts of a bundle, each in a fresh process, and the proof that they are right."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +12,15 @@ from torch import nn
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.isolated import IsolatedRunner
 from eightbit.benchmarks.parity import ExecutionsSection
-from eightbit.benchmarks.report import CoverageSection, EvaluationSection
+from eightbit.benchmarks.report import CoverageSection
 from eightbit.models.sampling import balanced_order
 from eightbit.models.sources import ImageSource
 from eightbit.quantize import bundle
 from eightbit.quantize.audit import audit
 from eightbit.quantize.config import ArtifactFormat
-from eightbit.quantize.evaluation import BATCH_SIZE, Evaluation, evaluate_runners
 from eightbit.quantize.executing import affordable, excused, execute, executions
 from eightbit.quantize.graph import trace
-from eightbit.quantize.images import LabelledSource, UsableImages
+from eightbit.quantize.images import UsableImages
 from eightbit.quantize.placement import float_operators
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.stages import Stages
@@ -55,6 +54,11 @@ def audit_artifact(fused: nn.Module, recipe: Recipe, path: Path) -> CoverageSect
     )
 
 
+def models_of(folder: Path) -> dict[str, Path]:
+    """The bundle's models by name, the float one as ``FLOAT``."""
+    return {name: folder / file for name, file in _MODELS.items() if (folder / file).exists()}
+
+
 @contextmanager
 def opened_runners(
     folder: Path, threads: int, stages: Stages
@@ -67,9 +71,8 @@ def opened_runners(
     with ExitStack() as stack:
         with stages.stage("load artefacts"):
             runners = {
-                name: stack.enter_context(IsolatedRunner(folder / file, threads=threads))
-                for name, file in _MODELS.items()
-                if (folder / file).exists()
+                name: stack.enter_context(IsolatedRunner(path, threads=threads))
+                for name, path in models_of(folder).items()
             }
         yield runners
         for runner in runners.values():
@@ -142,51 +145,3 @@ def verify_artifacts(
         not_measured={**available.missing, **executed.failed},
     )
     return replace(verification, executions=section), pixels
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluatedImages:
-    """An evaluation and the images that it ran on.
-
-    Attributes:
-        evaluation: The result.
-        section: The images, for the report.
-        digests: Of the images' files.
-    """
-
-    evaluation: Evaluation
-    section: EvaluationSection
-    digests: frozenset[str]
-
-
-def evaluate_artifacts(
-    recipe: Recipe,
-    runners: Mapping[str, IsolatedRunner],
-    data: LabelledSource,
-    stages: Stages,
-) -> EvaluatedImages:
-    """Measure the artefacts against the float model on all images of a source.
-
-    Raises:
-        InputError: No image is usable, or a logit is not finite.
-    """
-    images = UsableImages(data.source, data.source.items, recipe.spec.preprocessing)
-    with stages.stage("evaluate", total=images.limit) as watcher:
-        evaluation = evaluate_runners(
-            runners,
-            images.batches(BATCH_SIZE),
-            data.labels,
-            output_scale=recipe.output_scale,
-            advance=watcher.advance,
-        )
-    return EvaluatedImages(
-        evaluation=evaluation,
-        section=EvaluationSection(
-            source=data.source.name,
-            images=len(images.digests),
-            labelled=data.labels is not None,
-            matched_by=data.classes.rule.value if data.classes else None,
-            skipped=tuple(images.skipped),
-        ),
-        digests=frozenset(images.digests),
-    )

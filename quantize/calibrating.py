@@ -8,7 +8,15 @@ from torch import nn
 
 from eightbit.benchmarks.report import ConvergencePoint
 from eightbit.calibration import CalibrationResult, collect
-from eightbit.calibration.convergence import MAX_IMAGES, Converged
+from eightbit.calibration.collection import IMAGES_PER_CHECKPOINT
+from eightbit.calibration.convergence import (
+    MAX_IMAGES,
+    Converged,
+    Watched,
+    images_per_look,
+    watched_method,
+)
+from eightbit.calibration.methods import Method
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models.errors import InputError
 from eightbit.models.pretrained import Pretrained
@@ -30,14 +38,16 @@ class Calibrated:
         collected: Statistics of the activations.
         images: Which were read and which passed over.
         subset: A few of them for the stages that follow: float32, shape (N, 3, H, W).
-        convergence: How far ranges moved from checkpoint to checkpoint, where that was watched.
-        settled: Whether they came to rest; None where it was not watched.
+        convergence: How far ranges moved from checkpoint to checkpoint.
+        watched: The method whose ranges those are.
+        settled: Whether they came to rest; None where a fixed number of images was asked for.
     """
 
     collected: CalibrationResult
     images: UsableImages
     subset: torch.Tensor
     convergence: tuple[ConvergencePoint, ...]
+    watched: Method
     settled: bool | None
 
 
@@ -61,25 +71,28 @@ def calibrate(
         InputError: No image is usable, or an activation is not finite.
     """
     is_auto = config.samples == AUTO_SAMPLES
-    until = Converged(config.method) if is_auto else None
+    converged = Converged(config.method) if is_auto else None
+    until = converged or Watched(watched_method(config.method))
     images = UsableImages(
         source,
         balanced_order(source.items, config.seed),
         pretrained.spec.preprocessing,
         limit=MAX_IMAGES if is_auto else int(config.samples),
     )
+    every = IMAGES_PER_CHECKPOINT if is_auto else images_per_look(images.limit)
     subset = Subset()
     with stages.stage("observe"):
         observed = observe(fused, config.mode)
     with stages.stage("calibrate", total=images.limit) as watcher:
         pixels = (image.pixels for image in subset.watch(images))
-        collected = _collected(observed, pixels, pretrained.source, watcher, until)
+        collected = _collected(observed, pixels, pretrained.source, watcher, until, every)
     return Calibrated(
         collected=collected,
         images=images,
         subset=subset.images(),
-        convergence=tuple(_points(until)) if until else (),
-        settled=until.settled if until else None,
+        convergence=tuple(_points(until)),
+        watched=until.method,
+        settled=converged.settled if converged else None,
     )
 
 
@@ -88,11 +101,17 @@ def _collected(
     pixels: Iterator[FloatArray],
     weights: str,
     watcher: Watcher,
-    until: Converged | None,
+    until: Watched,
+    images_per_look: int,
 ) -> CalibrationResult:
     try:
         return collect(
-            observed.module, observed.observers, pixels, on_batch=watcher.advance, until=until
+            observed.module,
+            observed.observers,
+            pixels,
+            on_batch=watcher.advance,
+            until=until,
+            images_per_look=images_per_look,
         )
     except InputError:
         raise
@@ -100,6 +119,6 @@ def _collected(
         raise InputError(f"{weights}: {exc}; the checkpoint may be damaged") from exc
 
 
-def _points(until: Converged) -> Iterator[ConvergencePoint]:
+def _points(until: Watched) -> Iterator[ConvergencePoint]:
     for images, (tensor, change) in until.curve:
         yield ConvergencePoint(images=images, tensor=tensor, largest_change=change)

@@ -15,6 +15,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
 from eightbit.quantize.cli_looking import looking
 from eightbit.quantize.cli_measuring import command_line, measuring, pass_gates, show
+from eightbit.quantize.cli_reporting import reporting
 from eightbit.quantize.config import (
     AUTO_SAMPLES,
     ArtifactFormat,
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.add_typer(measuring)
 app.add_typer(looking)
+app.add_typer(reporting)
 
 _DEFAULTS = QuantConfig()
 

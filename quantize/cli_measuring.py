@@ -57,10 +57,14 @@ def evaluate(
     max_drop: MaxDrop = None,
     threads: Threads = None,
 ) -> None:
-    """Measure the accuracy of a bundle's artefacts against float."""
-    from eightbit.quantize.console import progress
+    """Measure the accuracy of a bundle's artefacts against float.
+
+    The result goes into the bundle's report as well. Killed, it continues where it was when it is
+    started again.
+    """
+    from eightbit.quantize.console import progress, results
     from eightbit.quantize.inputs import read_labels
-    from eightbit.quantize.remeasure import evaluate_bundle
+    from eightbit.quantize.reevaluation import evaluate_bundle
 
     class_names, image_labels = read_labels([labels] if labels else [])
     if class_names is not None:
@@ -76,6 +80,7 @@ def evaluate(
             command=command_line(),
         )
     show(report)
+    results().print(f"\nwritten to {folder}", markup=False)
     pass_gates(report, max_drop)
 
 
@@ -88,16 +93,33 @@ def benchmark(
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="Images per call; may be given several times.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SRC",
+            help="Photos to classify from the bytes of their files on: folder, .tar or .zip; made "
+            "up by default.",
+        ),
+    ] = None,
 ) -> None:
-    """Measure the latency of a bundle's models, float and INT8, in every runtime there is."""
-    from eightbit.quantize.console import progress
+    """Measure the latency of a bundle's models, float and INT8, in every runtime there is.
+
+    The result goes into the bundle's report as well.
+    """
+    from eightbit.quantize.console import progress, results
     from eightbit.quantize.remeasure import benchmark_bundle
 
     with progress() as stages:
         report = benchmark_bundle(
-            folder, stages, threads=threads or (), batches=batch or (), command=command_line()
+            folder,
+            stages,
+            threads=threads or (),
+            batches=batch or (),
+            images=images,
+            command=command_line(),
         )
     show(report)
+    results().print(f"\nwritten to {folder}", markup=False)
 
 
 def command_line() -> str:

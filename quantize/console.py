@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -34,6 +36,15 @@ def results() -> Console:
     return Console(width=width, highlight=False)
 
 
+class _RateColumn(ProgressColumn):
+    """How many of a stage's steps are done per second, for those that name them."""
+
+    def render(self, task: Task) -> Text:
+        """See `ProgressColumn`."""
+        speed, unit = task.finished_speed or task.speed, task.fields.get("unit")
+        return Text(f"{speed:,.3g} {unit}/s" if speed and unit else "")
+
+
 class ProgressBars:
     """Shows each stage of a run as a bar; a `Watcher`. A context manager.
 
@@ -49,6 +60,7 @@ class ProgressBars:
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            _RateColumn(),
             console=console,
             disable=not console.is_terminal,
         )
@@ -64,13 +76,26 @@ class ProgressBars:
         self._progress.start()  # with the first stage, and no more after that
         self._task = self._progress.add_task(stage, total=None)
 
-    def expect(self, total: int) -> None:
+    def expect(self, total: int, unit: str = "") -> None:
         """See `Watcher`."""
-        self._progress.update(self._task, total=total)
+        self._progress.update(self._task, total=total, unit=unit)
 
     def advance(self, steps: int) -> None:
         """See `Watcher`."""
         self._progress.advance(self._task, steps)
+
+    def resume(self, steps: int) -> None:
+        """See `Watcher`."""
+        # A reset forgets how fast it was so far.
+        done = int(self._progress.tasks[self._task].completed) + steps
+        self._progress.reset(self._task, completed=done)
+
+    def tell(self, line: str) -> None:
+        """See `Watcher`."""
+        # Above the bars where there are any; a log gets it as well.
+        self._progress.console.print(
+            f"eightbit: {line}", markup=False, highlight=False, soft_wrap=True
+        )
 
     def end(self) -> None:
         """See `Watcher`."""

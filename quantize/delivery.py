@@ -20,9 +20,9 @@ class Delivery:
         image_labels: Label by name of the image, for evaluation images without class folders.
         formats: Which INT8 artefacts to write.
         threads: Threads for everything, at least 1; None for all cores that may be used.
-        max_drop_pp: Largest top-1 drop in percentage points with which the gate is passed.
-        fallback: Whether to leave as few operations in float as it takes for the upper end of the
-            drop's 95 % confidence interval, in every artefact, not to exceed `max_drop_pp`.
+        max_drop_pp: What the upper end of the top-1 drop's 95 % confidence interval, in every
+            artefact, must not exceed for the gate to be passed, in percentage points.
+        fallback: Whether to leave as few operations in float as that takes.
         overwrite: Whether files of an earlier run in ``out`` may be replaced.
         command: The command line that does the same again, for the report.
 

@@ -11,6 +11,7 @@ from torch import nn
 from eightbit.benchmarks.diagnosis import TensorDiagnosis
 from eightbit.calibration import QuantParams, dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
+from eightbit.quantize.distributions import with_histograms
 from eightbit.quantize.fusion import float_parameters, integer_layers
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.rounding import weight_integers
@@ -20,6 +21,7 @@ from eightbit.quantize.simulation import Pair, PairedNetwork
 DIAGNOSIS_IMAGES: Final = 16
 
 _BATCH: Final = 8
+_SHOWN: Final = 6  # so many have histograms
 
 
 def diagnose(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> tuple[TensorDiagnosis, ...]:
@@ -33,19 +35,19 @@ def diagnose(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> tuple[Te
     Returns:
         One entry per tensor of the recipe, the lowest SQNR of its own first: that is where a
         wider or narrower range, or float, helps. A low accumulated SQNR behind a high one of its
-        own is inherited.
+        own is inherited. The first six have histograms.
     """
     meter = _Meter(fused, recipe)
     for batch in images.split(_BATCH):
         meter.propagate(batch)
     weights = _weight_sqnr(fused, recipe)
     tensors = [
-        sums.result(name, recipe.activations[name], weights.get(name))
-        for name, sums in meter.sums.items()
+        sums.result(name, recipe.activations[name], weights.get(name), position)
+        for position, (name, sums) in enumerate(meter.sums.items())
     ]
-    return tuple(
-        sorted(tensors, key=lambda t: math.inf if t.sqnr_alone_db is None else t.sqnr_alone_db)
-    )
+    tensors.sort(key=lambda t: math.inf if t.sqnr_alone_db is None else t.sqnr_alone_db)
+    worst = with_histograms(tensors[:_SHOWN], fused, recipe, images.split(_BATCH))
+    return (*worst, *tensors[_SHOWN:])
 
 
 class _Sums:
@@ -67,7 +69,9 @@ class _Sums:
         self.outside += int(((exact < low - half) | (exact > high + half)).sum())
         self.elements += exact.numel()
 
-    def result(self, name: str, params: QuantParams, weight: float | None) -> TensorDiagnosis:
+    def result(
+        self, name: str, params: QuantParams, weight: float | None, position: int
+    ) -> TensorDiagnosis:
         low, high = _limits(params)
         return TensorDiagnosis(
             name=name,
@@ -79,6 +83,7 @@ class _Sums:
             sqnr_alone_db=_decibels(self.signal, self.alone),
             sqnr_accumulated_db=_decibels(self.signal, self.accumulated),
             weight_sqnr_db=weight,
+            position=position,
         )
 
 

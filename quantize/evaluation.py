@@ -1,17 +1,18 @@
-"""Accuracy, fidelity and parity of a bundle's artefacts, in one pass over labelled images."""
+"""Accuracy, fidelity and parity of a bundle's artefacts, in one pass over images."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+
 from eightbit.benchmarks.accuracy import ClassificationTally
-from eightbit.benchmarks.contract import Runner
+from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult, ParityMeter, ParityResult
-from eightbit.benchmarks.report import AccuracySection
-from eightbit.quantize.images import Batch
+from eightbit.benchmarks.report import AccuracySection, Check
 from eightbit.quantize.verification import FLOAT
 
-BATCH_SIZE = 32
+FINITE_CHECK = "evaluation: finite logits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,45 +30,75 @@ class Evaluation:
     parity: Mapping[str, ParityResult]
 
 
-def evaluate_runners(
-    runners: Mapping[str, Runner],
-    batches: Iterable[Batch],
-    labels: Mapping[str, int] | None,
-    *,
-    output_scale: float,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Evaluation:
-    """Run every image through the float model and the artefacts, and compare the answers.
+class Evaluator:
+    """Compares what the float model and the artefacts answer, batch by batch.
 
     Args:
-        runners: INT8 artefacts by name, and the float model as ``FLOAT``.
-        batches: The images.
+        models: Names of the INT8 artefacts, and of the float model as ``FLOAT``.
         labels: Name of the image to class index; None where the classes are not known.
         output_scale: Scale of the logits: one last bit.
-        advance: Called after every batch with the number of images in it.
-
-    Raises:
-        InputError: A logit is not finite.
     """
-    candidates = [name for name in runners if name != FLOAT]
-    tally = ClassificationTally(candidates)
-    fidelity = {name: FidelityMeter() for name in candidates}
-    parity = {pair: ParityMeter(output_scale) for pair in combinations(candidates, 2)}
-    for batch in batches:
-        logits = {name: runner(batch.pixels) for name, runner in runners.items()}
-        reference = logits.pop(FLOAT)
-        truth = None if labels is None else [labels[name] for name in batch.names]
-        tally.update(reference, logits, truth, batch.names)
-        for name, meter in fidelity.items():
-            meter.update(reference, logits[name])
-        for (first, second), pair_meter in parity.items():
-            pair_meter.update(logits[first], logits[second])
-        advance(len(batch.names))
-    return Evaluation(
-        accuracy=AccuracySection(
-            fp32=tally.reference_result(),
-            **{name: tally.candidate_result(name) for name in candidates},
-        ),
-        fidelity={name: meter.result() for name, meter in fidelity.items()},
-        parity={"_vs_".join(pair): meter.result() for pair, meter in parity.items()},
+
+    def __init__(
+        self, models: Sequence[str], labels: Mapping[str, int] | None, *, output_scale: float
+    ) -> None:
+        self._candidates = [name for name in models if name != FLOAT]
+        self._labels = labels
+        self._tally = ClassificationTally(self._candidates)
+        self._fidelity = {name: FidelityMeter() for name in self._candidates}
+        self._parity = {
+            pair: ParityMeter(output_scale) for pair in combinations(self._candidates, 2)
+        }
+
+    def update(self, names: Sequence[str], logits: Mapping[str, FloatArray]) -> None:
+        """Counts one batch.
+
+        Args:
+            names: Of the images, N of them.
+            logits: Of every model, by name: float32, shape (N, classes), finite.
+
+        Raises:
+            InputError: A logit is not finite, or the shapes differ.
+        """
+        reference = logits[FLOAT]
+        found = {name: logits[name] for name in self._candidates}
+        truth = None if self._labels is None else [self._labels[name] for name in names]
+        self._tally.update(reference, found, truth, names)
+        for name, meter in self._fidelity.items():
+            meter.update(reference, found[name])
+        for (first, second), pair_meter in self._parity.items():
+            pair_meter.update(found[first], found[second])
+
+    def result(self) -> Evaluation:
+        """What all batches so far said.
+
+        Raises:
+            ValueError: There was none.
+        """
+        return Evaluation(
+            accuracy=AccuracySection(
+                fp32=self._tally.reference_result(),
+                **{name: self._tally.candidate_result(name) for name in self._candidates},
+            ),
+            fidelity={name: meter.result() for name, meter in self._fidelity.items()},
+            parity={"_vs_".join(pair): meter.result() for pair, meter in self._parity.items()},
+        )
+
+
+def failed_finite_check(logits: Mapping[str, FloatArray], first: str) -> Check | None:
+    """The check that a batch fails whose logits are not all numbers; None where they are.
+
+    Args:
+        logits: Of every model, by name.
+        first: Name of the batch's first image.
+    """
+    bad = {name: int(np.count_nonzero(~np.isfinite(found))) for name, found in logits.items()}
+    if not any(bad.values()):
+        return None
+    counts = ", ".join(f"{name} {count}" for name, count in bad.items() if count)
+    total = next(iter(logits.values())).size
+    return Check(
+        name=FINITE_CHECK,
+        passed=False,
+        detail=f"NaN or infinite, of {total} logits from {first} on: {counts}; stopped there",
     )

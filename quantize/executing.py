@@ -19,8 +19,9 @@ from eightbit.benchmarks.availability import (
 from eightbit.benchmarks.contract import FloatArray, Runner
 from eightbit.benchmarks.cpu_features import read_cpu_features
 from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.isolated import IsolatedRunner, WorkerCrashError
+from eightbit.benchmarks.isolated import IsolatedRunner
 from eightbit.benchmarks.parity import REFERENCE
+from eightbit.benchmarks.worker_process import WorkerCrashError
 from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
 from eightbit.quantize.config import Target

@@ -190,5 +190,10 @@ def _row(
 
 def _images_needed(outcome: Outcome, target_pp: float) -> int | None:
     """With which a drop like this would meet the target, or else a network that loses nothing."""
-    broke, fixed, images = outcome.broke, outcome.fixed, outcome.images
-    return images_needed(broke, fixed, images, target_pp) or images_needed(0, 0, images, target_pp)
+    images = outcome.images
+    needed = images_needed(outcome.broke, outcome.fixed, images, target_pp)
+    if needed is None:
+        lossless = images_needed(0, 0, images, target_pp)
+        # With as many as there are, it is not for want of images.
+        needed = lossless if lossless is not None and lossless > images else None
+    return needed

@@ -3,29 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import NoReturn
 
 from eightbit.benchmarks.report import SkippedImage
-from eightbit.calibration.qparams import FloatArray
 from eightbit.models.errors import InputError
 from eightbit.models.labels import ClassMatch, match_images
 from eightbit.models.loading import LoadedImage, load_images
 from eightbit.models.sources import ImageItem, ImageSource, open_source
 from eightbit.models.spec import ModelSpec, Preprocessing
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
-    """Images that run together.
-
-    Attributes:
-        names: Of the images, N of them.
-        pixels: float32, shape (N, 3, crop, crop).
-    """
-
-    names: tuple[str, ...]
-    pixels: FloatArray
 
 
 class UsableImages:
@@ -75,31 +60,18 @@ class UsableImages:
             else:
                 self.skipped.append(SkippedImage(name=image.item.name, reason=image.reason))
         if not self.digests:
-            raise InputError(
-                f"{self.source.name}: expected a usable image, found none; the first, "
-                f"{self.skipped[0].name}: {self.skipped[0].reason}"
-            )
-
-    def batches(self, size: int) -> Iterator[Batch]:
-        """The usable images, ``size`` at a time; the last batch may be smaller.
-
-        Raises:
-            InputError: There is none.
-        """
-        pending: list[LoadedImage] = []
-        for image in self:
-            pending.append(image)
-            if len(pending) == size:
-                yield _stacked(pending)
-                pending.clear()
-        if pending:
-            yield _stacked(pending)
+            refuse_unusable(self.source, self.skipped)
 
 
-def _stacked(images: list[LoadedImage]) -> Batch:
-    return Batch(
-        names=tuple(image.item.name for image in images),
-        pixels=np.stack([image.pixels for image in images]),
+def refuse_unusable(source: ImageSource, skipped: Sequence[SkippedImage]) -> NoReturn:
+    """Refuse a source none of whose images is usable.
+
+    Raises:
+        InputError: Always; it names the first image.
+    """
+    raise InputError(
+        f"{source.name}: expected a usable image, found none; the first, {skipped[0].name}: "
+        f"{skipped[0].reason}"
     )
 
 

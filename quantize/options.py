@@ -10,7 +10,11 @@ Threads = Annotated[
 ]
 MaxDrop = Annotated[
     float | None,
-    typer.Option(metavar="PP", help="Exit 1 if top-1 drops by more percentage points."),
+    typer.Option(
+        metavar="PP",
+        help="Exit 1 unless top-1 drops by no more percentage points: the drop's 95 % interval has "
+        "to end there or below.",
+    ),
 ]
 Fallback = Annotated[
     bool,

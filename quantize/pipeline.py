@@ -1,7 +1,7 @@
 """The straight line: a checkpoint and some photos in, verified artefacts and a report out."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from eightbit.quantize.adaptive_rounding import round_adaptively
 from eightbit.quantize.artifacts import write_artifacts
 from eightbit.quantize.assessment import (
     audit_artifact,
-    evaluate_artifacts,
+    models_of,
     opened_runners,
     verify_artifacts,
 )
@@ -29,6 +29,7 @@ from eightbit.quantize.config import ArtifactFormat, QuantConfig, Rounding
 from eightbit.quantize.delivery import Delivery
 from eightbit.quantize.diagnosis import DIAGNOSIS_IMAGES, diagnose
 from eightbit.quantize.equalization import apply_exponents, equalize
+from eightbit.quantize.evaluation_run import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.fallback import fall_back
 from eightbit.quantize.fusion import fuse
 from eightbit.quantize.images import LabelledSource, open_labelled
@@ -175,11 +176,16 @@ def _deliver(
                 coverage=coverage,
                 threads=threads,
             )
-            if run.data is not None and verification.finite:
-                evaluated = evaluate_artifacts(recipe, runners, run.data, run.stages)
+        if run.data is not None and verification.finite:
+            models = models_of(run.folder)
+            found = evaluate_artifacts(models, recipe, run.data, run.stages, threads=threads)
+            if isinstance(found, EvaluatedImages):
+                evaluated = found
+            else:
+                verification = replace(verification, checks=(*verification.checks, found))
         with run.stages.stage("diagnose"):
             diagnosis = diagnose(fused, recipe, torch.from_numpy(pixels[:DIAGNOSIS_IMAGES]))
-    latency = time_bundle(run.folder, recipe.spec, run.stages, threads=(threads,))
+    timing = time_bundle(run.folder, recipe.spec, run.stages, threads=(threads,))
     report = make_report(
         recipe,
         run.stages,
@@ -188,10 +194,12 @@ def _deliver(
         coverage=coverage,
         verification=verification,
         evaluated=evaluated,
+        max_drop_pp=run.delivery.max_drop_pp,
         fallback=fallback,
         calibration=calibrated,
         diagnosis=diagnosis,
-        latency=latency,
+        latency=timing.latency,
+        benchmark=timing.benchmark,
     )
     write_report(report, run.folder)
     return report

@@ -1,6 +1,6 @@
 """Measuring a bundle that lies on disk, perhaps on another machine than the one that made it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,49 +12,16 @@ from eightbit.benchmarks.report import Report
 from eightbit.models.errors import InputError
 from eightbit.models.sources import open_source
 from eightbit.quantize import bundle
-from eightbit.quantize.assessment import drawn_pixels, evaluate_artifacts, opened_runners
-from eightbit.quantize.delivery import check_max_drop
+from eightbit.quantize.amending import environment_beside, replace_report, report_of
+from eightbit.quantize.assessment import drawn_pixels
 from eightbit.quantize.diagnosis import diagnose
 from eightbit.quantize.float_baseline import read_float_network
-from eightbit.quantize.images import open_labelled
+from eightbit.quantize.photos import read_photos
 from eightbit.quantize.recipe import Recipe, read_recipe
 from eightbit.quantize.reporting import make_report
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.threads import torch_threads
-from eightbit.quantize.timing import time_bundle
-
-
-def evaluate_bundle(
-    folder: Path,
-    data: Path,
-    stages: Stages,
-    *,
-    image_labels: Mapping[str, str] | None = None,
-    max_drop_pp: float | None = None,
-    threads: int | None = None,
-    command: str = "",
-) -> Report:
-    """Accuracy, fidelity and parity of a bundle's artefacts on the given images.
-
-    Args:
-        folder: The bundle.
-        data: Folder or archive of images.
-        stages: Told of the progress.
-        image_labels: Label by name of the image, for images without class folders.
-        max_drop_pp: The gate that the report shall decide, if there is one: it needs labels.
-        threads: Threads for the runtimes; None for all usable cores.
-        command: The command line, for the report.
-
-    Raises:
-        InputError: The folder is no bundle, or the images cannot be used.
-    """
-    if max_drop_pp is not None:
-        check_max_drop(max_drop_pp)
-    recipe = recipe_of(folder)
-    labelled = open_labelled(data, recipe.spec, image_labels, max_drop_pp=max_drop_pp)
-    with labelled.source, opened_runners(folder, threads or usable_cores(), stages) as runners:
-        evaluated = evaluate_artifacts(recipe, runners, labelled, stages)
-    return make_report(recipe, stages, command=command, evaluated=evaluated)
+from eightbit.quantize.timing import THOROUGH, time_bundle
 
 
 def benchmark_bundle(
@@ -63,25 +30,51 @@ def benchmark_bundle(
     *,
     threads: Sequence[int] = (),
     batches: Sequence[int] = (),
+    images: Path | None = None,
     command: str = "",
 ) -> Report:
     """Latency of a bundle's models, float and INT8.
 
     Args:
-        folder: The bundle.
+        folder: The bundle. Its report is replaced by one with the new latencies; where it has none,
+            one is made.
         stages: Told of the progress.
         threads: Thread counts to measure at; empty for all usable cores.
         batches: Images per call to measure at; empty for one.
-        command: The command line, for the report.
+        images: Folder or archive of photos to measure the whole path with; None for made-up ones.
+        command: The command line, for a new report.
+
+    Returns:
+        A report of this benchmark alone.
 
     Raises:
-        InputError: The folder is no bundle, or a model cannot be loaded.
+        InputError: The folder is no bundle or cannot be written, its report is of another recipe,
+            a model cannot be loaded, or no photo can be used.
     """
     recipe = recipe_of(folder)
-    latency = time_bundle(
-        folder, recipe.spec, stages, threads=threads or (usable_cores(),), batches=batches or (1,)
+    report_of(folder, recipe, stages, command)  # a damaged one is refused before the work
+    timing = time_bundle(
+        folder,
+        recipe.spec,
+        stages,
+        threads=tuple(dict.fromkeys(threads)) or (usable_cores(),),
+        batches=tuple(dict.fromkeys(batches)) or (1,),
+        effort=THOROUGH,
+        photos=read_photos(images, recipe.spec) if images else None,
     )
-    return make_report(recipe, stages, command=command, folder=folder, latency=latency)
+    before = report_of(folder, recipe, stages, command)
+    here = {"environment": environment_beside(before)}
+    section = timing.benchmark and timing.benchmark.model_copy(update=here)
+    amended = before.model_copy(update={"latency": timing.latency, "benchmark": section})
+    replace_report(amended, folder)
+    return make_report(
+        recipe,
+        stages,
+        command=command,
+        folder=folder,
+        latency=timing.latency,
+        benchmark=timing.benchmark,
+    )
 
 
 def diagnose_bundle(

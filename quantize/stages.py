@@ -15,8 +15,14 @@ class Watcher(Protocol):
     def begin(self, stage: str) -> None:
         """A stage begins."""
 
-    def expect(self, total: int) -> None:
-        """It will take so many steps in all."""
+    def expect(self, total: int, unit: str = "") -> None:
+        """It will take so many steps in all; a unit is given where their rate says something."""
+
+    def resume(self, steps: int) -> None:
+        """So many steps were done in an earlier run: they say nothing of the rate."""
+
+    def tell(self, line: str) -> None:
+        """Something that the user should know while it runs, in one line."""
 
     def advance(self, steps: int) -> None:
         """So many more steps are done."""
@@ -31,7 +37,13 @@ class Silence:
     def begin(self, stage: str) -> None:
         """See `Watcher`."""
 
-    def expect(self, total: int) -> None:
+    def expect(self, total: int, unit: str = "") -> None:
+        """See `Watcher`."""
+
+    def resume(self, steps: int) -> None:
+        """See `Watcher`."""
+
+    def tell(self, line: str) -> None:
         """See `Watcher`."""
 
     def advance(self, steps: int) -> None:
@@ -56,11 +68,11 @@ class Stages:
         self.peak_rss_bytes = 0
 
     @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[Watcher]:
+    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Watcher]:
         """Time a block, which tells the watcher of its progress; one that raises never ends."""
         self.watcher.begin(name)
         if total is not None:
-            self.watcher.expect(total)
+            self.watcher.expect(total, unit)
         with self.timed(name):
             yield self.watcher
         self.watcher.end()

@@ -1,19 +1,31 @@
 """Latency of a bundle's models against float, in torch, ONNX Runtime and OpenVINO."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.latency import Candidate, LatencyResult, measure_latency
+from eightbit.benchmarks.benchmark import Benchmarked, benchmark
+from eightbit.benchmarks.busy import OtherPrograms
+from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.launches import Candidate, Conditions, made_up_batch
+from eightbit.benchmarks.machine import BenchmarkSection, MachineLimit
+from eightbit.benchmarks.measurement import Effort
 from eightbit.benchmarks.openvino_runner import has_openvino
+from eightbit.benchmarks.products import products_per_image
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.float_baseline import write_float_torchscript
+from eightbit.quantize.photos import Photos, made_up_photos
 from eightbit.quantize.stages import Stages, Watcher
+
+# Of a run that does much else, and of one that was asked for nothing else.
+BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1)
+THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5)
 
 _FLOAT_TORCHSCRIPT: Final = "float TorchScript"
 
@@ -26,6 +38,19 @@ _SHIPPED: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How fast a bundle's models are.
+
+    Attributes:
+        latency: One entry per model and setting.
+        benchmark: What is behind those entries; None where there are none.
+    """
+
+    latency: tuple[LatencyResult, ...] = ()
+    benchmark: BenchmarkSection | None = None
+
+
 def time_bundle(
     folder: Path,
     spec: ModelSpec,
@@ -33,11 +58,13 @@ def time_bundle(
     *,
     threads: Sequence[int],
     batches: Sequence[int] = (1,),
-) -> tuple[LatencyResult, ...]:
-    """Measure every model of the bundle, interleaved, each in its own process.
+    effort: Effort = BRIEF,
+    photos: Photos | None = None,
+) -> Timing:
+    """Measure every model of the bundle against float in its own runtime.
 
-    In OpenVINO as well, where it is installed.
-    The float TorchScript model is made for the occasion, from the float ONNX one.
+    In OpenVINO as well, where it is installed. The float TorchScript model is made for the
+    occasion, from the float ONNX one, and optimised by torch once more where that is faster.
 
     Args:
         folder: The bundle.
@@ -45,44 +72,70 @@ def time_bundle(
         stages: Told of the progress.
         threads: Thread counts to measure at.
         batches: Images per call to measure at.
+        effort: How often and how long.
+        photos: What to classify from the bytes of a file on; None for made-up photos.
 
     Raises:
-        InputError: A model cannot be loaded on this machine.
+        InputError: A model cannot be loaded on this machine, or a photo cannot be used.
     """
+    others = OtherPrograms()
     side = spec.preprocessing.crop
-    results: list[LatencyResult] = []
+    products = products_per_image(spec.architecture, side=side, num_classes=spec.num_classes)
+    photos = photos or made_up_photos()
+    found: list[Benchmarked] = []
+    limits: dict[int, tuple[MachineLimit, ...]] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        float_path = Path(temporary) / "float.pt"
         with stages.stage("latency, float baseline"):
-            write_float_torchscript(folder / bundle.FLOAT_ONNX, spec, float_path)
+            float_path = Path(temporary) / "float.pt"
+            candidates = [*_float_torchscript(folder, spec, float_path), *_shipped(folder)]
         for count, batch in product(threads, batches):
+            first = count not in limits  # at these threads: what no batch changes is measured once
+            images = made_up_batch(batch, (3, side, side), seed=0)
             where = f"latency, {count} thread{'s' * (count > 1)}, batch {batch}"
             with stages.stage(where) as watcher:
-                results += measure_latency(
-                    _candidates(folder, float_path),
-                    input_shape=(3, side, side),
-                    threads=count,
-                    batch=batch,
+                measured = benchmark(
+                    candidates,
+                    Conditions(batch=images, threads=count, photos=photos.files if first else ()),
+                    effort,
+                    products_per_image=products,
+                    limits=limits.get(count),
+                    photos=photos.described,
                     on_progress=partial(_tell, watcher),
                 )
-    return tuple(results)
-
-
-def _candidates(folder: Path, float_path: Path) -> list[Candidate]:
-    float_candidate = Candidate(
-        label=_FLOAT_TORCHSCRIPT,
-        path=float_path,
-        runtime=Runtime.TORCHSCRIPT,
-        precision=Precision.FP32,
+            limits[count] = measured.limits
+            found.append(measured)
+    section = BenchmarkSection(
+        products_per_image=products,
+        limits=tuple(chain.from_iterable(limits.values())),
+        whole_path=tuple(path for measured in found for path in measured.whole_path),
+        launches=effort.launches,
+        rounds=min(measured.rounds for measured in found),
+        busy_fraction=others.share(),
     )
-    return [
-        float_candidate,
-        *(
-            Candidate(label=name, path=folder / name, runtime=runtime, precision=precision)
-            for name, runtime, precision in _SHIPPED
-            if (folder / name).exists() and (runtime is not Runtime.OPENVINO or has_openvino())
-        ),
-    ]
+    latency = tuple(entry for measured in found for entry in measured.latency)
+    return Timing(latency=latency, benchmark=section)
+
+
+def _float_torchscript(folder: Path, spec: ModelSpec, path: Path) -> Iterator[Candidate]:
+    """The float network in torch, in both ways that may be its fastest."""
+    write_float_torchscript(folder / bundle.FLOAT_ONNX, spec, path)
+    for label, for_inference in (
+        (_FLOAT_TORCHSCRIPT, False),
+        (f"{_FLOAT_TORCHSCRIPT}, fused", True),
+    ):
+        yield Candidate(
+            label=label,
+            path=path,
+            runtime=Runtime.TORCHSCRIPT,
+            precision=Precision.FP32,
+            for_inference=for_inference,
+        )
+
+
+def _shipped(folder: Path) -> Iterator[Candidate]:
+    for name, runtime, precision in _SHIPPED:
+        if (folder / name).exists() and (runtime is not Runtime.OPENVINO or has_openvino()):
+            yield Candidate(label=name, path=folder / name, runtime=runtime, precision=precision)
 
 
 def _tell(watcher: Watcher, done: int, total: int) -> None:

@@ -11,14 +11,16 @@ from torch import nn
 from eightbit.benchmarks.accuracy import IntArray
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.contract import check_finite
-from eightbit.benchmarks.isolated import IsolatedRunner
-from eightbit.benchmarks.latency import Candidate, measure_latency
+from eightbit.benchmarks.latency import measure_latency
+from eightbit.benchmarks.launches import Candidate
 from eightbit.benchmarks.paired import drop_interval_pp
+from eightbit.benchmarks.prediction import in_chunks
+from eightbit.benchmarks.prediction_pool import PredictionPool
+from eightbit.benchmarks.report import SkippedImage
 from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts import write_float_onnx, write_onnx, write_torchscript
 from eightbit.quantize.config import ArtifactFormat
-from eightbit.quantize.evaluation import BATCH_SIZE
-from eightbit.quantize.images import LabelledSource, UsableImages
+from eightbit.quantize.images import LabelledSource, refuse_unusable
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.stages import Watcher
 
@@ -191,15 +193,24 @@ class Trials:
         labels = self._data.labels
         if labels is None:
             raise InputError("fallback: expected labelled images to measure a drop on, found none")
-        images = UsableImages(self._data.source, self._data.source.items, recipe.spec.preprocessing)
+        source = self._data.source
+        chunks = in_chunks(source.items)
         classes: list[IntArray] = []
         truth: list[int] = []
-        with IsolatedRunner(path, threads=self._threads) as runner:
-            for batch in images.batches(BATCH_SIZE):
-                logits = runner(batch.pixels)
-                check_finite(logits, where=path.name)
-                classes.append(np.argmax(logits, axis=1))
-                truth += [labels[image] for image in batch.names]
-                watcher.advance(len(batch.names))
+        skipped: list[SkippedImage] = []
+        preprocessing = recipe.spec.preprocessing
+        models = {path.name: path}
+        pool = PredictionPool(models, preprocessing, threads=self._threads, chunks=len(chunks))
+        with pool:
+            for items, answer in zip(chunks, pool.predict(source, chunks), strict=True):
+                prediction = answer.prediction(items, list(models))
+                for name, logits in prediction.logits.items():
+                    check_finite(logits, where=name)
+                    classes.append(np.argmax(logits, axis=1))
+                truth += [labels[image] for image in prediction.names]
+                skipped += [SkippedImage(name=name, reason=why) for name, why in prediction.skipped]
+                watcher.advance(len(items))
+        if not classes:
+            refuse_unusable(source, skipped)
         self._truth = np.array(truth, dtype=np.int64)
         return np.concatenate(classes)

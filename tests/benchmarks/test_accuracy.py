@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.accuracy import ClassificationTally, Flip, label_ranks
+from eightbit.benchmarks.accuracy import ClassificationTally, label_ranks
 from eightbit.models.errors import InputError
 
 
@@ -15,6 +15,10 @@ def logits(*rows):
 
 def one_hot(classes, count=6):
     return np.eye(count, dtype=np.float32)[list(classes)]
+
+
+# Softmax of a one among six logits of which the others are zero.
+SURE = pytest.approx(np.e / (np.e + 5), rel=1e-12)
 
 
 def test_accuracy_drop_and_flips_are_counted_over_batches():
@@ -33,12 +37,62 @@ def test_accuracy_drop_and_flips_are_counted_over_batches():
     assert result.drop_pp == 20.0
     assert (result.flip_count, result.broke, result.fixed) == (4, 2, 1)
     assert result.top1_agreement == 1 / 5
-    assert result.flips == (
-        Flip(image="b", label=1, float_class=1, int8_class=2),
-        Flip(image="c", label=2, float_class=5, int8_class=2),
-        Flip(image="d", label=3, float_class=3, int8_class=1),
-        Flip(image="e", label=4, float_class=0, int8_class=1),
-    )
+    assert [
+        (flip.image, flip.label, flip.float_class, flip.int8_class) for flip in result.flips
+    ] == [
+        ("b", 1, 1, 2),
+        ("c", 2, 5, 2),
+        ("d", 3, 3, 1),
+        ("e", 4, 0, 1),
+    ]
+    # Of 2 broken and 1 mended image a coin breaks 2 or more, or 1 or fewer: always.
+    assert result.mcnemar_p == 1.0
+
+
+def test_a_flip_says_how_sure_either_model_is_of_its_own_answer():
+    tally = ClassificationTally(["onnx"])
+    # Logits are logarithms of odds: 9 to 1, and 1 to 3.
+    reference, candidate = np.log([[9.0, 1.0]]), np.log([[1.0, 3.0]])
+    tally.update(reference.astype(np.float32), {"onnx": candidate.astype(np.float32)}, None, ["a"])
+    (flip,) = tally.candidate_result("onnx").flips
+    assert flip.float_probability == pytest.approx(0.9, rel=1e-6)
+    assert flip.int8_probability == pytest.approx(0.75, rel=1e-6)
+
+
+def test_every_model_has_its_own_confidence():
+    tally = ClassificationTally(["onnx"])
+    flat = np.zeros((2, 4), dtype=np.float32)
+    tally.update(30 * one_hot([0, 1], 4), {"onnx": flat}, [0, 0], ["a", "b"])
+    reference, result = tally.reference_result(), tally.candidate_result("onnx")
+    # Float is certain and right once of twice; the candidate is right both times at a quarter.
+    assert reference.confidence.mean_confidence == pytest.approx(1, abs=1e-9)
+    assert reference.confidence.ece == pytest.approx(0.5, abs=1e-9)
+    assert result.confidence.mean_confidence == 0.25
+    assert result.confidence.ece == 0.75
+
+
+def test_the_drop_is_counted_by_true_class():
+    tally = ClassificationTally(["onnx"])
+    tally.update(one_hot([0, 0, 5]), {"onnx": one_hot([0, 1, 2])}, [0, 0, 2], ["a", "b", "c"])
+    tally.update(one_hot([0]), {"onnx": one_hot([3])}, [0], ["d"])
+    first, second = tally.candidate_result("onnx").classes
+    assert (first.index, first.n, first.broke, first.fixed) == (0, 3, 2, 0)
+    assert first.drop_pp == pytest.approx(200 / 3)
+    assert (second.index, second.n, second.broke, second.fixed) == (2, 1, 0, 1)
+    assert (second.top1_fp32, second.drop_pp) == (0, -100)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 1000])
+def test_any_number_of_classes_is_counted(classes):
+    rows = np.random.default_rng(0).standard_normal((50, classes), dtype=np.float32)
+    labels = np.argmax(rows, axis=1).tolist()
+    tally = ClassificationTally(["onnx"])
+    tally.update(rows, {"onnx": -rows}, labels, [str(image) for image in range(50)])
+    result = tally.candidate_result("onnx")
+    assert sum(entry.n for entry in result.classes) == 50
+    assert [entry.index for entry in result.classes] == sorted(set(labels))
+    assert result.drop_pp == (0.0 if classes == 1 else 100.0)
+    assert tally.reference_result().confidence.ece <= 1
 
 
 def test_a_candidate_that_is_better_has_a_negative_drop():
@@ -88,7 +142,11 @@ def test_without_labels_there_is_agreement_only():
     assert (reference.top1, reference.top5, reference.n) == (None, None, 2)
     assert (result.top1, result.drop_pp, result.broke, result.fixed) == (None,) * 4
     assert result.top1_agreement == 0.5
-    assert result.flips == (Flip(image="b", label=None, float_class=1, int8_class=2),)
+    (flip,) = result.flips
+    assert (flip.label, flip.float_class, flip.int8_class) == (None, 1, 2)
+    assert flip.float_probability == flip.int8_probability == SURE
+    assert (reference.confidence, result.confidence, result.mcnemar_p) == (None,) * 3
+    assert result.classes == ()
 
 
 def test_only_the_first_flips_are_kept_but_all_are_counted():

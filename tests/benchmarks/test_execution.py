@@ -27,6 +27,7 @@ needs_emulator = pytest.mark.skipif(
     [
         ({"runtime": "torchscript"}, "torchscript", False),
         ({"runtime": "torchscript", "engine": "fbgemm"}, "torchscript_fbgemm", False),
+        ({"runtime": "torchscript", "for_inference": True}, "torchscript_for_inference", False),
         ({"runtime": "torchscript", "max_isa": "AVX512_CORE"}, "torchscript_no_vnni", True),
         ({"runtime": "torchscript", "max_isa": "AVX2"}, "torchscript_avx2", True),
         ({"runtime": "onnxruntime"}, "onnx", False),
@@ -50,6 +51,7 @@ def test_an_execution_has_a_stable_name_and_survives_its_journey(fields, name, l
         {"runtime": "onnxruntime", "engine": "fbgemm"},
         {"runtime": "openvino", "max_isa": "AVX2"},
         {"runtime": "torchscript", "max_isa": "AVX2 "},
+        {"runtime": "onnxruntime", "for_inference": True},
         {"runtime": "onnxruntime", "emulated_cpu": "Haswell -s"},
         {"runtime": "tensorflow"},
     ],

@@ -49,6 +49,17 @@ def test_a_model_of_pixels_is_fed_the_pixels_in_its_layout(
         assert found.flags.c_contiguous
 
 
+@pytest.mark.parametrize("name", list(InputFormat))
+def test_from_the_pixels_themselves_it_makes_the_same(
+    name: InputFormat, pixels: np.ndarray, images: np.ndarray
+) -> None:
+    direct = feed(name).of_pixels(pixels)
+    expected = feed(name)(images)
+    assert (direct.dtype, direct.shape) == (expected.dtype, expected.shape)
+    assert direct.flags.c_contiguous
+    assert np.array_equal(direct, expected)
+
+
 def test_pixels_are_handed_on(pixels: np.ndarray) -> None:
     assert feed(InputFormat.UINT8_NHWC)(pixels) is pixels
 

@@ -1,11 +1,13 @@
 import pytest
 
 from eightbit.benchmarks.headline import headline
+from eightbit.benchmarks.paired import drop_interval_pp, mcnemar_p
 
 
 def test_the_headline_says_accuracy_speed_and_size_of_one_artifact(full_report):
     assert headline(full_report) == (
-        "INT8 (ONNX) keeps 81.0 % of 81.1 % top-1 (drop 0.10 pp on 4,000 images), "
+        "INT8 (ONNX) keeps 81.0 % of 81.1 % top-1 (drop 0.10 pp [-0.28, 0.48], "
+        "indistinguishable from zero on 4,000 images), "
         "3.1x faster, 3.8x smaller."
     )
 
@@ -18,7 +20,8 @@ def test_without_onnx_the_headline_is_about_torchscript(full_report):
         update={"accuracy": accuracy, "latency": latency, "size_bytes": sizes}
     )
     assert headline(report) == (
-        "INT8 (TorchScript) keeps 80.9 % of 81.1 % top-1 (drop 0.20 pp on 4,000 images), "
+        "INT8 (TorchScript) keeps 80.9 % of 81.1 % top-1 (drop 0.20 pp [-0.32, 0.73], "
+        "indistinguishable from zero on 4,000 images), "
         "3.0x faster, 3.7x smaller."
     )
 
@@ -32,6 +35,26 @@ def test_without_labels_the_headline_is_about_agreement(full_report):
     assert headline(report).startswith(
         "INT8 (ONNX) gives the float model's class to 98.35 % of 4,000 images, 3.1x faster"
     )
+
+
+@pytest.mark.parametrize(
+    ("broke", "fixed", "words"),
+    [
+        (90, 40, "(drop 1.25 pp [0.70, 1.83], a real drop on 4,000 images)"),
+        (40, 90, "(drop -1.25 pp [-1.83, -0.70], a real gain on 4,000 images)"),
+        (5, 0, "(drop 0.12 pp [0.03, 0.29], too close to call on 4,000 images)"),
+    ],
+)
+def test_the_headline_tells_a_drop_from_noise(broke, fixed, words, full_report):
+    onnx = full_report.accuracy.onnx.model_copy(
+        update={
+            "drop_pp": 100 * (broke - fixed) / 4000,
+            "drop_ci95_pp": drop_interval_pp(broke, fixed, 4000),
+            "mcnemar_p": mcnemar_p(broke, fixed),
+        }
+    )
+    accuracy = full_report.accuracy.model_copy(update={"onnx": onnx})
+    assert words in headline(full_report.model_copy(update={"accuracy": accuracy}))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +76,24 @@ def test_a_slower_artifact_is_called_slower(full_report):
     slow = full_report.latency[1].model_copy(update={"p50_ms": 62.0})
     report = full_report.model_copy(update={"latency": (full_report.latency[0], slow)})
     assert "2.0x slower" in headline(report)
+
+
+@pytest.mark.parametrize(
+    ("factor", "ends", "words"),
+    [
+        (2.61, (2.58, 2.66), ", 2.6x faster [2.5, 2.7], "),
+        (2.6, (2.5, 2.7), ", 2.6x faster [2.5, 2.7], "),
+        (1.04, (0.98, 1.12), ", 1.0x faster [0.9, 1.2], "),
+        (0.5, (0.41, 0.62), ", 2.0x slower [1.6, 2.5], "),
+        (2.61, None, ", 2.6x faster, "),
+    ],
+)
+def test_the_speedup_has_its_interval_and_rounding_makes_it_no_narrower(
+    factor, ends, words, full_report
+):
+    onnx = full_report.latency[1].model_copy(update={"speedup": factor, "speedup_ci95": ends})
+    report = full_report.model_copy(update={"latency": (full_report.latency[0], onnx)})
+    assert words in headline(report)
 
 
 def test_a_failed_verification_comes_first(full_report):

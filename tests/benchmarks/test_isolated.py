@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.isolated import IsolatedRunner, WorkerCrashError
+from eightbit.benchmarks.isolated import IsolatedRunner
+from eightbit.benchmarks.warm_up import LEAST_CALLS
+from eightbit.benchmarks.worker_process import WorkerCrashError
 from eightbit.models.errors import InputError
 
 
@@ -48,6 +50,15 @@ class TestEveryRuntime:
         seconds = runner.time(batch, repeats=5)
         assert len(seconds) == 5
         assert all(value > 0 for value in seconds)
+
+    def test_warms_up_until_it_is_told_to_stop(self, runner, batch):
+        assert len(runner.settle(batch, max_seconds=0.0)) == LEAST_CALLS
+        assert len(runner.settle(batch, max_seconds=5.0)) >= LEAST_CALLS
+
+    def test_knows_how_long_it_took_to_load(self, model_file, execution):
+        start = time.perf_counter()
+        with IsolatedRunner(model_file, threads=1, execution=execution) as runner:
+            assert 0 < runner.load_s <= time.perf_counter() - start
 
     def test_knows_its_own_peak_memory(self, runner):
         resident = psutil.Process(runner.pid).memory_info().rss

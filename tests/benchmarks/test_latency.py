@@ -1,87 +1,119 @@
-import numpy as np
 import pytest
 
-from eightbit.benchmarks import latency
 from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.latency import Candidate, measure_latency
+from eightbit.benchmarks.latency import latency_results, measure_latency
+from eightbit.benchmarks.launches import Candidate, Conditions, Launched, made_up_batch
+from eightbit.benchmarks.measurement import Measurement
 from eightbit.models.errors import InputError
 
-
-class FakeRunner:
-    """Stands for a process: logs its turns and takes the time that the test says."""
-
-    def __init__(self, name, seconds, log):
-        self.name, self.seconds, self.log = name, seconds, log
-
-    def warm_up(self, batch, repeats):
-        self.log.append((self.name, "warm-up", repeats))
-
-    def time(self, batch, repeats):
-        self.log.append((self.name, "time", repeats))
-        return [self.seconds] * repeats
+INT8, FP32 = Precision.INT8, Precision.FP32
 
 
-def _turns(seconds, *, rounds=10, budget=3.0):
-    log = []
-    fakes = [FakeRunner(name, value, log) for name, value in seconds.items()]
-    samples = latency._take_turns(fakes, np.zeros((1, 3, 2, 2), np.float32), rounds, budget, None)
-    return log[2 * len(fakes) :], samples
-
-
-def test_candidates_take_turns_and_every_turn_begins_untimed():
-    log, _ = _turns({"A": 0.1, "B": 0.1}, rounds=2)
-    kinds = [(name, kind) for name, kind, _ in log]
-    turn = [("A", "warm-up"), ("A", "time"), ("B", "warm-up"), ("B", "time")]
-    assert kinds == turn * 2
-
-
-def test_time_is_bounded_for_slow_and_for_fast_candidates():
-    _, (slow, fast) = _turns({"slow": 0.1, "fast": 0.001})
-    assert len(slow) == 20  # 10 turns of 0.3 s: one untimed call and two timed ones
-    assert len(fast) == 400
-    _, (very_slow,) = _turns({"very slow": 1.0})
-    assert len(very_slow) == 2  # one turn of 3 s
-    _, (endless,) = _turns({"endless": 100.0})
-    assert len(endless) == 1
-
-
-def test_percentiles_and_throughput_are_of_the_pooled_samples():
-    candidate = Candidate(
-        label="model.int8.onnx", path=None, runtime=Runtime.ONNXRUNTIME, precision=Precision.INT8
+def results(series, *, batch=1, busy=None, limits=None):
+    """Results of made-up turns by (label, runtime, precision, is_baseline)."""
+    candidates = [
+        Candidate(label=label, path=None, runtime=runtime, precision=kind, is_baseline=baseline)
+        for label, runtime, kind, baseline in series
+    ]
+    conditions = Conditions(batch=made_up_batch(batch, (3, 2, 2), 0), threads=2)
+    measured = Measurement(
+        by_candidate=tuple(
+            tuple(
+                Launched(turns=turns, load_s=number + 0.5, peak_rss_bytes=1000 * number + 1)
+                for number, turns in enumerate(launches)
+            )
+            for launches in series.values()
+        ),
+        rates=(),
+        rounds=1,
+        busy=busy,
     )
-    seconds = [value / 1000 for value in range(1, 102)]  # 1, 2, ... 101 ms
-    result = latency._summarize(candidate, seconds, threads=2, batch=4)
+    return latency_results(candidates, conditions, measured, seconds_at_limit=limits)
+
+
+ONNX_INT8 = ("model.int8.onnx", Runtime.ONNXRUNTIME, INT8, False)
+ONNX_FLOAT = ("model.fp32.onnx", Runtime.ONNXRUNTIME, FP32, True)
+
+
+def test_percentiles_and_throughput_are_of_the_calls_of_all_launches():
+    calls = tuple(value / 1000 for value in range(1, 102))  # 1, 2, ... 101 ms
+    launches = [(calls[:40], calls[40:60]), (calls[60:],), ((),)]
+    (result,) = results({ONNX_INT8: launches}, batch=4)
     assert result.p50_ms == pytest.approx(51)
     assert result.p90_ms == pytest.approx(91)
     assert result.p99_ms == pytest.approx(100)
-    assert result.n == 101
+    assert (result.n, result.launches) == (101, 3)
     assert result.images_per_s == pytest.approx(4 * 101 / 5.151)  # 1 + ... + 101 = 5151
     assert (result.artifact, result.threads, result.batch) == ("model.int8.onnx", 2, 4)
+    assert result.load_s == 1.5  # the median of 0.5, 1.5 and 2.5
+    assert result.peak_rss_bytes == 2001
 
 
-def test_real_candidates_are_measured_in_the_order_given(write_model, tmp_path):
-    candidates = [
+def test_int8_is_compared_with_the_baseline_of_its_runtime():
+    def once(seconds):
+        return [((seconds,),)] * 3
+
+    found = results(
+        {
+            ONNX_FLOAT: once(0.30),
+            ONNX_INT8: once(0.10),
+            ("model.fp32.onnx", Runtime.OPENVINO, FP32, True): once(0.28),
+            ("model.int8.onnx", Runtime.OPENVINO, INT8, False): once(0.07),
+            ("model.int8.pt", Runtime.TORCHSCRIPT, INT8, False): once(0.20),
+        },
+        busy=0.5,
+    )
+    assert [result.speedup for result in found] == [
+        None,
+        pytest.approx(3),
+        None,
+        pytest.approx(4),
+        None,
+    ]
+    assert [result.is_baseline for result in found] == [True, False, True, False, False]
+    assert found[1].speedup_ci95 == pytest.approx((2.0, 4.5))  # half was taken by others
+    assert found[4].speedup_ci95 is None
+
+
+def test_the_limit_is_that_of_the_precision():
+    series = {ONNX_FLOAT: [((0.30,),)], ONNX_INT8: [((0.10,),)]}
+    real, integer = results(series, limits={FP32: 0.15, INT8: 0.02})
+    assert real.limit_fraction == pytest.approx(0.5)
+    assert integer.limit_fraction == pytest.approx(0.2)
+    assert results(series)[0].limit_fraction is None
+
+
+@pytest.fixture(scope="module")
+def real_candidates(write_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return [
         Candidate(
             label=runtime.value,
-            path=write_model(runtime, tmp_path),
+            path=write_model(runtime, folder),
             runtime=runtime,
             precision=Precision.FP32,
         )
         for runtime in Runtime
     ]
+
+
+def test_real_candidates_are_measured_in_the_order_given(real_candidates):
     progress = []
-    results = measure_latency(
-        candidates,
+    found = measure_latency(
+        real_candidates,
         input_shape=(3, 8, 8),
         threads=1,
         batch=2,
         rounds=2,
         seconds_per_candidate=0.2,
+        launches=2,
         on_progress=lambda done, total: progress.append((done, total)),
     )
-    assert [result.artifact for result in results] == [runtime.value for runtime in Runtime]
-    assert all(result.batch == 2 and result.threads == 1 for result in results)
-    assert all(result.p50_ms <= result.p90_ms <= result.p99_ms for result in results)
+    assert [result.artifact for result in found] == [runtime.value for runtime in Runtime]
+    assert all(result.batch == 2 and result.threads == 1 for result in found)
+    assert all(result.launches == 2 for result in found)
+    assert all(result.p50_ms <= result.p90_ms <= result.p99_ms for result in found)
+    assert all(result.load_s > 0 and result.peak_rss_bytes > 2**20 for result in found)
     done, totals = zip(*progress, strict=True)
     assert done == tuple(range(1, totals[0] + 1))
 

@@ -57,7 +57,7 @@ def hostile_report(full_report):
 
 
 FACTS = [
-    "81.10 %", "80.90 %", "0.20 pp", "-0.32, 0.72", "122 (-60 +52)", "98.35 %", "35.9 dB",
+    "81.10 %", "80.90 %", "0.20 pp", "-0.32, 0.73", "122 (-60 +52)", "98.35 %", "35.9 dB",
     "37.4 dB", "0.00346",
     "Fidelity of the logits on 4,000 images", "median SQNR: of each",
     "model.int8.onnx", "31.0", "3.1x", "11.7 MB", "3.8x", "same integers", "passed", "95.12 %",
@@ -82,11 +82,12 @@ def test_at_80_columns_no_number_is_broken_or_cut(full_report):
     text = plain(on_terminal(full_report))
     assert "…" not in text
     for row in (
-        r"TorchScript +80\.90 % +95\.90 % +0\.20 pp \[-0\.32, 0\.72\] +122 \(-60 \+52\)",
+        r"TorchScript +80\.90 % +95\.90 % +0\.20 pp \[-0\.32, 0\.73\] +0\.51 +122 \(-60 \+52\)",
         r"TorchScript +96\.95 % +35\.9 dB +37\.2 dB +0\.00432",
     ):
         assert re.search(rf"^{row} *$", text, re.MULTILINE)
-    assert re.search(r"^float TorchScript +torchscript +42\.0 .* 100 +- *$", text, re.MULTILINE)
+    row = r"^float TorchScript +torchscript +42\.0 +46\.2 +63\.0 +- *$"
+    assert re.search(row, text, re.MULTILINE)
 
 
 def test_a_report_of_nothing_renders_without_a_table(almost_empty_report):
@@ -165,6 +166,15 @@ def test_markdown_shows_hostile_text_as_it_is(hostile_report):
     assert "\x1b" not in text
     assert len(command.strip("\n").splitlines()) == 1
     assert command.strip("\n").startswith("    eightbit ")
+
+
+def test_markdown_says_how_sure_the_models_are_of_a_flip(full_report):
+    sure = {"float_probability": 0.624, "int8_probability": 0.9996}
+    flip = full_report.accuracy.onnx.flips[0].model_copy(update=sure)
+    onnx = full_report.accuracy.onnx.model_copy(update={"flips": (flip,)})
+    accuracy = full_report.accuracy.model_copy(update={"onnx": onnx})
+    text = render_markdown(full_report.model_copy(update={"accuracy": accuracy}))
+    assert "| bird/7.png | bird | bird (62 %) | fish (99 %) |" in text
 
 
 def test_markdown_lists_what_was_skipped_and_flipped(full_report):

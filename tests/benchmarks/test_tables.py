@@ -1,6 +1,16 @@
 import pytest
 
-from eightbit.benchmarks.tables import Table, decimal_bytes, milliseconds, percent, points, ratio
+from eightbit.benchmarks.tables import (
+    Table,
+    class_name,
+    counted,
+    decimal_bytes,
+    milliseconds,
+    percent,
+    points,
+    probability,
+    ratio,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +26,20 @@ from eightbit.benchmarks.tables import Table, decimal_bytes, milliseconds, perce
         (points(-0.001), "0.00 pp"),
         (points(-1.5), "-1.50 pp"),
         (points(None), "-"),
+        (probability(1.0), "1.00"),
+        (probability(0.4), "0.40"),
+        (probability(0.0321), "0.032"),
+        (probability(0.0009), "<0.001"),
+        (probability(None), "-"),
+        (counted(0, "image"), "0 images"),
+        (counted(1, "image"), "1 image"),
+        (counted(4000, "image"), "4,000 images"),
+        (counted(1, "class", "classes"), "1 class"),
+        (counted(10, "class", "classes"), "10 classes"),
+        (class_name(1, ("cat", "dog")), "dog"),
+        (class_name(2, ("cat", "dog")), "2"),
+        (class_name(0, None), "0"),
+        (class_name(None, ("cat", "dog")), "-"),
         (ratio(3.14), "3.1x"),
         (ratio(None), "-"),
         (milliseconds(0.0312), "0.03"),

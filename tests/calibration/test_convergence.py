@@ -9,6 +9,7 @@ from eightbit.calibration import (
     activation_params,
     largest_change,
 )
+from eightbit.calibration.convergence import Watched, images_per_look, watched_method
 from eightbit.calibration.histogram import Histogram, exponent_of
 from eightbit.calibration.statistics import OctaveStatistics, TensorStatistics
 
@@ -79,6 +80,27 @@ def test_a_range_that_moves_starts_the_count_again() -> None:
     highs = [1.0, 1.0, 1.2, 1.25, 1.3, 9.0]
     assert [rule(seen(1, a=1.0, b=high)) for high in highs] == [False] * 4 + [True, False]
     assert rule.change == ("b", pytest.approx(7.7 / 1.3))
+
+
+def test_who_only_watches_stops_nothing() -> None:
+    watching = Watched(Method.MINMAX)
+    assert [watching(seen(32 * i + 32, a=1.0)) for i in range(5)] == [False] * 5
+    assert watching.curve == [(images, ("a", 0.0)) for images in (64, 96, 128, 160)]
+    watching(seen(192, a=1.5))
+    assert watching.change == ("a", pytest.approx(0.5, abs=2 / 255))
+
+
+@pytest.mark.parametrize(
+    ("samples", "every"), [(1, 32), (32, 32), (128, 32), (129, 64), (512, 128), (1000, 256)]
+)
+def test_a_fixed_number_of_images_is_looked_at_about_four_times(samples: int, every: int) -> None:
+    assert images_per_look(samples) == every
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_only_quick_methods_are_watched_themselves(method: Method) -> None:
+    is_quick = method in (Method.MINMAX, Method.MOVING_AVERAGE, Method.PERCENTILE)
+    assert watched_method(method) is (method if is_quick else Method.PERCENTILE)
 
 
 def test_the_largest_number_of_images_ends_it_unsettled() -> None:

@@ -54,10 +54,29 @@ def test_as_many_images_as_the_ranges_need(
     assert "Convergence of the ranges" in (out / bundle.REPORT_MARKDOWN).read_text()
 
 
-def test_a_fixed_number_of_images_is_not_watched(bundle_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "watched"),
+    [("minmax", "minmax"), ("auto", "percentile"), ("mse", "percentile")],
+)
+def test_a_fixed_number_of_images_is_watched_and_not_cut_short(
+    method: str, watched: str, checkpoint: Path, many_photos: Path
+) -> None:
+    pretrained = load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint), progress=False)
+    fused = fuse(pretrained.model)
+    config = QuantConfig(method=method, samples=130)
+    with open_source(many_photos) as source:
+        calibrated = calibrating.calibrate(fused, pretrained, source, config, Stages())
+    assert [point.images for point in calibrated.convergence] == [128]
+    assert calibrated.collected.images == 130
+    assert calibrated.watched == watched
+    assert calibrated.settled is None
+
+
+def test_few_images_have_no_two_checkpoints(bundle_folder: Path) -> None:
     section = read_report(bundle_folder / bundle.REPORT_JSON).calibration
     assert section is not None
-    assert (section.convergence, section.settled) == ((), None)
+    assert section.images < 64
+    assert (section.convergence, section.watched, section.settled) == ((), "percentile", None)
 
 
 @pytest.mark.parametrize("method", ["auto", "mse", "percentile", "entropy", "minmax"])

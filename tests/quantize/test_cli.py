@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from eightbit.benchmarks import Report, read_report
+from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.machine import BenchmarkSection
 from eightbit.quantize import bundle, cli_measuring, remeasure, verification
 from eightbit.quantize.console import ProgressBars
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.timing import THOROUGH, Timing
 
 Eightbit = Callable[..., Any]
 
@@ -62,9 +65,14 @@ def test_a_drop_over_the_allowed_one_exits_with_1_and_names_it(
     outcome = eightbit(*quick, "--evaluate", photos, "--max-drop", -100, "--out", out)
     assert outcome.code == 1
     (line,) = outcome.err.splitlines()
-    assert line.startswith("eightbit: failed: max drop: onnx: top-1 drops by ")
-    assert line.endswith(" points, -100 allowed")
-    assert read_report(out / bundle.REPORT_JSON).accuracy is not None
+    assert line.startswith("eightbit: failed: max drop: onnx: top-1 ")
+    assert ", -100 allowed; more images will not help; " in line
+    report = read_report(out / bundle.REPORT_JSON)
+    assert report.accuracy is not None
+    assert report.max_drop_pp == -100
+    page = (out / bundle.REPORT_HTML).read_text()
+    assert "Do not ship" in page
+    assert "-100 allowed" in page
     assert (out / bundle.ONNX).is_file()
 
 
@@ -89,21 +97,25 @@ def test_a_failed_verification_exits_with_1_and_names_the_check(
 
 
 def test_evaluate_repeats_the_accuracy_of_the_run(
-    eightbit: Eightbit, bundle_folder: Path, photos: Path
+    eightbit: Eightbit, bundle_folder: Path, photos: Path, tmp_path: Path
 ) -> None:
-    before = {path.name: path.read_bytes() for path in bundle_folder.iterdir()}
+    folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
     found: list[Report] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli_measuring, "show", found.append)
         options = ("--data", photos, "--threads", 1, "--max-drop", 100)
-        outcome = eightbit("evaluate", bundle_folder, *options)
+        outcome = eightbit("evaluate", folder, *options)
     assert outcome.code == 0, outcome
     expected = read_report(bundle_folder / bundle.REPORT_JSON)
     (report,) = found
     assert (report.accuracy, report.fidelity) == (expected.accuracy, expected.fidelity)
     (pair,) = report.parity
     assert report.parity[pair] == expected.parity[pair]
-    assert {path.name: path.read_bytes() for path in bundle_folder.iterdir()} == before
+    amended = read_report(folder / bundle.REPORT_JSON)
+    assert amended.accuracy == expected.accuracy
+    assert amended.calibration == expected.calibration
+    assert (expected.max_drop_pp, amended.max_drop_pp) == (None, 100)
+    assert "The gate passes" in (folder / bundle.REPORT_HTML).read_text()
 
 
 def test_evaluate_has_the_same_gate(
@@ -117,19 +129,45 @@ def test_evaluate_has_the_same_gate(
     assert "Accuracy on 40 images" in outcome.out
 
 
-def test_benchmark_measures_at_the_given_threads_and_batches(
-    eightbit: Eightbit, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_benchmark_measures_at_the_given_threads_and_batches_and_amends_the_report(
+    eightbit: Eightbit, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
+    before = read_report(folder / bundle.REPORT_JSON)
     asked: dict[str, object] = {}
+    entry = LatencyResult(
+        runtime=Runtime.ONNXRUNTIME,
+        artifact=bundle.ONNX,
+        precision=Precision.INT8,
+        threads=1,
+        batch=4,
+        n=10,
+        p50_ms=1.5,
+        p90_ms=2.0,
+        p99_ms=3.0,
+        images_per_s=2000.0,
+    )
+    section = BenchmarkSection(products_per_image=1000, launches=5, rounds=8, busy_fraction=0.2)
 
-    def note(*_: object, **settings: object) -> tuple[LatencyResult, ...]:
+    def note(*_: object, **settings: object) -> Timing:
         asked.update(settings)
-        return read_report(bundle_folder / bundle.REPORT_JSON).latency
+        return Timing(latency=(entry,), benchmark=section)
 
     monkeypatch.setattr(remeasure, "time_bundle", note)
-    outcome = eightbit(*("benchmark", bundle_folder, "--threads", 1, "--threads", 2, "--batch", 4))
+    repeated = ("--threads", 1, "--threads", 2, "--threads", 1, "--batch", 4)
+    outcome = eightbit("benchmark", folder, *repeated)
     assert outcome.code == 0, outcome
-    assert asked == {"threads": [1, 2], "batches": [4]}
+    assert asked == {
+        "threads": (1, 2),
+        "batches": (4,),
+        "effort": THOROUGH,
+        "photos": None,
+    }
+    assert "Warning: other programs took 20.0 %" in " ".join(outcome.out.split())
+    assert f"written to {folder}" in outcome.out.replace("\n", "")
+    after = read_report(folder / bundle.REPORT_JSON)
+    assert (after.latency, after.benchmark) == ((entry,), section)
+    assert after.model_copy(update={"latency": (), "benchmark": None}) == before
 
 
 def test_a_terminal_without_our_letters_gets_no_traceback(

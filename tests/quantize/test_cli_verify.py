@@ -24,7 +24,7 @@ Eightbit = Callable[..., Any]
 
 ONNX = Execution(runtime=Runtime.ONNXRUNTIME)
 UNOPTIMISED = Execution(runtime=Runtime.ONNXRUNTIME, optimize=False)
-REPORTS = {bundle.REPORT_JSON, bundle.REPORT_MARKDOWN}
+REPORTS = {bundle.REPORT_JSON, bundle.REPORT_MARKDOWN, bundle.REPORT_HTML}
 
 
 @pytest.fixture

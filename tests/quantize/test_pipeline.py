@@ -30,13 +30,14 @@ from eightbit.quantize import (
     quantize,
     read_recipe,
 )
+from eightbit.quantize.timing import Timing
 
 Eightbit = Callable[..., Any]
 
 ARCHITECTURE = "cifar_resnet20"
 COMMAND = Path(sys.executable).parent / "eightbit"
 REPRODUCIBLE = (*bundle.MODELS, bundle.RECIPE, bundle.TABLES)
-FILES = {*REPRODUCIBLE, bundle.REPORT_JSON, bundle.REPORT_MARKDOWN}
+FILES = {*REPRODUCIBLE, bundle.REPORT_JSON, bundle.REPORT_MARKDOWN, bundle.REPORT_HTML}
 # Loading, building and writing take some seconds; a machine under load takes its time.
 PATIENCE_S = 120
 
@@ -328,7 +329,7 @@ def test_the_same_from_python(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pipeline, "time_bundle", lambda *_, **__: ())
+    monkeypatch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
     weights = make_checkpoint(tmp_path / "mine.pth", seed=1)
     pretrained = load_pretrained(Architecture(ARCHITECTURE), str(weights))
     delivery = Delivery(out=tmp_path / "out", threads=1, formats=(ArtifactFormat.ONNX,))

@@ -16,7 +16,9 @@ from eightbit.models.sources import ImageItem
 from eightbit.quantize import Recipe, correct_biases, diagnose, fuse, make_recipe, observe
 from eightbit.quantize.config import Mode, QuantConfig
 from eightbit.quantize.conversion import quantized_network
-from eightbit.quantize.simulation import PairedNetwork
+from eightbit.quantize.distributions import weight_histogram
+from eightbit.quantize.fusion import integer_layers
+from eightbit.quantize.simulation import Pair, PairedNetwork
 from eightbit.quantize.subset import Subset
 
 SIDE = 32
@@ -159,6 +161,62 @@ def test_the_worst_tensor_comes_first(
     behind = "layer2.1.conv2"
     assert spoiled_by_name[behind].sqnr_alone_db == by_name[behind].sqnr_alone_db
     assert spoiled_by_name[behind].sqnr_accumulated_db < by_name[behind].sqnr_accumulated_db - 5
+
+
+def test_the_worst_tensors_have_histograms_of_all_their_elements(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    seen: dict[str, torch.Tensor] = {}
+
+    class Keeping(PairedNetwork):
+        def on_tensor(self, name: str, tensor: Pair) -> None:
+            seen[name] = tensor.exact.clone()
+
+    tensors = diagnose(fused, recipe, images)
+    Keeping(fused, recipe).propagate(images)
+    assert [tensor.values is not None for tensor in tensors] == [True] * 6 + [False] * 24
+    for tensor in tensors[:6]:
+        histogram = tensor.values
+        assert histogram is not None
+        ends = (histogram.low, histogram.high)
+        assert ends == (tensor.observed_low, tensor.observed_high)
+        expected, _ = np.histogram(seen[tensor.name].numpy(), bins=64, range=ends)
+        # Last bits of another pass move elements over the edge of a bin.
+        assert np.abs(expected - histogram.counts).sum() <= 0.001 * expected.sum()
+        assert sum(histogram.counts) == seen[tensor.name].numel()
+
+
+def test_weights_are_counted_in_steps_of_their_channel(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    layers = integer_layers(fused)
+    for tensor in diagnose(fused, recipe, images)[:6]:
+        assert (tensor.weights is not None) == (tensor.name in layers)
+        if tensor.weights is not None:
+            # Ranges of weights are those of min-max here: none is outside.
+            assert (tensor.weights.low, tensor.weights.high) == (-127.5, 127.5)
+            assert sum(tensor.weights.counts) == layers[tensor.name].weight.numel()
+            assert tensor.weights.counts[0] + tensor.weights.counts[-1] > 0
+
+
+def test_a_weight_beyond_the_integers_is_in_the_histogram(recipe: Recipe) -> None:
+    params = recipe.layers["conv1"]
+    weight = np.zeros((16, 3, 3, 3))
+    weight[0, 0, 0, 0] = 200 * params.weight.scale[0]
+    histogram = weight_histogram(weight, params)
+    assert histogram.high == pytest.approx(200)
+    assert histogram.counts[-1] == 1
+    assert sum(histogram.counts) == weight.size
+
+
+def test_tensors_know_the_order_of_execution(
+    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+) -> None:
+    positions = {t.name: t.position for t in diagnose(fused, recipe, images)}
+    assert sorted(positions.values()) == list(range(30))
+    assert positions["input"] == 0
+    assert positions["layer1.0.conv1"] < positions["layer1.0.conv2"] < positions["layer3.2.conv1"]
+    assert positions["avgpool"] == 29
 
 
 def test_a_diagnosis_does_not_depend_on_the_batches(

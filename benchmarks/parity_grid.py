@@ -1,0 +1,78 @@
+"""Every execution against every other one, as a coloured square."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from eightbit.benchmarks.fidelity import ParityResult
+from eightbit.benchmarks.parity import VERSUS
+from eightbit.benchmarks.tables import counted, percent
+
+_SAME_CLASS: Final = 0.9  # what the verification asks of every execution
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One pair.
+
+    Attributes:
+        grade: How close they are: "same", "near", "far", "other" or "none".
+        text: Share of logits that are identical.
+        detail: The rest of what is known.
+    """
+
+    grade: str
+    text: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParityGrid:
+    """The square: as many rows of as many cells as there are names."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+_ITSELF: Final = Cell(grade="none", text="", detail="itself")
+_UNKNOWN: Final = Cell(grade="none", text="", detail="not measured")
+
+
+def parity_grid(parity: Mapping[str, ParityResult]) -> ParityGrid | None:
+    """The square of all pairs; None where fewer than three executions were compared."""
+    pairs: dict[frozenset[str], ParityResult] = {}
+    names: set[str] = set()
+    for key, result in parity.items():
+        first, versus, second = key.partition(VERSUS)
+        if versus:
+            pairs[frozenset((first, second))] = result
+            names |= {first, second}
+    if len(names) < 3:
+        return None
+    ordered = tuple(sorted(names))
+    rows = tuple(
+        tuple(
+            _ITSELF if row == column else _cell(row, column, pairs.get(frozenset((row, column))))
+            for column in ordered
+        )
+        for row in ordered
+    )
+    return ParityGrid(names=ordered, rows=rows)
+
+
+def _cell(first: str, second: str, result: ParityResult | None) -> Cell:
+    if result is None:
+        return _UNKNOWN
+    return Cell(
+        grade=_grade(result),
+        text=percent(result.identical_fraction, 1),
+        detail=f"{first} and {second}: {percent(result.identical_fraction)} identical, at most "
+        f"{counted(result.max_lsb, 'last bit')} apart, same class for "
+        f"{percent(result.top1_agreement)} of {counted(result.n, 'image')}",
+    )
+
+
+def _grade(result: ParityResult) -> str:
+    if result.top1_agreement < _SAME_CLASS:
+        return "other"
+    return "same" if result.max_lsb == 0 else "near" if result.max_lsb == 1 else "far"

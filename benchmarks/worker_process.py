@@ -1,0 +1,129 @@
+"""A fresh interpreter that runs one of our modules and talks over two pipes.
+
+It is neither a fork nor `multiprocessing`, so that a caller's script needs no main guard.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Thread
+from typing import IO, Final
+
+from eightbit.benchmarks.openmp import with_short_spins
+from eightbit.models.plain_text import printable
+
+# The runtimes are told their threads directly too; these reach the libraries beneath them.
+_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_STDERR_KEPT_BYTES: Final = 16 * 2**10
+_STDERR_SHOWN_LINES: Final = 15
+
+
+class WorkerCrashError(RuntimeError):
+    """The process of a worker ended by itself; the message holds its last lines."""
+
+
+class WorkerProcess:
+    """The process of a worker, seen from its parent. It ends when its standard input does.
+
+    Args:
+        module: What it runs.
+        arguments: Of the module.
+        where: What it works on, for messages.
+        threads: Of the libraries beneath the runtimes.
+        variables: More of its environment.
+        prefix: What stands before the interpreter on its command line.
+
+    Attributes:
+        stdin: What it reads.
+        stdout: What it answers.
+        pid: Its number.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        where: str,
+        threads: int,
+        variables: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self._where = where
+        # -P: a folder in which the caller happens to stand must not shadow a module.
+        options = ["-P", "-X", "faulthandler", "-m", module]
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, *options, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={
+                **with_short_spins(os.environ),
+                **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+                **(variables or {}),
+            },
+        )
+        self.stdin = _opened(self._process.stdin)
+        self.stdout = _opened(self._process.stdout)
+        self._stderr = _Tail(_opened(self._process.stderr))
+        self.pid = self._process.pid
+
+    def crash(self) -> WorkerCrashError:
+        """Waits for the end of a process that hung up, and says how it ended."""
+        code = self._process.wait()
+        self.close()
+        cause = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        lines = self._stderr.lines()
+        said = "\n".join(["; its last lines:", *lines]) if lines else "; it wrote no error"
+        return WorkerCrashError(f"{self._where}: the process that runs it {cause}{hint}{said}")
+
+    def kill(self) -> None:
+        """Ends the process; whoever reads its answers comes to their end."""
+        # It owns nothing but memory, and it may be busy: killing it is safe and immediate.
+        self._process.kill()
+
+    def close(self) -> None:
+        """Ends the process and waits for its end; may be called again."""
+        self.kill()
+        self._process.wait()
+        self._stderr.close()
+        self.stdout.close()
+        with suppress(BrokenPipeError):  # a half-written request that nobody will read
+            self.stdin.close()
+
+
+class _Tail:
+    """Reads a stream to its end in the background and keeps its last bytes.
+
+    Without a reader the process would stop as soon as the pipe is full.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._kept = b""
+        self._thread = Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        while chunk := self._stream.read1(2**16):  # type: ignore[attr-defined]
+            self._kept = (self._kept + chunk)[-_STDERR_KEPT_BYTES:]
+
+    def lines(self) -> list[str]:
+        """The last lines, made printable."""
+        text = self._kept.decode("utf-8", "replace")
+        return [printable(line) for line in text.splitlines()[-_STDERR_SHOWN_LINES:]]
+
+    def close(self) -> None:
+        """Waits for the end of the stream, which comes with the end of the process."""
+        self._thread.join()
+        self._stream.close()
+
+
+def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise RuntimeError("Popen was asked for a pipe and gave none")
+    return pipe

@@ -1,0 +1,192 @@
+"""All images of a source through all models of a bundle, and what they said together."""
+
+import base64
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from eightbit.benchmarks.prediction import Prediction, in_chunks
+from eightbit.benchmarks.prediction_journal import Journal
+from eightbit.benchmarks.prediction_pool import PredictionPool
+from eightbit.benchmarks.report import AccuracySection, Check, EvaluationSection, SkippedImage
+from eightbit.models.decoding import decode_image
+from eightbit.models.errors import UnusableImage
+from eightbit.models.sources import ImageSource
+from eightbit.models.thumbnails import thumbnail
+from eightbit.quantize.evaluation import Evaluation, Evaluator, failed_finite_check
+from eightbit.quantize.images import LabelledSource, refuse_unusable
+from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.stages import Stages
+
+# A page shows no more pictures of flipped images.
+_THUMBNAILS: Final = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedImages:
+    """An evaluation and the images that it ran on.
+
+    Attributes:
+        evaluation: The result.
+        section: The images, for the report.
+        digests: Of the images' files.
+    """
+
+    evaluation: Evaluation
+    section: EvaluationSection
+    digests: frozenset[str]
+
+
+def evaluate_artifacts(
+    models: Mapping[str, Path],
+    recipe: Recipe,
+    data: LabelledSource,
+    stages: Stages,
+    *,
+    threads: int,
+    journal: Journal | None = None,
+) -> EvaluatedImages | Check:
+    """Measure the artefacts against the float model on all images of a source.
+
+    Args:
+        models: The model files of a bundle by name, the float one as ``FLOAT``.
+        recipe: Of the artefacts.
+        data: The images.
+        stages: Told of the progress.
+        threads: For all models together.
+        journal: Of this evaluation: what is in it is not run again. None to keep nothing.
+
+    Returns:
+        The result, or the failed check that ended it: a logit was not a number.
+
+    Raises:
+        InputError: No image is usable, or a model cannot be loaded or cannot run them.
+        WorkerCrashError: A process that runs the models died.
+    """
+    run = _Run(tuple(models), recipe, data, stages)
+    if journal is not None:
+        run.continue_from(journal)
+    failed = run.predict(models, threads, journal)
+    return run.result() if failed is None else failed
+
+
+class _Run:
+    """One evaluation: answers come chunk by chunk, from a journal or from the models."""
+
+    def __init__(
+        self, models: Sequence[str], recipe: Recipe, data: LabelledSource, stages: Stages
+    ) -> None:
+        self._models, self._recipe, self._data, self._stages = models, recipe, data, stages
+        self._chunks = in_chunks(data.source.items)
+        self._evaluator = Evaluator(models, data.labels, output_scale=recipe.output_scale)
+        self._done = 0
+        self._digests: list[str] = []
+        self._skipped: list[SkippedImage] = []
+        self._images_per_s: float | None = None
+
+    def continue_from(self, journal: Journal) -> None:
+        """Count what an earlier run found out."""
+        if journal.discarded is not None:
+            self._stages.watcher.tell(
+                f"what an earlier evaluation left is not used, since {journal.discarded}"
+            )
+        if not journal.has_answers:
+            return
+        source = self._data.source
+        with self._stages.stage("continue", total=self._total, unit="images") as watcher:
+            for _, prediction in journal.answers(source, self._chunks, self._models):
+                watcher.advance(len(self._chunks[self._done]))
+                self._count(prediction)
+        watcher.tell(f"continues after {self._begun:,} of {self._total:,} images")
+
+    def predict(
+        self, models: Mapping[str, Path], threads: int, journal: Journal | None
+    ) -> Check | None:
+        """Run what has not been run; the check that ended it, if one failed."""
+        if self._done == len(self._chunks):
+            return None
+        chunks, source = self._chunks, self._data.source
+        with self._stages.stage("load models"):
+            pool = PredictionPool(
+                models,
+                self._recipe.spec.preprocessing,
+                threads=threads,
+                chunks=len(chunks) - self._done,
+            )
+        with pool, self._stages.stage("evaluate", total=self._total, unit="images") as watcher:
+            watcher.resume(self._begun)
+            before, start = len(self._digests), time.perf_counter()
+            for answer in pool.predict(source, chunks, start=self._done):
+                items = chunks[self._done]
+                prediction = answer.prediction(items, self._models)
+                if failed := failed_finite_check(prediction.logits, items[0].name):
+                    return failed
+                if journal is not None:
+                    journal.append(answer)
+                self._count(prediction)
+                watcher.advance(len(items))
+            if ran := len(self._digests) - before:
+                self._images_per_s = ran / (time.perf_counter() - start)
+        self._stages.note_memory(pool.peak_rss_bytes)
+        return None
+
+    def result(self) -> EvaluatedImages:
+        """What all images said.
+
+        Raises:
+            InputError: No image was usable.
+        """
+        data = self._data
+        if not self._digests:
+            refuse_unusable(data.source, self._skipped)
+        evaluation = self._evaluator.result()
+        return EvaluatedImages(
+            evaluation=evaluation,
+            section=EvaluationSection(
+                source=data.source.name,
+                images=len(self._digests),
+                labelled=data.labels is not None,
+                matched_by=data.classes.rule.value if data.classes else None,
+                skipped=tuple(self._skipped),
+                images_per_s=self._images_per_s,
+                thumbnails=_thumbnails(evaluation.accuracy, data.source),
+            ),
+            digests=frozenset(self._digests),
+        )
+
+    @property
+    def _total(self) -> int:
+        return len(self._data.source.items)
+
+    @property
+    def _begun(self) -> int:
+        """Images of the chunks that are done, unusable ones included."""
+        return sum(map(len, self._chunks[: self._done]))
+
+    def _count(self, prediction: Prediction) -> None:
+        self._done += 1
+        self._digests += prediction.digests
+        self._skipped += [
+            SkippedImage(name=name, reason=reason) for name, reason in prediction.skipped
+        ]
+        if prediction.names:
+            self._evaluator.update(prediction.names, prediction.logits)
+
+
+def _thumbnails(accuracy: AccuracySection, source: ImageSource) -> dict[str, str]:
+    """Small pictures of the first images that an artefact flips, by name, in Base64."""
+    candidates = (accuracy.torchscript, accuracy.onnx)
+    flips = chain.from_iterable(found.flips for found in candidates if found is not None)
+    flipped = {flip.image for flip in flips}
+    shown = [item for item in source.items if item.name in flipped][:_THUMBNAILS]
+    pictures = {}
+    for item in shown:
+        try:
+            picture = thumbnail(decode_image(source.read(item)))
+        except UnusableImage:
+            continue  # it was usable a moment ago: its row in the report stays without a picture
+        pictures[item.name] = base64.b64encode(picture).decode("ascii")
+    return pictures

@@ -1,0 +1,133 @@
+"""Which numbers may stand beside each other; the others get a sentence, not a silence."""
+
+import pytest
+from tests.benchmarks.made_up_reports import (
+    ENVIRONMENT,
+    IMAGES,
+    accuracy,
+    answers,
+    latencies,
+    made_up_report,
+)
+
+from eightbit.benchmarks.comparability import (
+    comparison_warnings,
+    same_float_model,
+    same_images,
+)
+from eightbit.benchmarks.report import EvaluationSection, ModelSection, SkippedImage
+from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
+
+
+def evaluated_on(source="photos.tar", images=IMAGES, **options):
+    return made_up_report(
+        evaluation=EvaluationSection(source=source, images=images, labelled=True, **options)
+    )
+
+
+def with_model(spec=None, weights="photos.pth", digest="cd" * 32):
+    spec = spec or ModelSpec(architecture=Architecture.RESNET18, num_classes=10)
+    return made_up_report(model=ModelSection(spec=spec, weights=weights, weights_sha256=digest))
+
+
+def test_equal_reports_are_comparable_in_everything():
+    reports = {"a": made_up_report(), "b": made_up_report()}
+    assert comparison_warnings(reports) == ()
+    assert same_images(*reports.values())
+    assert same_float_model(*reports.values())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        evaluated_on("other.tar"),
+        evaluated_on(images=2000),
+        evaluated_on(skipped=(SkippedImage(name="1.png", reason="truncated"),)),
+        made_up_report(evaluation=None),
+    ],
+    ids=["name", "number", "skipped", "unknown"],
+)
+def test_other_images_are_noticed(other):
+    assert not same_images(made_up_report(), other)
+    (warning,) = comparison_warnings({"a": made_up_report(), "b": other})
+    assert warning.startswith("Evaluated on different images")
+    assert warning.endswith("Their accuracies are not comparable.")
+
+
+def test_images_that_one_float_model_answers_differently_are_not_the_same():
+    fewer_right = accuracy(answers())
+    fewer_right = fewer_right.model_copy(
+        update={"fp32": fewer_right.fp32.model_copy(update={"top1": 0.7})}
+    )
+    assert not same_images(made_up_report(), made_up_report(accuracy=fewer_right))
+
+
+def test_another_network_may_answer_the_same_images_differently():
+    other = with_model(digest="ee" * 32)
+    worse = other.accuracy.model_copy(
+        update={"fp32": other.accuracy.fp32.model_copy(update={"top1": 0.7})}
+    )
+    assert same_images(made_up_report(), other.model_copy(update={"accuracy": worse}))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        with_model(ModelSpec(architecture=Architecture.RESNET34, num_classes=10)),
+        with_model(ModelSpec(architecture=Architecture.RESNET18, num_classes=11)),
+        with_model(digest="ee" * 32),
+        with_model(digest=None),
+        with_model(
+            ModelSpec(
+                architecture=Architecture.RESNET18,
+                num_classes=10,
+                preprocessing=Preprocessing(resize=64, crop=64),
+            )
+        ),
+    ],
+    ids=["architecture", "classes", "weights", "unknown weights", "preprocessing"],
+)
+def test_another_float_model_is_noticed(other):
+    assert not same_float_model(made_up_report(), other)
+    (warning,) = comparison_warnings({"a": made_up_report(), "b": other})
+    assert warning.endswith("drop is from its own float model.")
+
+
+def test_another_machine_is_named():
+    elsewhere = ENVIRONMENT.model_copy(update={"cpu": "Other CPU", "logical_cores": 8})
+    reports = {"a": made_up_report(), "b": made_up_report(environment=elsewhere)}
+
+    (warning,) = comparison_warnings(reports)
+
+    assert warning == (
+        "Measured on different machines: Example CPU @ 3 GHz, 2 cores in a, Other CPU, 8 cores in "
+        "b. Their times are not comparable."
+    )
+
+
+def test_two_unknown_weights_are_not_known_to_be_the_same():
+    unknown = with_model(digest=None)
+    assert not same_float_model(unknown, unknown)
+    (warning,) = comparison_warnings({"a": unknown, "b": unknown})
+    assert "their digest is not known" in warning
+
+
+def test_the_machine_of_a_report_without_latencies_does_not_matter():
+    elsewhere = ENVIRONMENT.model_copy(update={"cpu": "Other CPU"})
+    reports = {"a": made_up_report(), "b": made_up_report(environment=elsewhere, latency=())}
+    assert comparison_warnings(reports) == ()
+
+
+def test_other_versions_are_named():
+    newer = ENVIRONMENT.model_copy(
+        update={"versions": {"onnxruntime": "1.32.0", "torch": "2.13.0"}}
+    )
+    reports = {
+        "a": made_up_report(),
+        "b": made_up_report(environment=newer),
+        "c": made_up_report(latency=latencies(2.0)),
+    }
+
+    assert comparison_warnings(reports) == (
+        "Versions differ: onnxruntime 1.31.1 in a and c, 1.32.0 in b.",
+    )

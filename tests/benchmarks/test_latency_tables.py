@@ -1,0 +1,160 @@
+"""The tables of a benchmark: what they say, and what they leave out of reports that know less."""
+
+import re
+
+import pytest
+from rich.console import Console
+
+from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.latency_tables import latency_tables, speedup, whole_path_tables
+from eightbit.benchmarks.machine import BenchmarkSection, MachineLimit, WholePath
+from eightbit.benchmarks.render_markdown import render_markdown
+from eightbit.benchmarks.render_terminal import render_table, render_terminal
+
+
+@pytest.fixture
+def section():
+    return BenchmarkSection(
+        products_per_image=1_814_000_000,
+        limits=tuple(
+            MachineLimit(precision=precision, threads=2, products_per_s=rate, library="torch")
+            for precision, rate in ((Precision.FP32, 1.02e11), (Precision.INT8, 4.05e11))
+        ),
+        whole_path=(
+            WholePath(
+                runtime=Runtime.ONNXRUNTIME,
+                artifact="model.int8.onnx",
+                threads=2,
+                photo="made-up JPEG, 500 x 375 pixels",
+                n=20,
+                decode_ms=3.21,
+                resize_ms=1.54,
+                normalise_ms=0.43,
+                infer_ms=10.1,
+                total_ms=15.3,
+            ),
+        ),
+        launches=5,
+        rounds=8,
+        busy_fraction=0.011,
+    )
+
+
+@pytest.fixture
+def latency(full_report):
+    """As a benchmark leaves it: two runtimes with their baselines."""
+    new = {
+        "launches": 5,
+        "load_s": 1.234,
+        "peak_rss_bytes": 261_000_000,
+        "limit_fraction": 0.123,
+    }
+    return tuple(
+        entry.model_copy(
+            update={**new, "is_baseline": True}
+            if entry.precision is Precision.FP32
+            else {**new, "speedup": 3.14, "speedup_ci95": (3.012, 3.268)}
+        )
+        for entry in full_report.latency
+    )
+
+
+def rows(table):
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def test_times_stand_beside_the_speedup_with_its_interval(latency, section):
+    times, _ = latency_tables(latency, section)
+    assert times.title == "Latency in ms (batch 1, 2 threads)"
+    assert rows(times)["model.int8.onnx"] == (
+        *("onnxruntime", "10.0", "11.0", "15.0"),
+        "3.14x [3.01, 3.27]",
+    )
+    assert rows(times)["model.fp32.onnx"][-1] == "baseline"
+    assert "95 % interval from 5 launches" in times.note
+    assert "at least 100 calls each" in times.note
+    assert "Warning" not in times.note
+
+
+def test_a_busy_machine_is_named(latency, section):
+    busy = section.model_copy(update={"busy_fraction": 0.256})
+    times, _ = latency_tables(latency, busy)
+    assert "other programs took 25.6 % of the processor" in times.note
+
+
+def test_what_each_model_takes_stands_in_a_second_table(latency, section):
+    _, demands = latency_tables(latency, section)
+    assert demands.columns == ("artifact", "runtime", "img/s", "of limit", "load", "memory")
+    assert rows(demands)["model.int8.onnx"] == (
+        *("onnxruntime", "100", "12 %", "1.23 s"),
+        "261.0 MB",
+    )
+    assert "1,814 M multiplications" in demands.note
+    assert "405 G/s in int8 on 2 threads (torch)" in demands.note
+
+
+def test_under_several_conditions_the_second_table_tells_them_apart(latency, section):
+    other = tuple(entry.model_copy(update={"threads": 1}) for entry in latency)
+    *times, demands = latency_tables((*latency, *other), section)
+    assert [table.title for table in times] == [
+        "Latency in ms (batch 1, 2 threads)",
+        "Latency in ms (batch 1, 1 thread)",
+    ]
+    assert demands.columns[2:4] == ("batch", "threads")
+    assert [row[2:4] for row in demands.rows] == [("1", "2")] * 4 + [("1", "1")] * 4
+
+
+def test_the_whole_path_is_split(section):
+    (table,) = whole_path_tables(section)
+    assert table.rows == (
+        ("model.int8.onnx", "onnxruntime", "2", "3.21", "1.54", "0.43", "10.1", "15.3"),
+    )
+    assert table.note.startswith("Made-up JPEG, 500 x 375 pixels; medians")
+
+
+def test_what_was_not_measured_is_left_out(full_report, section):
+    (only,) = latency_tables(full_report.latency)  # of an earlier version
+    assert rows(only)["model.int8.onnx"][-1] == "3.10x"
+    assert rows(only)["model.fp32.onnx"][-1] == "-"
+    assert "interval" not in only.note
+    assert list(whole_path_tables(None)) == []
+    assert list(whole_path_tables(section.model_copy(update={"whole_path": ()}))) == []
+    assert list(latency_tables(())) == []
+
+
+def test_the_measured_speedup_counts_before_a_ratio_of_medians(latency, full_report):
+    integer = latency[1]
+    assert speedup(integer, latency) == 3.14
+    earlier = full_report.latency
+    assert speedup(earlier[1], earlier) == pytest.approx(3.1)
+    assert speedup(earlier[1], earlier[1:]) is None
+    assert speedup(earlier[0], earlier) is None
+
+
+@pytest.mark.parametrize("busy", [0.0, 0.5])
+def test_the_terminal_breaks_no_number_at_80_columns(latency, section, busy, full_report):
+    long = latency[2].model_copy(update={"artifact": "float TorchScript, fused"})
+    section = section.model_copy(update={"busy_fraction": busy})
+    tables = [*latency_tables((*latency[:2], long, latency[3]), section)]
+    tables += whole_path_tables(section)
+    for table, last in zip(tables, ("baseline", "261.0 MB", "15.3"), strict=True):
+        console = Console(width=80, record=True, file=None, quiet=False)
+        with console.capture() as captured:
+            console.print(render_table(table))
+        lines = captured.get().splitlines()
+        assert max(map(len, lines)) <= 80
+        named = [line for line in lines if line.startswith(("float TorchScript, f", "model.int8"))]
+        assert named
+        assert all(len(re.findall(r"\S+", line)) >= 6 for line in named)
+        assert any(line.rstrip().endswith(last) for line in lines)
+
+
+def test_both_renderings_have_them(full_report, latency, section):
+    report = full_report.model_copy(update={"latency": latency, "benchmark": section})
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(render_terminal(report))
+    for text in (captured.get(), render_markdown(report)):
+        assert "From photo to class in ms" in text
+        assert "Throughput, loading and memory" in text
+        assert "3.14x" in text

@@ -1,0 +1,176 @@
+"""Launches and turns, with processes that are not there; `test_latency` has real ones."""
+
+import numpy as np
+import pytest
+
+from eightbit.benchmarks import launches, measurement
+from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.launches import Candidate, Conditions, Schedule, planned, take_turns
+from eightbit.benchmarks.measurement import Effort, measure
+from eightbit.benchmarks.whole_path import Steps
+from eightbit.models.errors import InputError
+
+BATCH = np.zeros((1, 3, 2, 2), np.float32)
+
+
+class FakeProcess:
+    """Stands for an `IsolatedRunner`: logs what happens and takes the time that the test says."""
+
+    log: list
+    seconds: dict
+
+    def __init__(self, path, *, threads, execution):
+        self.name, self.load_s = path, 0.5
+        self.log.append((path, "start"))
+        if self.seconds[path] is None:
+            raise InputError(f"{path}: cannot be loaded")
+
+    def settle(self, batch, *, max_seconds):
+        self.log.append((self.name, "settle"))
+        return [9.0] + [self.seconds[self.name]] * 5
+
+    def time(self, batch, repeats):
+        self.log.append((self.name, repeats))
+        return [7.0] + [self.seconds[self.name]] * (repeats - 1)
+
+    def walk(self, photo):
+        self.log.append((self.name, photo))
+        return Steps(1.0, 2.0, 3.0, 4.0)
+
+    def peak_rss_bytes(self):
+        self.log.append((self.name, "memory"))
+        return 1000
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.log.append((self.name, "end"))
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Sets the seconds per call of each candidate and returns the log of all processes."""
+
+    def install(**seconds):
+        FakeProcess.log, FakeProcess.seconds = [], seconds
+        monkeypatch.setattr(launches, "IsolatedRunner", FakeProcess)
+        return FakeProcess.log
+
+    return install
+
+
+def run(names, *, effort, photos=(), **more):
+    candidates = [
+        Candidate(label=name, path=name, runtime=Runtime.ONNXRUNTIME, precision=precision)
+        for name, precision in names.items()
+    ]
+    return measure(candidates, Conditions(batch=BATCH, threads=1, photos=photos), effort, **more)
+
+
+INT8, FP32 = Precision.INT8, Precision.FP32
+
+
+def test_every_launch_starts_fresh_processes_which_warm_up_and_take_turns(processes):
+    log = processes(a=0.1, b=0.1)
+    run({"a": FP32, "b": INT8}, effort=Effort(launches=2, rounds=2, seconds=1.6))
+    turns = [("a", 4), ("b", 4), ("b", 4), ("a", 4)]  # one untimed call, three timed ones
+    once = [
+        *[(name, "start") for name in "ab"],
+        *[(name, "settle") for name in "ab"],
+        *turns,
+        *[(name, "memory") for name in "ab"],
+        *[(name, "end") for name in "ba"],
+    ]
+    assert [sorted(log[:2]), log[2:10]] == [sorted(once[:2]), once[2:10]]
+    assert log[len(once) + 2 :] == once[2:]
+
+
+def test_the_first_call_of_a_turn_does_not_count(processes):
+    processes(a=0.1)
+    found = run({"a": FP32}, effort=Effort(launches=1, rounds=3, seconds=1.2))
+    assert found.by_candidate[0][0].turns == ((0.1, 0.1, 0.1),) * 3
+
+
+def test_turns_go_forth_and_back():
+    order = []
+
+    class Timed:
+        def __init__(self, name):
+            self.name = name
+
+        def time(self, batch, repeats):
+            order.append(self.name)
+            return [1.0] * repeats
+
+    schedule = Schedule(rounds=3, calls=(1, 1, 1))
+    take_turns([Timed(name) for name in "abc"], BATCH, schedule, lambda: None)
+    assert "".join(order) == "abccbaabc"
+
+
+@pytest.mark.parametrize(
+    ("seconds_per_call", "expected"),
+    [
+        ([0.1, 0.001], Schedule(rounds=10, calls=(2, 100))),  # 0.3 s a turn; 1,000 calls at most
+        ([1.0], Schedule(rounds=1, calls=(2,))),  # no time for more than one turn
+        ([100.0], Schedule(rounds=1, calls=(1,))),
+        ([], Schedule(rounds=1, calls=())),
+    ],
+)
+def test_time_is_bounded_for_slow_and_for_fast_candidates(seconds_per_call, expected):
+    assert planned(seconds_per_call, rounds=10, seconds=3.0) == expected
+
+
+def test_launches_share_the_time():
+    assert planned([0.1, 0.001], rounds=2, seconds=3.0, launches=5) == Schedule(
+        rounds=2, calls=(2, 100)
+    )
+
+
+def test_only_int8_models_are_handed_photos_after_their_memory_is_known(processes):
+    log = processes(a=0.1, b=0.1)
+    found = run(
+        {"a": FP32, "b": INT8},
+        effort=Effort(launches=1, rounds=1, seconds=0.2),
+        photos=(b"one", b"two"),
+    )
+    assert [entry for entry in log if isinstance(entry[1], bytes)] == [
+        ("b", b"one"),  # which loads the decoder
+        ("b", b"one"),
+        ("b", b"two"),
+    ]
+    assert log.index(("b", "memory")) < log.index(("b", b"one"))
+    assert found.by_candidate[0][0].walks == ()
+    assert found.by_candidate[1][0].walks == (Steps(1.0, 2.0, 3.0, 4.0),) * 2
+
+
+def test_progress_counts_the_turns_of_all_launches(processes):
+    processes(a=0.1, b=0.1)
+    told = []
+    run(
+        {"a": FP32, "b": INT8},
+        effort=Effort(launches=3, rounds=2, seconds=1.8),
+        on_progress=lambda *progress: told.append(progress),
+    )
+    assert told == [(step, 12) for step in range(1, 13)]
+
+
+def test_where_one_cannot_be_loaded_the_others_are_ended(processes):
+    log = processes(a=0.1, b=None, c=0.1)
+    with pytest.raises(InputError, match="b: cannot be loaded"):
+        run({"a": FP32, "b": INT8, "c": INT8}, effort=Effort(launches=1, rounds=1, seconds=1.0))
+    assert {("a", "end"), ("c", "end")} <= set(log)
+
+
+def test_limits_are_measured_before_launches_when_no_candidate_runs(processes, monkeypatch):
+    log = processes(a=0.1)
+    monkeypatch.setattr(measurement, "measure_rates", lambda threads: log.append("limits") or {})
+    found = run({"a": FP32}, effort=Effort(launches=3, rounds=1, seconds=0.2, limits=2))
+    assert len(found.rates) == 2
+    assert [log[0], log[1 + log.index(("a", "end"))]] == ["limits", "limits"]
+    assert log.count("limits") == 2
+
+
+def test_no_launch_is_refused(processes):
+    with pytest.raises(ValueError, match="launches: expected at least 1"):
+        run({}, effort=Effort(launches=0, rounds=1, seconds=1.0))

@@ -1,0 +1,195 @@
+"""What every page has, and what its charts and tables are made of, without a browser."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from jinja2 import UndefinedError
+from markupsafe import Markup
+from tests.browser.made_up_reports import HOSTILE, REPORTS, full, hostile
+
+from eightbit.benchmarks.chart_accuracy import drop_chart
+from eightbit.benchmarks.chart_layers import in_order, sqnr_chart
+from eightbit.benchmarks.chart_svg import COLOURS, chart, figure
+from eightbit.benchmarks.chart_text import shortened
+from eightbit.benchmarks.gallery import gallery
+from eightbit.benchmarks.page import render_page, sort_key
+from eightbit.benchmarks.parity_grid import parity_grid
+from eightbit.benchmarks.sections_accuracy import accuracy_sections
+from eightbit.benchmarks.sections_cost import cost_sections
+from eightbit.benchmarks.sections_network import network_sections
+from eightbit.benchmarks.sections_run import run_sections
+
+
+@pytest.mark.parametrize(
+    ("cell", "key"),
+    [
+        ("81.23 %", "81.23"),
+        ("-0.17 pp [-0.54, 0.18]", "-0.17"),
+        ("1,234", "1234.0"),
+        ("3.1x", "3.1"),
+        ("11.7 MB", "11700000.0"),
+        ("81.2 kB", "81200.0"),
+        ("1.2e-07", "1.2e-07"),
+        ("<0.001", "0.001"),
+        ("identical", "Infinity"),
+        ("-", ""),
+        ("baseline", ""),
+    ],
+)
+def test_numbers_sort_by_their_value(cell: str, key: str) -> None:
+    assert sort_key(cell) == key
+
+
+def test_a_value_that_is_missing_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="report"):
+        render_page("report.html.j2")
+    macros = {"report": full(), "shipping": None, "headline": "", "whose": "", "figures": ()}
+    with pytest.raises((TypeError, UndefinedError)):
+        render_page("report.html.j2", sections=(), **macros)
+
+
+def drawn(id: str = "here", text: str = "there"):
+    with figure(200, 100) as empty:
+        axes = empty.subplots()
+        axes.scatter([1, 2], [1, 2], color=COLOURS["int8"], gid="dots")
+        axes.set_xlabel(shortened(text))
+        tips = {"dots": [text, "two"]}
+        return chart(empty, id=id, title=text, caption="", description=text, tips=tips)
+
+
+def test_a_chart_has_the_colours_and_the_font_of_its_page() -> None:
+    svg = str(drawn().svg)
+    assert "var(--int8)" in svg
+    assert not re.search(r"#fe01|font-family|<style|<metadata|DejaVu", svg)
+    assert not re.search(r"#[0-9a-f]{6}\b", svg)
+
+
+def test_ids_of_two_charts_differ_and_are_all_pointed_to() -> None:
+    ids = [set(re.findall(r' id="([^"]+)"', str(drawn(id).svg))) for id in ("one", "two")]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    svg = str(drawn("one").svg)
+    for id in ids[0]:
+        assert (
+            f"#{id})" in svg or f'="#{id}"' in svg or f'describedby="{id}"' in svg or "title" in id
+        )
+
+
+def test_a_chart_is_named_and_described_and_its_marks_too() -> None:
+    root = ET.fromstring(str(drawn(text=HOSTILE).svg))
+    shown = HOSTILE.replace("\u202e", "\\u202e").replace("\x1b", "\\x1b")
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == shown
+    assert (root.findtext("title"), root.findtext("desc")) == (shown, shown)
+    assert [mark.findtext("title") for mark in root.iter("use")][:2] == [shown, "two"]
+
+
+def test_one_tip_too_few_is_an_error() -> None:
+    with figure(200, 100) as empty:
+        empty.subplots().scatter([1, 2], [1, 2], gid="dots")
+        with pytest.raises(ValueError, match="shorter"):
+            chart(empty, id="x", title="", caption="", description="", tips={"dots": ["one"]})
+
+
+def test_letters_that_the_measuring_font_has_not_are_no_matter() -> None:
+    assert "\U00020000" in drawn(text="\U00020000").svg
+
+
+def test_the_drop_is_drawn_against_zero_and_the_gate() -> None:
+    accuracy = full().accuracy
+    assert accuracy is not None
+    gated = drop_chart(accuracy, 0.5)
+    assert gated is not None
+    assert ">0.5 allowed<" in gated.svg
+    assert "ONNX: drop 0.10 pp [-0.28, 0.48]" in gated.svg
+    plain = drop_chart(accuracy)
+    assert plain is not None
+    assert "allowed" not in plain.svg
+
+
+def test_tensors_stand_in_the_order_of_execution_where_it_is_known() -> None:
+    tensors = full().diagnosis
+    ordered = in_order(tensors)
+    assert [tensor.position for tensor in ordered] == list(range(len(tensors)))
+    unknown = tuple(tensor.model_copy(update={"position": None}) for tensor in tensors)
+    assert in_order(unknown) == list(unknown)
+
+
+def test_tensors_without_any_noise_have_no_chart() -> None:
+    update = dict.fromkeys(("sqnr_alone_db", "sqnr_accumulated_db", "weight_sqnr_db"))
+    assert sqnr_chart(tuple(t.model_copy(update=update) for t in full().diagnosis)) is None
+
+
+def test_the_grid_of_pairs_is_square_and_symmetric() -> None:
+    grid = parity_grid(full().parity)
+    assert grid is not None
+    assert grid.names == ("onnx", "openvino", "reference", "torchscript")
+    grades = [[cell.grade for cell in row] for row in grid.rows]
+    assert grades == [
+        ["none", "far", "same", "same"],
+        ["far", "none", "far", "none"],
+        ["same", "far", "none", "same"],
+        ["same", "none", "same", "none"],
+    ]
+    assert grid.rows[0][1].text == "50.0 %"
+    assert "at most 2 last bits apart" in grid.rows[0][1].detail
+    assert parity_grid({}) is None
+
+
+def test_the_gallery_tells_each_different_flip_once() -> None:
+    report = full()
+    assert report.accuracy is not None
+    assert report.accuracy.torchscript is not None
+    first, *rest = report.accuracy.torchscript.flips
+    other = first.model_copy(update={"int8_class": 5})
+    torchscript = report.accuracy.torchscript.model_copy(update={"flips": (other, *rest)})
+    accuracy = report.accuracy.model_copy(update={"torchscript": torchscript})
+    shown = gallery(report.model_copy(update={"accuracy": accuracy}))
+    assert shown is not None
+    assert len(shown.pictures) == 13
+    assert [picture.whose for picture in shown.pictures[:3]] == [
+        "only ONNX",
+        "only TorchScript",
+        "",
+    ]
+    assert [picture.after for picture in shown.pictures[:2]] == ["dog (48 %)", "frog (48 %)"]
+    assert [picture.mark for picture in shown.pictures[:4]] == ["broke"] * 2 + ["broke", "broke"]
+    assert shown.note == "68 images of 4,000 changed class. The first 12 are shown."
+
+
+def test_what_is_no_jpeg_is_no_picture() -> None:
+    shown = gallery(hostile())
+    assert shown is not None
+    assert {picture.source for picture in shown.pictures} == {""}
+
+
+@pytest.mark.parametrize("name", sorted(REPORTS))
+def test_an_empty_section_says_why(name: str) -> None:
+    report = REPORTS[name]()
+    makers = (accuracy_sections, cost_sections, network_sections, run_sections)
+    for section in (section for maker in makers for section in maker(report)):
+        assert section.lead.endswith((".", "?"))
+        assert not section.is_empty or section.nothing.endswith("."), section.id
+
+
+def test_long_names_keep_both_ends() -> None:
+    assert shortened("layer1.0.conv1") == "layer1.0.conv1"
+    assert shortened("a" * 20 + "b" * 20, 11) == "aaaaa…bbbbb"
+    assert len(shortened("x" * 300)) == 28
+
+
+def test_only_our_own_files_are_put_in_as_they_are() -> None:
+    report = hostile().model_copy(update={"command": Markup("<b>")})
+    (*_, reproduce) = run_sections(report)
+    assert reproduce.code == "<b>"
+
+
+def test_matplotlib_is_loaded_only_for_a_page() -> None:
+    code = (
+        "import sys, eightbit.benchmarks.render_html, eightbit.quantize.reporting;"
+        "sys.exit('matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0

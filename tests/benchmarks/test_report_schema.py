@@ -1,0 +1,104 @@
+"""The published JSON Schema is the report's, and says what the reader says."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from eightbit.benchmarks import report_schema
+from eightbit.benchmarks.report import Report, read_report
+from eightbit.models.errors import InputError
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "schema" / "report-1.json"
+REGENERATE = "python -m eightbit.benchmarks.report_schema --out docs/schema/report-1.json"
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(report_schema.report_schema())
+
+
+@pytest.fixture
+def document(full_report: Report) -> dict[str, object]:
+    return json.loads(full_report.to_json())
+
+
+def test_the_published_schema_is_that_of_the_report():
+    same = PUBLISHED.read_text(encoding="utf-8") == report_schema.schema_text()
+    assert same, f"the report has changed: run {REGENERATE}"
+
+
+def test_the_command_that_makes_it_is_written_where_it_is_made():
+    assert REGENERATE in report_schema.__doc__
+
+
+def test_the_command_writes_the_schema(tmp_path, capsys):
+    report_schema.main(["--out", str(tmp_path / "schema.json")])
+    report_schema.main([])
+    assert (tmp_path / "schema.json").read_text() == capsys.readouterr().out
+    assert json.loads((tmp_path / "schema.json").read_text())["$id"] == "urn:eightbit:report:1"
+
+
+def test_the_schema_is_a_valid_one(validator):
+    jsonschema.Draft202012Validator.check_schema(validator.schema)
+
+
+def test_real_reports_are_valid(validator, document, almost_empty_report):
+    validator.validate(document)
+    validator.validate(json.loads(almost_empty_report.to_json()))
+
+
+def test_a_report_of_the_first_version_is_still_valid(validator, document):
+    """What later versions added has a default and may be missing."""
+    for section in ("benchmark", "executions", "fallback", "diagnosis", "timings_s"):
+        document.pop(section)
+    for entry in document["latency"]:
+        for added in ("launches", "load_s", "speedup", "speedup_ci95", "is_baseline"):
+            entry.pop(added)
+    validator.validate(document)
+
+
+BREAKAGE = {
+    "another version": lambda report: report.update(format_version=2),
+    "no version": lambda report: report.pop("format_version"),
+    "no model": lambda report: report.pop("model"),
+    "an unknown key": lambda report: report.update(mood="good"),
+    "an unknown key inside": lambda report: report["accuracy"]["onnx"].update(mood="good"),
+    "a fraction above one": lambda report: report["accuracy"]["onnx"].update(top1=1.5),
+    "text for a number": lambda report: report["latency"][0].update(p50_ms="fast"),
+    "an unknown runtime": lambda report: report["latency"][0].update(runtime="toaster"),
+    "half an interval": lambda report: report["accuracy"]["onnx"].update(drop_ci95_pp=[0.1]),
+    "a digest that is none": lambda report: report.update(recipe_sha256="12"),
+    "no checks": lambda report: report["verification"].update(checks=[]),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGE)
+def test_what_the_schema_refuses_the_reader_refuses_too(validator, document, breakage, tmp_path):
+    BREAKAGE[breakage](document)
+
+    assert not validator.is_valid(document)
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError):
+        read_report(path)
+
+
+def test_every_object_refuses_unknown_keys(validator):
+    parts = [validator.schema, *validator.schema["$defs"].values()]
+    objects = [part for part in parts if part.get("type") == "object"]
+    assert len(objects) > 20
+    assert all(part["additionalProperties"] is False for part in objects)
+
+
+def test_attributes_are_described_those_of_a_base_class_too(validator):
+    candidate = validator.schema["$defs"]["CandidateAccuracy"]
+    assert candidate["description"].startswith("How often a candidate is right")
+    assert "Attributes" not in candidate["description"]
+    assert candidate["properties"]["drop_pp"]["description"].startswith("Float top-1 minus")
+    assert candidate["properties"]["top1"]["description"].startswith("Fraction of images whose")
+    undescribed = [
+        name for name, part in validator.schema["properties"].items() if "description" not in part
+    ]
+    assert undescribed == []

@@ -1,0 +1,100 @@
+"""Every Python snippet of the pages runs, in the order of its page."""
+
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from sybil.document import Document
+from sybil.parsers.markdown import PythonCodeBlockParser
+from tests.docs.pages import CLASSES, DOCS, PAGES, name_of
+
+from eightbit.benchmarks import OnnxRunner, TorchScriptRunner, read_metadata
+from eightbit.models import Pretrained, preprocess
+from eightbit.quantize import Delivery, QuantConfig, read_recipe, rebuild
+
+Names = dict[str, Any]
+
+PYTHON = PythonCodeBlockParser()
+
+
+def snippets(page: Path) -> Document:
+    return Document.parse(str(page), PYTHON)
+
+
+WITH_SNIPPETS = [page for page in PAGES if list(snippets(page))]
+
+
+@pytest.fixture(scope="module")
+def run(desk: Path) -> Iterator[Callable[[Path], Names]]:
+    """Run a page's snippets one after the other, once; what they leave in their names."""
+    done: dict[Path, Names] = {}
+
+    def run_page(page: Path) -> Names:
+        if page not in done:
+            document = snippets(page)
+            with warnings.catch_warnings():
+                # The page says that torch warns of this.
+                warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
+                for example in document:
+                    example.evaluate()
+            done[page] = document.namespace
+        return done[page]
+
+    threads, engine = torch.get_num_threads(), torch.backends.quantized.engine
+    made = run_page(DOCS / "checkpoint.md")  # build/r20, which other pages speak of
+    _write_pixel_bundle(made["pretrained"])
+    shutil.copy("build/r20/model.int8.onnx", "model.onnx")
+    yield run_page
+    torch.set_num_threads(threads)
+    torch.backends.quantized.engine = engine
+
+
+def _write_pixel_bundle(network: Pretrained) -> None:
+    """The bundle of docs/input.md: the same integers, with raw pixels as input."""
+    recipe = read_recipe(Path("build/r20/recipe.json"))
+    config = QuantConfig.model_validate({**recipe.config.model_dump(), "input": "uint8-nhwc"})
+    changed = recipe.model_copy(update={"config": config})
+    rebuild(network, changed, Delivery(out=Path("build/pixels")))
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name_of)
+def test_the_snippets_of_a_page_run(page: Path, run: Callable[[Path], Names]) -> None:
+    assert run(page)
+
+
+def test_there_are_snippets_where_a_reader_needs_them() -> None:
+    assert {"contract", "checkpoint", "deployment", "doctor", "input", "report"} <= {
+        page.stem for page in WITH_SNIPPETS
+    }
+
+
+def test_loading_without_eightbit_gives_what_eightbit_gives(
+    desk: Path, run: Callable[[Path], Names]
+) -> None:
+    found = run(DOCS / "deployment.md")
+    path = desk / "build" / "r20" / "model.int8.onnx"
+    metadata = read_metadata(path)
+    assert metadata is not None
+    with Image.open(desk / "photo.png") as photo:
+        pixels = preprocess(photo.convert("RGB"), metadata.spec.preprocessing)
+    assert np.array_equal(found["pixels"].transpose(2, 0, 1), pixels)
+    assert np.array_equal(found["logits"], OnnxRunner(path, 1)(pixels[None]))
+    torchscript = TorchScriptRunner(path.with_suffix(".pt"), 1)(pixels[None])
+    assert np.array_equal(found["same_logits"].numpy(), torchscript)
+    assert np.array_equal(found["batch_logits"], np.repeat(found["logits"], 2, axis=0))
+    assert found["label"] == CLASSES[found["logits"].argmax()]
+
+
+def test_a_renamed_classifier_is_the_same_network(desk: Path, run: Callable[[Path], Names]) -> None:
+    run(DOCS / "checkpoint.md")
+    renamed = load_file(desk / "flowers.safetensors")
+    original = torch.load(desk / "cifar_resnet20.pth", weights_only=True)
+    assert renamed.keys() == original.keys()
+    assert all(torch.equal(renamed[name], original[name]) for name in original)

@@ -1,0 +1,46 @@
+"""Names that tell reports apart, and pages that are written at once or not at all."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from eightbit.models.errors import InputError
+from eightbit.quantize.report_files import short_names, write_page
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/x/auto/report.json", "/x/minmax/report.json"], ["auto", "minmax"]),
+        (["/ci/main/out/report.json", "/ci/branch/out/report.json"], ["main", "branch"]),
+        (["/a/one/report.json", "/b/one/report.json", "/b/two/report.json"],
+         ["a/one", "b/one", "two"]),
+        (["/x/old.json", "/x/new/report.json"], ["old.json", "new"]),
+        (["/x/out/report.json", "/x/out/out/report.json"], ["x", "out"]),
+        (["/a/report.json", "/b/a/report.json"], ["/a", "b/a"]),
+        (["/report.json", "/a/report.json"], ["report.json", "a"]),
+        (["/x/only/report.json"], ["only"]),
+    ],
+)  # fmt: skip
+def test_names_are_the_shortest_that_tell_paths_apart(paths, names):
+    assert short_names([PurePosixPath(path) for path in paths]) == tuple(names)
+
+
+def test_names_show_what_is_not_visible():
+    paths = [PurePosixPath("/x/a\x1b[31m/report.json"), PurePosixPath("/x/b/report.json")]
+    assert short_names(paths) == ("a\\x1b[31m", "b")
+
+
+def test_a_page_is_replaced_at_once_and_leaves_nothing_beside_it(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("old")
+
+    write_page("new é", page)
+
+    assert page.read_text(encoding="utf-8") == "new é"
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        write_page("new", tmp_path / "missing" / "page.html")

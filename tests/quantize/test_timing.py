@@ -1,0 +1,99 @@
+"""The latency of a real bundle, every process real, as short as can be."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.benchmark import Benchmarked
+from eightbit.benchmarks.execution import Execution
+from eightbit.benchmarks.launches import Conditions
+from eightbit.benchmarks.measurement import Effort
+from eightbit.benchmarks.openvino_runner import has_openvino
+from eightbit.benchmarks.runners import open_runner
+from eightbit.quantize import bundle
+from eightbit.quantize import timing as module
+from eightbit.quantize.float_baseline import write_float_torchscript
+from eightbit.quantize.remeasure import recipe_of
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.timing import Timing, time_bundle
+
+ONCE = Effort(launches=2, rounds=2, seconds=0.2, limits=1)
+
+
+@pytest.fixture(scope="module")
+def timing(bundle_folder: Path) -> Timing:
+    spec = recipe_of(bundle_folder).spec
+    return time_bundle(bundle_folder, spec, Stages(), threads=(1,), effort=ONCE)
+
+
+def test_every_runtime_has_one_float_baseline_and_int8_a_speedup_over_it(timing: Timing) -> None:
+    assert len(timing.latency) == (6 if has_openvino() else 4)
+    assert all(entry.launches == 2 and entry.n >= 2 for entry in timing.latency)
+    assert all(entry.load_s and entry.peak_rss_bytes for entry in timing.latency)
+    for runtime in {entry.runtime for entry in timing.latency}:
+        real, integer = sorted(
+            (entry for entry in timing.latency if entry.runtime is runtime),
+            key=lambda entry: entry.precision,
+        )
+        assert (real.precision, real.is_baseline) == (Precision.FP32, True)
+        assert (integer.precision, integer.is_baseline) == (Precision.INT8, False)
+        assert real.speedup is None
+        assert integer.speedup is not None
+        assert integer.speedup_ci95 is not None
+        assert integer.speedup_ci95[0] < integer.speedup < integer.speedup_ci95[1]
+
+
+def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int, bool, bool]] = []
+
+    def note(candidates: object, conditions: Conditions, *_: object, **more: Any) -> Benchmarked:
+        batch, threads = len(conditions.batch), conditions.threads
+        asked.append((threads, batch, more["limits"] is None, bool(conditions.photos)))
+        return Benchmarked(latency=(), limits=(), whole_path=(), rounds=batch)
+
+    monkeypatch.setattr(module, "benchmark", note)
+    spec = recipe_of(bundle_folder).spec
+    found = time_bundle(bundle_folder, spec, Stages(), threads=(1, 2), batches=(4, 2))
+    assert asked == [
+        (1, 4, True, True),
+        (1, 2, False, False),
+        (2, 4, True, True),
+        (2, 2, False, False),
+    ]
+    assert found.benchmark is not None
+    assert found.benchmark.rounds == 2
+
+
+def test_the_section_says_what_is_behind_it(timing: Timing) -> None:
+    section = timing.benchmark
+    assert section is not None
+    assert section.products_per_image > 1_000_000
+    assert [limit.precision for limit in section.limits] == list(Precision)
+    assert (section.launches, section.environment) == (2, None)
+    assert 1 <= section.rounds <= 2
+    paths = section.whole_path  # once, whatever the batches
+    assert [path.artifact for path in paths] == [bundle.TORCHSCRIPT] + [bundle.ONNX] * (
+        len(paths) - 1
+    )
+    assert all(path.photo == "made-up JPEG, 500 x 375 pixels" for path in paths)
+    assert all(path.total_ms >= path.infer_ms > 0 for path in paths)
+
+
+def test_torchs_float_network_computes_the_same_when_optimised_once_more(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    spec = recipe_of(bundle_folder).spec
+    path = tmp_path / "float.pt"
+    write_float_torchscript(bundle_folder / bundle.FLOAT_ONNX, spec, path)
+    side = spec.preprocessing.crop
+    batch = np.random.default_rng(0).standard_normal((2, 3, side, side), dtype=np.float32)
+    expected = open_runner(bundle_folder / bundle.FLOAT_ONNX, 1)(batch)
+    for optimised in (False, True):
+        execution = Execution(runtime=Runtime.TORCHSCRIPT, for_inference=optimised)
+        found = open_runner(path, 1, execution)(batch)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
