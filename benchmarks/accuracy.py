@@ -21,6 +21,8 @@ from eightbit.benchmarks.softmax import DoubleArray, top_probability
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, FrozenModel
 
+FINITE_CHECK: Final = "evaluation: finite logits"  # name of the check; failed, it ends one
+
 TOP5_MIN_CLASSES: Final = 6  # with five or fewer every answer is among the top five
 
 IntArray = npt.NDArray[np.int64]

@@ -21,21 +21,19 @@ from eightbit.benchmarks.verdict import verdict
 _Value = TypeVar("_Value", bound=Hashable)
 
 _MAX_CLASSES: Final = 5
-_LEVEL: Final = 0.05
 
 
 def accuracy_tables(
     accuracy: AccuracySection, labels: tuple[str, ...] | None = None
 ) -> Iterator[Table]:
-    """Right answers and the drop, confidence, and the classes that lose most, as far as measured.
+    """Right answers and the drop, confidence, and the classes that lose, as far as measured.
 
     Args:
         accuracy: What was measured.
         labels: Names of the classes, by index.
     """
-    named = {"TorchScript": accuracy.torchscript, "ONNX": accuracy.onnx}
-    candidates = {name: result for name, result in named.items() if result is not None}
-    yield _accuracy(accuracy.fp32, candidates)
+    candidates = accuracy.candidates
+    yield (_accuracy if accuracy.fp32.top1 is not None else _agreement)(accuracy.fp32, candidates)
     results = {"float": accuracy.fp32, **candidates}
     if any(result.confidence for result in results.values()):
         yield _confidence(results)
@@ -67,6 +65,19 @@ def _accuracy(fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy])
         note=f"{_verdicts(candidates)}drop: with its 95 % interval; p: exact McNemar test, small "
         "where chance does not explain the drop; flips: images whose class changed (- now wrong, "
         "+ now right).",
+    )
+
+
+def _agreement(fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy]) -> Table:
+    return Table(
+        title=f"Agreement with float on {counted(fp32.n, 'image')} without labels",
+        columns=("", "agree", "flips"),
+        rows=tuple(
+            (name, percent(result.top1_agreement), f"{result.flip_count:,}")
+            for name, result in candidates.items()
+        ),
+        note="agree: same class as float; flips: images whose class changed. Without labels a drop "
+        "cannot be told.",
     )
 
 
@@ -119,9 +130,9 @@ def _classes(
     classes: tuple[ClassDrop, ...],
     labels: tuple[str, ...] | None,
 ) -> Table:
-    significant = sum(entry.p_adjusted < _LEVEL for entry in classes if entry.drop_pp > 0)
+    significant = sum(entry.lost for entry in classes)
     return Table(
-        title=f"Classes that lose most ({names})",
+        title=f"Classes that lose ({names})",
         columns=("class", "images", "float", "drop", "changed", "p", "p adjusted"),
         rows=tuple(
             (
@@ -135,7 +146,8 @@ def _classes(
             )
             for entry in worst
         ),
-        note=f"{counted(len(classes), 'class', 'classes')} looked at, {significant:,} with a drop "
+        note="Least likely by chance first. "
+        f"{counted(len(classes), 'class', 'classes')} looked at, {significant:,} with a drop "
         "that chance does not explain; p: exact McNemar test of this class; p adjusted: for "
         "looking at so many (Benjamini and Hochberg).",
     )

@@ -1,15 +1,20 @@
 """A whole benchmark of several model files under the same conditions."""
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.latency import LatencyResult, latency_results
-from eightbit.benchmarks.launches import Candidate, Conditions, Launched
+from eightbit.benchmarks.launches import (
+    Candidate,
+    Conditions,
+    Launched,
+    OptionalCandidateError,
+)
 from eightbit.benchmarks.limits import machine_limits
-from eightbit.benchmarks.machine import MachineLimit, WholePath
+from eightbit.benchmarks.machine import MachineLimit, WholePath, not_measured_name
 from eightbit.benchmarks.measurement import Effort, Measurement, measure
 from eightbit.benchmarks.whole_path import median_steps
 
@@ -26,12 +31,14 @@ class Benchmarked:
         limits: The machine's limit, by precision; empty where it was not asked for.
         whole_path: One entry per INT8 candidate; empty without photos.
         rounds: Turns of each candidate in a launch.
+        not_measured: As in `BenchmarkSection`.
     """
 
     latency: tuple[LatencyResult, ...]
     limits: tuple[MachineLimit, ...]
     whole_path: tuple[WholePath, ...]
     rounds: int
+    not_measured: Mapping[str, str] = field(default_factory=dict)
 
 
 def benchmark(
@@ -45,6 +52,8 @@ def benchmark(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Benchmarked:
     """Find each runtime's fastest float model, then measure it and all that is compared with it.
+
+    An optional candidate that fails is left out, and the others are measured again without it.
 
     Args:
         candidates: Of each runtime any number of float models, the first one of which is the
@@ -60,10 +69,22 @@ def benchmark(
         InputError: A candidate cannot be loaded, cannot run such a batch or use a photo.
         WorkerCrashError: A process died.
     """
-    chosen = with_baselines(candidates, conditions)
     if limits is not None:
         effort = replace(effort, limits=0)
-    measured = measure(chosen, conditions, effort, on_progress=on_progress)
+    left, not_measured = list(candidates), dict[str, str]()
+    while True:
+        try:
+            chosen = with_baselines(left, conditions)
+            measured = measure(chosen, conditions, effort, on_progress=on_progress)
+            break
+        except OptionalCandidateError as exc:
+            lost = replace(exc.candidate, is_baseline=False)
+            left.remove(lost)
+            name = f"{lost.label} in {lost.runtime}"
+            batch = len(conditions.batch)
+            not_measured[not_measured_name(name, conditions.threads, batch)] = str(exc)
+    if measured.no_rates is not None:
+        not_measured[not_measured_name("limit", conditions.threads)] = measured.no_rates
     if limits is None:
         limits = machine_limits(measured.rates, conditions.threads)
     products = products_per_image * len(conditions.batch)
@@ -77,6 +98,7 @@ def benchmark(
         limits=tuple(limits),
         whole_path=_whole_paths(chosen, conditions, measured, photos),
         rounds=measured.rounds,
+        not_measured=not_measured,
     )
 
 
@@ -86,6 +108,7 @@ def with_baselines(
     """The candidates, of the float ones only each runtime's fastest, marked as its baseline.
 
     Raises:
+        OptionalCandidateError: One of the following, of an optional candidate.
         InputError: A candidate cannot be loaded, or cannot run such a batch.
         WorkerCrashError: A process died.
     """

@@ -1,19 +1,20 @@
 """Pictures of what quantization did to the answers."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal
+from typing import Final
 
-from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.chart_rows import (
     WIDTH,
     Row,
     draw_bars,
     draw_intervals,
     draw_line,
+    frame,
     rows_figure,
 )
 from eightbit.benchmarks.chart_svg import COLOURS, Margins, chart, figure
 from eightbit.benchmarks.chart_text import class_title
+from eightbit.benchmarks.confidence import ConfidenceResult
 from eightbit.benchmarks.page import Chart
 from eightbit.benchmarks.per_class import ClassDrop
 from eightbit.benchmarks.report import AccuracySection
@@ -26,14 +27,7 @@ from eightbit.benchmarks.tables import (
 )
 
 _WORST_CLASSES: Final = 10
-_SIGNIFICANT: Final = 0.05
 _STYLES: Final = {"float": ("float", "o"), "ONNX": ("int8", "o"), "TorchScript": ("third", "D")}
-
-
-def candidates(accuracy: AccuracySection) -> dict[str, CandidateAccuracy]:
-    """The artefacts that were evaluated, by the name of their format."""
-    named = {"ONNX": accuracy.onnx, "TorchScript": accuracy.torchscript}
-    return {name: result for name, result in named.items() if result is not None}
 
 
 def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Chart | None:
@@ -51,7 +45,7 @@ def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Ch
             ends=(result.drop_pp,),
             interval=result.drop_ci95_pp,
         )
-        for name, result in candidates(accuracy).items()
+        for name, result in accuracy.candidates.items()
         if result.drop_pp is not None
     ]
     if not rows:
@@ -59,12 +53,10 @@ def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Ch
     with rows_figure(rows) as drawn:
         axes = drawn.subplots()
         draw_intervals(axes, rows)
-        draw_line(axes, 0, "float")
+        frame(axes, rows, 0, *(() if allowed_pp is None else (allowed_pp,)))
+        draw_line(axes, 0, "float", side=None if allowed_pp is None else "left")
         if allowed_pp is not None:
-            highest = max((row.interval[1] for row in rows if row.interval), default=0.0)
-            side: Literal["left", "right"] = "left" if allowed_pp > highest else "right"
-            draw_line(axes, allowed_pp, f"{allowed_pp:g} allowed", "bad", side)
-        axes.margins(x=0.12)
+            draw_line(axes, allowed_pp, f"{allowed_pp:g} allowed", "bad")
         axes.set_xlabel("top-1 drop in percentage points (left: gained, right: lost)")
         return chart(
             drawn,
@@ -78,16 +70,15 @@ def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Ch
 
 def reliability_chart(accuracy: AccuracySection) -> Chart | None:
     """How often each model is right against how sure it is; None where that was not measured."""
-    results = {"float": accuracy.fp32, **candidates(accuracy)}
-    measured = {name: result.confidence for name, result in results.items() if result.confidence}
+    measured = _confidences(accuracy)
     if not measured:
         return None
     tips: dict[str, list[str]] = {}
     with figure(WIDTH, 340, Margins(left=48, bottom=42)) as drawn:
         axes = drawn.subplots()
         axes.plot((0, 1), (0, 1), color=COLOURS["soft"], linewidth=1, linestyle=(0, (4, 3)))
-        for name, confidence in measured.items():
-            colour, marker = _STYLES[name]
+        for number, (name, confidence) in enumerate(measured.items()):
+            colour, marker = _STYLES[name.partition(" and ")[0]]
             used = [
                 (bin.mean_confidence, bin.accuracy, bin.images)
                 for bin in confidence.bins
@@ -107,10 +98,10 @@ def reliability_chart(accuracy: AccuracySection) -> Chart | None:
                 marker=marker,
                 color=COLOURS[colour],
                 label=f"{name} (ECE {percent(confidence.ece)})",
-                gid=f"bins-{name}",
+                gid=f"bins-{number}",
                 zorder=3,
             )
-            tips[f"bins-{name}"] = [
+            tips[f"bins-{number}"] = [
                 f"{name}: {counted(n, 'image')}, confidence {percent(x, 1)}, right {percent(y, 1)}"
                 for x, y, n in used
             ]
@@ -131,9 +122,19 @@ def reliability_chart(accuracy: AccuracySection) -> Chart | None:
         )
 
 
+def _confidences(accuracy: AccuracySection) -> dict[str, ConfidenceResult]:
+    """By name; artefacts of equal confidence have one entry, as one would hide the other."""
+    found = {"float": accuracy.fp32.confidence} if accuracy.fp32.confidence else {}
+    alike: dict[ConfidenceResult, list[str]] = {}
+    for name, result in accuracy.candidates.items():
+        if result.confidence:
+            alike.setdefault(result.confidence, []).append(name)
+    return found | {" and ".join(names): confidence for confidence, names in alike.items()}
+
+
 def classes_charts(accuracy: AccuracySection, labels: tuple[str, ...] | None) -> Iterator[Chart]:
     """The classes that lost most, for the first artefact that has them."""
-    for name, result in candidates(accuracy).items():
+    for name, result in accuracy.candidates.items():
         if result.classes:
             yield _classes_chart(name, result.classes, labels)
             return
@@ -147,7 +148,7 @@ def _classes_chart(
         Row(
             name=class_title(entry.index, labels),
             text=f"{points(entry.drop_pp)}, {counted(entry.n, 'image')}",
-            colour="bad" if _lost(entry) else "float",
+            colour="bad" if entry.lost else "float",
             ends=(entry.drop_pp,),
         )
         for entry in worst
@@ -158,7 +159,7 @@ def _classes_chart(
         axes.axvline(0, color=COLOURS["soft"], linewidth=1)
         axes.set_xlabel("top-1 drop in percentage points")
         shown = "all classes" if len(worst) == len(classes) else "the classes that lost most"
-        lost = [row.name for row, entry in zip(rows, worst, strict=True) if _lost(entry)]
+        lost = [row.name for row, entry in zip(rows, worst, strict=True) if entry.lost]
         verdict = (
             f"Significant after correcting for {counted(len(classes), 'class', 'classes')} (red): "
             f"{', '.join(lost)}."
@@ -180,7 +181,3 @@ def _classes_chart(
                 for y, (row, entry) in enumerate(zip(rows, worst, strict=True))
             },
         )
-
-
-def _lost(entry: ClassDrop) -> bool:
-    return entry.drop_pp > 0 and entry.p_adjusted < _SIGNIFICANT

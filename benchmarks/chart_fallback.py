@@ -1,6 +1,6 @@
 """A picture of the search for the fewest layers in float."""
 
-from eightbit.benchmarks.chart_rows import Row, draw_intervals, draw_line, rows_figure
+from eightbit.benchmarks.chart_rows import Row, draw_intervals, draw_line, frame, rows_figure
 from eightbit.benchmarks.chart_svg import chart
 from eightbit.benchmarks.fallback import FallbackSection
 from eightbit.benchmarks.page import Chart
@@ -22,8 +22,8 @@ def fallback_chart(fallback: FallbackSection) -> Chart:
     with rows_figure(rows) as drawn:
         axes = drawn.subplots()
         draw_intervals(axes, rows)
+        frame(axes, rows, 0, fallback.target_pp)
         draw_line(axes, fallback.target_pp, f"target {fallback.target_pp:g}")
-        axes.margins(x=0.12)
         axes.set_xlabel("top-1 drop in percentage points")
         return chart(
             drawn,

@@ -18,6 +18,7 @@ _ROW: Final = 44
 _AROUND: Final = 50  # for the axis and its label
 _LEGEND: Final = 22
 _NAME_ABOVE: Final = 0.3
+_BESIDE: Final = 0.12  # of the width, left and right of what is drawn
 _LETTERS: Final = 54  # in a line
 
 
@@ -112,15 +113,35 @@ def draw_intervals(axes: "Axes", rows: Sequence[Row]) -> None:
         axes.scatter([value], [y], s=58, color=COLOURS[row.colour], zorder=3, gid=f"dot-{y}")
 
 
+def frame(axes: "Axes", rows: Sequence[Row], *lines: float) -> None:
+    """Set the limits so that all dots, intervals and lines are well inside."""
+    reached = [*lines, *(end for row in rows for end in (*row.ends, *(row.interval or ())))]
+    low, high = min(reached), max(reached)
+    margin = _BESIDE * (high - low or 1.0)
+    axes.set_xlim(low - margin, high + margin)
+
+
 def draw_line(
     axes: "Axes",
     x: float,
     text: str,
     colour: str = "soft",
-    side: Literal["left", "right"] = "right",
+    side: Literal["left", "right"] | None = None,
 ) -> None:
-    """A vertical line through all rows, named at its lower end, on one side of it."""
+    """A vertical line through all rows, named at its lower end.
+
+    Args:
+        axes: Where; with the limits that it will have.
+        x: Of the line.
+        text: Its name.
+        colour: Name of a colour of the page.
+        side: Of the line on which its name stands; None for the one with more room.
+    """
     axes.axvline(x, color=COLOURS[colour], linewidth=1.25, zorder=1)
+    low, high = (axes.transData.transform((end, 0.0))[0] for end in axes.get_xlim())
+    if side is None:
+        across = axes.transData.transform((x, 0.0))[0]
+        side = "right" if across < (low + high) / 2 else "left"
     axes.annotate(
         text,
         (x, 0),

@@ -99,7 +99,10 @@ def figure(width: float, height: float, margins: Margins | None = None) -> Itera
     from matplotlib.figure import Figure
 
     style: Any = dict(_STYLE)  # its type lists every parameter there is
-    with mpl.rc_context(rc=style):
+    with mpl.rc_context():
+        # Nothing of a file of settings in the user's working directory or home.
+        mpl.rcdefaults()
+        mpl.rcParams.update(style)
         drawn = Figure(
             figsize=(width / _DPI, height / _DPI),
             dpi=_DPI,

@@ -18,23 +18,35 @@ def same_float_model(first: Report, second: Report) -> bool:
 
 
 def same_images(first: Report, second: Report) -> bool:
-    """Whether both were evaluated on the same images, as far as reports tell.
+    """Whether both were evaluated on the same images.
 
-    Reports hold no digest of the images: name, number, labels and what was skipped have to be the
-    same, and where the float model is, so has what it got right.
+    Where a report of an earlier version has no digest of them, name, number, labels and what was
+    skipped have to be the same.
     """
     one, other = first.evaluation, second.evaluation
     if one is None or other is None or first.accuracy is None or second.accuracy is None:
         return False
-    if (one.source, one.images, one.labelled) != (other.source, other.images, other.labelled):
-        return False
-    if one.skipped != other.skipped:
+    if one.images_sha256 is not None and other.images_sha256 is not None:
+        return one.images_sha256 == other.images_sha256
+    named, named_too = (
+        (section.source, section.images, section.labelled, section.skipped)
+        for section in (one, other)
+    )
+    return named == named_too
+
+
+def same_float_answers(first: Report, second: Report) -> bool:
+    """Whether one float model answered the same images alike, as far as reports tell.
+
+    On another processor the same weights may answer an image or two differently.
+    """
+    if first.accuracy is None or second.accuracy is None:
         return False
     answers, answers_too = (
         (float_model.n, float_model.top1, float_model.top5)
         for float_model in (first.accuracy.fp32, second.accuracy.fp32)
     )
-    return answers == answers_too or not same_float_model(first, second)
+    return same_images(first, second) and same_float_model(first, second) and answers == answers_too
 
 
 def latency_environment(report: Report) -> Environment | None:

@@ -9,13 +9,14 @@ from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.comparability import (
     comparison_warnings,
-    same_float_model,
+    same_float_answers,
     same_images,
 )
 from eightbit.benchmarks.fidelity import FidelityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.losses import Loss, accuracy_loss, speed_loss, speedup_with_interval
 from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.tables import counted
 from eightbit.models.errors import InputError
 
 _NO_CONDITIONS: Final = (
@@ -37,7 +38,7 @@ class Conditions:
     threads: int
 
     def __str__(self) -> str:
-        return f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}"
+        return f"batch {self.batch}, {counted(self.threads, 'thread')}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,7 +214,7 @@ def _against_first(
             accuracy = accuracy_loss(
                 other.accuracy,
                 first.accuracy,
-                same_images=same_float_model(report, first_report),
+                same_answers=same_float_answers(report, first_report),
             )
         if other.speedup is not None and first.speedup is not None:
             speed = speed_loss(other.speedup, other.speedup_ci95, first.speedup, first.speedup_ci95)

@@ -22,9 +22,11 @@ def detail_tables(report: Report) -> Iterator[Table]:
             if result and result.flips:
                 yield _flips(name, result, labels)
     if report.calibration and report.calibration.skipped:
-        yield skipped_table("calibration", report.calibration.skipped)
+        skipped = report.calibration.skipped
+        yield skipped_table("calibration", skipped, len(skipped))
     if report.evaluation and report.evaluation.skipped:
-        yield skipped_table("evaluation", report.evaluation.skipped)
+        evaluation = report.evaluation
+        yield skipped_table("evaluation", evaluation.skipped, evaluation.all_skipped)
     if report.timings_s or report.peak_rss_bytes:
         yield cost_table(report)
     if report.environment:
@@ -56,14 +58,20 @@ def _answer(index: int, likelihood: float | None, labels: tuple[str, ...] | None
     return f"{class_name(index, labels)}{sure}"
 
 
-def skipped_table(use: str, skipped: tuple[SkippedImage, ...]) -> Table:
-    """Files that could not be used for something, and why."""
+def skipped_table(use: str, skipped: tuple[SkippedImage, ...], count: int) -> Table:
+    """Files that could not be used for something, and why.
+
+    Args:
+        use: What for.
+        skipped: The first of them.
+        count: How many there are.
+    """
     return Table(
         title=f"Skipped for {use}",
         columns=("file", "reason"),
         rows=tuple((entry.name, entry.reason) for entry in skipped[:_MAX_LISTED]),
         text_columns=2,
-        note=_rest(len(skipped) - _MAX_LISTED),
+        note=_rest(count - min(len(skipped), _MAX_LISTED)),
     )
 
 
@@ -92,5 +100,9 @@ def environment_table(environment: Environment) -> Table:
         **environment.versions,
     }
     return Table(
-        title="Environment", columns=("", "value"), rows=tuple(rows.items()), text_columns=2
+        title="Environment",
+        columns=("", "value"),
+        rows=tuple(rows.items()),
+        text_columns=2,
+        sorts=False,
     )

@@ -11,7 +11,7 @@ from eightbit.benchmarks.chart_text import class_title, shortened
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.tables import counted, percent
 
-_SHOWN: Final = 24
+SHOWN: Final = 24  # so many have a picture in the report
 _LONGEST: Final = 60  # letters of a class
 _JPEG: Final = b"\xff\xd8\xff"
 
@@ -38,6 +38,11 @@ class Picture:
     after: str
     whose: str
 
+    @property
+    def description(self) -> str:
+        """What is to be seen, for who cannot see it."""
+        return f"{self.name}: float {self.before}, INT8 {self.after}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gallery:
@@ -54,7 +59,7 @@ def gallery(report: Report) -> Gallery | None:
         return None
     thumbnails = report.evaluation.thumbnails if report.evaluation else {}
     sources = {name: source for name in found if (source := _source(thumbnails.get(name, "")))}
-    chosen = sorted(found, key=lambda name: name not in sources)[:_SHOWN]
+    chosen = sorted(found, key=lambda name: name not in sources)[:SHOWN]
     labels = report.model.spec.labels
     everyone = {name for flips in found.values() for _, names in flips for name in names}
     pictures = tuple(
@@ -67,7 +72,7 @@ def gallery(report: Report) -> Gallery | None:
         for name in chosen
         for flip, names in found[name]
     )
-    return Gallery(pictures=pictures, note=_note(report, len(chosen)))
+    return Gallery(pictures=pictures, note=_note(report, len(found), len(chosen)))
 
 
 def _flips(report: Report) -> Iterator[tuple[str, list[tuple[Flip, list[str]]]]]:
@@ -75,8 +80,8 @@ def _flips(report: Report) -> Iterator[tuple[str, list[tuple[Flip, list[str]]]]]
     by_image: dict[str, list[tuple[Flip, list[str]]]] = {}
     accuracy = report.accuracy
     if accuracy is not None:
-        for name, result in (("ONNX", accuracy.onnx), ("TorchScript", accuracy.torchscript)):
-            for flip in result.flips if result else ():
+        for name, result in accuracy.candidates.items():
+            for flip in result.flips:
                 flips = by_image.setdefault(flip.image, [])
                 alike = next((names for known, names in flips if _same(known, flip)), None)
                 if alike is None:
@@ -121,11 +126,11 @@ def _source(thumbnail: str) -> str:
     return f"data:image/jpeg;base64,{thumbnail}" if content.startswith(_JPEG) else ""
 
 
-def _note(report: Report, shown: int) -> str:
-    accuracy = report.accuracy
-    results = (
-        [result for result in (accuracy.onnx, accuracy.torchscript) if result] if accuracy else []
-    )
-    flips = max(result.flip_count for result in results)
-    note = f"{counted(flips, 'image')} of {results[0].n:,} changed class."
-    return f"{note} The first {shown} are shown." if flips > shown else note
+def _note(report: Report, found: int, shown: int) -> str:
+    """How many images changed; at least how many where a report does not list all of them."""
+    results = list(report.accuracy.candidates.values()) if report.accuracy else []
+    all_listed = all(len(result.flips) == result.flip_count for result in results)
+    count = found if all_listed else max(found, *(result.flip_count for result in results))
+    least = "" if all_listed or len(results) == 1 else "At least "
+    note = f"{least}{counted(count, 'image')} of {results[0].n:,} changed class."
+    return f"{note} The first {shown} are shown." if count > shown else note

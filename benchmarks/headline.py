@@ -2,17 +2,13 @@
 
 from math import ceil, floor
 
-from eightbit.benchmarks.accuracy import CandidateAccuracy
-from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact import Precision
+from eightbit.benchmarks.delivered import DELIVERED, Delivered
 from eightbit.benchmarks.latency_tables import speedup
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.result_tables import shrinkage
 from eightbit.benchmarks.tables import counted, interval, percent, ratio
 from eightbit.benchmarks.verdict import verdict
-
-# The artefact that the sentence is about: the first of these that was measured.
-_SUFFIXES = {Runtime.ONNXRUNTIME: ".int8.onnx", Runtime.TORCHSCRIPT: ".int8.pt"}
-_NAMES = {Runtime.ONNXRUNTIME: "ONNX", Runtime.TORCHSCRIPT: "TorchScript"}
 
 
 def headline(report: Report) -> str:
@@ -20,26 +16,27 @@ def headline(report: Report) -> str:
 
     All parts are about the same artefact. A failed verification comes first.
     """
-    runtime = next((runtime for runtime in _SUFFIXES if _facts(report, runtime)), None)
-    facts = _facts(report, runtime) if runtime else []
+    # The first that was measured.
+    format = next((format for format in DELIVERED if _facts(report, format)), None)
+    facts = _facts(report, format) if format else []
     failed = report.verification is not None and not report.verification.passed
     warning = "VERIFICATION FAILED. " if failed else ""
     if report.coverage is not None and report.verification is None:
         warning = "NOT VERIFIED (no images were given). "
-    if runtime is None:
+    if format is None:
         return f"{warning}Nothing was measured."
-    return f"{warning}INT8 ({_NAMES[runtime]}) {', '.join(facts)}."
+    return f"{warning}INT8 ({format.name}) {', '.join(facts)}."
 
 
-def _facts(report: Report, runtime: Runtime) -> list[str]:
-    facts = [_accuracy(report, runtime), _speed(report, runtime), _size(report, runtime)]
+def _facts(report: Report, format: Delivered) -> list[str]:
+    facts = [_accuracy(report, format), _speed(report, format), _size(report, format)]
     return [fact for fact in facts if fact]
 
 
-def _accuracy(report: Report, runtime: Runtime) -> str | None:
+def _accuracy(report: Report, format: Delivered) -> str | None:
     if report.accuracy is None:
         return None
-    result = _candidate(report, runtime)
+    result = report.accuracy.candidates.get(format.name)
     if result is None:
         return None
     if result.top1 is None or result.drop_pp is None or result.drop_ci95_pp is None:
@@ -51,15 +48,9 @@ def _accuracy(report: Report, runtime: Runtime) -> str | None:
     )
 
 
-def _candidate(report: Report, runtime: Runtime) -> CandidateAccuracy | None:
-    if report.accuracy is None:
-        return None
-    return report.accuracy.onnx if runtime is Runtime.ONNXRUNTIME else report.accuracy.torchscript
-
-
-def _speed(report: Report, runtime: Runtime) -> str | None:
+def _speed(report: Report, format: Delivered) -> str | None:
     for result in report.latency:
-        if result.runtime is runtime and result.precision is Precision.INT8:
+        if result.runtime is format.runtime and result.precision is Precision.INT8:
             factor = speedup(result, report.latency)
             if factor is not None:
                 return _faster(factor, result.speedup_ci95)
@@ -68,17 +59,22 @@ def _speed(report: Report, runtime: Runtime) -> str | None:
 
 def _faster(factor: float, ends: tuple[float, float] | None) -> str:
     """2.61 with [2.58, 2.66] as "2.6x faster [2.5, 2.7]": rounding makes no interval narrower."""
+    if ends and ends[0] <= 1 <= ends[1]:
+        return f"as fast as float{_around(ends)}"
     word = "faster"
     if factor < 1:
         factor, word = 1 / factor, "slower"
         ends = (1 / ends[1], 1 / ends[0]) if ends else None
-    around = f" [{floor(10 * ends[0]) / 10:.1f}, {ceil(10 * ends[1]) / 10:.1f}]" if ends else ""
-    return f"{ratio(factor)} {word}{around}"
+    return f"{ratio(factor)} {word}{_around(ends)}"
 
 
-def _size(report: Report, runtime: Runtime) -> str | None:
+def _around(ends: tuple[float, float] | None) -> str:
+    return f" [{floor(10 * ends[0]) / 10:.1f}, {ceil(10 * ends[1]) / 10:.1f}]" if ends else ""
+
+
+def _size(report: Report, format: Delivered) -> str | None:
     for name in report.size_bytes:
-        factor = shrinkage(report, name) if name.endswith(_SUFFIXES[runtime]) else None
+        factor = shrinkage(report, name) if name.endswith(format.suffix) else None
         if factor is not None:
             return f"{ratio(factor)} smaller" if factor >= 1 else f"{ratio(1 / factor)} bigger"
     return None

@@ -1,10 +1,10 @@
 """The few numbers that one wants to see first, of one artefact."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.artifact import Precision, Runtime
+from eightbit.benchmarks.delivered import DELIVERED, Delivered
 from eightbit.benchmarks.latency_tables import speedup
 from eightbit.benchmarks.page import Tile
 from eightbit.benchmarks.report import Report
@@ -12,42 +12,39 @@ from eightbit.benchmarks.result_tables import decibels, shrinkage
 from eightbit.benchmarks.tables import (
     counted,
     decimal_bytes,
+    interval,
     milliseconds,
     percent,
-    points,
     ratio,
     times,
 )
 
-_SUFFIXES: Final = {Runtime.ONNXRUNTIME: ".int8.onnx", Runtime.TORCHSCRIPT: ".int8.pt"}
-_NAMES: Final = {Runtime.ONNXRUNTIME: "ONNX", Runtime.TORCHSCRIPT: "TorchScript"}
-
 
 def key_figures(report: Report) -> tuple[str, tuple[Tile, ...]]:
     """The artefact that is looked at, ONNX where there is one, and its figures."""
-    for runtime in _SUFFIXES:
-        tiles = tuple(_tiles(report, runtime))
+    for format in DELIVERED:
+        tiles = tuple(_tiles(report, format))
         if tiles:
-            return _NAMES[runtime], tiles
+            return format.name, tiles
     return "", ()
 
 
-def _tiles(report: Report, runtime: Runtime) -> Iterator[Tile]:
+def _tiles(report: Report, format: Delivered) -> Iterator[Tile]:
     accuracy = report.accuracy
     if accuracy is not None:
-        result = accuracy.onnx if runtime is Runtime.ONNXRUNTIME else accuracy.torchscript
+        result = accuracy.candidates.get(format.name)
         if result is not None:
             yield from _accuracy(result, accuracy.fp32.top1)
-    yield from _speed(report, runtime)
+    yield from _speed(report, format.runtime)
     for name, size in report.size_bytes.items():
-        if name.endswith(_SUFFIXES[runtime]):
+        if name.endswith(format.suffix):
             factor = shrinkage(report, name)
             smaller = "" if factor is None else f"{ratio(factor)} smaller than float"
             yield Tile(label="Size", value=decimal_bytes(size), detail=smaller)
             break
     fidelity = report.fidelity
     if fidelity is not None:
-        close = fidelity.onnx if runtime is Runtime.ONNXRUNTIME else fidelity.torchscript
+        close = fidelity.candidates.get(format.name)
         if close is not None:
             yield Tile(
                 label="Fidelity of the logits",
@@ -64,12 +61,9 @@ def _accuracy(result: CandidateAccuracy, float_top1: float | None) -> Iterator[T
             value=percent(result.top1),
             detail=f"float {percent(float_top1)}",
         )
-        low, high = result.drop_ci95_pp or (result.drop_pp, result.drop_pp)
-        yield Tile(
-            label="Top-1 drop",
-            value=points(result.drop_pp),
-            detail=f"95 % interval {low + 0.0:.2f} to {high + 0.0:.2f}, {images}",
-        )
+        drop, _, around = interval(result.drop_pp, result.drop_ci95_pp).partition(" [")
+        ends = f"95 % interval {around.rstrip(']').replace(', ', ' to ')}, " if around else ""
+        yield Tile(label="Top-1 drop", value=drop, detail=f"{ends}{images}")
     else:
         yield Tile(
             label="Same class as float",

@@ -5,7 +5,7 @@ from typing import Final
 
 from eightbit.benchmarks.artifact import Precision
 from eightbit.benchmarks.latency import LatencyResult
-from eightbit.benchmarks.machine import BenchmarkSection, WholePath
+from eightbit.benchmarks.machine import BenchmarkSection, WholePath, not_measured_name
 from eightbit.benchmarks.tables import (
     NOTHING,
     Table,
@@ -98,6 +98,7 @@ def _times_note(under: Sequence[LatencyResult], section: BenchmarkSection | None
     if launches > 1:
         note += f", with its 95 % interval from {launches} launches"
     note += f"; at least {counted(calls, 'call')} each."
+    note += _not_measured(section, not_measured_name("", under[0].threads, under[0].batch))
     if section is not None and (section.busy_fraction or 0.0) > _BUSY:
         note += (
             f" Warning: other programs took {percents(section.busy_fraction or 0.0)} of the "
@@ -128,8 +129,22 @@ def _demands(results: Sequence[LatencyResult], section: BenchmarkSection | None)
         columns=("artifact", "runtime", *conditions, "img/s", "of limit", "load", "memory"),
         rows=tuple(rows),
         text_columns=2,
-        note="load: from the start of a process until the model can be called; memory: the most "
-        f"that process needed. {_limits(section)}".rstrip(),
+        note="load: from the start of a process until the model can be called, while another one "
+        f"loads; memory: the most that process needed. {_limits(section)}".rstrip()
+        + "".join(
+            _not_measured(section, not_measured_name("", threads))
+            for threads in dict.fromkeys(entry.threads for entry in results)
+        ),
+    )
+
+
+def _not_measured(section: BenchmarkSection | None, conditions: str) -> str:
+    """What failed under these conditions, and why, in sentences that follow others."""
+    failed = section.not_measured if section else {}
+    return "".join(
+        f" Not measured: {name}: {reason.rstrip('.')}."
+        for name, reason in failed.items()
+        if name.endswith(conditions)
     )
 
 

@@ -5,9 +5,9 @@ evenly slows all of them alike.
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
@@ -20,6 +20,9 @@ from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.isolated import IsolatedRunner
 from eightbit.benchmarks.warm_up import WINDOW
 from eightbit.benchmarks.whole_path import Steps
+from eightbit.benchmarks.worker_process import WorkerCrashError
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
 
 _LOADED_AT_A_TIME: Final = 2
 
@@ -42,6 +45,7 @@ class Candidate:
         precision: In which numbers it computes.
         for_inference: See `Execution`.
         is_baseline: Whether it is what the others of its runtime are compared with.
+        optional: Whether the others can do without it.
     """
 
     label: str
@@ -50,6 +54,22 @@ class Candidate:
     precision: Precision
     for_inference: bool = False
     is_baseline: bool = False
+    optional: bool = False
+
+
+class OptionalCandidateError(RuntimeError):
+    """A candidate cannot be measured that the others can do without; the message says why.
+
+    Attributes:
+        candidate: Which one.
+    """
+
+    def __init__(self, candidate: Candidate, cause: InputError | WorkerCrashError) -> None:
+        said = cause.in_short if isinstance(cause, WorkerCrashError) else str(cause)
+        # Where the file lay meanwhile helps nobody: the label says which one it is.
+        said = said.removeprefix(f"{printable(str(candidate.path))}: ")
+        super().__init__(" ".join(said.split()))
+        self.candidate = candidate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +170,7 @@ def launch(
         The schedule, and what was found of each candidate.
 
     Raises:
+        OptionalCandidateError: One of the following, of an optional candidate.
         InputError: A candidate cannot be loaded, cannot run such a batch or use a photo.
         WorkerCrashError: A process died.
     """
@@ -161,10 +182,7 @@ def launch(
         schedule = plan([statistics.median(seconds[-WINDOW:]) for seconds in settled])
         turns = take_turns(runners, conditions.batch, schedule, lambda: on_turn(schedule))
         peaks = [runner.peak_rss_bytes() for runner in runners]
-        walks = [
-            _walks(runner, conditions.photos) if candidate.precision is Precision.INT8 else ()
-            for candidate, runner in zip(candidates, runners, strict=True)
-        ]
+        walks = [runner.walks(conditions.photos) for runner in runners]
         return schedule, tuple(
             Launched(turns=own, load_s=runner.load_s, peak_rss_bytes=peak, walks=steps)
             for own, runner, peak, steps in zip(turns, runners, peaks, walks, strict=True)
@@ -196,25 +214,71 @@ def made_up_batch(size: int, input_shape: tuple[int, int, int], seed: int) -> An
     return noise
 
 
-def _started(
-    candidates: Sequence[Candidate], threads: int, stack: ExitStack
-) -> list[IsolatedRunner]:
-    """All of them, some at a time; where one fails, the stack ends the others."""
+class _Participant:
+    """A candidate's process; what fails in it is told as the candidate's."""
 
-    def start(candidate: Candidate) -> IsolatedRunner:
+    def __init__(self, candidate: Candidate, runner: IsolatedRunner) -> None:
+        self._candidate = candidate
+        self._runner = runner
+        self.load_s = runner.load_s
+
+    def settle(self, batch: AnyArray, *, max_seconds: float) -> list[float]:
+        """See `Timeable`."""
+        with _told_as_of(self._candidate):
+            return self._runner.settle(batch, max_seconds=max_seconds)
+
+    def time(self, batch: AnyArray, repeats: int) -> list[float]:
+        """See `Timeable`."""
+        with _told_as_of(self._candidate):
+            return self._runner.time(batch, repeats)
+
+    def peak_rss_bytes(self) -> int:
+        """See `IsolatedRunner`."""
+        with _told_as_of(self._candidate):
+            return self._runner.peak_rss_bytes()
+
+    def walks(self, photos: Sequence[bytes]) -> tuple[Steps, ...]:
+        """Steps of each photo; none for a float model."""
+        if not photos or self._candidate.precision is not Precision.INT8:
+            return ()
+        with _told_as_of(self._candidate):
+            self._runner.walk(photos[0])  # loads the decoder
+            return tuple(self._runner.walk(photo) for photo in photos)
+
+
+@contextmanager
+def _told_as_of(candidate: Candidate) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, WorkerCrashError) as exc:
+        if not candidate.optional:
+            raise
+        raise OptionalCandidateError(candidate, exc) from exc
+
+
+def _started(candidates: Sequence[Candidate], threads: int, stack: ExitStack) -> list[_Participant]:
+    """All of them, some at a time; the stack ends whatever has started, whenever it is closed."""
+    alive: dict[int, IsolatedRunner] = {}
+
+    def start(index: int) -> IsolatedRunner:
+        candidate = candidates[index]
         execution = Execution(runtime=candidate.runtime, for_inference=candidate.for_inference)
-        return IsolatedRunner(candidate.path, threads=threads, execution=execution)
+        with _told_as_of(candidate):
+            alive[index] = IsolatedRunner(candidate.path, threads=threads, execution=execution)
+        return alive[index]
+
+    @stack.callback
+    def end() -> None:
+        with ExitStack() as ending:
+            for index in sorted(alive):
+                ending.enter_context(alive[index])
 
     with ThreadPoolExecutor(_LOADED_AT_A_TIME) as executor:
-        futures = [executor.submit(start, candidate) for candidate in candidates]
-        for future in futures:
-            if future.exception() is None:
-                stack.enter_context(future.result())
-    return [future.result() for future in futures]
-
-
-def _walks(runner: IsolatedRunner, photos: Sequence[bytes]) -> tuple[Steps, ...]:
-    if not photos:
-        return ()
-    runner.walk(photos[0])  # loads the decoder
-    return tuple(runner.walk(photo) for photo in photos)
+        try:
+            futures = [executor.submit(start, index) for index in range(len(candidates))]
+            runners = [future.result() for future in futures]
+        except BaseException:
+            # Failed or interrupted: what has not begun need not begin.
+            executor.shutdown(cancel_futures=True)
+            raise
+    return [_Participant(*pair) for pair in zip(candidates, runners, strict=True)]

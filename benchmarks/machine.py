@@ -7,6 +7,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.confidence import Fraction
 from eightbit.benchmarks.environment import Environment
+from eightbit.benchmarks.tables import counted
+from eightbit.benchmarks.versioned_json import SortedMapping
 from eightbit.models.spec import FrozenModel
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -69,7 +71,10 @@ class BenchmarkSection(FrozenModel):
             differ in that.
         busy_fraction: Share of the usable cores' time that other programs took while this was
             measured; None where the system does not say.
+        not_measured: Why a model that the others can do without, or the limit, could not be
+            measured; by its name and the conditions.
         environment: Where it was measured, where that was not in the run that the report is of.
+        command: The command line of a later benchmark; empty if that run measured.
     """
 
     products_per_image: PositiveInt
@@ -78,4 +83,18 @@ class BenchmarkSection(FrozenModel):
     launches: PositiveInt
     rounds: NonNegativeInt
     busy_fraction: Fraction | None = None
+    not_measured: SortedMapping[str] = Field(default_factory=dict)
     environment: Environment | None = None
+    command: str = ""
+
+
+def not_measured_name(what: str, threads: int, batch: int | None = None) -> str:
+    """The key of something in `BenchmarkSection.not_measured`.
+
+    Args:
+        what: A model in its runtime, or the limit.
+        threads: At which it could not be measured.
+        batch: The same; None where that does not matter.
+    """
+    images = "" if batch is None else f"batch {batch}, "
+    return f"{what} ({images}{counted(threads, 'thread')})"

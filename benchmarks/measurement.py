@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from eightbit.benchmarks.busy import OtherPrograms
 from eightbit.benchmarks.launches import Candidate, Conditions, Launched, Schedule, launch, planned
 from eightbit.benchmarks.limits import Rates, measure_rates
+from eightbit.benchmarks.worker_process import WorkerCrashError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +32,9 @@ class Measurement:
 
     Attributes:
         by_candidate: What each launch says, by candidate.
-        rates: The rates of matrix products, by launch that they were measured before.
+        rates: The rates of matrix products, by launch that they were measured before; none where
+            one of those measurements failed.
+        no_rates: Why it failed; None where none did.
         rounds: Turns of each candidate in a launch.
         busy: Share of the usable cores' time that other programs took; None where it is unknown.
     """
@@ -40,6 +43,7 @@ class Measurement:
     rates: tuple[Rates, ...]
     rounds: int
     busy: float | None
+    no_rates: str | None = None
 
 
 def measure(
@@ -58,6 +62,7 @@ def measure(
         on_progress: Called with (turns done, turns in all).
 
     Raises:
+        OptionalCandidateError: One of the following, of an optional candidate.
         InputError: A candidate cannot be loaded, cannot run such a batch or use a photo.
         WorkerCrashError: A process died.
     """
@@ -81,9 +86,15 @@ def measure(
 
     launched: list[tuple[Launched, ...]] = []
     rates: list[Rates] = []
+    no_rates: str | None = None
     for number in range(effort.launches if candidates else 0):
-        if number < effort.limits:
-            rates.append(measure_rates(conditions.threads))
+        if number < effort.limits and no_rates is None:
+            try:
+                rates.append(measure_rates(conditions.threads))
+            except WorkerCrashError as exc:
+                # What is left of the rates may be far from the limit: then there is none.
+                no_rates = " ".join(exc.in_short.split())
+                rates.clear()
         schedule, found = launch(candidates, conditions, plan, turn_over)
         launched.append(found)
     return Measurement(
@@ -91,4 +102,5 @@ def measure(
         rates=tuple(rates),
         rounds=schedule.rounds if schedule else 0,
         busy=others.share(),
+        no_rates=no_rates,
     )

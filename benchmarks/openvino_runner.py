@@ -42,13 +42,10 @@ class OpenVinoRunner:
 
     def __init__(self, path: Path, threads: int, *, optimize: bool = True) -> None:
         self._where = printable(str(path))
-        try:
-            import openvino
-        except ImportError as exc:
-            raise InputError(f"{self._where}: {OPENVINO_MISSING}") from exc
-        self._core = openvino.Core()
+        openvino = _imported(self._where)
         self._settings = _settings(threads, optimize)
         try:
+            self._core = openvino.Core()
             self._model = self._core.read_model(path)
         except Exception as exc:  # OpenVINO raises RuntimeError, and its frontends their own
             raise InputError(
@@ -96,6 +93,21 @@ class OpenVinoRunner:
                 self._requests.popitem(last=False)
         self._requests.move_to_end(shape)
         return self._requests[shape]
+
+
+def _imported(where: str) -> Any:
+    """OpenVINO.
+
+    Raises:
+        InputError: It is not installed, or broken.
+    """
+    try:
+        import openvino
+    except Exception as exc:  # built for another system, without a library: whatever it is
+        if isinstance(exc, ModuleNotFoundError) and exc.name == "openvino":
+            raise InputError(f"{where}: {OPENVINO_MISSING}") from exc
+        raise InputError(f"{where}: OpenVINO cannot be imported: {_cause(exc)}") from exc
+    return openvino
 
 
 def _settings(threads: int, optimize: bool) -> dict[str, str | int]:

@@ -11,6 +11,8 @@ from typing import Final
 _QUANTILE: Final = NormalDist().inv_cdf(0.975)  # two sides of 95 %
 _POWER_QUANTILE: Final = NormalDist().inv_cdf(0.8)
 
+SIGNIFICANT: Final = 0.05  # chance does not explain what is less probable
+
 # Below the smallest difference of two fractions that floats can hold apart near 1.
 _TOLERANCE: Final = 1e-16
 

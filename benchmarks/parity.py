@@ -5,19 +5,32 @@ from typing import Final
 
 from pydantic import Field, PositiveInt
 
+from eightbit.benchmarks.artifact import Runtime
 from eightbit.benchmarks.environment import Environment
-from eightbit.benchmarks.fidelity import ParityResult
+from eightbit.benchmarks.execution import Execution
+from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.tables import NOTHING, Table, percent
 from eightbit.benchmarks.versioned_json import SortedMapping
 from eightbit.models.spec import FrozenModel
 
 REFERENCE: Final = "reference"
 
+# Predictions in which an execution may differ from the reference, as a fraction of the images; of
+# a few images one may always differ, since a tie is no fault.
+MAX_EXECUTION_DISAGREEMENT: Final = 0.05
+
+# OpenVINO saves a rounding where a shortcut is added, so that its last bits are others by design.
+MAX_OPENVINO_DISAGREEMENT: Final = 0.10
+
+# Names of the checks that say nothing of what an artefact answers.
+FINITE: Final = "every execution: finite logits"
+NO_CRASH: Final = "every execution comes to its end"
+
 VERSUS: Final = "_vs_"
 _TO_REFERENCE: Final = f"{VERSUS}{REFERENCE}"
 
 # The two files that are delivered, each in its own runtime.
-_ARTIFACTS: Final = "torchscript_vs_onnx"
+ARTIFACTS: Final = "torchscript_vs_onnx"
 
 
 class ExecutionsSection(FrozenModel):
@@ -29,6 +42,7 @@ class ExecutionsSection(FrozenModel):
         synthetic: Whether they were made up, so that predictions say nothing.
         not_measured: Why an execution could not be measured and what to do, by its name.
         environment: Where they ran, where that was not in the run that the report is of.
+        command: The command line of a later verification; empty if that run verified.
     """
 
     source: str
@@ -36,6 +50,19 @@ class ExecutionsSection(FrozenModel):
     synthetic: bool = False
     not_measured: SortedMapping[str] = Field(default_factory=dict)
     environment: Environment | None = None
+    command: str = ""
+
+
+def different_predictions(result: FidelityResult | ParityResult) -> int:
+    """In how many images the predictions differ."""
+    # Counted, since 1 - 0.95 is more than 0.05 in floating point.
+    return round((1.0 - result.top1_agreement) * result.n)
+
+
+def allowed_disagreement(*names: str) -> float:
+    """The share of images on which executions of these names may predict differently."""
+    openvino = Execution(runtime=Runtime.OPENVINO).name
+    return MAX_OPENVINO_DISAGREEMENT if openvino in names else MAX_EXECUTION_DISAGREEMENT
 
 
 def pair_name(first: str, second: str) -> str:
@@ -56,8 +83,8 @@ def parity_table(parity: Mapping[str, ParityResult], executions: ExecutionsSecti
         if pair.endswith(_TO_REFERENCE)
     }
     shown = dict(sorted(to_reference.items())) or dict(parity)
-    if _ARTIFACTS in parity:
-        shown[_ARTIFACTS] = parity[_ARTIFACTS]
+    if ARTIFACTS in parity:
+        shown[ARTIFACTS] = parity[ARTIFACTS]
     against = "the reference integers" if to_reference else "each other"
     return Table(
         title=f"Parity of the INT8 logits with {against}, in last bits",

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from eightbit.benchmarks.fidelity import ParityResult
-from eightbit.benchmarks.parity import VERSUS
+from eightbit.benchmarks.parity import (
+    MAX_EXECUTION_DISAGREEMENT,
+    MAX_OPENVINO_DISAGREEMENT,
+    VERSUS,
+    allowed_disagreement,
+    different_predictions,
+)
 from eightbit.benchmarks.tables import counted, percent
-
-_SAME_CLASS: Final = 0.9  # what the verification asks of every execution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +32,17 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParityGrid:
-    """The square: as many rows of as many cells as there are names."""
+    """The square.
+
+    Attributes:
+        names: Of the executions.
+        rows: As many rows of as many cells.
+        other: What the grade "other" means.
+    """
 
     names: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    other: str
 
 
 _ITSELF: Final = Cell(grade="none", text="", detail="itself")
@@ -57,14 +68,20 @@ def parity_grid(parity: Mapping[str, ParityResult]) -> ParityGrid | None:
         )
         for row in ordered
     )
-    return ParityGrid(names=ordered, rows=rows)
+    return ParityGrid(
+        names=ordered,
+        rows=rows,
+        other=f"another class for more than {percent(MAX_EXECUTION_DISAGREEMENT, 0)} of the images "
+        f"(OpenVINO {percent(MAX_OPENVINO_DISAGREEMENT, 0)}) and more than one of them, which "
+        "fails the verification.",
+    )
 
 
 def _cell(first: str, second: str, result: ParityResult | None) -> Cell:
     if result is None:
         return _UNKNOWN
     return Cell(
-        grade=_grade(result),
+        grade=_grade(result, allowed_disagreement(first, second)),
         text=percent(result.identical_fraction, 1),
         detail=f"{first} and {second}: {percent(result.identical_fraction)} identical, at most "
         f"{counted(result.max_lsb, 'last bit')} apart, same class for "
@@ -72,7 +89,7 @@ def _cell(first: str, second: str, result: ParityResult | None) -> Cell:
     )
 
 
-def _grade(result: ParityResult) -> str:
-    if result.top1_agreement < _SAME_CLASS:
+def _grade(result: ParityResult, allowed: float) -> str:
+    if different_predictions(result) > max(1.0, allowed * result.n):
         return "other"
     return "same" if result.max_lsb == 0 else "near" if result.max_lsb == 1 else "far"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import NonNegativeInt, PositiveInt
 
 from eightbit.benchmarks.confidence import Fraction
-from eightbit.benchmarks.paired import mcnemar_p
+from eightbit.benchmarks.paired import SIGNIFICANT, mcnemar_p
 from eightbit.models.spec import Finite, FrozenModel
 
 
@@ -39,6 +39,11 @@ class ClassDrop(FrozenModel):
     fixed: NonNegativeInt
     p_value: Fraction
     p_adjusted: Fraction
+
+    @property
+    def lost(self) -> bool:
+        """Whether it lost answers, and chance does not explain that."""
+        return self.drop_pp > 0 and self.p_adjusted < SIGNIFICANT
 
 
 class ClassCounter:

@@ -4,6 +4,7 @@ Each process holds every model and decodes its own images, so no core waits: for
 barrier, for a pipe that batches are pushed through, or for somebody to decode.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,8 +36,8 @@ _IN_FLIGHT: Final = 2
 
 def workers_and_threads(threads: int) -> tuple[int, int]:
     """How many processes share so many threads, and how many each of them uses."""
-    workers = min(threads, MAX_WORKERS)
-    return workers, threads // workers
+    each = math.ceil(threads / MAX_WORKERS)
+    return threads // each, each
 
 
 class PredictionPool:

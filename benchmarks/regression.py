@@ -9,22 +9,31 @@ What is counted exactly (bytes, operators, checks) has no interval.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.comparability import (
     latency_environment,
-    same_float_model,
+    same_float_answers,
     same_images,
 )
+from eightbit.benchmarks.delivered import DELIVERED
 from eightbit.benchmarks.latency import LatencyResult
-from eightbit.benchmarks.losses import Loss, accuracy_loss, speed_loss, speedup_with_interval
+from eightbit.benchmarks.losses import (
+    Loss,
+    accuracy_loss,
+    speed_loss,
+    speedup_with_interval,
+    top1_loss,
+)
+from eightbit.benchmarks.machine import not_measured_name
 from eightbit.benchmarks.regression_findings import Finding, Verdict, judged, missing
 from eightbit.benchmarks.report import OperatorCoverage, Report
 from eightbit.benchmarks.tables import (
     NOTHING,
+    counted,
     decimal_bytes,
     interval,
     percent,
@@ -35,7 +44,7 @@ from eightbit.benchmarks.tables import (
 from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel
 
-_INT8_MARK = ".int8."
+_INT8_SUFFIXES: Final = tuple(format.suffix for format in DELIVERED)
 
 Tolerated = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
@@ -115,18 +124,16 @@ def _outcome(passed: bool) -> str:
 def _accuracy(report: Report, baseline: Report, allowed_pp: float) -> Iterator[Finding]:
     if baseline.accuracy is None:
         return
-    comparable = same_images(report, baseline) and same_float_model(report, baseline)
-    for key, name in (("torchscript", "TorchScript"), ("onnx", "ONNX")):
-        old: CandidateAccuracy | None = getattr(baseline.accuracy, key)
-        new: CandidateAccuracy | None = getattr(report.accuracy, key, None)
-        if old is None:
-            continue
+    same_answers = same_float_answers(report, baseline)
+    now = report.accuracy.candidates if report.accuracy else {}
+    for name, old in baseline.accuracy.candidates.items():
+        new = now.get(name)
         labelled = old.drop_pp is not None
         what = f"{'top-1 drop' if labelled else 'agreement'}, {name}"
         if new is None or (labelled and new.drop_pp is None):
             yield missing(what, _measured(old, labelled=labelled))
             continue
-        loss = accuracy_loss(new, old, same_images=comparable)
+        loss = accuracy_loss(new, old, same_answers=same_answers)
         yield judged(
             what,
             _measured(old, labelled=labelled),
@@ -136,6 +143,38 @@ def _accuracy(report: Report, baseline: Report, allowed_pp: float) -> Iterator[F
             failed=loss.beyond(allowed_pp),
             unsure=loss.hides(allowed_pp),
         )
+        if labelled and not same_answers:  # else it is what the drop says
+            yield _top1(name, new, old, allowed_pp, same_images=same_images(report, baseline))
+
+
+def _top1(
+    name: str,
+    new: CandidateAccuracy,
+    old: CandidateAccuracy,
+    allowed_pp: float,
+    *,
+    same_images: bool,
+) -> Finding:
+    """Accuracy itself: a float model that became worse takes the INT8 one with it, at no drop."""
+    what, before, now = f"top-1, {name}", percent(old.top1), percent(new.top1)
+    if not same_images:
+        return Finding(
+            what=what,
+            baseline=before,
+            now=now,
+            verdict=Verdict.NOT_COMPARED,
+            reason="top-1 itself, as it was measured on other images",
+        )
+    loss = top1_loss(new, old)
+    return judged(
+        what,
+        before,
+        now,
+        loss=interval(loss.value, loss.interval),
+        allowed=f"{allowed_pp:g} pp",
+        failed=loss.beyond(allowed_pp),
+        unsure=loss.hides(allowed_pp),
+    )
 
 
 def _measured(accuracy: CandidateAccuracy, *, labelled: bool) -> str:
@@ -148,13 +187,13 @@ def _speed(report: Report, baseline: Report, allowed: float) -> Iterator[Finding
     measured = {_conditions(result): result for result in report.latency}
     for old in baseline.latency:
         before, interval_before = speedup_with_interval(old, baseline.latency)
-        if before is None or _INT8_MARK not in old.artifact:
+        if before is None:  # a float model
             continue
         what = _speedup_of(old)
         new = measured.get(_conditions(old))
         now, interval_now = speedup_with_interval(new, report.latency) if new else (None, None)
         if now is None:
-            yield missing(what, times(before))
+            yield missing(what, times(before), _why_not_measured(old, report))
         elif other_isa:
             yield Finding(
                 what=what,
@@ -176,19 +215,27 @@ def _speed(report: Report, baseline: Report, allowed: float) -> Iterator[Finding
             )
 
 
+def _why_not_measured(result: LatencyResult, report: Report) -> str:
+    if report.benchmark is None:
+        return ""
+    name = f"{result.artifact} in {result.runtime}"
+    key = not_measured_name(name, result.threads, result.batch)
+    return report.benchmark.not_measured.get(key, "")
+
+
 def _conditions(result: LatencyResult) -> tuple[str, str, int, int]:
     return result.runtime, result.artifact, result.threads, result.batch
 
 
 def _speedup_of(result: LatencyResult) -> str:
     batch = f", batch {result.batch}" if result.batch > 1 else ""
-    threads = f"{result.threads} thread{'s' * (result.threads > 1)}"
+    threads = counted(result.threads, "thread")
     return f"speedup, {result.artifact} in {result.runtime}, {threads}{batch}"
 
 
 def _size(report: Report, baseline: Report, allowed: float) -> Iterator[Finding]:
     for name, old in baseline.size_bytes.items():
-        if _INT8_MARK not in name:
+        if not name.endswith(_INT8_SUFFIXES):
             continue
         what = f"size, {name}"
         new = report.size_bytes.get(name)

@@ -82,19 +82,39 @@ def judged(
     )
 
 
-def missing(what: str, baseline: str) -> Finding:
-    """Something that the baseline has and the report has not, which is no way to pass."""
+def missing(what: str, baseline: str, why: str = "") -> Finding:
+    """Something that the baseline has and the report has not, which is no way to pass.
+
+    Args:
+        what: See `Finding`.
+        baseline: The same.
+        why: Why the report has not, where it says so.
+    """
     return Finding(
         what=what,
         baseline=baseline,
         verdict=Verdict.FAILED,
-        reason=f"{baseline} before, not measured now",
+        reason=f"{baseline} before, not measured now{why and ': '}{why}",
     )
 
 
 def regression_lines(findings: Sequence[Finding]) -> tuple[str, ...]:
     """One line per regression; empty if there is none."""
     return tuple(finding.line() for finding in findings if finding.verdict is Verdict.FAILED)
+
+
+def verdict_of(findings: Sequence[Finding]) -> Verdict:
+    """Of all comparisons together: what compared nothing has not passed."""
+    if regression_lines(findings):
+        return Verdict.FAILED
+    compared = any(finding.verdict is not Verdict.NOT_COMPARED for finding in findings)
+    return Verdict.PASSED if compared else Verdict.NOT_COMPARED
+
+
+def not_compared(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What could not be compared and why, each once."""
+    reasons = (f.reason for f in findings if f.verdict is Verdict.NOT_COMPARED)
+    return tuple(dict.fromkeys(reasons))
 
 
 def regression_table(findings: Sequence[Finding], name: str) -> Table:
@@ -104,15 +124,13 @@ def regression_table(findings: Sequence[Finding], name: str) -> Table:
         findings: Of `find_regressions`.
         name: What was compared with the baseline.
     """
-    verdict = Verdict.FAILED if regression_lines(findings) else Verdict.PASSED
-    skipped = {f.reason: None for f in findings if f.verdict is Verdict.NOT_COMPARED}
     return Table(
-        title=f"{name} against the baseline: {verdict}",
+        title=f"{name} against the baseline: {verdict_of(findings)}",
         columns=("what", "verdict", "baseline", "now", "worse by [95 %]", "allowed"),
         rows=tuple((f.what, f.verdict, f.baseline, f.now, f.loss, f.allowed) for f in findings),
         text_columns=2,
         note="A loss fails if it is larger than allowed and its interval lies above zero."
-        + "".join(f" Not compared: {reason}." for reason in skipped)
+        + "".join(f" Not compared: {reason}." for reason in not_compared(findings))
         + _unsure(findings),
     )
 

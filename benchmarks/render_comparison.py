@@ -17,6 +17,7 @@ from eightbit.benchmarks.pareto import pareto_picture
 from eightbit.benchmarks.regression_findings import (
     Finding,
     Verdict,
+    not_compared,
     regression_lines,
     regression_table,
 )
@@ -33,12 +34,14 @@ class _Gate:
         table: Every comparison.
         lines: The regressions.
         compared: How many numbers were compared.
+        not_compared: Why others were not.
         unsure: How many of them were measured too roughly to fail.
     """
 
     table: Table
     lines: tuple[str, ...]
     compared: int
+    not_compared: tuple[str, ...]
     unsure: int
 
 
@@ -49,13 +52,15 @@ def render_comparison(
 
     Args:
         comparison: What is shown.
-        findings: Of `find_regressions`, by the name of the report; None without a baseline.
+        findings: Of `find_regressions`, by the name of the report; the first report of the
+            comparison is then the baseline. None without one.
     """
     picture = pareto_picture(comparison)
     environment = latency_environment(next(iter(comparison.reports.values())))
     return render_page(
         _TEMPLATE,
         names=tuple(comparison.reports),
+        has_baseline=findings is not None,
         warnings=comparison.warnings,
         gates=tuple(_gate(name, found) for name, found in (findings or {}).items()),
         pareto=pareto_chart(picture, conditions=str(comparison.conditions))
@@ -79,5 +84,6 @@ def _gate(name: str, findings: Sequence[Finding]) -> _Gate:
         table=regression_table(findings, name),
         lines=regression_lines(findings),
         compared=sum(finding.verdict is not Verdict.NOT_COMPARED for finding in findings),
+        not_compared=not_compared(findings),
         unsure=sum(finding.unsure for finding in findings),
     )

@@ -36,7 +36,7 @@ def render_markdown(report: Report) -> str:
         report=report,
         headline=headline(report),
         tables=[*result_tables(report), *detail_tables(report)],
-        command=Verbatim(printable(report.command)),
+        commands=[Verbatim(printable(command)) for command in report.commands],
     )
 
 

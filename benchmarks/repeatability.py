@@ -3,7 +3,8 @@
 Usage: python -m eightbit.benchmarks.repeatability BUNDLE --out FILE.md [--threads N]...
 
 Runs the program twice on copies of the bundle, one after the other, and holds every speedup of one
-run against the interval that the other one printed.
+run against the interval that the other one printed. Exit code 1 if two intervals have no number in
+common: then they promise more than they hold.
 """
 
 import shutil
@@ -154,7 +155,9 @@ def main(
             _benchmark(bundle, Path(folder) / str(run), options) for run in range(_RUNS)
         )
     shown = ["python -m eightbit.benchmarks.repeatability BUNDLE --out FILE.md", *options]
-    out.write_text(markdown(first, second, " ".join(shown)))
+    out.write_text(markdown(first, second, " ".join(shown)), encoding="utf-8")
+    if not all(pair.overlap for pair in pairs(first, second)):
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

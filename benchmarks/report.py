@@ -9,9 +9,10 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_valida
 
 from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, ImageName
 from eightbit.benchmarks.artifact import Sha256
+from eightbit.benchmarks.delivered import DELIVERED
 from eightbit.benchmarks.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.environment import Environment
-from eightbit.benchmarks.fallback import FallbackSection
+from eightbit.benchmarks.fallback import FallbackSection, still_counts
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.machine import BenchmarkSection
@@ -64,6 +65,12 @@ class ConvergencePoint(FrozenModel):
     largest_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+DIGEST_DIGITS: Final = 16
+
+ShortDigest = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{DIGEST_DIGITS}}}$")]
+"""The beginning of a SHA-256: enough to tell the files of a set apart."""
+
+
 class CalibrationSection(FrozenModel):
     """The images that set the ranges.
 
@@ -72,6 +79,8 @@ class CalibrationSection(FrozenModel):
         images: How many were used.
         skipped: What could not be used.
         also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
+            None if that is not known, since an earlier version did not keep the digests.
+        digests: The first 16 hexadecimal digits of the SHA-256 of each file, sorted, each once.
         convergence: How far ranges still moved from checkpoint to checkpoint.
         watched: The method whose ranges those are, where it is not the one that chose them.
         settled: Whether they came to rest before the images ran out, where as many were drawn as
@@ -81,7 +90,8 @@ class CalibrationSection(FrozenModel):
     source: str
     images: NonNegativeInt
     skipped: tuple[SkippedImage, ...] = ()
-    also_in_evaluation: NonNegativeInt = 0
+    also_in_evaluation: NonNegativeInt | None = 0
+    digests: tuple[ShortDigest, ...] = ()
     convergence: tuple[ConvergencePoint, ...] = ()
     watched: str | None = None
     settled: bool | None = None
@@ -95,12 +105,17 @@ class EvaluationSection(FrozenModel):
         images: How many were used.
         labelled: Whether their true classes are known.
         matched_by: How their folders or labels were matched to the model's classes.
-        skipped: What could not be used.
+        skipped: The first files that could not be used.
+        skipped_count: How many there were in all; None in reports of an earlier version, whose
+            `skipped` are all.
+        images_sha256: Digest of the digests of the files that were used, in their order: where it
+            is equal, the images are the same. None in reports of an earlier version.
         images_per_s: Through all models together, decoding included; None in reports of an
-            earlier version.
+            earlier version, and where nothing was left to run.
         thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
             in Base64.
         environment: Where they ran, where that was not in the run that the report is of.
+        command: The command line of a later evaluation; empty if that run evaluated.
     """
 
     source: str
@@ -108,17 +123,39 @@ class EvaluationSection(FrozenModel):
     labelled: bool
     matched_by: str | None = None
     skipped: tuple[SkippedImage, ...] = ()
+    skipped_count: NonNegativeInt | None = None
+    images_sha256: Sha256 | None = None
     images_per_s: Positive | None = None
     thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
     environment: Environment | None = None
+    command: str = ""
+
+    @property
+    def all_skipped(self) -> int:
+        """How many files could not be used."""
+        return len(self.skipped) if self.skipped_count is None else self.skipped_count
+
+    @model_validator(mode="after")
+    def _no_more_skipped_than_counted(self) -> Self:
+        if self.all_skipped < len(self.skipped):
+            raise ValueError(f"skipped_count: expected at least {len(self.skipped)}")
+        return self
 
 
 class Check(FrozenModel):
-    """One thing that was verified; `detail` says what was expected and found."""
+    """One thing that was verified.
+
+    Attributes:
+        name: What it is.
+        passed: Whether it is so.
+        detail: What was expected and found.
+        synthetic: Whether only made-up pictures were looked at.
+    """
 
     name: str
     passed: bool
     detail: str
+    synthetic: bool = False
 
 
 class VerificationSection(FrozenModel):
@@ -148,12 +185,24 @@ class AccuracySection(FrozenModel):
     torchscript: CandidateAccuracy | None = None
     onnx: CandidateAccuracy | None = None
 
+    @property
+    def candidates(self) -> dict[str, CandidateAccuracy]:
+        """What was evaluated, by the name of its format."""
+        found = {format.name: getattr(self, format.key) for format in DELIVERED}
+        return {name: result for name, result in found.items() if result is not None}
+
 
 class FidelitySection(FrozenModel):
     """Closeness of the artefacts to the float model; None for what was not measured."""
 
     torchscript: FidelityResult | None = None
     onnx: FidelityResult | None = None
+
+    @property
+    def candidates(self) -> dict[str, FidelityResult]:
+        """What was measured, by the name of its format."""
+        found = {format.name: getattr(self, format.key) for format in DELIVERED}
+        return {name: result for name, result in found.items() if result is not None}
 
 
 class OperatorCoverage(FrozenModel):
@@ -196,7 +245,7 @@ class Report(FrozenModel):
     Attributes:
         format_version: Version of this document.
         eightbit_version: What wrote it.
-        command: The command line that gives this report again.
+        command: The command line of the run; later ones are in the sections that they measured.
         model: The float model.
         config: What the user asked for, as a JSON object of the quantizer.
         recipe_sha256: Digest of the recipe that both artefacts follow.
@@ -245,6 +294,21 @@ class Report(FrozenModel):
     environment: Environment | None = None
     timings_s: Mapping[str, Finite] = Field(default_factory=dict)
     peak_rss_bytes: PositiveInt | None = None
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """All command lines that together give this report again, in order."""
+        later = (self.executions, self.evaluation, self.benchmark)
+        lines = (self.command, *(section.command for section in later if section))
+        return tuple(dict.fromkeys(line for line in lines if line))
+
+    @property
+    def standing_fallback(self) -> FallbackSection | None:
+        """The search for layers in float, unless a later evaluation has taken its place."""
+        if self.fallback is None or self.accuracy is None:
+            return None
+        results = {format.key: getattr(self.accuracy, format.key) for format in DELIVERED}
+        return self.fallback if still_counts(self.fallback, results) else None
 
     def to_json(self) -> str:
         """The report as indented JSON that ends in a newline; equal reports give equal text.

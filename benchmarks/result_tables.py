@@ -78,8 +78,7 @@ def nats(divergence: float) -> str:
 
 def fidelity_tables(fidelity: FidelitySection) -> Iterator[Table]:
     """One table, or none where no artefact could be measured."""
-    named = {"TorchScript": fidelity.torchscript, "ONNX": fidelity.onnx}
-    results = {name: result for name, result in named.items() if result}
+    results = fidelity.candidates
     if not results:
         return
     images = max(result.n for result in results.values())
@@ -139,11 +138,18 @@ def coverage_table(coverage: CoverageSection) -> Table:
         "linear": coverage.linear,
         "pooling": coverage.pool,
     }
+    found = {name: kind for name, kind in kinds.items() if kind}
+    # Only where something is meant to be in float, or is and should not be.
+    meant = any(kind.meant_as_float or not kind.as_meant for kind in found.values())
     return Table(
         title="Operators in integers",
-        columns=("operator", "quantized", "of"),
+        columns=("operator", "quantized", "of", *(("meant in float",) if meant else ())),
         rows=tuple(
-            (name, f"{kind.quantized:,}", f"{kind.total:,}") for name, kind in kinds.items() if kind
+            (
+                *(name, f"{kind.quantized:,}", f"{kind.total:,}"),
+                *((f"{kind.meant_as_float:,}",) if meant else ()),
+            )
+            for name, kind in found.items()
         ),
     )
 
@@ -175,7 +181,7 @@ def images_table(
         use = "evaluation" if evaluation.labelled else "evaluation (no labels)"
         if evaluation.matched_by:
             use += f", classes by {evaluation.matched_by}"
-        skipped = f"{len(evaluation.skipped):,}"
+        skipped = f"{evaluation.all_skipped:,}"
         rows.append((use, evaluation.source, f"{evaluation.images:,}", skipped))
     shared = calibration.also_in_evaluation if calibration else 0
     return Table(

@@ -29,7 +29,7 @@ class Section:
         gallery: Flipped images.
         tables: Tables below the pictures.
         folded: A table that is opened by who wants it.
-        code: A command.
+        code: Commands.
         nothing: What is said where there is nothing to show.
         command: What to run for it.
     """
@@ -43,7 +43,7 @@ class Section:
     gallery: Gallery | None = None
     tables: tuple[Table, ...] = ()
     folded: Table | None = None
-    code: str = ""
+    code: tuple[str, ...] = ()
     nothing: str = ""
     command: str = ""
 

@@ -11,6 +11,7 @@ from eightbit.benchmarks.gallery import gallery
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.result_tables import fidelity_tables
 from eightbit.benchmarks.sections import Section, row
+from eightbit.benchmarks.shipping_accuracy import why_not_evaluated
 
 EVALUATE: Final = "eightbit evaluate DIR --data SRC"
 
@@ -37,7 +38,7 @@ def _accuracy(report: Report) -> Section:
             id="accuracy",
             title="Accuracy",
             lead="How often each model is right, and what quantization changed.",
-            nothing="Not measured: no images to evaluate on were given.",
+            nothing=f"Not measured: {why_not_evaluated(report)}.",
             command=EVALUATE,
         )
     return Section(
@@ -54,7 +55,7 @@ def _accuracy(report: Report) -> Section:
 
 def _flips(report: Report) -> Section:
     if report.accuracy is None:
-        nothing = "Not measured: no images to evaluate on were given."
+        nothing = f"Not measured: {why_not_evaluated(report)}."
     else:
         nothing = "No image changed its class."
     return Section(
@@ -73,6 +74,6 @@ def _fidelity(report: Report) -> Section:
         title="Fidelity of the logits",
         lead="How close the numbers are from which classes are chosen; labels are not needed.",
         tables=tuple(fidelity_tables(report.fidelity)) if report.fidelity else (),
-        nothing="Not measured: no images were given.",
+        nothing=f"Not measured: {why_not_evaluated(report)}.",
         command=EVALUATE,
     )

@@ -46,7 +46,8 @@ def network_sections(report: Report) -> Iterator[Section]:
     yield Section(
         id="coverage",
         title="Coverage",
-        lead="Which operators compute in integers, read from the written ONNX graph.",
+        lead="Which operators compute in integers, counted in the ONNX graph as ONNX Runtime "
+        "optimises it.",
         tables=(coverage_table(report.coverage),) if report.coverage else (),
         nothing="Not measured: no ONNX artefact was written.",
         command="eightbit quantize MODEL --calibrate SRC --formats onnx --out DIR",

@@ -28,8 +28,8 @@ def run_sections(report: Report) -> Iterator[Section]:
     yield Section(
         id="reproduce",
         title="Reproduce",
-        lead="What gives this report again.",
-        code=report.command,
+        lead="What gives this report again, in this order.",
+        code=report.commands,
         tables=(_digests(report), *_config(report)),
     )
 
@@ -39,9 +39,9 @@ def _images(report: Report) -> Iterator[Table]:
     if calibration or evaluation:
         yield images_table(calibration, evaluation)
     if calibration and calibration.skipped:
-        yield skipped_table("calibration", calibration.skipped)
+        yield skipped_table("calibration", calibration.skipped, len(calibration.skipped))
     if evaluation and evaluation.skipped:
-        yield skipped_table("evaluation", evaluation.skipped)
+        yield skipped_table("evaluation", evaluation.skipped, evaluation.all_skipped)
 
 
 def _environment(report: Report) -> Iterator[Table]:
@@ -73,13 +73,20 @@ def _digests(report: Report) -> Table:
         columns=("what", "value"),
         rows=tuple(rows.items()),
         text_columns=2,
+        sorts=False,
     )
 
 
 def _config(report: Report) -> Iterator[Table]:
     if report.config:
         rows = tuple((name, _said(value)) for name, value in report.config.items())
-        yield Table(title="Configuration", columns=("setting", "value"), rows=rows, text_columns=2)
+        yield Table(
+            title="Configuration",
+            columns=("setting", "value"),
+            rows=rows,
+            text_columns=2,
+            sorts=False,
+        )
 
 
 def _said(value: object) -> str:

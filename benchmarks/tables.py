@@ -1,9 +1,14 @@
 """A table of plain text, and how numbers are written in one."""
 
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Final
 
 NOTHING: Final = "-"  # what was not measured
+
+_MOST_DIGITS: Final = 6
+
+_MAX_DIGITS: Final = 15  # that a float holds
 
 _BYTE_UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
@@ -20,6 +25,7 @@ class Table:
         rows: Cells, as many per row as there are columns.
         text_columns: How many columns from the left hold words; the others hold numbers.
         note: A sentence below the table, or nothing.
+        sorts: Whether another order of its rows makes sense.
     """
 
     title: str
@@ -27,6 +33,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     note: str = ""
+    sorts: bool = True
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
@@ -48,12 +55,43 @@ def points(drop_pp: float | None, digits: int = 2) -> str:
     return NOTHING if drop_pp is None else f"{round(drop_pp, digits) + 0.0:.{digits}f} pp"
 
 
-def interval(drop_pp: float | None, ci95_pp: tuple[float, float] | None) -> str:
-    """A drop with its confidence interval as "0.35 pp [-0.10, 0.80]"."""
+def interval(
+    drop_pp: float | None, ci95_pp: tuple[float, float] | None, bound_pp: float | None = None
+) -> str:
+    """A drop with its confidence interval as "0.35 pp [-0.10, 0.80]".
+
+    Where the upper end is held against a bound, it is written as by `upper_end`.
+    """
     if drop_pp is None or ci95_pp is None:
         return points(drop_pp)
-    low, high = (f"{round(end, 2) + 0.0:.2f}" for end in ci95_pp)
-    return f"{points(drop_pp)} [{low}, {high}]"
+    digits = interval_digits(ci95_pp)
+    low, high = (f"{round(end, digits) + 0.0:.{digits}f}" for end in ci95_pp)
+    if bound_pp is not None:
+        high = upper_end(ci95_pp[1], bound_pp)
+    return f"{points(drop_pp, digits)} [{low}, {high}]"
+
+
+def interval_digits(ci95_pp: tuple[float, float]) -> int:
+    """How many digits tell the ends of an interval apart: two, more where it is narrow.
+
+    Of 1,000,000 images, 60 that broke and 30 that were fixed are a drop of 0.0030 [0.0011, 0.0049].
+    """
+    width = ci95_pp[1] - ci95_pp[0]
+    return min(_MOST_DIGITS, max(2, 1 - floor(log10(width)))) if width > 0 else 2
+
+
+def upper_end(value_pp: float, bound_pp: float) -> str:
+    """An upper end to stand beside a bound, rounded up: what exceeds a bound is never shown within.
+
+    It has two digits, or as many more as it takes for what is within to be shown so.
+    """
+    for digits in range(2, _MAX_DIGITS):
+        shown = round(value_pp, digits)
+        if shown < value_pp:
+            shown = round(shown + 10**-digits, digits)
+        if (shown > bound_pp) == (value_pp > bound_pp):
+            return f"{shown + 0.0:.{digits}f}"
+    return repr(value_pp)
 
 
 def probability(p_value: float | None) -> str:

@@ -40,7 +40,7 @@ class TorchScriptRunner:
         self.feed = feed_of(read_metadata(path))
         self._module, self._engine = load_module(path, engine)
         if for_inference:
-            self._module = _optimised(self._module)
+            self._module = _optimised(self._module, self._where)
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
@@ -117,10 +117,16 @@ def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.Script
     return module, engine
 
 
-def _optimised(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+def _optimised(module: torch.jit.ScriptModule, where: str) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
-        return torch.jit.optimize_for_inference(module)
+        try:
+            return torch.jit.optimize_for_inference(module)
+        except (RuntimeError, torch.jit.Error) as exc:
+            raise InputError(
+                f"{where}: torch {torch.__version__} cannot optimise it for this machine: "
+                f"{_last_line(exc)}"
+            ) from exc
 
 
 def _last_line(error: Exception) -> str:

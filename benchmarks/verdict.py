@@ -5,11 +5,10 @@ from enum import StrEnum
 from typing import Final
 
 from eightbit.benchmarks.accuracy import CandidateAccuracy
-from eightbit.benchmarks.paired import images_to_see
+from eightbit.benchmarks.paired import SIGNIFICANT, images_to_see
 from eightbit.benchmarks.tables import counted, interval, percent, probability
 
 SEEN_PP: Final = 0.1  # the drop that `Verdict.power` is about
-_LEVEL: Final = 0.05
 
 
 class VerdictKind(StrEnum):
@@ -34,22 +33,33 @@ class Verdict:
     Attributes:
         kind: What can be said.
         phrase: The same in a few words, to follow the figures.
-        sentence: With the figures.
+        figures: What was counted.
+        finding: What that says, to follow the figures.
         power: How many images show a small drop, as a sentence; empty where there is no need for
             more, or no labels.
     """
 
     kind: VerdictKind
     phrase: str
-    sentence: str
+    figures: str
+    finding: str
     power: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """The figures and what they say."""
+        return f"{self.figures}: {self.finding}."
 
-def verdict(result: CandidateAccuracy) -> Verdict:
+
+def verdict(result: CandidateAccuracy, bound_pp: float | None = None) -> Verdict:
     """The verdict on the drop of an artefact.
 
     A drop or a gain is one only if its interval leaves out zero and the exact test, which is
     stricter with few images, agrees.
+
+    Args:
+        result: Of the artefact.
+        bound_pp: What the upper end of the interval is held against, if anything.
     """
     images = counted(result.n, "image")
     if result.drop_pp is None or result.drop_ci95_pp is None:
@@ -57,16 +67,17 @@ def verdict(result: CandidateAccuracy) -> Verdict:
         return Verdict(
             kind=VerdictKind.UNKNOWN,
             phrase="without labels a drop cannot be told",
-            sentence=f"INT8 gives the float model's class to {agreeing:,} of {images} "
-            f"({percent(result.top1_agreement)}); without labels a drop cannot be told.",
+            figures=f"INT8 gives the float model's class to {agreeing:,} of {images} "
+            f"({percent(result.top1_agreement)})",
+            finding="without labels a drop cannot be told",
         )
     kind = _kind(result.drop_ci95_pp, result.mcnemar_p)
     phrase = f"{_WORDS[kind]} on {images}"
-    figures = interval(result.drop_pp, result.drop_ci95_pp)
     return Verdict(
         kind=kind,
         phrase=phrase,
-        sentence=f"Drop {figures}: {phrase}{_because(kind, result)}.",
+        figures=f"Drop {interval(result.drop_pp, result.drop_ci95_pp, bound_pp)}",
+        finding=f"{phrase}{_because(kind, result)}",
         power="" if kind in (VerdictKind.DROP, VerdictKind.GAIN) else _power(result),
     )
 
@@ -83,7 +94,7 @@ def _kind(ci95_pp: tuple[float, float], mcnemar_p: float | None) -> VerdictKind:
     low, high = ci95_pp
     if low <= 0 <= high:
         return VerdictKind.INDISTINGUISHABLE
-    if mcnemar_p is not None and mcnemar_p >= _LEVEL:
+    if mcnemar_p is not None and mcnemar_p >= SIGNIFICANT:
         return VerdictKind.BORDERLINE
     return VerdictKind.DROP if low > 0 else VerdictKind.GAIN
 
@@ -122,7 +133,7 @@ def _power(result: CandidateAccuracy) -> str:
 
 def _highest_share(images: int) -> float:
     """Largest share of images that could change without one of so many doing so, at 95 %."""
-    return float(1 - _LEVEL ** (1 / images))
+    return float(1 - SIGNIFICANT ** (1 / images))
 
 
 def _about(count: int) -> str:

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import IO, Final
 
 from eightbit.benchmarks.openmp import with_short_spins
-from eightbit.models.plain_text import printable
+from eightbit.models.plain_text import one_line, printable
 
 # The runtimes are told their threads directly too; these reach the libraries beneath them.
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -22,7 +22,22 @@ _STDERR_SHOWN_LINES: Final = 15
 
 
 class WorkerCrashError(RuntimeError):
-    """The process of a worker ended by itself; the message holds its last lines."""
+    """The process of a worker ended by itself.
+
+    Args:
+        ended: Which process, and how.
+        lines: The last that it wrote; they are in the message.
+        in_short: The message in one line; None for ``ended``.
+
+    Attributes:
+        in_short: As given.
+    """
+
+    def __init__(
+        self, ended: str, lines: Sequence[str] = (), *, in_short: str | None = None
+    ) -> None:
+        super().__init__("\n".join([f"{ended}; its last lines:", *lines]) if lines else ended)
+        self.in_short = ended if in_short is None else in_short
 
 
 class WorkerProcess:
@@ -78,8 +93,12 @@ class WorkerProcess:
         cause = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         lines = self._stderr.lines()
-        said = "\n".join(["; its last lines:", *lines]) if lines else "; it wrote no error"
-        return WorkerCrashError(f"{self._where}: the process that runs it {cause}{hint}{said}")
+        ended = f"{self._where}: the process that runs it {cause}{hint}"
+        if not lines:
+            return WorkerCrashError(f"{ended}; it wrote no error", in_short=ended)
+        # An exception's last line says what it was; those after a signal list modules.
+        in_short = ended if code < 0 else f"{ended}: {one_line(lines[-1])}"
+        return WorkerCrashError(ended, lines, in_short=in_short)
 
     def kill(self) -> None:
         """Ends the process; whoever reads its answers comes to their end."""

@@ -1,59 +1,102 @@
 """The report of a bundle on disk, amended by what a later command found out."""
 
+import fcntl
 import os
-import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from eightbit.benchmarks.environment import Environment, read_environment
 from eightbit.benchmarks.report import Report, read_report
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
 from eightbit.quantize.recipe import Recipe
-from eightbit.quantize.reporting import make_report, write_report
+from eightbit.quantize.report_files import replace_report, report_file
+from eightbit.quantize.reporting import make_report
 from eightbit.quantize.stages import Stages
 
 
-def report_of(folder: Path, recipe: Recipe, stages: Stages, command: str) -> Report:
-    """The report that lies in a bundle, or a new one without any finding where there is none.
+@dataclass(frozen=True, kw_only=True)
+class Amending:
+    """A bundle whose report a command will amend.
 
-    Args:
+    Attributes:
         folder: The bundle.
         recipe: Its recipe.
         stages: For a new report.
-        command: The command line, for a new report.
-
-    Raises:
-        InputError: The report is damaged, or of another recipe.
+        command: The command line.
     """
-    if not (folder / bundle.REPORT_JSON).exists():
-        return make_report(recipe, stages, command=command, folder=folder)
-    report = read_report(folder / bundle.REPORT_JSON)
-    if report.recipe_sha256 != recipe.sha256:
-        raise InputError(
-            f"{folder / bundle.REPORT_JSON}: expected the report of the {bundle.RECIPE} beside it, "
-            "found one of another recipe; keep the files of one run together, or delete the report"
-        )
-    return report
+
+    folder: Path
+    recipe: Recipe
+    stages: Stages
+    command: str
+
+    def begin(self) -> Report:
+        """The report as it is; what would fail in the end is refused before the work.
+
+        Raises:
+            InputError: The report is damaged, or of another recipe, or cannot be replaced.
+        """
+        report = self._report()
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise InputError(
+                f"{printable(str(self.folder))}: the report cannot be written: the folder is "
+                "read-only; make the folder writable, or copy the bundle elsewhere"
+            )
+        return report
+
+    def finish(self, change: Callable[[Report], Report]) -> Report:
+        """Replace the report by an amended one.
+
+        It is read once more, while no other command amends it: of two that ran at the same time,
+        both leave what they found.
+
+        Args:
+            change: Makes the new report of the one that lies in the bundle.
+
+        Raises:
+            InputError: As in `begin`.
+        """
+        with self._alone():
+            report = change(self._report())
+            replace_report(report, self.folder)
+        return report
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other command amends this bundle; ends with the process at the latest."""
+        with ExitStack() as stack:
+            try:
+                opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+                stack.callback(os.close, opened)
+                fcntl.flock(opened, fcntl.LOCK_EX)
+            except OSError as exc:
+                # Of a file system without locks, say: what was found out is worth more.
+                self.stages.watcher.tell(
+                    f"{printable(str(self.folder))}: cannot be locked: {exc.strerror}; measure "
+                    "this bundle with one command at a time"
+                )
+            yield
+
+    def _report(self) -> Report:
+        """The report that lies in the bundle, or a new one without any finding."""
+        path = self.folder / bundle.REPORT_JSON
+        if not os.path.lexists(path):
+            return make_report(self.recipe, self.stages, command=self.command, folder=self.folder)
+        report = read_report(report_file(path))
+        if report.recipe_sha256 != self.recipe.sha256:
+            raise InputError(
+                f"{printable(str(path))}: expected the report of the {bundle.RECIPE} beside it, "
+                "found one of another recipe; keep the files of one run together, or delete the "
+                "report"
+            )
+        return report
 
 
 def environment_beside(report: Report) -> Environment | None:
     """Where this runs, if that is not where the report's own run was; else None."""
     here = read_environment()
     return None if report.environment == here else here
-
-
-def replace_report(report: Report, folder: Path) -> None:
-    """Replace a bundle's report, each of its files at once: a killed run leaves whole ones.
-
-    Raises:
-        InputError: The folder cannot be written.
-    """
-    try:
-        with tempfile.TemporaryDirectory(prefix=".report.", dir=folder) as staging:
-            for path in write_report(report, Path(staging)):
-                os.replace(path, folder / path.name)
-    except OSError as exc:
-        raise InputError(
-            f"{folder}: the report cannot be written: {exc.strerror}; make the folder writable, or "
-            "copy the bundle elsewhere"
-        ) from exc

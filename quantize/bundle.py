@@ -22,7 +22,12 @@ REPORT_HTML: Final = "report.html"
 
 MODELS: Final = (TORCHSCRIPT, ONNX, FLOAT_ONNX)
 
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# What a disk says that takes no more, and what would help.
+_TAKES_NO_MORE: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room for it"),
+    errno.EFBIG: "choose another --out, or raise the limit of the file size",
+    errno.EROFS: "choose another --out",
+}
 
 _FILES: Final = (*MODELS, RECIPE, TABLES, REPORT_JSON, REPORT_MARKDOWN, REPORT_HTML)
 
@@ -65,9 +70,10 @@ def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
         yield folder
         _publish(folder, out)
     except OSError as exc:
-        if exc.errno not in _NO_ROOM:
+        todo = _TAKES_NO_MORE.get(exc.errno or 0)
+        if todo is None:
             raise
-        raise InputError(f"{out}: cannot be written: {exc.strerror}; make room for it") from exc
+        raise InputError(f"{out}: cannot be written: {exc.strerror}; {todo}") from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

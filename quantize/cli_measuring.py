@@ -81,7 +81,7 @@ def evaluate(
         )
     show(report)
     results().print(f"\nwritten to {folder}", markup=False)
-    pass_gates(report, max_drop)
+    pass_gates(report, report.max_drop_pp)
 
 
 @measuring.command()
@@ -145,6 +145,6 @@ def pass_gates(report: "Report", max_drop: float | None) -> None:
 def end(failures: Sequence[str]) -> None:
     """Name every failed gate on stderr and exit with 1, if there is one."""
     for failure in failures:
-        print(f"eightbit: failed: {failure}", file=sys.stderr)
+        print(f"eightbit: failed: {printable(failure)}", file=sys.stderr)
     if failures:
         raise typer.Exit(1)

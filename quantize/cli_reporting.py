@@ -66,7 +66,8 @@ def report(
             raise InputError(
                 "--out: expected several reports, or --baseline, to compare, found one"
             )
-        check_page(page, overwrite=overwrite)
+        inputs = places if baseline is None else [baseline, *places]
+        check_page(page, overwrite=overwrite, inputs=inputs)
     if baseline is not None:
         _gate(read_reports([baseline, *places]), tolerance, page)
     elif page is not None:
@@ -103,12 +104,13 @@ def _tolerance(baseline: Path | None, *given: float | None) -> "Tolerance":
 def _show_again(place: Path) -> None:
     from eightbit.benchmarks.report import read_report
     from eightbit.quantize.console import results
-    from eightbit.quantize.report_files import render_again, report_file
+    from eightbit.quantize.report_files import RENDERED, replace_report, report_file
 
     found = read_report(report_file(place))
     show(found)
     if place.is_dir():
-        names = " and ".join(path.name for path in render_again(found, place))
+        written = replace_report(found, place, forms=RENDERED)
+        names = " and ".join(path.name for path in written)
         results().print(f"\n{names} written to {place}", markup=False)
 
 

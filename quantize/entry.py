@@ -1,6 +1,7 @@
 """The program ``eightbit``: runs a command and turns what became of it into an exit code.
 
-0 done, 1 a gate failed, 2 bad input or usage, in one line; a traceback is a bug.
+0 done, 1 a gate failed, 2 bad input or usage, or a process that runs a model died, in one line,
+130 interrupted; a traceback is a bug.
 """
 
 import io
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from eightbit.benchmarks.openmp import with_short_spins
+from eightbit.benchmarks.worker_process import WorkerCrashError
 from eightbit.models.errors import InputError
 from eightbit.quantize.cli import app
 
@@ -30,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = exc.format_message() if isinstance(exc, typer.TyperException) else str(exc)
         if message:  # there is none where the help was all there is to say
             print(f"eightbit: {' '.join(message.split())}", file=sys.stderr)
+        return 2
+    except WorkerCrashError as exc:
+        todo = "if memory ran out, make room or give fewer --threads"
+        # Notes say how the work can be continued.
+        said = [exc.in_short, todo, *getattr(exc, "__notes__", ())]
+        print(f"eightbit: {'; '.join(said)}", file=sys.stderr)
         return 2
     except typer.Abort:
         print("eightbit: aborted", file=sys.stderr)

@@ -6,13 +6,11 @@ from itertools import combinations
 
 import numpy as np
 
-from eightbit.benchmarks.accuracy import ClassificationTally
+from eightbit.benchmarks.accuracy import FINITE_CHECK, ClassificationTally
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult, ParityMeter, ParityResult
 from eightbit.benchmarks.report import AccuracySection, Check
 from eightbit.quantize.verification import FLOAT
-
-FINITE_CHECK = "evaluation: finite logits"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,25 @@
 """All images of a source through all models of a bundle, and what they said together."""
 
 import base64
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from eightbit.benchmarks.gallery import SHOWN
 from eightbit.benchmarks.prediction import Prediction, in_chunks
 from eightbit.benchmarks.prediction_journal import Journal
 from eightbit.benchmarks.prediction_pool import PredictionPool
-from eightbit.benchmarks.report import AccuracySection, Check, EvaluationSection, SkippedImage
+from eightbit.benchmarks.report import (
+    DIGEST_DIGITS,
+    AccuracySection,
+    Check,
+    EvaluationSection,
+    SkippedImage,
+)
 from eightbit.models.decoding import decode_image
 from eightbit.models.errors import UnusableImage
 from eightbit.models.sources import ImageSource
@@ -21,8 +29,8 @@ from eightbit.quantize.images import LabelledSource, refuse_unusable
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.stages import Stages
 
-# A page shows no more pictures of flipped images.
-_THUMBNAILS: Final = 24
+# A report names no more of them: a large set may hold any number.
+_SKIPPED: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +40,13 @@ class EvaluatedImages:
     Attributes:
         evaluation: The result.
         section: The images, for the report.
-        digests: Of the images' files.
+        shared: How many of the calibration images are among them; None if it is not known which
+            images those were.
     """
 
     evaluation: Evaluation
     section: EvaluationSection
-    digests: frozenset[str]
+    shared: int | None
 
 
 def evaluate_artifacts(
@@ -47,6 +56,7 @@ def evaluate_artifacts(
     stages: Stages,
     *,
     threads: int,
+    calibration: Collection[str] | None = None,
     journal: Journal | None = None,
 ) -> EvaluatedImages | Check:
     """Measure the artefacts against the float model on all images of a source.
@@ -57,6 +67,8 @@ def evaluate_artifacts(
         data: The images.
         stages: Told of the progress.
         threads: For all models together.
+        calibration: Digests of the calibration images, whole or the first digits as a report keeps
+            them; None where they are not known.
         journal: Of this evaluation: what is in it is not run again. None to keep nothing.
 
     Returns:
@@ -66,7 +78,7 @@ def evaluate_artifacts(
         InputError: No image is usable, or a model cannot be loaded or cannot run them.
         WorkerCrashError: A process that runs the models died.
     """
-    run = _Run(tuple(models), recipe, data, stages)
+    run = _Run(tuple(models), recipe, data, stages, calibration)
     if journal is not None:
         run.continue_from(journal)
     failed = run.predict(models, threads, journal)
@@ -77,14 +89,23 @@ class _Run:
     """One evaluation: answers come chunk by chunk, from a journal or from the models."""
 
     def __init__(
-        self, models: Sequence[str], recipe: Recipe, data: LabelledSource, stages: Stages
+        self,
+        models: Sequence[str],
+        recipe: Recipe,
+        data: LabelledSource,
+        stages: Stages,
+        calibration: Collection[str] | None,
     ) -> None:
         self._models, self._recipe, self._data, self._stages = models, recipe, data, stages
         self._chunks = in_chunks(data.source.items)
         self._evaluator = Evaluator(models, data.labels, output_scale=recipe.output_scale)
         self._done = 0
-        self._digests: list[str] = []
-        self._skipped: list[SkippedImage] = []
+        self._images = 0
+        self._images_sha256 = hashlib.sha256()
+        self._calibration = None if calibration is None else frozenset(map(_short, calibration))
+        self._shared: set[str] = set()
+        self._skipped: list[SkippedImage] = []  # the first ones
+        self._skipped_count = 0
         self._images_per_s: float | None = None
 
     def continue_from(self, journal: Journal) -> None:
@@ -96,11 +117,15 @@ class _Run:
         if not journal.has_answers:
             return
         source = self._data.source
+        classes = self._recipe.spec.num_classes
         with self._stages.stage("continue", total=self._total, unit="images") as watcher:
-            for _, prediction in journal.answers(source, self._chunks, self._models):
+            for _, prediction in journal.answers(source, self._chunks, self._models, classes):
                 watcher.advance(len(self._chunks[self._done]))
                 self._count(prediction)
-        watcher.tell(f"continues after {self._begun:,} of {self._total:,} images")
+        if self._done:
+            watcher.tell(f"continues after {self._begun:,} of {self._total:,} images")
+        else:
+            watcher.tell(f"starts again: of what an earlier evaluation left, {journal.void}")
 
     def predict(
         self, models: Mapping[str, Path], threads: int, journal: Journal | None
@@ -118,17 +143,17 @@ class _Run:
             )
         with pool, self._stages.stage("evaluate", total=self._total, unit="images") as watcher:
             watcher.resume(self._begun)
-            before, start = len(self._digests), time.perf_counter()
+            before, start = self._images, time.perf_counter()
             for answer in pool.predict(source, chunks, start=self._done):
                 items = chunks[self._done]
                 prediction = answer.prediction(items, self._models)
                 if failed := failed_finite_check(prediction.logits, items[0].name):
                     return failed
+                self._count(prediction)
                 if journal is not None:
                     journal.append(answer)
-                self._count(prediction)
                 watcher.advance(len(items))
-            if ran := len(self._digests) - before:
+            if ran := self._images - before:
                 self._images_per_s = ran / (time.perf_counter() - start)
         self._stages.note_memory(pool.peak_rss_bytes)
         return None
@@ -140,21 +165,23 @@ class _Run:
             InputError: No image was usable.
         """
         data = self._data
-        if not self._digests:
+        if not self._images:
             refuse_unusable(data.source, self._skipped)
         evaluation = self._evaluator.result()
         return EvaluatedImages(
             evaluation=evaluation,
             section=EvaluationSection(
                 source=data.source.name,
-                images=len(self._digests),
+                images=self._images,
                 labelled=data.labels is not None,
                 matched_by=data.classes.rule.value if data.classes else None,
                 skipped=tuple(self._skipped),
+                skipped_count=self._skipped_count,
+                images_sha256=self._images_sha256.hexdigest(),
                 images_per_s=self._images_per_s,
                 thumbnails=_thumbnails(evaluation.accuracy, data.source),
             ),
-            digests=frozenset(self._digests),
+            shared=None if self._calibration is None else len(self._shared),
         )
 
     @property
@@ -168,12 +195,20 @@ class _Run:
 
     def _count(self, prediction: Prediction) -> None:
         self._done += 1
-        self._digests += prediction.digests
-        self._skipped += [
-            SkippedImage(name=name, reason=reason) for name, reason in prediction.skipped
-        ]
+        self._images += len(prediction.names)
+        for digest in prediction.digests:
+            self._images_sha256.update(bytes.fromhex(digest))
+        if self._calibration:
+            self._shared.update(self._calibration.intersection(map(_short, prediction.digests)))
+        self._skipped_count += len(prediction.skipped)
+        for name, reason in prediction.skipped[: _SKIPPED - len(self._skipped)]:
+            self._skipped.append(SkippedImage(name=name, reason=reason))
         if prediction.names:
             self._evaluator.update(prediction.names, prediction.logits)
+
+
+def _short(digest: str) -> str:
+    return digest[:DIGEST_DIGITS]
 
 
 def _thumbnails(accuracy: AccuracySection, source: ImageSource) -> dict[str, str]:
@@ -181,7 +216,7 @@ def _thumbnails(accuracy: AccuracySection, source: ImageSource) -> dict[str, str
     candidates = (accuracy.torchscript, accuracy.onnx)
     flips = chain.from_iterable(found.flips for found in candidates if found is not None)
     flipped = {flip.image for flip in flips}
-    shown = [item for item in source.items if item.name in flipped][:_THUMBNAILS]
+    shown = [item for item in source.items if item.name in flipped][:SHOWN]
     pictures = {}
     for item in shown:
         try:

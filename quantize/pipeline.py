@@ -178,7 +178,11 @@ def _deliver(
             )
         if run.data is not None and verification.finite:
             models = models_of(run.folder)
-            found = evaluate_artifacts(models, recipe, run.data, run.stages, threads=threads)
+            found = evaluate_artifacts(
+                *(models, recipe, run.data, run.stages),
+                threads=threads,
+                calibration=calibrated.images.digests if calibrated else None,
+            )
             if isinstance(found, EvaluatedImages):
                 evaluated = found
             else:

@@ -12,7 +12,7 @@ from eightbit.benchmarks.report import Report
 from eightbit.models.errors import InputError
 from eightbit.models.sources import open_source
 from eightbit.quantize import bundle
-from eightbit.quantize.amending import environment_beside, replace_report, report_of
+from eightbit.quantize.amending import Amending, environment_beside
 from eightbit.quantize.assessment import drawn_pixels
 from eightbit.quantize.diagnosis import diagnose
 from eightbit.quantize.float_baseline import read_float_network
@@ -42,7 +42,7 @@ def benchmark_bundle(
         threads: Thread counts to measure at; empty for all usable cores.
         batches: Images per call to measure at; empty for one.
         images: Folder or archive of photos to measure the whole path with; None for made-up ones.
-        command: The command line, for a new report.
+        command: The command line, for the report.
 
     Returns:
         A report of this benchmark alone.
@@ -52,7 +52,8 @@ def benchmark_bundle(
             a model cannot be loaded, or no photo can be used.
     """
     recipe = recipe_of(folder)
-    report_of(folder, recipe, stages, command)  # a damaged one is refused before the work
+    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    amending.begin()
     timing = time_bundle(
         folder,
         recipe.spec,
@@ -62,11 +63,13 @@ def benchmark_bundle(
         effort=THOROUGH,
         photos=read_photos(images, recipe.spec) if images else None,
     )
-    before = report_of(folder, recipe, stages, command)
-    here = {"environment": environment_beside(before)}
-    section = timing.benchmark and timing.benchmark.model_copy(update=here)
-    amended = before.model_copy(update={"latency": timing.latency, "benchmark": section})
-    replace_report(amended, folder)
+
+    def change(before: Report) -> Report:
+        found = {"environment": environment_beside(before), "command": command}
+        section = timing.benchmark and timing.benchmark.model_copy(update=found)
+        return before.model_copy(update={"latency": timing.latency, "benchmark": section})
+
+    amending.finish(change)
     return make_report(
         recipe,
         stages,

@@ -3,14 +3,18 @@
 import os
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePath
+from typing import Final
 
 from eightbit.benchmarks.report import Report, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
 from eightbit.quantize.reporting import write_report
+
+REPORTS: Final = (bundle.REPORT_JSON, bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
+RENDERED: Final = (bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
 
 _ONLY_ITSELF = 2  # the root and the name of a file or folder in it
 
@@ -84,8 +88,15 @@ def _shortest_end(own: tuple[str, ...], everyone: Sequence[tuple[str, ...]]) -> 
     return printable(str(PurePath(*own[-length:])))
 
 
-def render_again(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write what a bundle's report is rendered to once more; the report itself stays as it is.
+def replace_report(
+    report: Report, folder: Path, *, forms: Collection[str] = REPORTS
+) -> tuple[Path, ...]:
+    """Replace a bundle's report, each of its files at once: a killed run leaves whole ones.
+
+    Args:
+        report: The new one.
+        folder: The bundle.
+        forms: The names of those of its files that are replaced.
 
     Raises:
         InputError: The folder cannot be written.
@@ -94,32 +105,54 @@ def render_again(report: Report, folder: Path) -> tuple[Path, ...]:
     try:
         with tempfile.TemporaryDirectory(prefix=".report.", dir=folder) as staging:
             for path in write_report(report, Path(staging)):
-                if path.name != bundle.REPORT_JSON:
+                if path.name in forms:
                     os.replace(path, folder / path.name)
                     written.append(folder / path.name)
     except OSError as exc:
         raise InputError(
-            f"{folder}: the report cannot be written: {exc.strerror}; make the folder writable, or "
-            "copy the bundle elsewhere"
+            f"{printable(str(folder))}: the report cannot be written: {exc.strerror}; make the "
+            "folder writable, or copy the bundle elsewhere"
         ) from exc
     return tuple(written)
 
 
-def check_page(out: Path, *, overwrite: bool) -> None:
+def check_page(out: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
     """Refuse early a page that could not be written in the end.
+
+    Args:
+        out: The page.
+        overwrite: Whether it may replace a file.
+        inputs: Bundles or reports, none of which it may replace.
 
     Raises:
         InputError: It is there and may not be overwritten, or is no file, or has no folder.
     """
     where = printable(str(out))
-    if out.is_dir():
+    try:
+        is_folder, is_there = stat.S_ISDIR(out.stat().st_mode), True
+    except FileNotFoundError:
+        is_folder, is_there = False, os.path.lexists(out)
+    except OSError as exc:
+        raise InputError(
+            f"{where}: cannot be written: {exc.strerror}; choose another --out"
+        ) from exc
+    if is_folder:
         raise InputError(f"{where}: expected the name of a file, found a folder; choose another")
-    if os.path.lexists(out) and not overwrite:
+    if is_there and not overwrite:
         raise InputError(
             f"{where}: expected a new file, found one; choose another --out or give --overwrite"
         )
     if not out.parent.is_dir():
         raise InputError(f"{where}: expected a folder to write in, found none; make it first")
+    if any(_same_file(out, report_file(place)) for place in inputs):
+        raise InputError(
+            f"{where}: expected another file than the reports to read, found one of them; choose "
+            "another --out"
+        )
+
+
+def _same_file(out: Path, report: Path) -> bool:
+    return os.path.exists(out) and os.path.samefile(out, report)
 
 
 def write_page(html: str, out: Path) -> None:
@@ -129,7 +162,7 @@ def write_page(html: str, out: Path) -> None:
         InputError: The place cannot be written.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as staging:
+        with tempfile.TemporaryDirectory(prefix=".page.", dir=out.parent) as staging:
             path = Path(staging, "page.html")
             path.write_text(html, encoding="utf-8")
             os.replace(path, out)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from eightbit.benchmarks.accuracy import CandidateAccuracy
 from eightbit.benchmarks.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.drop_gate import drop_gate
 from eightbit.benchmarks.environment import read_environment
 from eightbit.benchmarks.fallback import FallbackSection
 from eightbit.benchmarks.fidelity import ParityResult
@@ -15,6 +16,7 @@ from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.benchmarks.render_html import render_html
 from eightbit.benchmarks.render_markdown import render_markdown
 from eightbit.benchmarks.report import (
+    DIGEST_DIGITS,
     CalibrationSection,
     CoverageSection,
     FidelitySection,
@@ -29,7 +31,7 @@ from eightbit.quantize.evaluation import Evaluation
 from eightbit.quantize.evaluation_run import EvaluatedImages
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.verification import Verification
+from eightbit.quantize.verification import COVERED, FINITE_LOGITS, Verification
 
 
 def make_report(
@@ -121,17 +123,9 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
             upper end of the drop's 95 % interval is held against it, in every artefact: what
             passes has been shown, and what was not measured or on too few images does not pass.
     """
-    failures: list[str] = []
-    if report.verification is not None:
-        failures += failed_checks(report.verification)
-    elif report.coverage is not None:
-        for kind, counted in report.coverage:
-            if counted is not None and not counted.as_meant:
-                wanted = counted.total - counted.meant_as_float
-                failures.append(
-                    f"coverage: {kind}: {counted.quantized} of {counted.total} in integers, "
-                    f"{wanted} expected"
-                )
+    failures = failed_checks(report.verification) if report.verification else []
+    if not any(failure.startswith(f"verification: {COVERED}") for failure in failures):
+        failures += _left_integers(report)
     if max_drop_pp is not None:
         failures += _dropped(report, max_drop_pp)
     return tuple(failures)
@@ -146,31 +140,48 @@ def failed_checks(verification: VerificationSection) -> list[str]:
     ]
 
 
+def _left_integers(report: Report) -> list[str]:
+    """Every kind of operator that computes in float and is not meant to, one line each."""
+    return [
+        f"coverage: {kind}: {counted.quantized} of {counted.total} in integers, "
+        f"{counted.total - counted.meant_as_float} expected"
+        for kind, counted in report.coverage or ()
+        if counted is not None and not counted.as_meant
+    ]
+
+
 def _dropped(report: Report, max_drop_pp: float) -> list[str]:
     """Every artefact whose drop may be larger than is accepted, one line each."""
     accuracy, measured, failures = report.accuracy, False, []
     named = {"torchscript": accuracy.torchscript, "onnx": accuracy.onnx} if accuracy else {}
     for name, result in named.items():
-        if result is None or result.drop_pp is None or result.drop_ci95_pp is None:
+        gate = drop_gate(result, max_drop_pp) if result else None
+        if result is None or result.drop_pp is None or gate is None:
             continue
-        measured, high_pp = True, result.drop_ci95_pp[1]
-        if high_pp > max_drop_pp:
-            moves, and_drops = ("rises", " drops") if result.drop_pp < 0 else ("drops", "")
+        measured = True
+        if not gate.passed:
+            moves = "rises" if result.drop_pp < 0 else "drops"
             failures.append(
-                f"max drop: {name}: top-1 {moves} by {abs(result.drop_pp):.2f} points and with "
-                f"95 % confidence{and_drops} by no more than {high_pp:.2f}, {max_drop_pp:g} "
-                f"allowed; {_hint(name, result, max_drop_pp, report.fallback)}"
+                f"max drop: {name}: top-1 {moves} by {abs(result.drop_pp):.2f} pp; "
+                f"{gate.text}; {_hint(name, result, max_drop_pp, report.standing_fallback)}"
             )
     if not measured:
-        failures.append("max drop: expected images with labels to measure it on, found none")
+        failures.append(f"max drop: {_why_not_measured(report)}")
     return failures
+
+
+def _why_not_measured(report: Report) -> str:
+    checks = report.verification.checks if report.verification else ()
+    if any(not check.passed and check.name.endswith(FINITE_LOGITS) for check in checks):
+        return "not measured, since not every logit is a number"
+    return "expected images with labels to measure it on, found none"
 
 
 def _hint(
     name: str, result: CandidateAccuracy, max_drop_pp: float, fallback: FallbackSection | None
 ) -> str:
     """What would make the gate pass."""
-    if fallback is not None and _is_of(fallback, name, result, max_drop_pp):
+    if fallback is not None and _decided(fallback, name, max_drop_pp):
         needed, otherwise = fallback.images_needed, "no choice of layers in float meets it"
     else:
         needed = images_needed(result.broke or 0, result.fixed or 0, result.n, max_drop_pp)
@@ -180,13 +191,10 @@ def _hint(
     return f"to show that, about {needed:,} evaluation images are needed"
 
 
-def _is_of(
-    fallback: FallbackSection, name: str, result: CandidateAccuracy, target_pp: float
-) -> bool:
-    """Whether a search for layers in float ended in this very result, on the same images."""
+def _decided(fallback: FallbackSection, name: str, target_pp: float) -> bool:
+    """Whether a search for layers in float was for this target, and ended at this artefact."""
     (step,) = (step for step in fallback.steps if step.chosen)
-    found = (fallback.target_pp, step.artifact, step.drop_ci95_pp)
-    return found == (target_pp, name, result.drop_ci95_pp)
+    return (fallback.target_pp, step.artifact) == (target_pp, name)
 
 
 def _calibration(
@@ -199,7 +207,8 @@ def _calibration(
         source=images.source.name,
         images=len(images.digests),
         skipped=tuple(images.skipped),
-        also_in_evaluation=len(evaluated.digests.intersection(images.digests)) if evaluated else 0,
+        also_in_evaluation=evaluated.shared if evaluated else 0,
+        digests=tuple(sorted({digest[:DIGEST_DIGITS] for digest in images.digests})),
         convergence=calibrated.convergence,
         watched=None if calibrated.watched == method else calibrated.watched.value,
         settled=calibrated.settled,

@@ -7,11 +7,11 @@ from typing import Final
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.environment import usable_cores
 from eightbit.benchmarks.parity import ExecutionsSection
-from eightbit.benchmarks.report import Report, VerificationSection
+from eightbit.benchmarks.report import Check, Report, VerificationSection
 from eightbit.models.errors import InputError
 from eightbit.models.sources import open_source
 from eightbit.quantize import bundle
-from eightbit.quantize.amending import environment_beside, replace_report, report_of
+from eightbit.quantize.amending import Amending, environment_beside
 from eightbit.quantize.assessment import VERIFICATION_IMAGES, drawn_pixels
 from eightbit.quantize.comparison import Comparison, compare
 from eightbit.quantize.executing import excused, execute, executions
@@ -58,14 +58,15 @@ def verify_bundle(
         stages: Told of the progress.
         samples: How many images to draw, class-balanced where there are classes.
         threads: Threads for everything; None for all usable cores.
-        command: The command line, for a new report.
+        command: The command line, for the report.
 
     Raises:
         InputError: The folder is no bundle or cannot be written, its report is of another recipe,
             the images cannot be used, or no execution is possible.
     """
     recipe = recipe_of(folder)
-    before = report_of(folder, recipe, stages, command)
+    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    amending.begin()
     available = executions(folder, thorough=True)
     with stages.stage("load images"):
         pixels, source = _pixels(recipe, images, samples)
@@ -100,10 +101,9 @@ def verify_bundle(
         images=len(pixels),
         synthetic=images is None,
         not_measured=missing,
-        environment=environment_beside(before),
+        command=command,
     )
-    report = _amended(before, compared, section)
-    replace_report(report, folder)
+    report = amending.finish(lambda before: _amended(before, compared, section))
     gate = VerificationSection(images=len(pixels), passed=compared.passed, checks=compared.checks)
     return Reverified(report=report, gate=gate)
 
@@ -117,19 +117,30 @@ def _pixels(recipe: Recipe, images: Path | None, samples: int) -> tuple[FloatArr
 
 
 def _amended(before: Report, compared: Comparison, section: ExecutionsSection) -> Report:
-    """The report with what is known now; checks of the same name are replaced."""
-    new = {check.name for check in compared.checks}
-    kept = before.verification.checks if before.verification else ()
-    checks = (*(check for check in kept if check.name not in new), *compared.checks)
+    """The report with what is known now; checks of the same name are replaced.
+
+    But what was found on real images stands until real images say otherwise: made-up pictures can
+    only add a failure.
+    """
+    known = before.verification
+    kept = {check.name: check for check in known.checks} if known else {}
+    new = {check.name: check for check in compared.checks if _counts(check, kept.get(check.name))}
+    checks = (*(check for name, check in kept.items() if name not in new), *new.values())
     verification = VerificationSection(
-        images=before.verification.images if before.verification else section.images,
+        images=known.images if known else section.images,
         passed=all(check.passed for check in checks),
         checks=checks,
     )
+    here = {"environment": environment_beside(before)}
     return before.model_copy(
         update={
             "parity": compared.parity,
-            "executions": section,
+            "executions": section.model_copy(update=here),
             "verification": verification,
         }
     )
+
+
+def _counts(new: Check, old: Check | None) -> bool:
+    """Whether a check takes the place of an old one of its name."""
+    return old is None or old.synthetic or not new.synthetic or (old.passed and not new.passed)

@@ -11,12 +11,14 @@ from typing import Final
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.benchmark import Benchmarked, benchmark
 from eightbit.benchmarks.busy import OtherPrograms
+from eightbit.benchmarks.environment import usable_cores
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.launches import Candidate, Conditions, made_up_batch
 from eightbit.benchmarks.machine import BenchmarkSection, MachineLimit
 from eightbit.benchmarks.measurement import Effort
 from eightbit.benchmarks.openvino_runner import has_openvino
 from eightbit.benchmarks.products import products_per_image
+from eightbit.benchmarks.tables import counted
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.float_baseline import write_float_torchscript
@@ -63,8 +65,8 @@ def time_bundle(
 ) -> Timing:
     """Measure every model of the bundle against float in its own runtime.
 
-    In OpenVINO as well, where it is installed. The float TorchScript model is made for the
-    occasion, from the float ONNX one, and optimised by torch once more where that is faster.
+    In OpenVINO as well, where it is installed and works. The float TorchScript model is made for
+    the occasion, from the float ONNX one, and optimised by torch once more where that is faster.
 
     Args:
         folder: The bundle.
@@ -78,6 +80,11 @@ def time_bundle(
     Raises:
         InputError: A model cannot be loaded on this machine, or a photo cannot be used.
     """
+    if max(threads) > usable_cores():
+        stages.watcher.tell(
+            f"--threads {max(threads)}: only {counted(usable_cores(), 'core')} can be used here, "
+            "so these latencies are not those of a machine with as many"
+        )
     others = OtherPrograms()
     side = spec.preprocessing.crop
     products = products_per_image(spec.architecture, side=side, num_classes=spec.num_classes)
@@ -91,7 +98,7 @@ def time_bundle(
         for count, batch in product(threads, batches):
             first = count not in limits  # at these threads: what no batch changes is measured once
             images = made_up_batch(batch, (3, side, side), seed=0)
-            where = f"latency, {count} thread{'s' * (count > 1)}, batch {batch}"
+            where = f"latency, {counted(count, 'thread')}, batch {batch}"
             with stages.stage(where) as watcher:
                 measured = benchmark(
                     candidates,
@@ -111,6 +118,7 @@ def time_bundle(
         launches=effort.launches,
         rounds=min(measured.rounds for measured in found),
         busy_fraction=others.share(),
+        not_measured=dict(chain.from_iterable(one.not_measured.items() for one in found)),
     )
     latency = tuple(entry for measured in found for entry in measured.latency)
     return Timing(latency=latency, benchmark=section)
@@ -129,13 +137,21 @@ def _float_torchscript(folder: Path, spec: ModelSpec, path: Path) -> Iterator[Ca
             runtime=Runtime.TORCHSCRIPT,
             precision=Precision.FP32,
             for_inference=for_inference,
+            optional=for_inference,
         )
 
 
 def _shipped(folder: Path) -> Iterator[Candidate]:
     for name, runtime, precision in _SHIPPED:
         if (folder / name).exists() and (runtime is not Runtime.OPENVINO or has_openvino()):
-            yield Candidate(label=name, path=folder / name, runtime=runtime, precision=precision)
+            yield Candidate(
+                label=name,
+                path=folder / name,
+                runtime=runtime,
+                precision=precision,
+                # Beside the runtime that the file is made for: nothing is delivered for it.
+                optional=runtime is Runtime.OPENVINO,
+            )
 
 
 def _tell(watcher: Watcher, done: int, total: int) -> None:

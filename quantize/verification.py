@@ -16,13 +16,14 @@ from torch import nn
 
 from eightbit.benchmarks.contract import FloatArray, Runner
 from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult, ParityResult
-from eightbit.benchmarks.parity import ExecutionsSection, pair_name
-from eightbit.benchmarks.report import Check, CoverageSection
-from eightbit.quantize.comparison import (
+from eightbit.benchmarks.parity import (
     MAX_EXECUTION_DISAGREEMENT,
-    compare,
+    ExecutionsSection,
     different_predictions,
+    pair_name,
 )
+from eightbit.benchmarks.report import Check, CoverageSection
+from eightbit.quantize.comparison import compare
 from eightbit.quantize.executing import BATCH, in_batches
 
 # Predictions that may differ from float on the verification images, as a fraction.
@@ -33,6 +34,10 @@ MAX_FLOAT_DISAGREEMENT: Final = 0.20
 MAX_FLOAT_ERROR: Final = 1e-3
 
 FLOAT: Final = "fp32"
+
+# How the names of checks begin or end.
+COVERED: Final = "onnx: everything computes in integers"
+FINITE_LOGITS: Final = "finite logits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +143,7 @@ def _float_logits(fused: nn.Module, pixels: FloatArray) -> FloatArray:
 def _finite(name: str, logits: FloatArray) -> Check:
     bad = int(np.count_nonzero(~np.isfinite(logits)))
     return Check(
-        name=f"{name}: finite logits",
+        name=f"{name}: {FINITE_LOGITS}",
         passed=bad == 0,
         detail=f"{bad} of {logits.size} are NaN or infinite",
     )
@@ -174,9 +179,7 @@ def _covered(coverage: CoverageSection) -> Check:
     found = ", ".join(f"{name} {kind.quantized}/{kind.total}" for name, kind in kinds.items())
     meant = ", ".join(f"{name} {number}" for name, number in wanted.items())
     return Check(
-        name="onnx: everything computes in integers, but for what the recipe leaves in float"
-        if meant
-        else "onnx: everything computes in integers",
+        name=f"{COVERED}, but for what the recipe leaves in float" if meant else COVERED,
         passed=all(kind.as_meant for kind in kinds.values()),
         detail=f"{found}; in float by the recipe: {meant}" if meant else found,
     )

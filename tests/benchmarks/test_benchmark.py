@@ -1,12 +1,19 @@
 """Which float model counts as the baseline, and what a whole benchmark holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from eightbit.benchmarks import benchmark as module
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.benchmark import benchmark, least_disturbed, with_baselines
-from eightbit.benchmarks.launches import Candidate, Conditions, Launched
+from eightbit.benchmarks.launches import (
+    Candidate,
+    Conditions,
+    Launched,
+    OptionalCandidateError,
+)
 from eightbit.benchmarks.limits import Library
 from eightbit.benchmarks.machine import MachineLimit
 from eightbit.benchmarks.measurement import Effort, Measurement
@@ -37,11 +44,14 @@ CONDITIONS = Conditions(
 def measured(monkeypatch):
     """Puts made-up seconds per call in place of a measurement; returns what was asked for."""
 
-    def install(**seconds):
+    def install(no_rates=None, **seconds):
         asked = []
 
         def measure(candidates, conditions, effort, **_):
             asked.append(([candidate.label for candidate in candidates], conditions, effort))
+            for one in candidates:
+                if isinstance(seconds[one.label], str):
+                    raise OptionalCandidateError(one, seconds[one.label])
             return Measurement(
                 by_candidate=tuple(
                     tuple(
@@ -62,6 +72,7 @@ def measured(monkeypatch):
                 rates=({(Library.TORCH, INT8): 4e9, (Library.TORCH, FP32): 1e9},) * effort.limits,
                 rounds=effort.rounds,
                 busy=None,
+                no_rates=no_rates,
             )
 
         monkeypatch.setattr(module, "measure", measure)
@@ -135,3 +146,28 @@ def test_known_limits_are_not_measured_again(measured):
     by_label = {entry.artifact: entry for entry in found.latency}
     assert by_label["int8.onnx"].limit_fraction == pytest.approx(0.0125)
     assert by_label["fp32.onnx"].limit_fraction is None
+
+
+def test_an_optional_candidate_that_fails_is_left_out_and_named(measured):
+    measured(**{**SECONDS, "fused": "cannot be optimised", "int8.vino": "no such plugin"})
+    candidates = [
+        *(replace(one, optional=one.label == "fused") for one in CANDIDATES),
+        replace(candidate("int8.vino", Runtime.OPENVINO, INT8), optional=True),
+    ]
+    found = benchmark(candidates, CONDITIONS, EFFORT, products_per_image=1_000_000)
+    assert [(entry.artifact, entry.is_baseline) for entry in found.latency] == [
+        ("plain", True),
+        ("int8.pt", False),
+        ("fp32.onnx", True),
+        ("int8.onnx", False),
+    ]
+    assert found.not_measured == {
+        "fused in torchscript (batch 2, 2 threads)": "cannot be optimised",
+        "int8.vino in openvino (batch 2, 2 threads)": "no such plugin",
+    }
+
+
+def test_a_limit_that_could_not_be_measured_is_named(measured):
+    measured(no_rates="torch: was ended by SIGILL", **SECONDS)
+    found = benchmark(CANDIDATES, CONDITIONS, EFFORT, products_per_image=1_000_000)
+    assert found.not_measured == {"limit (2 threads)": "torch: was ended by SIGILL"}

@@ -12,6 +12,7 @@ from tests.benchmarks.made_up_reports import (
 
 from eightbit.benchmarks.comparability import (
     comparison_warnings,
+    same_float_answers,
     same_float_model,
     same_images,
 )
@@ -35,6 +36,7 @@ def test_equal_reports_are_comparable_in_everything():
     assert comparison_warnings(reports) == ()
     assert same_images(*reports.values())
     assert same_float_model(*reports.values())
+    assert same_float_answers(*reports.values())
 
 
 @pytest.mark.parametrize(
@@ -54,12 +56,23 @@ def test_other_images_are_noticed(other):
     assert warning.endswith("Their accuracies are not comparable.")
 
 
-def test_images_that_one_float_model_answers_differently_are_not_the_same():
-    fewer_right = accuracy(answers())
-    fewer_right = fewer_right.model_copy(
-        update={"fp32": fewer_right.fp32.model_copy(update={"top1": 0.7})}
+def test_on_another_processor_one_float_answer_less_does_not_make_other_images():
+    one_less = accuracy(answers())
+    one_less = one_less.model_copy(
+        update={"fp32": one_less.fp32.model_copy(update={"top1": one_less.fp32.top1 - 1 / IMAGES})}
     )
-    assert not same_images(made_up_report(), made_up_report(accuracy=fewer_right))
+    reports = {"here": made_up_report(), "there": made_up_report(accuracy=one_less)}
+    assert same_images(*reports.values())
+    assert not same_float_answers(*reports.values())
+    assert comparison_warnings(reports) == ()
+
+
+def test_the_digest_of_the_images_counts_before_their_name():
+    one, other = "ab" * 32, "cd" * 32
+    report = evaluated_on(images_sha256=one)
+    assert same_images(report, evaluated_on("renamed.tar", images_sha256=one))
+    assert not same_images(report, evaluated_on(images_sha256=other))
+    assert same_images(report, evaluated_on())  # of an earlier version: the name has to do
 
 
 def test_another_network_may_answer_the_same_images_differently():

@@ -83,7 +83,8 @@ def test_a_slower_artifact_is_called_slower(full_report):
     [
         (2.61, (2.58, 2.66), ", 2.6x faster [2.5, 2.7], "),
         (2.6, (2.5, 2.7), ", 2.6x faster [2.5, 2.7], "),
-        (1.04, (0.98, 1.12), ", 1.0x faster [0.9, 1.2], "),
+        (1.04, (0.98, 1.12), ", as fast as float [0.9, 1.2], "),
+        (0.97, (0.91, 1.04), ", as fast as float [0.9, 1.1], "),
         (0.5, (0.41, 0.62), ", 2.0x slower [1.6, 2.5], "),
         (2.61, None, ", 2.6x faster, "),
     ],

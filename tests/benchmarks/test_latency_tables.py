@@ -82,6 +82,24 @@ def test_a_busy_machine_is_named(latency, section):
     assert "other programs took 25.6 % of the processor" in times.note
 
 
+def test_what_could_not_be_measured_is_named_under_its_conditions(latency, section):
+    failed = {
+        "model.int8.onnx in openvino (batch 1, 2 threads)": "no such plugin.",
+        "model.int8.onnx in openvino (batch 8, 2 threads)": "elsewhere",
+        "limit (2 threads)": "torch: was ended by SIGILL",
+    }
+    times, demands = latency_tables(
+        latency, section.model_copy(update={"not_measured": failed, "limits": ()})
+    )
+    assert times.note.endswith(
+        "calls each. Not measured: model.int8.onnx in openvino (batch 1, 2 threads): "
+        "no such plugin."
+    )
+    assert demands.note.endswith(
+        "that process needed. Not measured: limit (2 threads): torch: was ended by SIGILL."
+    )
+
+
 def test_what_each_model_takes_stands_in_a_second_table(latency, section):
     _, demands = latency_tables(latency, section)
     assert demands.columns == ("artifact", "runtime", "img/s", "of limit", "load", "memory")

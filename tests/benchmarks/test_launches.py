@@ -1,13 +1,26 @@
 """Launches and turns, with processes that are not there; `test_latency` has real ones."""
 
+import signal
+import threading
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from eightbit.benchmarks import launches, measurement
 from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.launches import Candidate, Conditions, Schedule, planned, take_turns
+from eightbit.benchmarks.launches import (
+    Candidate,
+    Conditions,
+    OptionalCandidateError,
+    Schedule,
+    planned,
+    take_turns,
+)
 from eightbit.benchmarks.measurement import Effort, measure
 from eightbit.benchmarks.whole_path import Steps
+from eightbit.benchmarks.worker_process import WorkerCrashError
 from eightbit.models.errors import InputError
 
 BATCH = np.zeros((1, 3, 2, 2), np.float32)
@@ -24,6 +37,8 @@ class FakeProcess:
         self.log.append((path, "start"))
         if self.seconds[path] is None:
             raise InputError(f"{path}: cannot be loaded")
+        if isinstance(self.seconds[path], BaseException):
+            raise self.seconds[path]
 
     def settle(self, batch, *, max_seconds):
         self.log.append((self.name, "settle"))
@@ -155,11 +170,79 @@ def test_progress_counts_the_turns_of_all_launches(processes):
     assert told == [(step, 12) for step in range(1, 13)]
 
 
-def test_where_one_cannot_be_loaded_the_others_are_ended(processes):
-    log = processes(a=0.1, b=None, c=0.1)
-    with pytest.raises(InputError, match="b: cannot be loaded"):
-        run({"a": FP32, "b": INT8, "c": INT8}, effort=Effort(launches=1, rounds=1, seconds=1.0))
-    assert {("a", "end"), ("c", "end")} <= set(log)
+@pytest.mark.parametrize(
+    "failure",
+    [None, KeyboardInterrupt(), ValueError("unforeseen")],
+    ids=["unloadable", "^C", "bug"],
+)
+def test_where_one_does_not_load_no_other_remains(processes, failure):
+    log = processes(a=0.1, b=failure, c=0.1, d=0.1, e=0.1, f=0.1)
+    candidates = {"a": FP32, **dict.fromkeys("bcdef", INT8)}
+    expected = InputError if failure is None else type(failure)
+    with pytest.raises(expected):
+        run(candidates, effort=Effort(launches=1, rounds=1, seconds=1.0))
+    started, ended = ({name for name, what in log if what == end} for end in ("start", "end"))
+    assert ended == started - {"b"}
+
+
+def test_interrupted_while_they_load_what_has_not_begun_does_not_begin(monkeypatch):
+    """Ctrl-C comes to the main thread, which waits for the first of six."""
+    interrupted, started, ended = threading.Event(), [], []
+
+    class Slow(FakeProcess):
+        log, seconds = [], dict.fromkeys("abcdef", 0.1)
+
+        def __init__(self, path, **more):
+            super().__init__(path, **more)
+            started.append(path)
+            if len(started) == 2:
+                signal.raise_signal(signal.SIGINT)
+                interrupted.set()
+            assert interrupted.wait(10)
+            time.sleep(0.2)  # still loading when the main thread cleans up
+
+        def __exit__(self, *_):
+            ended.append(self.name)
+
+    monkeypatch.setattr(launches, "IsolatedRunner", Slow)
+    with pytest.raises(KeyboardInterrupt):
+        run(dict.fromkeys("abcdef", INT8), effort=Effort(launches=1, rounds=1, seconds=1.0))
+    assert len(started) < 6
+    assert sorted(ended) == sorted(started)
+
+
+def test_what_fails_in_an_optional_candidate_is_told_as_its_own(processes):
+    processes(a=0.1, b=WorkerCrashError("b: exited with 1;\nits last lines"))
+    candidates = [
+        Candidate(
+            label=name, path=name, runtime=Runtime.OPENVINO, precision=INT8, optional=name == "b"
+        )
+        for name in "ab"
+    ]
+    effort = Effort(launches=1, rounds=1, seconds=0.1)
+    with pytest.raises(OptionalCandidateError, match=r"^exited with 1; its last lines") as caught:
+        measure(candidates, Conditions(batch=BATCH, threads=1), effort)
+    assert caught.value.candidate == candidates[1]
+
+
+@pytest.mark.parametrize("method", ["settle", "time", "walk", "peak_rss_bytes"])
+def test_whatever_an_optional_candidate_was_asked(processes, monkeypatch, method):
+    processes(a=0.1)
+
+    def crash(*_, **__):
+        raise WorkerCrashError("a: was ended by SIGSEGV")
+
+    monkeypatch.setattr(FakeProcess, method, crash)
+    candidate = Candidate(
+        label="a", path="a", runtime=Runtime.OPENVINO, precision=INT8, optional=True
+    )
+    conditions = Conditions(batch=BATCH, threads=1, photos=(b"photo",))
+    for one, error in (
+        (candidate, OptionalCandidateError),
+        (replace(candidate, optional=False), WorkerCrashError),
+    ):
+        with pytest.raises(error, match="SIGSEGV"):
+            measure([one], conditions, Effort(launches=1, rounds=1, seconds=0.1))
 
 
 def test_limits_are_measured_before_launches_when_no_candidate_runs(processes, monkeypatch):
@@ -169,6 +252,24 @@ def test_limits_are_measured_before_launches_when_no_candidate_runs(processes, m
     assert len(found.rates) == 2
     assert [log[0], log[1 + log.index(("a", "end"))]] == ["limits", "limits"]
     assert log.count("limits") == 2
+
+
+def test_where_a_matrix_product_crashes_there_is_no_limit_and_the_rest_is_measured(
+    processes, monkeypatch
+):
+    processes(a=0.1)
+    answers = iter([{}, WorkerCrashError("torch: was ended by\nSIGILL")])
+
+    def crash_the_second_time(threads):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(measurement, "measure_rates", crash_the_second_time)
+    found = run({"a": FP32}, effort=Effort(launches=3, rounds=1, seconds=0.2, limits=3))
+    assert (found.rates, found.no_rates) == ((), "torch: was ended by SIGILL")
+    assert len(found.by_candidate[0]) == 3
 
 
 def test_no_launch_is_refused(processes):

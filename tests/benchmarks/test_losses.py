@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from tests.benchmarks.made_up_reports import IMAGES, RIGHT, answers
 
-from eightbit.benchmarks.losses import Loss, accuracy_loss, difference, speed_loss
+from eightbit.benchmarks.accuracy import AccuracyResult
+from eightbit.benchmarks.losses import Loss, accuracy_loss, difference, speed_loss, top1_loss
 from eightbit.benchmarks.paired import drop_interval_pp
 
 
@@ -14,7 +15,7 @@ def test_two_artefacts_on_the_same_images_are_compared_image_by_image():
     old = answers(broke=(0, 1, 2), fixed=(RIGHT,))
     new = answers(broke=(2, 3, 4, 5), fixed=(RIGHT, RIGHT + 1))
 
-    loss = accuracy_loss(new, old, same_images=True)
+    loss = accuracy_loss(new, old, same_answers=True)
 
     # 3, 4 and 5 are lost, 0, 1 and RIGHT + 1 are won; 2 and RIGHT are answered alike.
     assert loss == Loss(value=0.0, interval=drop_interval_pp(3, 3, IMAGES), paired=True)
@@ -24,7 +25,7 @@ def test_without_labels_an_answer_is_right_if_it_is_the_float_models():
     old = answers(broke=(0, 1), labelled=False)
     new = answers(broke=(1, 2, 3), fixed=(RIGHT,), labelled=False)
 
-    loss = accuracy_loss(new, old, same_images=True)
+    loss = accuracy_loss(new, old, same_answers=True)
 
     assert loss == Loss(
         value=100 * 2 / IMAGES, interval=drop_interval_pp(3, 1, IMAGES), paired=True
@@ -34,7 +35,7 @@ def test_without_labels_an_answer_is_right_if_it_is_the_float_models():
 def test_the_same_answers_lose_nothing_however_many_differ_from_float():
     same = answers(broke=range(40), fixed=range(RIGHT, RIGHT + 20))
 
-    loss = accuracy_loss(same, same, same_images=True)
+    loss = accuracy_loss(same, same, same_answers=True)
 
     assert loss.value == 0
     assert max(map(abs, loss.interval)) < 0.1
@@ -45,7 +46,7 @@ def test_where_flips_are_only_counted_the_two_are_taken_for_independent(which):
     new = answers(broke=range(30), listed=which != "new")
     old = answers(broke=range(10), listed=which != "old")
 
-    loss = accuracy_loss(new, old, same_images=True)
+    loss = accuracy_loss(new, old, same_answers=True)
 
     low, high = difference(
         0.75, drop_interval_pp(30, 0, IMAGES), 0.25, drop_interval_pp(10, 0, IMAGES)
@@ -55,8 +56,17 @@ def test_where_flips_are_only_counted_the_two_are_taken_for_independent(which):
     assert loss.interval == pytest.approx((low, high))
 
 
+def test_accuracy_itself_has_newcombes_interval():
+    """Example (a) of the paper: 56 of 70 against 48 of 80 gives 0.0524 to 0.3339."""
+    new = AccuracyResult(top1=1 - 56 / 70, top5=None, n=70)
+    old = AccuracyResult(top1=1 - 48 / 80, top5=None, n=80)
+    loss = top1_loss(new, old)
+    assert loss.value == pytest.approx(20)
+    assert loss.interval == pytest.approx((5.24, 33.39), abs=0.005)
+
+
 def test_other_images_are_never_paired():
-    assert not accuracy_loss(answers((1,)), answers((1,)), same_images=False).paired
+    assert not accuracy_loss(answers((1,)), answers((1,)), same_answers=False).paired
 
 
 def test_reports_that_contradict_each_other_about_an_image_are_not_paired():
@@ -64,21 +74,21 @@ def test_reports_that_contradict_each_other_about_an_image_are_not_paired():
     (flip,) = new.flips
     new = new.model_copy(update={"flips": (flip.model_copy(update={"label": 5}),)})
 
-    assert not accuracy_loss(new, old, same_images=True).paired
+    assert not accuracy_loss(new, old, same_answers=True).paired
 
 
 def test_a_list_with_an_image_twice_is_not_paired():
     accuracy = answers(broke=(1, 2))
     twice = accuracy.model_copy(update={"flips": (accuracy.flips[0],) * 2})
 
-    assert not accuracy_loss(twice, accuracy, same_images=True).paired
+    assert not accuracy_loss(twice, accuracy, same_answers=True).paired
 
 
 def test_more_listed_images_than_there_are_do_not_break_the_comparison():
     few = answers(broke=range(60)).model_copy(update={"n": 100})
     other = answers(broke=range(100, 160)).model_copy(update={"n": 100})
 
-    assert not accuracy_loss(few, other, same_images=True).paired
+    assert not accuracy_loss(few, other, same_answers=True).paired
 
 
 def test_only_a_loss_beyond_chance_and_beyond_what_is_allowed_counts():
@@ -139,7 +149,7 @@ def test_paired_intervals_hold_the_true_difference_in_95_of_100_evaluations(rng)
     for both, new_only, old_only, _ in counts:
         new = answers(broke=range(both + new_only))
         old = answers(broke=[*range(both), *range(1000, 1000 + old_only)])
-        loss = accuracy_loss(new, old, same_images=True)
+        loss = accuracy_loss(new, old, same_answers=True)
         assert loss.paired
         intervals.append(loss.interval)
 
@@ -167,7 +177,7 @@ def test_taking_paired_evaluations_for_independent_ones_only_widens_the_interval
             accuracy_loss(
                 answers(broke=range(both + new_only), listed=listed),
                 answers(broke=old_images, listed=listed),
-                same_images=True,
+                same_answers=True,
             )
             for listed in (True, False)
         ]

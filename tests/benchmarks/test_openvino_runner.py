@@ -29,6 +29,17 @@ def test_without_openvino_the_error_names_the_extra(write_model, tmp_path, monke
         open_runner(path, 1, OPENVINO)
 
 
+@pytest.mark.parametrize("content", ["raise RuntimeError('broken')", "import no.such.library"])
+def test_a_broken_openvino_is_told_in_one_line(write_model, tmp_path, monkeypatch, content):
+    (tmp_path / "openvino.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    path = write_model(Runtime.OPENVINO, tmp_path)
+    with pytest.raises(InputError, match=r"OpenVINO cannot be imported: (broken|No mod)") as caught:
+        open_runner(path, 1, OPENVINO)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -8,15 +8,18 @@ import xml.etree.ElementTree as ET
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
-from tests.browser.made_up_reports import HOSTILE, REPORTS, full, hostile
+from tests.browser.made_up_reports import HOSTILE, REPORTS, float_layers, full, hostile
 
-from eightbit.benchmarks.chart_accuracy import drop_chart
+from eightbit.benchmarks.accuracy import FINITE_CHECK
+from eightbit.benchmarks.chart_accuracy import drop_chart, reliability_chart
 from eightbit.benchmarks.chart_layers import in_order, sqnr_chart
 from eightbit.benchmarks.chart_svg import COLOURS, chart, figure
 from eightbit.benchmarks.chart_text import shortened
 from eightbit.benchmarks.gallery import gallery
 from eightbit.benchmarks.page import render_page, sort_key
 from eightbit.benchmarks.parity_grid import parity_grid
+from eightbit.benchmarks.report import Check, VerificationSection
+from eightbit.benchmarks.result_tables import coverage_table
 from eightbit.benchmarks.sections_accuracy import accuracy_sections
 from eightbit.benchmarks.sections_cost import cost_sections
 from eightbit.benchmarks.sections_network import network_sections
@@ -139,6 +142,15 @@ def test_the_grid_of_pairs_is_square_and_symmetric() -> None:
     assert parity_grid({}) is None
 
 
+def test_artefacts_of_equal_confidence_are_drawn_once() -> None:
+    alike, apart = float_layers().accuracy, full().accuracy
+    assert alike is not None
+    assert apart is not None
+    drawn = [str(chart.svg) for chart in map(reliability_chart, (alike, apart)) if chart]
+    assert [svg.count(">ONNX and TorchScript (ECE") for svg in drawn] == [1, 0]
+    assert [svg.count(">TorchScript (ECE") for svg in drawn] == [0, 1]
+
+
 def test_the_gallery_tells_each_different_flip_once() -> None:
     report = full()
     assert report.accuracy is not None
@@ -149,15 +161,92 @@ def test_the_gallery_tells_each_different_flip_once() -> None:
     accuracy = report.accuracy.model_copy(update={"torchscript": torchscript})
     shown = gallery(report.model_copy(update={"accuracy": accuracy}))
     assert shown is not None
-    assert len(shown.pictures) == 13
+    assert len(shown.pictures) == 25
     assert [picture.whose for picture in shown.pictures[:3]] == [
         "only ONNX",
         "only TorchScript",
         "",
     ]
-    assert [picture.after for picture in shown.pictures[:2]] == ["dog (48 %)", "frog (48 %)"]
-    assert [picture.mark for picture in shown.pictures[:4]] == ["broke"] * 2 + ["broke", "broke"]
-    assert shown.note == "68 images of 4,000 changed class. The first 12 are shown."
+    assert shown.pictures[1].after.startswith("frog (")
+    assert [picture.mark for picture in shown.pictures[:2]] == ["broke", "broke"]
+    # TorchScript breaks two more than the 66 of ONNX.
+    assert shown.note == "68 images of 4,000 changed class. The first 24 are shown."
+
+
+@pytest.mark.parametrize(
+    ("onnx", "torchscript", "count", "words"),
+    [
+        ((0, 1), (1, 2), 2, "3 images of"),
+        ((0, 1), (1, 2), 5, "At least 5 images of"),
+    ],
+)
+def test_the_gallery_counts_an_image_once(
+    onnx: tuple[int, ...], torchscript: tuple[int, ...], count: int, words: str
+) -> None:
+    accuracy = full().accuracy
+    assert accuracy is not None
+    assert accuracy.onnx is not None
+    flips = accuracy.onnx.flips
+    some = {
+        name: accuracy.onnx.model_copy(
+            update={"flips": tuple(flips[index] for index in indices), "flip_count": count}
+        )
+        for name, indices in (("onnx", onnx), ("torchscript", torchscript))
+    }
+    shown = gallery(full().model_copy(update={"accuracy": accuracy.model_copy(update=some)}))
+    assert shown is not None
+    assert shown.note.startswith(words)
+
+
+def test_a_picture_is_described_for_who_cannot_see_it() -> None:
+    shown = gallery(full())
+    assert shown is not None
+    first = shown.pictures[0]
+    assert first.description == f"{first.name}: float {first.before}, INT8 {first.after}"
+
+
+@pytest.mark.parametrize(
+    ("pair", "agreement", "grade"),
+    [
+        ("onnx_vs_reference", 0.95, "far"),
+        ("onnx_vs_reference", 0.93, "other"),
+        ("openvino_vs_reference", 0.93, "far"),
+        ("openvino_vs_reference", 0.89, "other"),
+    ],
+)
+def test_the_grid_calls_that_another_class_which_the_verification_does(
+    pair: str, agreement: float, grade: str
+) -> None:
+    parity = dict(full().parity)
+    result = parity[pair].model_copy(update={"top1_agreement": agreement, "max_lsb": 3, "n": 100})
+    grid = parity_grid({**parity, pair: result})
+    assert grid is not None
+    row, column = (grid.names.index(name) for name in pair.split("_vs_"))
+    assert grid.rows[row][column].grade == grade
+    assert "more than 5 % of the images (OpenVINO 10 %)" in grid.other
+
+
+@pytest.mark.parametrize("is_failed", [True, False])
+def test_an_evaluation_that_stopped_is_not_called_one_without_images(is_failed: bool) -> None:
+    check = Check(name=FINITE_CHECK, passed=not is_failed, detail="onnx 3")
+    verification = VerificationSection(images=64, passed=not is_failed, checks=(check,))
+    empty = {"accuracy": None, "fidelity": None, "verification": verification}
+    report = full().model_copy(update=empty)
+    said = {section.nothing for section in accuracy_sections(report)}
+    why = (
+        "logits on the evaluation images are not finite"
+        if is_failed
+        else "no images to evaluate on were given"
+    )
+    assert said == {f"Not measured: {why}."}
+
+
+def test_coverage_tells_what_is_meant_in_float() -> None:
+    plain, mixed = full().coverage, float_layers().coverage
+    assert plain is not None
+    assert mixed is not None
+    assert coverage_table(plain).columns == ("operator", "quantized", "of")
+    assert coverage_table(mixed).rows[0] == ("convolution", "16", "20", "4")
 
 
 def test_what_is_no_jpeg_is_no_picture() -> None:
@@ -184,7 +273,7 @@ def test_long_names_keep_both_ends() -> None:
 def test_only_our_own_files_are_put_in_as_they_are() -> None:
     report = hostile().model_copy(update={"command": Markup("<b>")})
     (*_, reproduce) = run_sections(report)
-    assert reproduce.code == "<b>"
+    assert reproduce.code == ("<b>",)
 
 
 def test_matplotlib_is_loaded_only_for_a_page() -> None:

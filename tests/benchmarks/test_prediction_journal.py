@@ -1,20 +1,21 @@
 """Answers on disk: what an earlier evaluation left is used exactly where it still holds."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import pickle
+import resource
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks import prediction_journal
 from eightbit.benchmarks.channel import receive_pieces
-from eightbit.benchmarks.environment import read_environment
+from eightbit.benchmarks.journal_file import journal_path
+from eightbit.benchmarks.journal_header import JournalHeader, header_of
 from eightbit.benchmarks.prediction import (
     Answer,
     ChunkItems,
@@ -23,18 +24,13 @@ from eightbit.benchmarks.prediction import (
     answer_of,
     in_chunks,
 )
-from eightbit.benchmarks.prediction_journal import (
-    Journal,
-    JournalHeader,
-    header_of,
-    journal_path,
-)
+from eightbit.benchmarks.prediction_journal import Journal, open_journal
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.sources import ImageSource, open_source
 from eightbit.models.spec import Preprocessing
 
 MODELS = ("onnx", "fp32")
-CHUNKS = 4
+CLASSES = 5
 IMAGES = 50  # three chunks of sixteen and one of two
 
 
@@ -69,12 +65,25 @@ def header(source: ImageSource, tmp_path: Path) -> JournalHeader:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return journal_path(tmp_path, tmp_path / "pictures")
+    return tmp_path / "one.journal"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch) -> Path:
+    """Where the journals lie, before anything has made it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "eightbit" / "evaluations"
+
+
+def nothing_is_told(line: str) -> None:
+    raise AssertionError(line)
 
 
 def _answer(source: ImageSource, index: int, items: ChunkItems) -> Answer:
     files = [FileOutcome(digest=hashlib.sha256(source.read(item)).hexdigest()) for item in items]
-    logits = np.random.default_rng(index).standard_normal((2, len(items), 5), dtype=np.float32)
+    logits = np.random.default_rng(index).standard_normal(
+        (2, len(items), CLASSES), dtype=np.float32
+    )
     return answer_of(index, files, list(logits), peak_rss_bytes=1)
 
 
@@ -84,7 +93,7 @@ def answers(source: ImageSource, chunks: Sequence[ChunkItems]) -> list[Answer]:
 
 
 def _write(path: Path, header: JournalHeader, answers: Sequence[Answer]) -> None:
-    with Journal(path, header) as journal:
+    with Journal(path, header, nothing_is_told) as journal:
         for answer in answers:
             journal.append(answer)
 
@@ -92,8 +101,8 @@ def _write(path: Path, header: JournalHeader, answers: Sequence[Answer]) -> None
 def _replayed(
     path: Path, header: JournalHeader, source: ImageSource, chunks: Sequence[ChunkItems]
 ) -> list[bytes]:
-    with Journal(path, header) as journal:
-        found = [answer for answer, _ in journal.answers(source, chunks, MODELS)]
+    with Journal(path, header, nothing_is_told) as journal:
+        found = [answer for answer, _ in journal.answers(source, chunks, MODELS, CLASSES)]
     return [b"".join(answer.pieces) for answer in found]
 
 
@@ -102,14 +111,14 @@ def _bytes(answers: Sequence[Answer]) -> list[bytes]:
 
 
 def test_what_was_answered_is_found_again(path, header, source, chunks, answers):
-    with Journal(path, header) as journal:
+    with Journal(path, header, nothing_is_told) as journal:
         assert not journal.has_answers
         for answer in answers[:3]:
             journal.append(answer)
-    with Journal(path, header) as journal:
+    with Journal(path, header, nothing_is_told) as journal:
         assert journal.has_answers
         assert journal.discarded is None
-        found = [prediction for _, prediction in journal.answers(source, chunks, MODELS)]
+        found = [prediction for _, prediction in journal.answers(source, chunks, MODELS, CLASSES)]
         journal.append(answers[3])
     assert [one.names for one in found] == [tuple(i.name for i in items) for items in chunks[:3]]
     assert found[1].logits["fp32"].tobytes() == bytes(answers[1].pieces[1])
@@ -120,15 +129,15 @@ def test_a_torn_record_is_cut_off_and_written_again(path, header, source, chunks
     _write(path, header, answers[:2])
     whole = path.stat().st_size
     _write(path, header, [])
-    with Journal(path, header) as journal:
-        assert len(list(journal.answers(source, chunks, MODELS))) == 2
+    with Journal(path, header, nothing_is_told) as journal:
+        assert len(list(journal.answers(source, chunks, MODELS, CLASSES))) == 2
         journal.append(answers[2])
     content = path.read_bytes()
     line = content.index(b"\n", whole)
     for cut in (whole + 1, line, line + 1, line + 7, len(content) - 1):
         path.write_bytes(content[:cut])
-        with Journal(path, header) as journal:
-            assert len(list(journal.answers(source, chunks, MODELS))) == 2
+        with Journal(path, header, nothing_is_told) as journal:
+            assert len(list(journal.answers(source, chunks, MODELS, CLASSES))) == 2
             assert path.stat().st_size == whole
             journal.append(answers[2])
         assert path.read_bytes() == content
@@ -138,62 +147,21 @@ def test_a_torn_record_is_cut_off_and_written_again(path, header, source, chunks
 def test_a_torn_header_is_a_new_journal(path, header, source, chunks, answers, length):
     _write(path, header, answers)
     path.write_bytes(path.read_bytes()[:length])
-    with Journal(path, header) as journal:
+    with Journal(path, header, nothing_is_told) as journal:
         assert (journal.discarded, journal.has_answers) == (None, False)
         journal.append(answers[0])
     assert _replayed(path, header, source, chunks) == _bytes(answers[:1])
 
 
-OTHER = read_environment().model_copy(update={"cpu": "Another CPU"})
-NEWER = read_environment().model_copy(update={"versions": {"onnxruntime": "99"}})
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"models": (("onnx", "0" * 64), ("fp32", "1" * 64))}, "other models"),
-        ({"preprocessing": Preprocessing(crop=223)}, "another preprocessing"),
-        ({"images": IMAGES + 1}, "other images"),
-        ({"listing_sha256": "0" * 64}, "other images"),
-        ({"chunk_images": 8}, "another batch size"),
-        ({"threads": 2}, "another number of threads"),
-        ({"variables": (("ONEDNN_MAX_CPU_ISA", "AVX2"),)}, "other variables"),
-        ({"environment": OTHER}, "another machine or other versions"),
-        ({"environment": NEWER}, "another machine or other versions"),
-    ],
-)
-def test_answers_of_another_evaluation_are_discarded_and_it_is_told(
-    path, header, source, chunks, answers, change, reason
-):
-    _write(path, header.model_copy(update=change), answers)
-    with Journal(path, header) as journal:
-        assert journal.discarded is not None
-        assert reason in journal.discarded
-        assert not journal.has_answers
-        journal.append(answers[0])
-    assert _replayed(path, header, source, chunks) == _bytes(answers[:1])
-
-
-def test_the_header_says_on_what_the_answers_depend(header, source, tmp_path, monkeypatch):
-    models = {name: tmp_path / f"{name}.onnx" for name in MODELS}
-
-    def again(preprocessing: Preprocessing | None = None, threads: int = 1) -> JournalHeader:
-        settings = preprocessing or Preprocessing()
-        return header_of(models, settings, source.items, threads=threads)
-
-    assert again() == header
-    assert again(Preprocessing(resize=99)) != header
-    assert again(threads=2) != header
-    assert header_of(models, Preprocessing(), source.items[1:], threads=1) != header
-    models["onnx"].write_text("other weights")
-    assert again().models != header.models
-    models["onnx"].write_text("onnx")
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert again().variables != header.variables
-
-
 def _spoiled(answer: Answer, **changes: object) -> Answer:
     return Answer(message=answer.message.model_copy(update=changes), pieces=answer.pieces)
+
+
+def _of_networks(answer: Answer, *classes: int) -> Answer:
+    """The answer of networks with so many classes, with every digest as it should be."""
+    files = answer.message.files
+    logits = [np.ones((len(files), count), dtype=np.float32) for count in classes]
+    return answer_of(answer.message.chunk, files, logits, peak_rss_bytes=1)
 
 
 def _with_nan(answer: Answer) -> Answer:
@@ -210,6 +178,8 @@ def _with_nan(answer: Answer) -> Answer:
         lambda answer: _spoiled(answer, sha256="0" * 64),
         lambda answer: _spoiled(answer, files=answer.message.files[1:]),
         lambda answer: _spoiled(answer, classes=(5, 10**9)),
+        lambda answer: _of_networks(answer, 6, 6),
+        lambda answer: _of_networks(answer, 5, 6),
         lambda answer: _spoiled(answer, input_error="from a stranger"),
         lambda answer: _spoiled(
             answer, files=(FileOutcome(digest="0" * 64), *answer.message.files[1:])
@@ -220,7 +190,13 @@ def _with_nan(answer: Answer) -> Answer:
     ],
     ids=[
         *("not finite", "another chunk", "another digest of the logits", "fewer images"),
-        *("more classes than logits", "an error", "another image", "an image that was unusable"),
+        *("more classes than logits", "networks of other classes"),
+        *(
+            "networks of different classes",
+            "an error",
+            "another image",
+            "an image that was unusable",
+        ),
     ],
 )
 def test_a_record_that_does_not_hold_ends_what_is_used(
@@ -285,88 +261,6 @@ def test_what_a_stranger_wrote_does_no_harm(path, header, source, chunks, answer
     assert _replayed(path, header, source, chunks) == _bytes(expected)
 
 
-def test_only_one_evaluation_writes_at_a_time(path, header, source, chunks, answers):
-    with Journal(path, header) as journal:
-        journal.append(answers[0])
-        with pytest.raises(InputError, match=r"no other evaluation of this bundle .* wait"):
-            Journal(path, header)
-        journal.append(answers[1])
-    assert _replayed(path, header, source, chunks) == _bytes(answers[:2])
-
-
-def test_a_journal_that_was_deleted_meanwhile_is_made_anew(path, header, monkeypatch):
-    """Whoever waited for the lock must not write into a file that nobody will find."""
-    first = Journal(path, header)
-    calls = []
-
-    def lock(file, operation):
-        calls.append(operation)
-        if len(calls) == 1:
-            first.delete()
-
-    monkeypatch.setattr(fcntl, "flock", lock)
-    with Journal(path, header):
-        assert len(calls) == 2
-        assert path.stat().st_size > 0
-    first.close()
-
-
-def test_it_is_deleted_in_the_end(path, header):
-    with Journal(path, header) as journal:
-        journal.delete()
-    assert not path.exists()
-
-
-def _link(path: Path, target: Path) -> None:
-    path.symlink_to(target)
-
-
-def _hard_link(path: Path, target: Path) -> None:
-    path.hardlink_to(target)
-
-
-def _pipe(path: Path, target: Path) -> None:
-    os.mkfifo(path)
-
-
-def _folder(path: Path, target: Path) -> None:
-    path.mkdir()
-
-
-@pytest.mark.parametrize("make", [_link, _hard_link, _pipe, _folder])
-def test_a_bundle_from_a_stranger_has_nothing_else_written(path, header, tmp_path, make):
-    target = tmp_path / "precious"
-    target.write_text("precious")
-    make(path, target)
-    with pytest.raises(InputError, match=r"expected"):
-        Journal(path, header)
-    assert target.read_text() == "precious"
-
-
-def test_a_folder_that_cannot_be_written_is_refused_before_any_work(header, tmp_path):
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "gone", tmp_path / "file"):
-        with pytest.raises(InputError, match=r"expected a folder to write the report in.*copy"):
-            Journal(folder / ".evaluation-0", header)
-
-
-def test_a_full_disk_is_told(path, header, answers, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with Journal(path, header) as journal:
-        monkeypatch.setattr(prediction_journal, "send_pieces", full)
-        with pytest.raises(InputError, match="No space left on device; make room"):
-            journal.append(answers[0])
-
-
-def test_each_source_of_images_has_its_own(tmp_path):
-    one, other = (journal_path(tmp_path, tmp_path / name) for name in ("one.tar", "other.tar"))
-    assert one != other
-    assert one == journal_path(tmp_path, tmp_path / "x" / ".." / "one.tar")
-    assert one.name.startswith(".evaluation-")
-
-
 def test_the_file_is_what_the_module_says(path, header, answers):
     _write(path, header, answers[:1])
     with path.open("rb") as file:
@@ -375,3 +269,115 @@ def test_the_file_is_what_the_module_says(path, header, answers):
         assert told.chunk == 0
         assert pieces == [bytes(piece) for piece in answers[0].pieces]
         assert file.read() == b""
+
+
+def test_why_nothing_held_is_known(path, header, source, chunks, answers, pictures):
+    _write(path, header, answers)
+    Image.new("RGB", (3, 3), (0, 0, 99)).save(pictures / chunks[0][5].name)
+    with Journal(path, header, nothing_is_told) as journal:
+        assert list(journal.answers(source, chunks, MODELS, CLASSES)) == []
+        assert journal.void == "images have changed"
+    _write(path, header, [_with_nan(answers[0])])
+    with Journal(path, header, nothing_is_told) as journal:
+        assert list(journal.answers(source, chunks, MODELS, CLASSES)) == []
+        assert journal.void == "a record is incomplete or damaged"
+
+
+@contextmanager
+def _largest_file(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond it, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_ends_the_journal_and_nothing_else(path, header, source, chunks, answers):
+    told: list[str] = []
+    with Journal(path, header, told.append) as journal:
+        journal.append(answers[0])
+        with _largest_file(path.stat().st_size + 100):  # in the middle of the second record
+            for answer in answers[1:]:
+                journal.append(answer)
+            (line,) = told
+        assert journal.has_answers
+        journal.append(answers[1])  # nothing more, where there is room again
+    assert told == [line]
+    assert line == f"{path}: {os.strerror(errno.EFBIG)}; answers are not kept from here on"
+    assert _replayed(path, header, source, chunks) == _bytes(answers[:1])
+
+
+def test_a_disk_that_fails_while_it_is_read_costs_only_what_it_holds(
+    path, header, source, chunks, answers, monkeypatch
+):
+    _write(path, header, answers)
+    told: list[str] = []
+    with Journal(path, header, told.append) as journal:
+        with open(os.devnull, "wb") as write_only:
+            os.dup2(write_only.fileno(), journal._file.fileno())
+        found = list(journal.answers(source, chunks, MODELS, CLASSES))
+        journal.append(answers[0])
+    # What had been read ahead still counts.
+    assert _bytes([answer for answer, _ in found]) == _bytes(answers[: len(found)])
+    (line,) = told
+    assert line == f"{path}: {os.strerror(errno.EBADF)}; answers are not kept from here on"
+
+
+def test_only_one_evaluation_of_the_same_runs_at_a_time(
+    cache, header, tmp_path, source, chunks, answers
+):
+    bundle = tmp_path / "bundle"
+    opened = open_journal(bundle, tmp_path / "pictures", header, nothing_is_told)
+    with opened as journal:
+        journal.append(answers[0])
+        with pytest.raises(InputError, match=r"bundle: expected no other evaluation .* wait"):
+            open_journal(bundle, tmp_path / "pictures", header, nothing_is_told)
+        other = open_journal(bundle, tmp_path / "others", header, nothing_is_told)
+        other.close()
+        journal.append(answers[1])
+    found = journal_path(cache, bundle, tmp_path / "pictures")
+    assert _replayed(found, header, source, chunks) == _bytes(answers[:2])
+
+
+def _file_for_a_folder(cache: Path, path: Path) -> tuple[Path, int]:
+    cache.parent.parent.write_text("precious")
+    return cache, errno.ENOTDIR
+
+
+def _folder_for_a_file(cache: Path, path: Path) -> tuple[Path, int]:
+    path.mkdir(parents=True)
+    return path, errno.EISDIR
+
+
+def _link_to_a_file(cache: Path, path: Path) -> tuple[Path, int]:
+    cache.mkdir(parents=True)
+    path.symlink_to(cache / "itself")
+    return path, errno.ELOOP
+
+
+@pytest.mark.parametrize("spoil", [_file_for_a_folder, _folder_for_a_file, _link_to_a_file])
+def test_without_a_place_for_answers_it_goes_on_and_says_why(cache, header, tmp_path, spoil):
+    bundle, images = tmp_path / "bundle", tmp_path / "pictures"
+    where, cause = spoil(cache, journal_path(cache, bundle, images))
+    told: list[str] = []
+    assert open_journal(bundle, images, header, told.append) is None
+    (line,) = told
+    assert line == (
+        f"{where}: {os.strerror(cause)}; answers are not kept: if it is killed, it starts again"
+    )
+
+
+def test_a_full_disk_at_the_start_is_no_reason_to_stop(cache, header, tmp_path):
+    told: list[str] = []
+    with _largest_file(10):
+        assert open_journal(tmp_path / "bundle", tmp_path / "x", header, told.append) is None
+    (line,) = told
+    assert f".journal: {os.strerror(errno.EFBIG)}; answers are not kept" in line
+
+
+def test_it_is_deleted_in_the_end(path, header):
+    with Journal(path, header, nothing_is_told) as journal:
+        journal.delete()
+    assert not path.exists()

@@ -237,11 +237,18 @@ def test_no_more_processes_are_started_than_have_something_to_do(onnx_only):
 
 
 @pytest.mark.parametrize(
-    ("threads", "expected"), [(1, (1, 1)), (2, (2, 1)), (8, (8, 1)), (15, (8, 1)), (64, (8, 8))]
+    ("threads", "expected"),
+    [(1, (1, 1)), (2, (2, 1)), (8, (8, 1)), (9, (4, 2)), (15, (7, 2)), (16, (8, 2)), (64, (8, 8))],
 )
 def test_threads_are_shared_out(threads, expected):
     assert workers_and_threads(threads) == expected
-    assert expected[0] <= MAX_WORKERS
+
+
+def test_few_threads_stay_idle_and_few_processes_hold_the_models():
+    for threads in range(1, 257):
+        workers, each = workers_and_threads(threads)
+        assert 1 <= workers <= MAX_WORKERS
+        assert 0 <= threads - workers * each < each
 
 
 def _ended(pid: int) -> bool:

@@ -13,6 +13,7 @@ from tests.benchmarks.made_up_reports import (
     verification,
 )
 
+from eightbit.benchmarks.comparing import compare_reports
 from eightbit.benchmarks.machine import BenchmarkSection
 from eightbit.benchmarks.regression import Tolerance, find_regressions
 from eightbit.benchmarks.regression_findings import (
@@ -20,6 +21,7 @@ from eightbit.benchmarks.regression_findings import (
     regression_lines,
     regression_table,
 )
+from eightbit.benchmarks.render_comparison import render_comparison
 from eightbit.benchmarks.report import Check, EvaluationSection, ModelSection, VerificationSection
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture, ModelSpec
@@ -153,6 +155,79 @@ def test_labels_that_only_the_report_has_leave_agreement_to_be_compared():
     assert "agreement" in line
 
 
+# Accuracy itself, where the float model became worse as well.
+
+
+def fallen(right, **options):
+    """Float and INT8 both answer fewer images right, so there is no drop."""
+    section = onnx(())
+    top1 = right / IMAGES
+    return made_up_report(
+        accuracy=section.model_copy(
+            update={
+                key: getattr(section, key).model_copy(update={"top1": top1})
+                for key in ("fp32", "onnx")
+            }
+        ),
+        **options,
+    )
+
+
+RETRAINED = made_up_report().model.model_copy(update={"weights_sha256": "ee" * 32})
+
+
+@pytest.mark.parametrize(
+    ("right", "fails"),
+    [
+        pytest.param(1600, True, id="80 to 40 %"),
+        pytest.param(RIGHT - 100, True, id="proven: 2.5 points of 4,000 images"),
+        pytest.param(RIGHT - 50, False, id="may be chance: 1.25 points"),
+        pytest.param(RIGHT + 100, False, id="better"),
+    ],
+)
+def test_a_float_model_that_became_worse_takes_int8_with_it(right, fails):
+    baseline = made_up_report(accuracy=onnx(()))
+    found = lines(fallen(right, model=RETRAINED), baseline)
+    assert bool(found) is fails
+    assert all(line.startswith("regression: top-1, ONNX: ") for line in found)
+
+
+def test_the_allowed_loss_of_accuracy_holds_for_accuracy_itself():
+    report, baseline = fallen(1600, model=RETRAINED), made_up_report(accuracy=onnx(()))
+    assert lines(report, baseline, accuracy_pp=39) != ()
+    assert lines(report, baseline, accuracy_pp=40) == ()
+
+
+def test_accuracy_itself_is_not_compared_on_other_images():
+    elsewhere = EvaluationSection(source="other.tar", images=IMAGES, labelled=True)
+    report = fallen(1600, model=RETRAINED, evaluation=elsewhere)
+    findings = find_regressions(report, made_up_report(accuracy=onnx(())))
+    assert regression_lines(findings) == ()
+    assert "Not compared: top-1 itself" in regression_table(findings, "now").note
+
+
+def test_what_compared_nothing_has_not_passed():
+    speed_alone = dict.fromkeys(("verification", "accuracy", "fidelity", "coverage"))
+    elsewhere = ENVIRONMENT.model_copy(update={"isa": ("avx2",)})
+    baseline = made_up_report(**speed_alone, size_bytes={})
+    report = baseline.model_copy(update={"environment": elsewhere})
+    findings = find_regressions(report, baseline)
+    assert regression_lines(findings) == ()
+    assert regression_table(findings, "now").title == "now against the baseline: not compared"
+
+    page = render_comparison(compare_reports({"main": baseline, "now": report}), {"now": findings})
+    assert "nothing is known of a regression: speed, as the two CPUs have other" in page
+    assert "No regression" not in page
+    assert "now, against the baseline main" in page
+
+
+def test_a_page_without_a_baseline_names_none():
+    reports = {"a": made_up_report(latency=()), "b": made_up_report(latency=())}
+    page = render_comparison(compare_reports(reports))
+    assert '<p class="about">a, b</p>' in page
+    assert "the baseline" not in page
+
+
 # Speed.
 
 
@@ -223,6 +298,16 @@ def test_the_cpu_that_counts_is_where_the_latency_was_measured():
     )
 
     assert lines(report, made_up_report()) != ()
+
+
+def test_a_speed_that_could_not_be_measured_is_missing_and_the_line_says_why():
+    name = "model.int8.onnx in onnxruntime (batch 1, 2 threads)"
+    section = BenchmarkSection(
+        products_per_image=1_000_000, launches=5, rounds=4, not_measured={name: "it is broken"}
+    )
+    (line,) = lines(made_up_report(latency=(), benchmark=section), made_up_report())
+
+    assert line.endswith("2 threads: 3.00x before, not measured now: it is broken")
 
 
 @pytest.mark.parametrize("conditions", [{"threads": 1}, {"batch": 8}])

@@ -1,7 +1,11 @@
 """Two made-up runs: what agrees and what does not is told apart."""
 
-import pytest
+from contextlib import nullcontext
 
+import pytest
+import typer
+
+from eightbit.benchmarks import repeatability
 from eightbit.benchmarks.machine import BenchmarkSection
 from eightbit.benchmarks.repeatability import markdown, pairs
 
@@ -55,6 +59,20 @@ def test_the_table_says_it(full_report):
         "| model.int8.onnx | onnxruntime | 2 | 1 | 3.00x [2.90, 3.10] | 3.50x [3.40, 3.60] "
         "| NO | NO |" in text
     )
+
+
+@pytest.mark.parametrize(
+    ("again", "code"), [((3.05, (2.95, 3.15)), 0), ((3.5, (3.4, 3.6)), 1)], ids=["agree", "apart"]
+)
+def test_intervals_that_do_not_overlap_fail_and_are_written_all_the_same(
+    full_report, monkeypatch, tmp_path, again, code
+):
+    runs = iter(run_of(full_report, one, (2.0, (1.9, 2.1))) for one in ((3.0, (2.9, 3.1)), again))
+    monkeypatch.setattr(repeatability, "_benchmark", lambda *_: next(runs))
+    out = tmp_path / "runs.md"
+    with pytest.raises(typer.Exit) if code else nullcontext():
+        repeatability.main(tmp_path, out, [2])
+    assert "pairs of intervals overlap" in out.read_text(encoding="utf-8")
 
 
 def test_runs_of_different_models_are_refused(full_report):

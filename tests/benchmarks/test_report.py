@@ -3,7 +3,14 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from eightbit.benchmarks.report import Check, OperatorCoverage, VerificationSection, read_report
+from eightbit.benchmarks.report import (
+    Check,
+    EvaluationSection,
+    OperatorCoverage,
+    SkippedImage,
+    VerificationSection,
+    read_report,
+)
 from eightbit.models.errors import InputError
 
 
@@ -123,3 +130,15 @@ def test_verification_cannot_pass_with_a_failed_check():
 def test_no_more_operators_are_quantized_than_there_are():
     with pytest.raises(ValidationError, match="at most 2"):
         OperatorCoverage(quantized=3, total=2)
+
+
+def test_more_files_may_be_skipped_than_are_named():
+    def of(count: int | None) -> EvaluationSection:
+        named = (SkippedImage(name="broken.png", reason="truncated"),)
+        options = {"images": 1, "labelled": True, "skipped": named, "skipped_count": count}
+        return EvaluationSection(source="photos", **options)
+
+    assert of(None).all_skipped == 1  # of an earlier version, which names them all
+    assert of(5).all_skipped == 5
+    with pytest.raises(ValidationError, match="skipped_count: expected at least 1"):
+        of(0)

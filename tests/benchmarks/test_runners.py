@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 
 from eightbit.benchmarks import runners
 from eightbit.benchmarks.artifact import Runtime, open_artifact
+from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runners import open_runner
 from eightbit.models.errors import InputError
@@ -111,6 +112,20 @@ def test_a_model_of_another_input_type_is_refused(tmp_path):
     path = _identity_onnx(tmp_path / "raw.onnx", [None] * 4, TensorProto.UINT8)
     with pytest.raises(InputError, match="one float32 input"):
         OnnxRunner(path, threads=1)
+
+
+def test_a_network_that_torch_cannot_optimise_is_refused_in_one_line(
+    write_model, tmp_path, monkeypatch
+):
+    def fail(module):
+        raise RuntimeError("Traceback of TorchScript\nfused operator: not on this CPU")
+
+    monkeypatch.setattr(torch.jit, "optimize_for_inference", fail)
+    path = write_model(Runtime.TORCHSCRIPT, tmp_path)
+    fused = Execution(runtime=Runtime.TORCHSCRIPT, for_inference=True)
+    with pytest.raises(InputError, match=r"cannot optimise it .*: fused operator") as caught:
+        open_runner(path, 1, fused)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_engine_says_which_is_needed_and_which_are_there(write_model, tmp_path, metadata):

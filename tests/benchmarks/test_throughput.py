@@ -50,6 +50,22 @@ def test_bare_rates_are_of_the_model_files(write_model, tmp_path, monkeypatch):
     assert rates["tiny.onnx"] > 0
 
 
+@pytest.mark.parametrize("code", [1, 2])
+def test_an_evaluation_that_does_not_end_well_is_no_measurement(
+    tmp_path, monkeypatch, full_report, code
+):
+    """The report may be that of an earlier one."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "report.json").write_text(full_report.to_json())
+    program = tmp_path / "eightbit"
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(RuntimeError, match=f"exit code {code}"):
+        throughput.evaluate(bundle, tmp_path, 1)
+
+
 def test_a_set_can_be_larger_than_the_source(tmp_path):
     source = tmp_path / "source"
     source.mkdir()

@@ -92,7 +92,7 @@ def test_without_labels_only_agreement_is_claimed(flips, images, said):
     found = verdict(unlabelled(flips, images))
     assert found.kind is VerdictKind.UNKNOWN
     assert found.sentence == (
-        f"INT8 gives the float model's class to {said}; without labels a drop cannot be told."
+        f"INT8 gives the float model's class to {said}: without labels a drop cannot be told."
     )
     assert found.power == ""
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
+from tests.browser.made_up_predictions import IMAGES, made_up_accuracy
 
-from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, Flip
 from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.confidence import ConfidenceBin, ConfidenceResult
 from eightbit.benchmarks.diagnosis import Histogram, TensorDiagnosis
 from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.fallback import FallbackSection, FallbackStep
@@ -19,9 +18,7 @@ from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.machine import BenchmarkSection, MachineLimit, WholePath
 from eightbit.benchmarks.paired import drop_interval_pp
 from eightbit.benchmarks.parity import ExecutionsSection, pair_name
-from eightbit.benchmarks.per_class import ClassDrop
 from eightbit.benchmarks.report import (
-    AccuracySection,
     CalibrationSection,
     Check,
     ConvergencePoint,
@@ -47,60 +44,36 @@ def full() -> Report:
 
 
 def without_labels() -> Report:
-    report = made_up(ANIMALS)
-    accuracy, evaluation = report.accuracy, report.evaluation
-    assert accuracy is not None
-    assert evaluation is not None
-    unknown = {"top1": None, "top5": None, "confidence": None}
-    candidates = {
-        name: getattr(accuracy, name).model_copy(
-            update={
-                **unknown,
-                **dict.fromkeys(("drop_pp", "drop_ci95_pp", "broke", "fixed", "mcnemar_p")),
-                "classes": (),
-                "flips": tuple(
-                    flip.model_copy(update={"label": None})
-                    for flip in getattr(accuracy, name).flips
-                ),
-            }
-        )
-        for name in ("torchscript", "onnx")
-    }
-    fp32 = accuracy.fp32.model_copy(update=unknown)
-    return report.model_copy(
-        update={
-            "accuracy": AccuracySection(fp32=fp32, **candidates),
-            "evaluation": evaluation.model_copy(update={"labelled": False, "matched_by": None}),
-        }
-    )
+    return made_up(ANIMALS, labelled=False)
 
 
 def one_class() -> Report:
-    return made_up(("only",), flips=0)
+    return made_up(("only",), broke=0, fixed=0)
 
 
 def thousand_classes() -> Report:
-    return made_up(tuple(f"class number {index} of many" for index in range(1000)), tensors=160)
+    return made_up(tuple(f"class number {index} of many" for index in range(1000)), tensors=100)
 
 
 def float_layers() -> Report:
-    report = made_up(ANIMALS)
+    report = made_up(ANIMALS, more_broke=0)
+    target_pp = 1.0
     steps = tuple(
         FallbackStep(
             float_layers=count,
             added=tuple(f"layer{index}.0.conv1" for index in range(count)),
             artifact="onnx",
-            drop_pp=drop,
-            drop_ci95_pp=(drop - 0.3, drop + 0.3),
-            top1_agreement=0.97,
+            drop_pp=100 * (broke - fixed) / IMAGES,
+            drop_ci95_pp=drop_interval_pp(broke, fixed, IMAGES),
+            top1_agreement=1 - (broke + fixed) / IMAGES,
             latency_ratio=1 + 0.1 * count,
-            met=drop <= 0.2,
+            met=drop_interval_pp(broke, fixed, IMAGES)[1] <= target_pp,
             chosen=count == 4,
         )
-        for count, drop in ((0, 1.5), (2, 0.7), (4, 0.1))
+        for count, broke, fixed in ((0, 90, 30), (2, 58, 30), (4, 30, 26))
     )
     fallback = FallbackSection(
-        target_pp=1.0, met=True, evaluations=3, candidates=21, images_needed=None, steps=steps
+        target_pp=target_pp, met=True, evaluations=3, candidates=21, images_needed=None, steps=steps
     )
     coverage = CoverageSection(
         conv=OperatorCoverage(quantized=16, total=20, meant_as_float=4),
@@ -108,7 +81,7 @@ def float_layers() -> Report:
         linear=OperatorCoverage(quantized=1, total=1),
     )
     return report.model_copy(
-        update={"fallback": fallback, "max_drop_pp": 1.0, "coverage": coverage}
+        update={"fallback": fallback, "max_drop_pp": target_pp, "coverage": coverage}
     )
 
 
@@ -176,12 +149,21 @@ def made_up(
     labels: Sequence[str],
     *,
     names: Sequence[str] = (),
-    flips: int = 12,
     tensors: int = 24,
     broke: int = 30,
+    fixed: int = 26,
+    more_broke: int = 2,
+    labelled: bool = True,
 ) -> Report:
-    """A report in which everything was measured."""
-    images = tuple(names) or tuple(f"{labels[0][:40]}/{index}.png" for index in range(flips))
+    """A report in which everything was measured.
+
+    The arguments are those of `made_up_accuracy`, and how many tensors the network has.
+    """
+    accuracy = made_up_accuracy(
+        labels, names, broke=broke, fixed=fixed, more_broke=more_broke, labelled=labelled
+    )
+    assert accuracy.onnx is not None
+    flipped = tuple(flip.image for flip in accuracy.onnx.flips)[:12]
     return Report(
         eightbit_version="0.1.0",
         command="eightbit quantize resnet18 --weights DEFAULT --calibrate photos --out out",
@@ -205,11 +187,11 @@ def made_up(
         ),
         evaluation=EvaluationSection(
             source="photos-test.tar",
-            images=4000,
-            labelled=True,
-            matched_by="name",
+            images=IMAGES,
+            labelled=labelled,
+            matched_by="name" if labelled else None,
             images_per_s=900.0,
-            thumbnails={name: _thumbnail(index) for index, name in enumerate(images)},
+            thumbnails={name: _thumbnail(index) for index, name in enumerate(flipped)},
         ),
         verification=VerificationSection(
             images=64,
@@ -219,16 +201,7 @@ def made_up(
                 Check(name="same predictions", passed=True, detail="0.0% differ, 5% allowed"),
             ),
         ),
-        accuracy=AccuracySection(
-            fp32=AccuracyResult(
-                top1=0.811,
-                top5=None if len(labels) < 6 else 0.96,
-                n=4000,
-                confidence=_confidence(0),
-            ),
-            torchscript=_candidate(labels, images, broke=broke + 2, fixed=26),
-            onnx=_candidate(labels, images, broke=broke, fixed=26),
-        ),
+        accuracy=accuracy,
         fidelity=FidelitySection(torchscript=_fidelity(35.9), onnx=_fidelity(None)),
         diagnosis=tuple(_tensor(index, tensors) for index in range(tensors)),
         parity={
@@ -299,66 +272,9 @@ def made_up(
     )
 
 
-def _candidate(
-    labels: Sequence[str], images: Sequence[str], *, broke: int, fixed: int
-) -> CandidateAccuracy:
-    count = len(labels)
-    return CandidateAccuracy(
-        top1=0.811 - (broke - fixed) / 4000,
-        top5=None if count < 6 else 0.959,
-        n=4000,
-        confidence=_confidence(1),
-        drop_pp=100 * (broke - fixed) / 4000,
-        drop_ci95_pp=drop_interval_pp(broke, fixed, 4000),
-        flips=tuple(
-            Flip(
-                image=name,
-                label=index % count,
-                float_class=(index % 3) % count,
-                int8_class=(index % 3 + 1) % count,
-                float_probability=0.51,
-                int8_probability=0.48,
-            )
-            for index, name in enumerate(images)
-        ),
-        flip_count=broke + fixed + 10 if images else 0,
-        broke=broke,
-        fixed=fixed,
-        top1_agreement=1 - (broke + fixed + 10) / 4000,
-        mcnemar_p=0.69,
-        classes=tuple(
-            ClassDrop(
-                index=index,
-                n=4,
-                top1_fp32=0.8,
-                drop_pp=(index * 37 % 11) - 4.0,
-                broke=6,
-                fixed=2,
-                p_value=0.001 if index == 3 else 0.29,
-                p_adjusted=0.01 if index == 3 else 0.9,
-            )
-            for index in range(count)
-        ),
-    )
-
-
-def _confidence(offset: int) -> ConfidenceResult:
-    bins = tuple(
-        ConfidenceBin(images=0, mean_confidence=None, accuracy=None)
-        if index < 3
-        else ConfidenceBin(
-            images=90 * index,
-            mean_confidence=(index + 0.5) / 15,
-            accuracy=max(0.0, (index - offset) / 15),
-        )
-        for index in range(15)
-    )
-    return ConfidenceResult(ece=0.05 + 0.01 * offset, mean_confidence=0.86, bins=bins)
-
-
 def _fidelity(sqnr_db: float | None) -> FidelityResult:
     return FidelityResult(
-        sqnr_db=sqnr_db, median_image_sqnr_db=37.3, mean_kl=0.0043, top1_agreement=0.97, n=4000
+        sqnr_db=sqnr_db, median_image_sqnr_db=37.3, mean_kl=0.0043, top1_agreement=0.97, n=IMAGES
     )
 
 

@@ -81,7 +81,7 @@ def test_an_add_of_free_tensors(first: float, second: float, total: float) -> No
 @given(scales, scales, scales)
 def test_an_add_whose_second_tensor_is_settled(first: float, second: float, total: float) -> None:
     first, second, total = (max(scale, 0.02 * (first + second)) for scale in (first, second, total))
-    total = min(total, 50 * second)
+    total = min(total, 8 * second)  # much further apart there is no such fraction
     (a, b), y = tie_free_add((first, second), total, fixed=True)
     assert b == second
     assert y >= total * (1 - 1e-12)

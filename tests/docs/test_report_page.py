@@ -10,7 +10,7 @@ from tests.docs.pages import DOCS
 
 from eightbit.benchmarks import Report
 from eightbit.benchmarks.paired import drop_interval_pp
-from eightbit.quantize.comparison import MAX_EXECUTION_DISAGREEMENT, MAX_OPENVINO_DISAGREEMENT
+from eightbit.benchmarks.parity import MAX_EXECUTION_DISAGREEMENT, MAX_OPENVINO_DISAGREEMENT
 from eightbit.quantize.verification import MAX_FLOAT_DISAGREEMENT, MAX_FLOAT_ERROR
 
 PAGE = (DOCS / "report.md").read_text()

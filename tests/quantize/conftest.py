@@ -1,6 +1,7 @@
 """A tiny network, a few dozen pictures, and what the command line makes of them, all offline."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -74,6 +75,17 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's cache, in which evaluations keep their answers; Matplotlib's stays where it is."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", str(usual / "matplotlib")))
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
 
 
 def write_checkpoint(path: Path, seed: int = 0) -> Path:

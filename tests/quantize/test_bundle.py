@@ -1,6 +1,7 @@
 """The folder that a run leaves: whole, or as it was."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,21 @@ def test_a_folder_on_another_file_system_is_staged_inside_itself(
     assert _content(out) == {bundle.RECIPE: "new"}
 
 
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
-    full = OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize(
+    ("cause", "todo"),
+    [
+        (errno.ENOSPC, "make room for it"),
+        (errno.EDQUOT, "make room for it"),
+        (errno.EFBIG, "choose another --out, or raise the limit"),
+        (errno.EROFS, "choose another --out"),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_told_in_one_line(
+    tmp_path: Path, cause: int, todo: str
+) -> None:
+    full = OSError(cause, os.strerror(cause))
     with (
-        pytest.raises(InputError, match="No space left on device"),
+        pytest.raises(InputError, match=f"cannot be written: {os.strerror(cause)}; {todo}"),
         bundle.staged(tmp_path / "out", overwrite=False),
     ):
         raise full

@@ -72,6 +72,18 @@ def test_a_fixed_number_of_images_is_watched_and_not_cut_short(
     assert calibrated.settled is None
 
 
+def test_more_images_asked_for_than_there_are_have_their_curve(
+    checkpoint: Path, many_photos: Path
+) -> None:
+    pretrained = load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint), progress=False)
+    config = QuantConfig(method="minmax", samples=4000)
+    with open_source(many_photos) as source:
+        calibrated = calibrating.calibrate(
+            fuse(pretrained.model), pretrained, source, config, Stages()
+        )
+    assert [point.images for point in calibrated.convergence] == [128]
+
+
 def test_few_images_have_no_two_checkpoints(bundle_folder: Path) -> None:
     section = read_report(bundle_folder / bundle.REPORT_JSON).calibration
     assert section is not None

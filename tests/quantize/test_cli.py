@@ -166,7 +166,9 @@ def test_benchmark_measures_at_the_given_threads_and_batches_and_amends_the_repo
     assert "Warning: other programs took 20.0 %" in " ".join(outcome.out.split())
     assert f"written to {folder}" in outcome.out.replace("\n", "")
     after = read_report(folder / bundle.REPORT_JSON)
-    assert (after.latency, after.benchmark) == ((entry,), section)
+    typed = f"eightbit benchmark {folder} --threads 1 --threads 2 --threads 1 --batch 4"
+    assert after.benchmark == section.model_copy(update={"command": typed})
+    assert after.latency == (entry,)
     assert after.model_copy(update={"latency": (), "benchmark": None}) == before
 
 

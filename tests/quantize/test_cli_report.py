@@ -12,7 +12,7 @@ from tests.benchmarks.made_up_reports import (
     made_up_report,
 )
 
-from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.report import Check, Report, VerificationSection
 
 
 @pytest.fixture(autouse=True)
@@ -274,6 +274,20 @@ def _page_that_is_a_folder() -> tuple[object, ...]:
     return bundle("a"), bundle("b"), "--out", "a", "--overwrite"
 
 
+def _page_with_too_long_a_name() -> tuple[object, ...]:
+    return bundle("a"), bundle("b"), "--out", "x" * 300
+
+
+def _page_over_a_report() -> tuple[object, ...]:
+    (bundle("a") / "report.json").rename("old.html")
+    return bundle("b"), "old.html", "--out", "./old.html", "--overwrite"
+
+
+def _page_over_the_baseline() -> tuple[object, ...]:
+    (bundle("a") / "report.json").rename("old.html")
+    return bundle("b"), "--baseline", "old.html", "--out", "old.html", "--overwrite"
+
+
 UNUSABLE = {
     "a folder without a report": (_empty_folder, "empty: expected a folder that"),
     "no such place": (_no_such_place, "nowhere: expected a folder that"),
@@ -290,14 +304,32 @@ UNUSABLE = {
     "a tolerance that is no number": (_tolerance_that_is_no_number, "--max-size-growth: expected"),
     "a page in a missing folder": (_page_in_a_missing_folder, "make it first"),
     "a page that is a folder": (_page_that_is_a_folder, "found a folder"),
+    "a page with too long a name": (_page_with_too_long_a_name, "File name too long"),
+    "a page over a report": (_page_over_a_report, "another file than the reports"),
+    "a page over the baseline": (_page_over_the_baseline, "another file than the reports"),
 }
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_bad_input_is_refused_in_one_line_and_leaves_no_page(eightbit, case):
     make, expected = UNUSABLE[case]
-    assert expected in eightbit("report", *make()).error
-    assert not list(Path().rglob("*.html"))
+    arguments = make()
+    before = {path: path.read_bytes() for path in Path().rglob("*.html")}
+    assert expected in eightbit("report", *arguments).error
+    assert {path: path.read_bytes() for path in Path().rglob("*.html")} == before
+
+
+def test_a_failed_check_cannot_write_lines_into_a_log(eightbit):
+    name = "good\n::error::forged\x1b[31m"
+    check = Check(name=name, passed=False, detail="x")
+    failed = VerificationSection(images=1, passed=False, checks=(check,))
+    places = (bundle("now", made_up_report(verification=failed)), "--baseline", bundle("before"))
+
+    outcome = eightbit("report", *places)
+
+    assert outcome.code == 1
+    assert "\x1b" not in outcome.err
+    assert all(line.startswith("eightbit: failed: ") for line in outcome.err.splitlines())
 
 
 def test_hostile_text_reaches_neither_the_terminal_nor_the_page(eightbit):

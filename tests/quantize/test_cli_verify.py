@@ -15,6 +15,8 @@ from eightbit.benchmarks.availability import Availability
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.cpu_features import CpuFeatures
 from eightbit.benchmarks.execution import Execution
+from eightbit.benchmarks.parity import FINITE, NO_CRASH
+from eightbit.benchmarks.report import Check
 from eightbit.quantize import amending, bundle, executing, reverification
 from eightbit.quantize.config import QuantConfig, Target
 from eightbit.quantize.executing import affordable, excused, executions
@@ -129,6 +131,70 @@ def test_a_later_success_replaces_the_failed_checks(
     assert verification.passed
     names = [check.name for check in verification.checks]
     assert len(names) == len(set(names)) > 2
+
+
+def _with_failed(folder: Path, name: str, *, synthetic: bool = False) -> None:
+    """A report in which one more check has failed."""
+    report = read_report(folder / bundle.REPORT_JSON)
+    assert report.verification is not None
+    failed = Check(name=name, passed=False, detail="died: onnx", synthetic=synthetic)
+    kept = [check for check in report.verification.checks if check.name != name]
+    update = {"passed": False, "checks": (*kept, failed)}
+    verification = report.verification.model_copy(update=update)
+    report = report.model_copy(update={"verification": verification})
+    (folder / bundle.REPORT_JSON).write_text(report.to_json())
+
+
+def _passed(folder: Path, name: str) -> bool:
+    verification = read_report(folder / bundle.REPORT_JSON).verification
+    assert verification is not None
+    (check,) = (check for check in verification.checks if check.name == name)
+    return check.passed
+
+
+@pytest.mark.usefixtures("only_onnx")
+@pytest.mark.parametrize("name", [FINITE, NO_CRASH])
+def test_only_real_images_refute_what_real_images_showed(
+    eightbit: Eightbit, folder: Path, photos: Path, name: str
+) -> None:
+    _with_failed(folder, name)
+    verify = ("verify", folder, "--samples", 4, "--threads", 1)
+    for _ in range(2):
+        assert eightbit(*verify).code == 0  # of what was looked at now
+        assert not _passed(folder, name)
+    assert "VERIFICATION FAILED" in (folder / bundle.REPORT_MARKDOWN).read_text()
+    assert eightbit(*verify, "--images", photos).code == 0
+    assert _passed(folder, name)
+
+
+@pytest.mark.usefixtures("only_onnx")
+def test_made_up_pictures_refute_what_made_up_pictures_showed(
+    eightbit: Eightbit, folder: Path
+) -> None:
+    _with_failed(folder, NO_CRASH, synthetic=True)
+    assert eightbit("verify", folder, "--samples", 4, "--threads", 1).code == 0
+    assert _passed(folder, NO_CRASH)
+
+
+@pytest.mark.usefixtures("only_onnx")
+def test_made_up_pictures_do_not_replace_a_success_on_real_ones(
+    eightbit: Eightbit, folder: Path
+) -> None:
+    before = read_report(folder / bundle.REPORT_JSON).verification
+    assert eightbit("verify", folder, "--samples", 4, "--threads", 1).code == 0
+    assert read_report(folder / bundle.REPORT_JSON).verification == before
+
+
+@pytest.mark.usefixtures("only_onnx")
+def test_made_up_pictures_can_show_a_fault(
+    eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_numbers(*arguments: object) -> FloatArray:
+        return np.full_like(_others()(*arguments), np.nan)
+
+    monkeypatch.setattr(executing, "reference_logits", no_numbers)
+    assert eightbit("verify", folder, "--samples", 4, "--threads", 1).code == 1
+    assert not _passed(folder, FINITE)
 
 
 @pytest.mark.usefixtures("only_onnx")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks.contract import FloatArray
-from eightbit.quantize.comparison import FINITE, SAME_PREDICTIONS, Comparison, compare
+from eightbit.benchmarks.parity import FINITE, NO_CRASH
+from eightbit.quantize.comparison import SAME_PREDICTIONS, Comparison, compare
 
 CLASSES = 5
 SCALE = 0.25
@@ -85,7 +86,8 @@ def test_on_made_up_pictures_predictions_fail_nothing() -> None:
     found = {"onnx": _logits(wrong=64), "reference": _logits()}
     comparison = compare(found, output_scale=SCALE, predictions=False)
     assert comparison.passed
-    assert {check.name for check in comparison.checks} == {FINITE}
+    assert {check.name for check in comparison.checks} == {FINITE, NO_CRASH}
+    assert all(check.synthetic for check in comparison.checks)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -100,3 +102,16 @@ def test_a_logit_that_is_no_number_fails_whatever_is_excused(
     assert _failed(comparison) == {FINITE}
     assert "1 of onnx's 320" in _detail(comparison, FINITE)
     assert comparison.parity.keys() == {"torchscript_vs_reference"}
+
+
+@pytest.mark.parametrize(
+    ("crashed", "detail"), [((), "died: none"), (("onnx_b", "onnx_a"), "died: onnx_a, onnx_b")]
+)
+def test_whether_a_process_died_is_a_check_in_any_case(
+    crashed: tuple[str, ...], detail: str
+) -> None:
+    found = {"onnx": _logits(), "reference": _logits()}
+    comparison = compare(found, output_scale=SCALE, crashed=crashed)
+    assert _failed(comparison) == ({NO_CRASH} if crashed else set())
+    assert _detail(comparison, NO_CRASH) == detail
+    assert not any(check.synthetic for check in comparison.checks)

@@ -8,7 +8,7 @@ import pytest
 from eightbit.benchmarks import Report
 from eightbit.benchmarks.accuracy import ClassificationTally
 from eightbit.benchmarks.fallback import FallbackSection, FallbackStep
-from eightbit.benchmarks.report import AccuracySection, ModelSection
+from eightbit.benchmarks.report import AccuracySection, Check, ModelSection, VerificationSection
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import failed_gates
 
@@ -68,26 +68,25 @@ def test_a_drop_clearly_below_the_bound_passes(report: Report, broke: int, fixed
 @pytest.mark.parametrize(("broke", "fixed"), [(80, 0), (100, 60), (400, 0), (1000, 800)])
 def test_a_drop_clearly_above_the_bound_fails(report: Report, broke: int, fixed: int) -> None:
     (failure,) = _failures(report, {"onnx": (broke, fixed)})
-    assert failure.startswith(f"max drop: onnx: top-1 drops by {(broke - fixed) / 40:.2f} points")
+    assert failure.startswith(f"max drop: onnx: top-1 drops by {(broke - fixed) / 40:.2f} pp; ")
     assert failure.endswith(
         "1 allowed; more images will not help; `eightbit quantize --fallback` may"
     )
 
 
 def test_a_drop_that_may_be_above_the_bound_fails_and_says_what_would_tell(report: Report) -> None:
-    # 0.75 points, and with 95 % confidence no more than 1.12.
     (failure,) = _failures(report, {"onnx": (38, 8)})
     assert failure == (
-        "max drop: onnx: top-1 drops by 0.75 points and with 95 % confidence by no more than 1.12, "
-        "1 allowed; to show that, about 8,151 evaluation images are needed"
+        "max drop: onnx: top-1 drops by 0.75 pp; the drop's 95 % interval ends at 1.12 pp, 1 "
+        "allowed; to show that, about 8,151 evaluation images are needed"
     )
 
 
 def test_too_few_images_fail_although_nothing_changed(report: Report) -> None:
     (failure,) = _failures(report, {"onnx": (0, 0)}, images=380)
     assert failure == (
-        "max drop: onnx: top-1 drops by 0.00 points and with 95 % confidence by no more than 1.00, "
-        "1 allowed; to show that, about 381 evaluation images are needed"
+        "max drop: onnx: top-1 drops by 0.00 pp; the drop's 95 % interval ends at 1.01 pp, 1 "
+        "allowed; to show that, about 381 evaluation images are needed"
     )
     assert _failures(report, {"onnx": (0, 0)}, images=381) == ()
 
@@ -95,8 +94,8 @@ def test_too_few_images_fail_although_nothing_changed(report: Report) -> None:
 def test_a_gain_that_may_be_a_drop_is_called_so(report: Report) -> None:
     (failure,) = _failures(report, {"onnx": (9, 10)}, images=400)
     assert failure.startswith(
-        "max drop: onnx: top-1 rises by 0.25 points and with 95 % confidence drops by no more than "
-        "2.05, 1 allowed; to show that, about "
+        "max drop: onnx: top-1 rises by 0.25 pp; the drop's 95 % interval ends at 2.06 pp, 1 "
+        "allowed; to show that, about "
     )
 
 
@@ -118,6 +117,25 @@ def test_a_drop_that_was_not_measured_does_not_pass(report: Report, labelled: bo
     assert failed_gates(report.model_copy(update={"accuracy": accuracy}), BOUND_PP) == (
         "max drop: expected images with labels to measure it on, found none",
     )
+
+
+@pytest.mark.parametrize(
+    "check", ["onnx: finite logits", "evaluation: finite logits"], ids=["before", "meanwhile"]
+)
+def test_a_drop_of_no_numbers_is_not_blamed_on_the_images(report: Report, check: str) -> None:
+    failed = Check(name=check, passed=False, detail="1 of 640")
+    verification = VerificationSection(images=64, passed=False, checks=(failed,))
+    found = report.model_copy(update={"verification": verification})
+    assert failed_gates(found, BOUND_PP) == (
+        f"verification: {check}: 1 of 640",
+        "max drop: not measured, since not every logit is a number",
+    )
+
+
+def test_an_end_just_above_the_bound_is_not_shown_as_the_bound(report: Report) -> None:
+    found = report.model_copy(update={"accuracy": _accuracy({"onnx": (1, 0)}, images=1119)})
+    (failure,) = failed_gates(found, 0.5)
+    assert "ends at 0.51 pp, 0.5 allowed" in failure
 
 
 def test_a_network_that_drops_by_just_the_bound_seldom_passes(report: Report) -> None:
@@ -172,14 +190,23 @@ def test_a_target_that_no_fallback_met_is_one_line(
     dropping = report.model_copy(update={"accuracy": _accuracy({"onnx": (80, 0)})})
     (failure,) = failed_gates(_searched(dropping, met=False, images_needed=images_needed), BOUND_PP)
     assert failure == (
-        "max drop: onnx: top-1 drops by 2.00 points and with 95 % confidence by no more than 2.48, "
-        f"1 allowed; {hint}"
+        "max drop: onnx: top-1 drops by 2.00 pp; the drop's 95 % interval ends at 2.49 pp, 1 "
+        f"allowed; {hint}"
     )
 
 
 def test_a_target_that_was_met_passes_the_gate(report: Report) -> None:
     good = report.model_copy(update={"accuracy": _accuracy({"onnx": (20, 20)})})
     assert failed_gates(_searched(good, met=True, images_needed=None), BOUND_PP) == ()
+
+
+def test_a_search_stands_until_another_evaluation(report: Report) -> None:
+    before = report.model_copy(update={"accuracy": _accuracy({"onnx": (20, 20)})})
+    searched = _searched(before, met=True, images_needed=None)
+    assert searched.standing_fallback is searched.fallback
+    for later in (_accuracy({"onnx": (20, 21)}), _accuracy({"torchscript": (20, 20)}), None):
+        changed = searched.model_copy(update={"accuracy": later})
+        assert changed.standing_fallback is None
 
 
 @pytest.mark.parametrize("met", [True, False])

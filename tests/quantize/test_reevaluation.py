@@ -1,46 +1,24 @@
-"""`eightbit evaluate` on a bundle: what it leaves in the report, and how it continues."""
+"""`eightbit evaluate` on a bundle: what it leaves in the report."""
 
-import base64
-import io
-import json
-import os
+import hashlib
+import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from eightbit.benchmarks.channel import receive_pieces, send_pieces
+from eightbit.benchmarks.accuracy import FINITE_CHECK
 from eightbit.benchmarks.environment import read_environment
-from eightbit.benchmarks.prediction import Predicted, answer_of
-from eightbit.benchmarks.prediction_journal import Journal, JournalHeader, header_of, journal_path
 from eightbit.benchmarks.report import (
-    AccuracySection,
     Check,
-    EvaluationSection,
     Report,
     read_report,
 )
-from eightbit.models.sources import open_source
 from eightbit.quantize import bundle, evaluation_run, pipeline
-from eightbit.quantize.assessment import models_of
-from eightbit.quantize.evaluation import FINITE_CHECK
-from eightbit.quantize.recipe import read_recipe
 
 Eightbit = Callable[..., Any]
-
-COMMAND = Path(sys.executable).with_name("eightbit")
-PATIENCE_S = 120
-IMAGES = 1000
-COLOURS = 10
 
 
 @pytest.fixture
@@ -50,12 +28,6 @@ def folder(bundle_folder: Path, tmp_path: Path) -> Path:
 
 def _report(folder: Path) -> Report:
     return read_report(folder / bundle.REPORT_JSON)
-
-
-def _measured(folder: Path) -> str:
-    """The sections that the evaluation measured, as they lie on disk."""
-    content = json.loads((folder / bundle.REPORT_JSON).read_text())
-    return json.dumps({name: content[name] for name in ("accuracy", "fidelity", "parity")})
 
 
 def _hidden(folder: Path) -> list[str]:
@@ -82,7 +54,7 @@ def test_the_result_goes_into_the_bundles_report(
     assert after.fidelity.onnx is not None
     assert after.fidelity.onnx.n == 12
     assert after.parity["torchscript_vs_onnx"].n == 12
-    changed = {"evaluation", "accuracy", "fidelity", "parity"}
+    changed = {"evaluation", "accuracy", "fidelity", "parity", "calibration"}
     assert after.model_dump(exclude=changed) == before.model_dump(exclude=changed)
     others = before.parity.keys() - {"torchscript_vs_onnx"}
     assert others
@@ -118,25 +90,13 @@ def test_it_says_where_it_ran_if_that_was_elsewhere(
     assert after.evaluation.environment == read_environment()
 
 
-@pytest.mark.parametrize("spoil", ["a damaged report", "another evaluation"])
 def test_what_would_fail_in_the_end_is_refused_before_the_work(
-    eightbit: Eightbit,
-    folder: Path,
-    flat_photos: Path,
-    spoil: str,
-    monkeypatch: pytest.MonkeyPatch,
+    eightbit: Eightbit, folder: Path, flat_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(evaluation_run, "PredictionPool")
+    (folder / bundle.REPORT_JSON).write_text("{}")
     command = ("evaluate", folder, "--data", flat_photos, "--threads", 1)
-    if spoil == "a damaged report":
-        (folder / bundle.REPORT_JSON).write_text("{}")
-        assert bundle.REPORT_JSON in eightbit(*command).error
-        return
-    with open_source(flat_photos) as source:
-        preprocessing = read_recipe(folder / bundle.RECIPE).spec.preprocessing
-        header = header_of(models_of(folder), preprocessing, source.items, threads=1)
-    with Journal(journal_path(folder, flat_photos), header):
-        assert "expected no other evaluation of this bundle" in eightbit(*command).error
+    assert bundle.REPORT_JSON in eightbit(*command).error
 
 
 def test_logits_that_are_no_numbers_fail_a_check(
@@ -147,7 +107,7 @@ def test_logits_that_are_no_numbers_fail_a_check(
     shutil.copy(broken_onnx, folder / bundle.FLOAT_ONNX)
     outcome = eightbit(*command)
     assert outcome.code == 1
-    (line,) = outcome.err.splitlines()
+    _, line = outcome.err.splitlines()  # the first: these images have no labels
     assert line.startswith(
         "eightbit: failed: verification: evaluation: finite logits: NaN or infinite, of 120 logits "
         "from 0.png on: fp32 12"
@@ -186,132 +146,25 @@ def test_quantize_delivers_the_failed_check_too(
     assert report.fidelity is not None  # of the verification
 
 
-@dataclass(frozen=True)
-class Killed:
-    """A bundle whose evaluation was killed, beside one whose was not.
-
-    Attributes:
-        folder: The bundle; to be read only.
-        images: What it was evaluated on.
-        journal: What the evaluation left.
-        expected: What an undisturbed one finds.
-    """
-
-    folder: Path
-    images: Path
-    journal: Path
-    expected: str
-
-
-def _typed(folder: Path, images: Path) -> tuple[object, ...]:
-    return ("evaluate", folder, "--data", images, "--threads", 2)
-
-
-@pytest.fixture(scope="module")
-def killed(
-    eightbit: Eightbit, bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Killed:
-    """Killed without a warning when half of the answers are on disk."""
-    root = tmp_path_factory.mktemp("killed")
-    images = root / "images"
-    rng = np.random.default_rng(0)
-    for index in range(IMAGES):
-        path = images / str(index % COLOURS) / f"{index:04}.bmp"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
-    (images / "3" / "0013.bmp").write_bytes(b"no picture")
-    undisturbed = shutil.copytree(bundle_folder, root / "undisturbed")
-    assert eightbit(*_typed(undisturbed, images)).code == 0
-    folder = shutil.copytree(bundle_folder, root / "bundle")
-    journal = journal_path(folder, images)
-    command = [COMMAND, *map(str, _typed(folder, images))]
-    half = 220 * IMAGES / 2  # bytes: digests and logits
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (journal.exists() and journal.stat().st_size > half):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    before = (bundle_folder / bundle.REPORT_JSON).read_bytes()
-    assert (folder / bundle.REPORT_JSON).read_bytes() == before
-    return Killed(folder=folder, images=images, journal=journal, expected=_measured(undisturbed))
-
-
-def _copied(killed: Killed, tmp_path: Path) -> tuple[Path, Path]:
-    """A copy of the bundle, and the journal in it."""
-    folder = shutil.copytree(killed.folder, tmp_path / "bundle")
-    return folder, folder / killed.journal.name
-
-
-def test_a_killed_evaluation_continues_and_finds_the_same(killed: Killed, tmp_path: Path) -> None:
-    folder, journal = _copied(killed, tmp_path)
-    command = [COMMAND, *map(str, _typed(folder, killed.images))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (line,) = done.stderr.splitlines()
-    words = line.split()
-    assert words[:3] == ["eightbit:", "continues", "after"]
-    assert words[4:] == ["of", "1,000", "images"]
-    assert 400 < int(words[3].replace(",", "")) < 1000
-    assert _measured(folder) == killed.expected
-    assert not journal.exists()
-    evaluation = _report(folder).evaluation
+def test_a_report_names_the_first_of_many_unusable_images_and_counts_them(
+    eightbit: Eightbit, folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(103):
+        (images / f"{number:03}.png").write_text("no picture")
+    for number in range(3):
+        shutil.copy(photos / "0" / "0.png", images / f"9{number:02}.png")  # calibrated the bundle
+    assert eightbit("evaluate", folder, "--data", images, "--threads", 1).code == 0
+    report = _report(folder)
+    evaluation, calibration = report.evaluation, report.calibration
     assert evaluation is not None
-    assert evaluation.images == IMAGES - 1
-    assert [skipped.name for skipped in evaluation.skipped] == ["3/0013.bmp"]
-
-
-def test_what_was_answered_before_is_not_run_again(
-    eightbit: Eightbit, killed: Killed, tmp_path: Path
-) -> None:
-    """So answers that are changed on disk, with digests that fit, change the result."""
-    folder, journal = _copied(killed, tmp_path)
-    with journal.open("rb") as file:
-        header, _ = receive_pieces(file, JournalHeader)
-        records = [receive_pieces(file, Predicted) for _ in range(2)]
-        rest = file.read()
-    with journal.open("wb") as file:
-        send_pieces(file, header)
-        for told, pieces in records:
-            logits = [np.frombuffer(piece, dtype="<f4").reshape(-1, 10).copy() for piece in pieces]
-            logits[0] *= -1
-            changed = answer_of(told.chunk, told.files, logits, peak_rss_bytes=1)
-            send_pieces(file, changed.message, changed.pieces)
-        file.write(rest)
-    assert eightbit(*_typed(folder, killed.images)).code == 0
-    report, expected = _report(folder), json.loads(killed.expected)["accuracy"]
-    assert report.accuracy is not None
-    assert report.accuracy.torchscript is not None
-    assert report.accuracy.torchscript.flip_count == expected["torchscript"]["flip_count"] + 32
-    assert json.loads(report.accuracy.model_dump_json())["onnx"] == expected["onnx"]
-    assert report.evaluation is not None
-    _check_thumbnails(report.accuracy, report.evaluation)
-
-
-def _check_thumbnails(accuracy: AccuracySection, evaluation: EvaluationSection) -> None:
-    found = [one for one in (accuracy.torchscript, accuracy.onnx) if one is not None]
-    flipped = sorted({flip.image for one in found for flip in one.flips})
-    assert len(flipped) >= 32
-    assert list(evaluation.thumbnails) == flipped[:24]
-    for text in evaluation.thumbnails.values():
-        with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-            assert (picture.format, picture.size) == ("JPEG", (32, 32))
-
-
-def test_other_models_begin_again_and_say_so(
-    eightbit: Eightbit, killed: Killed, tmp_path: Path
-) -> None:
-    folder, journal = _copied(killed, tmp_path)
-    (folder / bundle.TORCHSCRIPT).unlink()
-    outcome = eightbit(*_typed(folder, killed.images))
-    assert outcome.code == 0, outcome
-    assert outcome.err == (
-        "eightbit: what an earlier evaluation left is not used, since it is of other models\n"
-    )
-    expected = json.loads(killed.expected)["accuracy"]
-    found = json.loads(_measured(folder))["accuracy"]
-    assert (found["fp32"], found["onnx"]) == (expected["fp32"], expected["onnx"])
-    assert found["torchscript"] is None
-    assert not journal.exists()
+    assert [one.name for one in evaluation.skipped] == [f"{number:03}.png" for number in range(100)]
+    assert evaluation.skipped_count == evaluation.all_skipped == 103
+    digest = hashlib.sha256((photos / "0" / "0.png").read_bytes()).digest()
+    assert evaluation.images_sha256 == hashlib.sha256(3 * digest).hexdigest()
+    assert calibration is not None
+    assert calibration.also_in_evaluation == 1  # one image, thrice
+    text = (folder / bundle.REPORT_MARKDOWN).read_text()
+    assert re.search(r"evaluation.*\| images \| 3 \| 103 \|", text)
+    assert "And 83 more." in text

@@ -1,11 +1,20 @@
 """Names that tell reports apart, and pages that are written at once or not at all."""
 
-from pathlib import PurePosixPath
+import errno
+import os
+from pathlib import Path, PurePosixPath
 
 import pytest
+from tests.benchmarks.made_up_reports import made_up_report
 
 from eightbit.models.errors import InputError
-from eightbit.quantize.report_files import short_names, write_page
+from eightbit.quantize.report_files import (
+    RENDERED,
+    check_page,
+    replace_report,
+    short_names,
+    write_page,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +53,31 @@ def test_a_page_is_replaced_at_once_and_leaves_nothing_beside_it(tmp_path):
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         write_page("new", tmp_path / "missing" / "page.html")
+
+
+def test_a_page_may_have_the_longest_name_there_is(tmp_path):
+    page = tmp_path / ("x" * 250 + ".html")
+    write_page("new", page)
+    assert page.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP])
+def test_a_place_that_cannot_be_looked_at_is_refused(tmp_path, monkeypatch, error):
+    def refuse(*_, **__):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(InputError, match=f"cannot be written: {os.strerror(error)}"):
+        check_page(tmp_path / "page.html", overwrite=False)
+
+
+def test_the_files_of_a_report_are_replaced_together_or_as_asked(tmp_path):
+    report = made_up_report()
+    assert [path.name for path in replace_report(report, tmp_path)] == [
+        *("report.md", "report.html", "report.json")
+    ]
+    (tmp_path / "report.json").write_text("mine")
+    written = replace_report(report, tmp_path, forms=RENDERED)
+    assert {path.name for path in written} == set(RENDERED)
+    assert (tmp_path / "report.json").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 3

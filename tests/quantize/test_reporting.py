@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from eightbit.benchmarks import Report, read_report
+from eightbit.benchmarks.render_html import render_html
+from eightbit.benchmarks.render_markdown import render_markdown
 from eightbit.benchmarks.report import Check, VerificationSection
 from eightbit.quantize import bundle, failed_gates
 from eightbit.quantize.reporting import write_report
+from eightbit.quantize.verification import COVERED
 
 
 @pytest.fixture
@@ -37,12 +40,56 @@ def test_every_form_of_the_report_is_written(report: Report, tmp_path: Path) -> 
     assert report.command in (tmp_path / bundle.REPORT_MARKDOWN).read_text(encoding="utf-8")
 
 
-def test_an_unverified_graph_that_fell_back_to_float_is_named(report: Report) -> None:
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_graph_that_fell_back_to_float_is_named_even_where_executions_agree(
+    report: Report, verified: bool
+) -> None:
+    assert report.coverage is not None
+    check = Check(name="every execution: finite logits", passed=True, detail="fine", synthetic=True)
+    executed = VerificationSection(images=64, passed=True, checks=(check,))
+    conv = report.coverage.conv.model_copy(update={"quantized": 18, "total": 19})
+    coverage = report.coverage.model_copy(update={"conv": conv})
+    update = {"verification": executed if verified else None, "coverage": coverage}
+    fell_back = report.model_copy(update=update)
+    assert failed_gates(fell_back) == ("coverage: conv: 18 of 19 in integers, 19 expected",)
+    meant = conv.model_copy(update={"meant_as_float": 1})
+    coverage = report.coverage.model_copy(update={"conv": meant})
+    assert failed_gates(fell_back.model_copy(update={"coverage": coverage})) == ()
+
+
+def test_a_graph_that_fell_back_to_float_is_named_once(report: Report) -> None:
     assert report.coverage is not None
     conv = report.coverage.conv.model_copy(update={"quantized": 18, "total": 19})
     coverage = report.coverage.model_copy(update={"conv": conv})
-    unverified = report.model_copy(update={"verification": None, "coverage": coverage})
-    assert failed_gates(unverified) == ("coverage: conv: 18 of 19 in integers, 19 expected",)
-    meant = conv.model_copy(update={"meant_as_float": 1})
-    coverage = report.coverage.model_copy(update={"conv": meant})
-    assert failed_gates(unverified.model_copy(update={"coverage": coverage})) == ()
+    check = Check(name=COVERED, passed=False, detail="conv 18/19")
+    verification = VerificationSection(images=64, passed=False, checks=(check,))
+    failed = report.model_copy(update={"verification": verification, "coverage": coverage})
+    assert failed_gates(failed) == (f"verification: {COVERED}: conv 18/19",)
+
+
+def test_the_report_remembers_its_calibration_images(report: Report) -> None:
+    assert report.calibration is not None
+    assert report.calibration.images == len(report.calibration.digests) == 40
+    assert report.calibration.also_in_evaluation == 40
+
+
+def test_everything_that_was_typed_is_told_in_order(report: Report) -> None:
+    assert report.evaluation is not None
+    assert report.executions is not None
+    typed = {
+        "command": "eightbit quantize",
+        "evaluation": report.evaluation.model_copy(update={"command": "eightbit evaluate"}),
+        "executions": report.executions.model_copy(update={"command": "eightbit verify \n"}),
+    }
+    told = report.model_copy(update=typed)
+    assert told.commands == ("eightbit quantize", "eightbit verify \n", "eightbit evaluate")
+    shown = "    eightbit quantize\n    eightbit verify \\n\n    eightbit evaluate\n"
+    assert render_markdown(told).endswith(shown)
+    page = "<code>eightbit quantize\neightbit verify \\n\neightbit evaluate\n</code>"
+    assert page in render_html(told)
+
+
+def test_what_was_typed_once_is_told_once(report: Report) -> None:
+    assert report.evaluation is not None
+    evaluation = report.evaluation.model_copy(update={"command": report.command})
+    assert report.model_copy(update={"evaluation": evaluation}).commands == (report.command,)

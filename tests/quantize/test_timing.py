@@ -1,5 +1,6 @@
 """The latency of a real bundle, every process real, as short as can be."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.benchmark import Benchmarked
 from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.launches import Conditions
+from eightbit.benchmarks.launches import Candidate, Conditions
 from eightbit.benchmarks.measurement import Effort
 from eightbit.benchmarks.openvino_runner import has_openvino
 from eightbit.benchmarks.runners import open_runner
@@ -17,7 +18,7 @@ from eightbit.quantize import bundle
 from eightbit.quantize import timing as module
 from eightbit.quantize.float_baseline import write_float_torchscript
 from eightbit.quantize.remeasure import recipe_of
-from eightbit.quantize.stages import Stages
+from eightbit.quantize.stages import Silence, Stages
 from eightbit.quantize.timing import Timing, time_bundle
 
 ONCE = Effort(launches=2, rounds=2, seconds=0.2, limits=1)
@@ -44,6 +45,72 @@ def test_every_runtime_has_one_float_baseline_and_int8_a_speedup_over_it(timing:
         assert integer.speedup is not None
         assert integer.speedup_ci95 is not None
         assert integer.speedup_ci95[0] < integer.speedup < integer.speedup_ci95[1]
+
+
+def test_a_broken_openvino_takes_nothing_else_with_it(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "openvino"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise RuntimeError('built for another processor')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes that load it
+    monkeypatch.setattr(module, "has_openvino", lambda: True)
+    # torch takes longest to start, and has no part in this.
+    monkeypatch.setattr(module, "_float_torchscript", lambda *_: ())
+    monkeypatch.setattr(module, "_SHIPPED", module._SHIPPED[1:])
+    least = Effort(launches=1, rounds=1, seconds=0.05)
+    spec = recipe_of(bundle_folder).spec
+    found = time_bundle(bundle_folder, spec, Stages(), threads=(1,), effort=least)
+    assert [entry.artifact for entry in found.latency] == [bundle.FLOAT_ONNX, bundle.ONNX]
+    assert found.benchmark is not None
+    for name in (bundle.FLOAT_ONNX, bundle.ONNX):
+        reason = found.benchmark.not_measured[f"{name} in openvino (batch 1, 1 thread)"]
+        assert "built for another processor" in reason
+
+
+def test_what_is_delivered_is_not_optional(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed: set[str] = set()
+
+    def note(candidates: Sequence[Candidate], *_: object, **__: object) -> Benchmarked:
+        needed.update(f"{one.label} in {one.runtime}" for one in candidates if not one.optional)
+        return Benchmarked(latency=(), limits=(), whole_path=(), rounds=1)
+
+    monkeypatch.setattr(module, "benchmark", note)
+    monkeypatch.setattr(module, "has_openvino", lambda: True)
+    time_bundle(bundle_folder, recipe_of(bundle_folder).spec, Stages(), threads=(1,))
+    assert needed == {
+        "float TorchScript in torchscript",
+        f"{bundle.TORCHSCRIPT} in torchscript",
+        f"{bundle.FLOAT_ONNX} in onnxruntime",
+        f"{bundle.ONNX} in onnxruntime",
+    }
+
+
+def test_more_threads_than_cores_are_told_of_once(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listener(Silence):
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def tell(self, line: str) -> None:
+            self.lines.append(line)
+
+    monkeypatch.setattr(
+        module,
+        "benchmark",
+        lambda *_, **__: Benchmarked(latency=(), limits=(), whole_path=(), rounds=1),
+    )
+    monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    spec = recipe_of(bundle_folder).spec
+    few, many = Listener(), Listener()
+    time_bundle(bundle_folder, spec, Stages(few), threads=(1, 4))
+    time_bundle(bundle_folder, spec, Stages(many), threads=(4, 8, 16), batches=(1, 2))
+    assert few.lines == []
+    (line,) = many.lines
+    assert line.startswith("--threads 16: only 4 cores can be used here")
 
 
 def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(

@@ -1,0 +1,110 @@
+"""Where the journals of evaluations lie: in the user's own cache, and nowhere else.
+
+Whoever can write a journal can decide what an evaluation finds, without a model being run, and no
+digest in it would tell. So it does not lie in the bundle, which may come from a stranger, and is
+used only if nobody but this user can have written it.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import time
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+_SUFFIX: Final = ".journal"
+_DAYS_KEPT: Final = 30
+
+# Each time another evaluation ended in the very moment between opening and locking.
+_TRIES: Final = 10
+
+
+def journal_folder() -> Path:
+    """The folder, which is made where there is none; journals that nobody asked for are deleted.
+
+    Raises:
+        OSError: It cannot be made, or belongs to another user.
+    """
+    folder = _cache() / "eightbit" / "evaluations"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "is a link; delete it", str(folder))
+    _refuse_strangers(folder, status)
+    folder.chmod(0o700)
+    _delete_stale(folder)
+    return folder
+
+
+def journal_path(folder: Path, bundle: Path, source: Path) -> Path:
+    """Where the journal of an evaluation lies: one for each bundle and source of images."""
+    both = b"\0".join(os.fsencode(os.path.realpath(path)) for path in (bundle, source))
+    return folder / f"{hashlib.sha256(both).hexdigest()[:32]}{_SUFFIX}"
+
+
+def locked_file(path: Path) -> FileIO:
+    """Opens or makes a journal, which no other process may have open.
+
+    Returns:
+        The file, without a buffer: one would be written once more on closing, after it failed.
+
+    Raises:
+        BlockingIOError: Another process has it open.
+        OSError: It cannot be opened or locked, is no plain file, or belongs to another user.
+    """
+    for _ in range(_TRIES):
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = FileIO(os.open(path, flags, 0o600), "r+")
+        try:
+            status = os.fstat(file.fileno())
+            _refuse_links(path, status)
+            _refuse_strangers(path, status)
+            os.fchmod(file.fileno(), 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _lies_at(path, status):  # else it was deleted at the end of another evaluation
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+    raise BlockingIOError(errno.EWOULDBLOCK, "is in use", str(path))
+
+
+def _cache() -> Path:
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if named.is_absolute():  # the XDG specification has others ignored
+        return named
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError as exc:
+        raise FileNotFoundError(errno.ENOENT, str(exc), "~/.cache") from exc
+
+
+def _delete_stale(folder: Path) -> None:
+    oldest = time.time() - _DAYS_KEPT * 24 * 3600
+    for path in folder.glob(f"*{_SUFFIX}"):
+        with suppress(FileNotFoundError):  # another process was faster
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_mtime < oldest:
+                path.unlink()
+
+
+def _refuse_links(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise OSError(errno.EINVAL, "is no plain file; delete it", str(path))
+
+
+def _refuse_strangers(path: Path, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "belongs to another user", str(path))
+
+
+def _lies_at(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(status, path.lstat())
+    except FileNotFoundError:
+        return False

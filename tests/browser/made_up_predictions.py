@@ -1,0 +1,85 @@
+"""Answers of models that never were, counted as those of real ones are."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from eightbit.benchmarks.accuracy import ClassificationTally
+from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.report import AccuracySection
+
+IMAGES: Final = 4000
+_BATCH: Final = 500
+_HURT: Final = 3  # the class that loses most
+
+
+def made_up_accuracy(
+    labels: Sequence[str],
+    names: Sequence[str] = (),
+    *,
+    broke: int = 30,
+    fixed: int = 26,
+    more_broke: int = 2,
+    labelled: bool = True,
+) -> AccuracySection:
+    """What an evaluation on made-up answers finds.
+
+    Every image is as often right as the float model is sure of it. A third of what breaks is of one
+    class, of which nothing is fixed; ten more images change from one wrong class to another where
+    there are three classes.
+
+    Args:
+        labels: Of the classes.
+        names: Of the first images that change their class; others have plain ones.
+        broke: Right answers that both artefacts lose.
+        fixed: Wrong answers that both put right.
+        more_broke: Right answers that TorchScript loses as well.
+        labelled: Whether the true classes are known.
+    """
+    count = len(labels)
+    truth = np.arange(IMAGES) % count
+    generator = np.random.default_rng(0)
+    sure = generator.uniform(0.62, 0.999, IMAGES)
+    right = (generator.random(IMAGES) < sure) | (count == 1)
+    answers = np.where(right, truth, (truth + 1) % count)
+    onnx, torchscript = answers.copy(), answers.copy()
+    hurt = np.flatnonzero(right & (truth == _HURT))[: broke // 3]
+    others = np.flatnonzero(right & (truth != _HURT))[: broke + more_broke - len(hurt)]
+    lost = np.concatenate((hurt, others)).astype(int)
+    wrong = np.flatnonzero(~right & (truth != _HURT))
+    won = wrong[:fixed]
+    for candidate, changed in ((onnx, lost[:broke]), (torchscript, lost)):
+        candidate[changed] = (truth[changed] + 1) % count
+        candidate[won] = truth[won]
+        if count > 2:
+            moved = wrong[fixed : fixed + 10]
+            candidate[moved] = (truth[moved] + 2) % count
+    files = [f"{labels[index % count][:40]}/{index // count}.png" for index in range(IMAGES)]
+    for index, name in zip(np.flatnonzero(onnx != answers), names, strict=False):
+        files[index] = name
+    tally = ClassificationTally(("onnx", "torchscript"))
+    for first in range(0, IMAGES, _BATCH):
+        part = slice(first, first + _BATCH)
+        tally.update(
+            _logits(answers[part], sure[part], count),
+            {
+                "onnx": _logits(onnx[part], sure[part] - 0.02, count),
+                "torchscript": _logits(torchscript[part], sure[part] - 0.02, count),
+            },
+            truth[part].tolist() if labelled else None,
+            files[part],
+        )
+    return AccuracySection(
+        fp32=tally.reference_result(),
+        onnx=tally.candidate_result("onnx"),
+        torchscript=tally.candidate_result("torchscript"),
+    )
+
+
+def _logits(answers: np.ndarray, sure: np.ndarray, count: int) -> FloatArray:
+    """Logits whose softmax is `sure` for the answer, and equal for every other class."""
+    logits = np.zeros((len(answers), count), dtype=np.float32)
+    if count > 1:
+        logits[np.arange(len(answers)), answers] = np.log(sure / (1 - sure) * (count - 1))
+    return logits
