@@ -19,8 +19,9 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+# In the order of the folders: files of few and long tests would come last, on one core.
 unit: $(INSTALLED) browser
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 # The site: build/site/index.html. A broken link or a page that nobody can reach fails it.
 docs: $(INSTALLED)

