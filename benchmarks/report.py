@@ -11,6 +11,7 @@ from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, Imag
 from eightbit.benchmarks.artifact import Sha256
 from eightbit.benchmarks.delivered import DELIVERED
 from eightbit.benchmarks.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.edge import EdgeSection
 from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.fallback import FallbackSection, still_counts
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
@@ -263,6 +264,7 @@ class Report(FrozenModel):
         executions: What is behind those pairs.
         latency: One entry per measured model file.
         benchmark: What is behind those entries: the machine's limit, the whole path.
+        edge: The bundle to deploy: how fast it starts, what it answered on other machines.
         size_bytes: Size of every written file, by name.
         coverage: Which operators compute in integers.
         environment: Where this was measured.
@@ -289,6 +291,7 @@ class Report(FrozenModel):
     executions: ExecutionsSection | None = None
     latency: tuple[LatencyResult, ...] = ()
     benchmark: BenchmarkSection | None = None
+    edge: EdgeSection | None = None
     size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)
     coverage: CoverageSection | None = None
     environment: Environment | None = None
@@ -298,7 +301,7 @@ class Report(FrozenModel):
     @property
     def commands(self) -> tuple[str, ...]:
         """All command lines that together give this report again, in order."""
-        later = (self.executions, self.evaluation, self.benchmark)
+        later = (self.executions, self.evaluation, self.benchmark, self.edge)
         lines = (self.command, *(section.command for section in later if section))
         return tuple(dict.fromkeys(line for line in lines if line))
 

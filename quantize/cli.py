@@ -13,6 +13,7 @@ from eightbit.calibration.methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
+from eightbit.quantize.cli_bundling import bundling
 from eightbit.quantize.cli_looking import looking
 from eightbit.quantize.cli_measuring import command_line, measuring, pass_gates, show
 from eightbit.quantize.cli_reporting import reporting
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.add_typer(measuring)
 app.add_typer(looking)
 app.add_typer(reporting)
+app.add_typer(bundling)
 
 _DEFAULTS = QuantConfig()
 
