@@ -12,6 +12,7 @@ from eightbit.benchmarks.comparability import (
     same_float_answers,
     same_images,
 )
+from eightbit.benchmarks.delivered import DELIVERED
 from eightbit.benchmarks.fidelity import FidelityResult
 from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.losses import Loss, accuracy_loss, speed_loss, speedup_with_interval
@@ -157,25 +158,21 @@ def at_conditions(report: Report, conditions: Conditions | None) -> tuple[Latenc
     return tuple(entry for entry in report.latency if (entry.batch, entry.threads) == wanted)
 
 
-_KINDS: Final = (
-    ("torchscript", "TorchScript", Runtime.TORCHSCRIPT, ".int8.pt"),
-    ("onnx", "ONNX", Runtime.ONNXRUNTIME, ".int8.onnx"),
-)
-
-
 def _artifacts(
     name: str, report: Report, conditions: Conditions | None
 ) -> Iterator[ComparedArtifact]:
     """Those of which anything is known."""
-    for key, artifact, runtime, suffix in _KINDS:
-        accuracy: CandidateAccuracy | None = getattr(report.accuracy, key, None)
-        fidelity: FidelityResult | None = getattr(report.fidelity, key, None)
-        size = next((n for file, n in report.size_bytes.items() if file.endswith(suffix)), None)
+    for format in reversed(DELIVERED):
+        accuracy: CandidateAccuracy | None = getattr(report.accuracy, format.key, None)
+        fidelity: FidelityResult | None = getattr(report.fidelity, format.key, None)
+        size = next(
+            (n for file, n in report.size_bytes.items() if file.endswith(format.suffix)), None
+        )
         latency = next(
             (
                 entry
                 for entry in at_conditions(report, conditions)
-                if entry.runtime is runtime and entry.precision is Precision.INT8
+                if entry.runtime is format.runtime and entry.precision is Precision.INT8
             ),
             None,
         )
@@ -186,8 +183,8 @@ def _artifacts(
         )
         yield ComparedArtifact(
             bundle=name,
-            artifact=artifact,
-            runtime=runtime,
+            artifact=format.name,
+            runtime=format.runtime,
             fp32_top1=report.accuracy.fp32.top1 if report.accuracy else None,
             accuracy=accuracy,
             fidelity=fidelity,

@@ -6,13 +6,12 @@ would take the caller with it.
 
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from eightbit.benchmarks.artifact import runtime_of
 from eightbit.benchmarks.channel import Action, Reply, Request, receive, send
+from eightbit.benchmarks.closing import Closing
 from eightbit.benchmarks.contract import AnyArray, FloatArray
 from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.feed import Feed
@@ -22,7 +21,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
 
-class IsolatedRunner:
+class IsolatedRunner(Closing):
     """Runs a model file in a fresh process; see `contract.Runner`. A context manager.
 
     Args:
@@ -107,17 +106,6 @@ class IsolatedRunner:
     def close(self) -> None:
         """Ends the process and waits for its end; may be called again."""
         self._process.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(
         self, request: Request, batch: AnyArray | None = None

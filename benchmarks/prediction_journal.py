@@ -13,12 +13,12 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from eightbit.benchmarks.channel import receive_pieces, send_pieces
+from eightbit.benchmarks.closing import Closing
 from eightbit.benchmarks.journal_file import journal_folder, journal_path, locked_file
 from eightbit.benchmarks.journal_header import JournalHeader
 from eightbit.benchmarks.prediction import (
@@ -66,7 +66,7 @@ def open_journal(bundle: Path, source: Path, header: JournalHeader, tell: Tell) 
         return None
 
 
-class Journal:
+class Journal(Closing):
     """The file, locked for as long as it is open; a context manager.
 
     Args:
@@ -167,17 +167,6 @@ class Journal:
             self._reader.close()
         except OSError as exc:
             self._give_up(exc)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _begin(self, header: JournalHeader) -> None:
         """Reads the header of what is there, or writes that of this evaluation."""

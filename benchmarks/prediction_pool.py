@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Condition, Thread
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from eightbit.benchmarks.channel import receive_pieces, send_pieces
+from eightbit.benchmarks.closing import Closing
 from eightbit.benchmarks.prediction import (
     PIECE_MAX_BYTES,
     Answer,
@@ -40,7 +40,7 @@ def workers_and_threads(threads: int) -> tuple[int, int]:
     return threads // each, each
 
 
-class PredictionPool:
+class PredictionPool(Closing):
     """Processes that hold the same models. A context manager; it serves one `predict`.
 
     Args:
@@ -129,17 +129,6 @@ class PredictionPool:
         """Ends the processes; may be called again."""
         for process in self._processes:
             process.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _await_ready(process: WorkerProcess) -> None:

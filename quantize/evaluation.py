@@ -9,6 +9,7 @@ import numpy as np
 from eightbit.benchmarks.accuracy import FINITE_CHECK, ClassificationTally
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult, ParityMeter, ParityResult
+from eightbit.benchmarks.parity import pair_name
 from eightbit.benchmarks.report import AccuracySection, Check
 from eightbit.quantize.verification import FLOAT
 
@@ -79,7 +80,7 @@ class Evaluator:
                 **{name: self._tally.candidate_result(name) for name in self._candidates},
             ),
             fidelity={name: meter.result() for name, meter in self._fidelity.items()},
-            parity={"_vs_".join(pair): meter.result() for pair, meter in self._parity.items()},
+            parity={pair_name(*pair): meter.result() for pair, meter in self._parity.items()},
         )
 
 

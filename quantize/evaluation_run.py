@@ -213,8 +213,7 @@ def _short(digest: str) -> str:
 
 def _thumbnails(accuracy: AccuracySection, source: ImageSource) -> dict[str, str]:
     """Small pictures of the first images that an artefact flips, by name, in Base64."""
-    candidates = (accuracy.torchscript, accuracy.onnx)
-    flips = chain.from_iterable(found.flips for found in candidates if found is not None)
+    flips = chain.from_iterable(found.flips for found in accuracy.candidates.values())
     flipped = {flip.image for flip in flips}
     shown = [item for item in source.items if item.name in flipped][:SHOWN]
     pictures = {}

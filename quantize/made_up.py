@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from eightbit.models.preprocessing import normalise
+from eightbit.models.preprocessing import normalised_images
 from eightbit.models.spec import Preprocessing
 
 MADE_UP: Final = "made-up pictures"
@@ -26,7 +26,7 @@ def made_up_pixels(
     """Preprocessed pictures: float32, shape (count, 3, crop, crop); the same for the same seed."""
     rng = np.random.default_rng(seed)
     pictures = np.stack([_picture(rng, preprocessing.crop) for _ in range(count)])
-    return np.ascontiguousarray(normalise(pictures, preprocessing).transpose(0, 3, 1, 2))
+    return normalised_images(pictures, preprocessing)
 
 
 def made_up_picture(width: int, height: int, seed: int = 0) -> Image.Image:

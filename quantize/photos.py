@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from eightbit.benchmarks.tables import counted
 from eightbit.models.decoding import decode_image
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.preprocessing import cropped_pixels
@@ -63,8 +64,9 @@ def read_photos(path: Path, spec: ModelSpec) -> Photos:
             raise InputError(f"{path}: expected a photo that can be used, found none")
         files, sizes = zip(*usable, strict=True)
         width, height = (round(statistics.median(column)) for column in zip(*sizes, strict=True))
-        count = f"{len(files)} photo{'s' * (len(files) > 1)}"
-        described = f"{count} of {source.name}, about {width} x {height} pixels"
+        described = (
+            f"{counted(len(files), 'photo')} of {source.name}, about {width} x {height} pixels"
+        )
         return Photos(files=files, described=described)
 
 

@@ -13,8 +13,8 @@ from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
 from eightbit.quantize.reporting import write_report
 
-REPORTS: Final = (bundle.REPORT_JSON, bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
 RENDERED: Final = (bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
+REPORTS: Final = (bundle.REPORT_JSON, *RENDERED)
 
 _ONLY_ITSELF = 2  # the root and the name of a file or folder in it
 

@@ -4,6 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from eightbit.benchmarks.accuracy import CandidateAccuracy
+from eightbit.benchmarks.delivered import DELIVERED
 from eightbit.benchmarks.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.drop_gate import drop_gate
 from eightbit.benchmarks.environment import read_environment
@@ -153,8 +154,9 @@ def _left_integers(report: Report) -> list[str]:
 def _dropped(report: Report, max_drop_pp: float) -> list[str]:
     """Every artefact whose drop may be larger than is accepted, one line each."""
     accuracy, measured, failures = report.accuracy, False, []
-    named = {"torchscript": accuracy.torchscript, "onnx": accuracy.onnx} if accuracy else {}
-    for name, result in named.items():
+    for format in reversed(DELIVERED):
+        name = format.key
+        result = accuracy.candidates.get(format.name) if accuracy else None
         gate = drop_gate(result, max_drop_pp) if result else None
         if result is None or result.drop_pp is None or gate is None:
             continue
