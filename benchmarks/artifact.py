@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from eightbit.benchmarks.model_input import PREPROCESSED, ModelInput
+from eightbit.benchmarks.onnx_refusal import in_another_file
 from eightbit.benchmarks.versioned_json import SortedMapping, parse_versioned
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
@@ -175,10 +176,16 @@ def _read_onnx(path: Path, where: str) -> bytes | None:
     try:
         model = onnx.ModelProto.FromString(path.read_bytes())
     except DecodeError as exc:
-        raise InputError(f"{where}: expected an ONNX model, found something else") from exc
+        raise InputError(
+            f"{where}: expected an ONNX model, found a damaged file or something else; copy or "
+            "export it again"
+        ) from exc
     # Protobuf takes the empty file and some garbage for a message without known fields.
     if not model.ir_version or not model.graph.node:
         raise InputError(f"{where}: expected an ONNX model with a graph, found none")
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise InputError(f"{where}: {in_another_file(tensor.name)}")
     found = [entry.value for entry in model.metadata_props if entry.key == ONNX_METADATA_KEY]
     if len(found) > 1:
         raise InputError(f"{where}: expected one eightbit metadata entry, found {len(found)}")
@@ -202,8 +209,10 @@ def _read_torchscript(path: Path, where: str) -> bytes | None:
             with archive.open(member) as file:
                 return file.read(METADATA_MAX_BYTES + 1)
     except _ZIP_DAMAGE as exc:
-        problem = one_line(str(exc))
-        raise InputError(f"{where}: expected a TorchScript archive: {problem}") from exc
+        raise InputError(
+            f"{where}: expected a TorchScript archive, found a damaged file or something else "
+            f"({one_line(str(exc)).rstrip('.')}); copy it again, or quantize again"
+        ) from exc
 
 
 # RuntimeError: encrypted; NotImplementedError: unknown compression; UnicodeDecodeError: the name of

@@ -8,6 +8,7 @@ from eightbit.benchmarks.artifact import Runtime
 from eightbit.benchmarks.cpu_features import read_cpu_features
 from eightbit.benchmarks.execution import AVX2, NO_VNNI, Execution, emulator_problem
 from eightbit.benchmarks.openvino_runner import OPENVINO_MISSING, has_openvino
+from eightbit.models.plain_text import printable
 
 # All that torch's builds for CPUs have had.
 _ENGINES: Final = ("onednn", "x86", "fbgemm", "qnnpack")
@@ -64,11 +65,18 @@ def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availabi
     if all_engines:
         import torch
 
+        there = torch.backends.quantized.supported_engines
+        if engine is not None and engine not in there:
+            plain = possible.pop(0)
+            missing[plain.name] = (
+                f"the file needs torch's quantized engine {printable(engine)}, which torch "
+                f"{torch.__version__} lacks on this CPU; use the ONNX artefact"
+            )
         for other in _ENGINES:
             if other == engine:
                 continue
             execution = Execution(runtime=Runtime.TORCHSCRIPT, engine=other)
-            if other in torch.backends.quantized.supported_engines:
+            if other in there:
                 possible.append(execution)
             else:
                 missing[execution.name] = "this build of torch has no such engine"

@@ -1,5 +1,6 @@
 """What goes into a runner and what comes out of it, checked."""
 
+import math
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -30,30 +31,79 @@ class Runner(Protocol):
         ...
 
 
-def check_batch(batch: AnyArray, taken: ModelInput = PREPROCESSED) -> None:
-    """Refuses what is not a batch of images.
+def check_batch(
+    batch: AnyArray,
+    taken: ModelInput = PREPROCESSED,
+    *,
+    images: int | None = None,
+    side: int | None = None,
+) -> None:
+    """Refuses what is not a batch of images that a model takes.
 
     Args:
         batch: What to check.
         taken: What the model takes.
+        images: How many at once; None for any number.
+        side: Of an image, in pixels; None for any height and width.
 
     Raises:
-        InputError: Of another dtype, or not of that layout with 3 channels and N, H and W at
-            least 1.
+        InputError: Of another dtype, not of that layout with 3 channels and N, H and W at least 1,
+            or of another size.
     """
-    channels = taken.layout.index("C")
-    well_shaped = batch.ndim == 4 and batch.shape[channels] == 3 and batch.size > 0
+    wanted: dict[str, int | None] = {"N": images, "C": 3, "H": side, "W": side}
+    well_shaped = batch.ndim == 4 and all(
+        found > 0 and wanted[axis] in (None, found)
+        for axis, found in zip(taken.layout, batch.shape, strict=True)
+    )
     if batch.dtype != taken.dtype or not well_shaped:
+        shape = ", ".join(str(wanted[axis] or axis) for axis in taken.layout)
         raise InputError(
-            f"batch: expected {taken.dtype} of shape {taken.shape_text}, "
-            f"found {batch.dtype} of shape {batch.shape}"
+            f"batch: expected {taken.dtype} of shape ({shape}), "
+            f"found {batch.dtype} of shape {batch.shape}; {_advice(batch, taken, images)}"
         )
 
 
-def check_logits(logits: FloatArray, *, images: int, where: str) -> None:
+def _advice(batch: AnyArray, taken: ModelInput, images: int | None) -> str:
+    """What to do about a batch that does not fit."""
+    if batch.ndim == 3:
+        return "one image is a batch of one: image[None]"
+    if batch.ndim == 4 and batch.size == 0:
+        return "give at least one image"
+    channels = taken.layout.index("C")
+    if batch.ndim == 4 and batch.shape[channels] != 3 and 3 in (batch.shape[1], batch.shape[3]):
+        return f"transpose it to {taken.layout}"
+    if batch.ndim == 4 and images not in (None, len(batch)):
+        return "this model takes as many images at once as it was exported for"
+    return "preprocess the images as the model's metadata says"
+
+
+def check_numbers(batch: FloatArray) -> None:
+    """Refuses a batch with NaN or infinity: a quantized model would make a number of it.
+
+    Raises:
+        InputError: At least one value is not finite.
+    """
+    # Two passes that write nothing; with `isfinite` over all, a batch would be timed.
+    if not (math.isfinite(batch.min()) and math.isfinite(batch.max())):
+        bad = batch.size - int(np.count_nonzero(np.isfinite(batch)))
+        raise InputError(
+            f"batch: expected finite numbers, found {bad:,} of {batch.size:,} NaN or infinite; "
+            "look at what preprocessed the images"
+        )
+
+
+def check_logits(
+    logits: FloatArray, *, images: int, where: str, classes: int | None = None
+) -> None:
     """Refuses what is not one row of logits per image.
 
     Non-finite values pass: a runner hands on what the model said; see `check_finite`.
+
+    Args:
+        logits: What to check.
+        images: How many there were.
+        where: The model, at the start of the error message.
+        classes: How many the model says it has; None where it says nothing.
 
     Raises:
         InputError: Not float32 of shape (images, classes).
@@ -61,7 +111,12 @@ def check_logits(logits: FloatArray, *, images: int, where: str) -> None:
     if logits.dtype != np.float32 or logits.ndim != 2 or len(logits) != images or not logits.size:
         raise InputError(
             f"{where}: expected logits as float32 of shape ({images}, classes), "
-            f"found {logits.dtype} of shape {logits.shape}"
+            f"found {logits.dtype} of shape {logits.shape}; is it a classifier?"
+        )
+    if classes is not None and logits.shape[1] != classes:
+        raise InputError(
+            f"{where}: expected {classes} logits as its metadata says, found {logits.shape[1]}; "
+            "do not trust this file"
         )
 
 

@@ -5,13 +5,14 @@ its own. A model that takes pixels is fed the very pixels that they were made of
 call: what it does with them is its own.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from eightbit.benchmarks.artifact import ArtifactMetadata
-from eightbit.benchmarks.contract import AnyArray, FloatArray, Runner, check_batch
+from eightbit.benchmarks.contract import AnyArray, FloatArray, Runner, check_batch, check_numbers
 from eightbit.benchmarks.model_input import PREPROCESSED, ModelInput
 from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel, Preprocessing
@@ -23,12 +24,16 @@ class Feed(FrozenModel):
     Attributes:
         input: What the model takes.
         preprocessing: How its images are normalised.
+        images: How many at once; None for any number.
+        side: Of an image, in pixels; None for any height and width.
     """
 
     input: ModelInput = PREPROCESSED
     preprocessing: Preprocessing = Preprocessing()
+    images: int | None = None
+    side: int | None = None
 
-    def __call__(self, batch: AnyArray, *, exact: bool = True) -> AnyArray:
+    def __call__(self, batch: AnyArray, *, exact: bool = True, where: str = "") -> AnyArray:
         """What to hand to the model.
 
         Args:
@@ -36,14 +41,25 @@ class Feed(FrozenModel):
                 is handed on as it is.
             exact: Whether numbers that no pixel is normalised to are refused; otherwise the
                 nearest pixels are taken, which is good enough to time a call.
+            where: The model, at the start of every error message; empty for none.
 
         Raises:
-            InputError: The batch has another type or shape, or was not made of pixels.
+            InputError: The batch has another type or shape, holds NaN or infinity, or was not made
+                of pixels.
         """
-        if self.input == PREPROCESSED or batch.dtype != np.float32:
-            check_batch(batch, self.input)
+        try:
+            return self._fed(batch, exact=exact)
+        except InputError as exc:
+            raise InputError(f"{where}: {exc}" if where else str(exc)) from exc
+
+    def _fed(self, batch: AnyArray, *, exact: bool) -> AnyArray:
+        as_it_is = self.input == PREPROCESSED or batch.dtype != np.float32
+        taken = self.input if as_it_is else PREPROCESSED
+        check_batch(batch, taken, images=self.images, side=self.side)
+        if as_it_is:
+            if exact and batch.dtype == np.float32:
+                check_numbers(batch)
             return batch
-        check_batch(batch)
         return self._pixels(batch, exact=exact)
 
     def of_pixels(self, pixels: npt.NDArray[np.uint8]) -> AnyArray:
@@ -91,8 +107,41 @@ class FileRunner(Runner, Protocol):
         ...
 
 
+def fitted(feed: Feed, shape: Sequence[object], where: str) -> Feed:
+    """A feed that knows which sizes a graph is fixed to.
+
+    Args:
+        feed: Of the model's metadata.
+        shape: Of the graph's input: an int where a size is fixed, anything else where it is free.
+        where: The model, at the start of the error message.
+
+    Raises:
+        InputError: The model has metadata, and the graph is not for images of the size that they
+            say, or not for any number of them.
+    """
+    named = dict(zip(feed.input.layout, shape, strict=True)) if len(shape) == 4 else {}
+    fixed = {axis: size for axis, size in named.items() if isinstance(size, int)}
+    images, height, width = (fixed.get(axis) for axis in "NHW")
+    if feed.side is None:
+        side = height if height == width else None
+        return feed.model_copy(update={"images": images, "side": side})
+    for side in (height, width):
+        if side not in (None, feed.side):
+            raise InputError(
+                f"{where}: expected a graph for images of {feed.side} px, as its metadata says, "
+                f"found one for {side} px; do not trust this file"
+            )
+    if images is not None:
+        raise InputError(
+            f"{where}: expected a graph for any number of images, found one for {images} at once; "
+            "export it with a free first axis"
+        )
+    return feed
+
+
 def feed_of(metadata: ArtifactMetadata | None) -> Feed:
     """The feed of an artefact; a model that says nothing about itself takes preprocessed images."""
     if metadata is None:
         return Feed()
-    return Feed(input=metadata.input, preprocessing=metadata.spec.preprocessing)
+    preprocessing = metadata.spec.preprocessing
+    return Feed(input=metadata.input, preprocessing=preprocessing, side=preprocessing.crop)

@@ -60,7 +60,7 @@ class IsolatedRunner(Closing):
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
-        _, logits = self._ask(Request(action=Action.RUN), self.feed(batch))
+        _, logits = self._ask(Request(action=Action.RUN), self.feed(batch, where=self._where))
         if logits is None:
             raise WorkerCrashError(f"{self._where}: the worker answered without logits")
         return logits
@@ -72,7 +72,7 @@ class IsolatedRunner(Closing):
     def settle(self, batch: AnyArray, *, max_seconds: float) -> list[float]:
         """Runs the model until its calls take no less time; returns the seconds of each."""
         request = Request(action=Action.SETTLE, max_seconds=max_seconds)
-        reply, _ = self._ask(request, self.feed(batch, exact=False))
+        reply, _ = self._ask(request, self.feed(batch, exact=False, where=self._where))
         return list(reply.seconds)
 
     def time(self, batch: AnyArray, repeats: int) -> list[float]:
@@ -81,7 +81,7 @@ class IsolatedRunner(Closing):
         A model that takes pixels is timed from the pixels on, and any numbers will do.
         """
         request = Request(action=Action.TIME, repeats=repeats)
-        reply, _ = self._ask(request, self.feed(batch, exact=False))
+        reply, _ = self._ask(request, self.feed(batch, exact=False, where=self._where))
         return list(reply.seconds)
 
     def walk(self, photo: bytes) -> Steps:

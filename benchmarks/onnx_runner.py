@@ -7,9 +7,10 @@ import onnxruntime as ort
 
 from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, parse_metadata
 from eightbit.benchmarks.contract import AnyArray, FloatArray, check_logits
-from eightbit.benchmarks.feed import feed_of
+from eightbit.benchmarks.feed import feed_of, fitted
+from eightbit.benchmarks.onnx_refusal import onnxruntime_cause, onnxruntime_refusal
 from eightbit.models.errors import InputError
-from eightbit.models.plain_text import one_line, printable
+from eightbit.models.plain_text import printable
 
 _ERRORS_ONLY = 3
 
@@ -37,11 +38,9 @@ class OnnxRunner:
             )
             described = self._session.get_modelmeta().custom_metadata_map.get(ONNX_METADATA_KEY)
         except Exception as exc:  # ONNX Runtime's exceptions have no common base
-            raise InputError(
-                f"{self._where}: ONNX Runtime {ort.__version__} cannot load it: "
-                f"{one_line(str(exc))}"
-            ) from exc
+            raise onnxruntime_refusal(exc, self._where, ort.__version__) from exc
         metadata = None if described is None else parse_metadata(described.encode(), self._where)
+        self._classes = metadata.spec.num_classes if metadata else None
         self.feed = feed_of(metadata)
         inputs = self._session.get_inputs()
         dtype = self.feed.input.dtype
@@ -50,20 +49,22 @@ class OnnxRunner:
                 f"{self._where}: expected a model with one {dtype} input, "
                 f"found {[printable(f'{entry.name}: {entry.type}') for entry in inputs]}"
             )
+        self.feed = fitted(self.feed, inputs[0].shape, self._where)
         self._input = inputs[0].name
         self._output = self._session.get_outputs()[0].name
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
-        batch = self.feed(batch)
+        batch = self.feed(batch, where=self._where)
         try:
             logits = self._session.run([self._output], {self._input: batch})[0]
         except Exception as exc:  # as above; a model of fixed size ends here
             raise InputError(
-                f"{self._where}: cannot run a batch of shape {batch.shape}: {one_line(str(exc))}"
+                f"{self._where}: cannot run a batch of shape {batch.shape}: "
+                f"{onnxruntime_cause(str(exc))}"
             ) from exc
         logits = np.asarray(logits)
-        check_logits(logits, images=len(batch), where=self._where)
+        check_logits(logits, images=len(batch), where=self._where, classes=self._classes)
         return logits
 
 

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, parse_metadata
+from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, ArtifactMetadata, parse_metadata
 from eightbit.benchmarks.contract import AnyArray, FloatArray, check_logits
-from eightbit.benchmarks.feed import Feed, feed_of
+from eightbit.benchmarks.feed import feed_of, fitted
+from eightbit.benchmarks.onnx_refusal import openvino_cause, openvino_refusal
 from eightbit.models.errors import InputError
-from eightbit.models.plain_text import one_line, printable
+from eightbit.models.plain_text import printable
 
 # A model is compiled for each shape of its input; a whole pass over images has two.
 _SHAPES_KEPT: Final = 4
@@ -48,39 +49,43 @@ class OpenVinoRunner:
             self._core = openvino.Core()
             self._model = self._core.read_model(path)
         except Exception as exc:  # OpenVINO raises RuntimeError, and its frontends their own
-            raise InputError(
-                f"{self._where}: OpenVINO {_version(openvino)} cannot load it: {_cause(exc)}"
-            ) from exc
-        self.feed = self._read_feed()
+            raise openvino_refusal(exc, self._where, _version(openvino)) from exc
+        metadata = self._read_metadata()
+        self._classes = metadata.spec.num_classes if metadata else None
+        self.feed = feed_of(metadata)
         types = [entry.get_element_type().to_string() for entry in self._model.inputs]
         if types != [_TYPES[self.feed.input.dtype]]:
             raise InputError(
                 f"{self._where}: expected a model with one {self.feed.input.dtype} input, "
                 f"found {types}"
             )
+        shape = self._model.inputs[0].get_partial_shape()
+        sizes = [] if shape.rank.is_dynamic else [_size(axis) for axis in shape]
+        self.feed = fitted(self.feed, sizes, self._where)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
-        batch = self.feed(batch)
+        batch = self.feed(batch, where=self._where)
         try:
             request = self._request(batch.shape)
             request.infer([np.ascontiguousarray(batch)], share_inputs=True)
             # The next call writes over the request's own memory.
             logits = np.array(request.get_output_tensor(0).data)
         except Exception as exc:  # as above; a model of fixed size ends here
+            cause = openvino_cause(str(exc))
             raise InputError(
-                f"{self._where}: cannot run a batch of shape {batch.shape}: {_cause(exc)}"
+                f"{self._where}: cannot run a batch of shape {batch.shape}: {cause}"
             ) from exc
-        check_logits(logits, images=len(batch), where=self._where)
+        check_logits(logits, images=len(batch), where=self._where, classes=self._classes)
         return logits
 
-    def _read_feed(self) -> Feed:
+    def _read_metadata(self) -> ArtifactMetadata | None:
         where = ["framework", ONNX_METADATA_KEY]
         if not self._model.has_rt_info(where):
-            return feed_of(None)
+            return None
         described = str(self._model.get_rt_info(where).value)
-        return feed_of(parse_metadata(described.encode(), self._where))
+        return parse_metadata(described.encode(), self._where)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         """The model compiled for one shape: a tenth faster on small networks than for any."""
@@ -106,7 +111,9 @@ def _imported(where: str) -> Any:
     except Exception as exc:  # built for another system, without a library: whatever it is
         if isinstance(exc, ModuleNotFoundError) and exc.name == "openvino":
             raise InputError(f"{where}: {OPENVINO_MISSING}") from exc
-        raise InputError(f"{where}: OpenVINO cannot be imported: {_cause(exc)}") from exc
+        raise InputError(
+            f"{where}: OpenVINO cannot be imported: {openvino_cause(str(exc))}"
+        ) from exc
     return openvino
 
 
@@ -127,7 +134,6 @@ def _version(openvino: Any) -> str:
     return str(openvino.__version__).partition("-")[0]
 
 
-def _cause(error: Exception) -> str:
-    """The last line: OpenVINO puts the places in its own sources first."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return one_line(lines[-1] if lines else type(error).__name__)
+def _size(axis: Any) -> int | None:
+    """Of an axis of a graph's input; None where it is free."""
+    return None if axis.is_dynamic else int(axis.get_length())

@@ -11,8 +11,9 @@ import torch
 from eightbit.benchmarks.artifact import read_metadata
 from eightbit.benchmarks.contract import AnyArray, FloatArray, check_logits
 from eightbit.benchmarks.feed import feed_of
+from eightbit.benchmarks.torchscript_refusal import last_line, torchscript_refusal
 from eightbit.models.errors import InputError
-from eightbit.models.plain_text import one_line, printable
+from eightbit.models.plain_text import printable
 
 
 class TorchScriptRunner:
@@ -37,14 +38,16 @@ class TorchScriptRunner:
     ) -> None:
         self._where = printable(str(path))
         torch.set_num_threads(threads)
-        self.feed = feed_of(read_metadata(path))
+        metadata = read_metadata(path)
+        self._classes = metadata.spec.num_classes if metadata else None
+        self.feed = feed_of(metadata)
         self._module, self._engine = load_module(path, engine)
         if for_inference:
             self._module = _optimised(self._module, self._where)
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
-        batch = self.feed(batch)
+        batch = self.feed(batch, where=self._where)
         # torch cannot share a read-only array or one that runs backwards: only those are copied.
         images = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
         with _quantized_engine(self._engine, self._where), torch.inference_mode():
@@ -52,7 +55,7 @@ class TorchScriptRunner:
                 logits = self._module(images)
             except (RuntimeError, torch.jit.Error) as exc:
                 raise InputError(
-                    f"{self._where}: cannot run a batch of shape {batch.shape}: {_last_line(exc)}"
+                    f"{self._where}: cannot run a batch of shape {batch.shape}: {last_line(exc)}"
                 ) from exc
         if not isinstance(logits, torch.Tensor):
             raise InputError(
@@ -60,7 +63,7 @@ class TorchScriptRunner:
                 f"found one that returns {type(logits).__name__}"
             )
         array: FloatArray = logits.numpy()
-        check_logits(array, images=len(batch), where=self._where)
+        check_logits(array, images=len(batch), where=self._where, classes=self._classes)
         return array
 
 
@@ -109,9 +112,8 @@ def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.Script
             module.eval()
     # torch's own message may hold bytes of the file that are no text.
     except (RuntimeError, UnicodeDecodeError) as exc:
-        raise InputError(
-            f"{where}: torch {torch.__version__} cannot load it: {_last_line(exc)}"
-        ) from exc
+        wrote = metadata.versions.get("torch") if metadata else None
+        raise torchscript_refusal(exc, where, version=torch.__version__, wrote=wrote) from exc
     if not hasattr(module, "forward"):
         raise InputError(f"{where}: expected a module that can be called, found no forward in it")
     return module, engine
@@ -125,11 +127,5 @@ def _optimised(module: torch.jit.ScriptModule, where: str) -> torch.jit.ScriptMo
         except (RuntimeError, torch.jit.Error) as exc:
             raise InputError(
                 f"{where}: torch {torch.__version__} cannot optimise it for this machine: "
-                f"{_last_line(exc)}"
+                f"{last_line(exc)}"
             ) from exc
-
-
-def _last_line(error: Exception) -> str:
-    """The cause: torch puts the TorchScript traceback first and the C++ one after it."""
-    cause = str(error).partition("Exception raised from")[0].strip()
-    return one_line(cause.splitlines()[-1] if cause else type(error).__name__)

@@ -1,7 +1,7 @@
 """Reading a versioned JSON document that a stranger may have written."""
 
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -60,4 +60,12 @@ def _first_problem(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     others = error.error_count() - 1
     more = f" (and {others} more)" if others else ""
-    return one_line(f"{key}: {first['msg']}" if key else first["msg"]) + more
+    told = _TOLD.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    return one_line(f"{key}: {told}" if key else told) + more
+
+
+# By pydantic's names of what is wrong.
+_TOLD: Final = {
+    "extra_forbidden": "expected no such key, found one; a newer eightbit may have written it",
+    "missing": "expected this key, found none",
+}

@@ -17,6 +17,14 @@ from eightbit.quantize.recipe import Recipe, write_recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torchscript_export import export_torchscript
 
+# torch's quantized engines that compute what a recipe for a target says: oneDNN on x86, QNNPACK on
+# ARM.
+ENGINES: Final = {
+    Target.PORTABLE: ("onednn", "qnnpack"),
+    Target.X86_VNNI: ("onednn",),
+    Target.ARM64: ("qnnpack",),
+}
+
 _BUILT_BY: Final = ("eightbit", "torch", "onnx")
 
 
@@ -59,14 +67,13 @@ def write_torchscript(fused: nn.Module, recipe: Recipe, path: Path) -> int:
 
 
 def _engine(target: Target) -> str:
-    """Torch's quantized engine for the target's CPU: oneDNN on x86, QNNPACK on ARM.
+    """Torch's quantized engine for the target's CPU.
 
     A portable model computes the same in both; its TorchScript file names this machine's.
     """
-    if target is Target.PORTABLE:
-        is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
-        return "onednn" if is_x86 else "qnnpack"
-    return "onednn" if target is Target.X86_VNNI else "qnnpack"
+    first, *others = ENGINES[target]
+    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return others[0] if others and not is_x86 else first
 
 
 def write_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:

@@ -14,9 +14,9 @@ import onnx
 import onnxruntime as ort
 
 from eightbit.benchmarks.artifact import Runtime, runtime_of
+from eightbit.benchmarks.onnx_refusal import onnxruntime_refusal
 from eightbit.benchmarks.report import CoverageSection, OperatorCoverage
-from eightbit.models.errors import InputError
-from eightbit.models.plain_text import one_line
+from eightbit.models.plain_text import printable
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,7 @@ def _audit_onnx(path: Path) -> CoverageSection:
         try:
             ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as exc:  # ONNX Runtime's exceptions have no common base
-            raise InputError(f"{path}: ONNX Runtime cannot load it: {one_line(str(exc))}") from exc
+            raise onnxruntime_refusal(exc, printable(str(path)), ort.__version__) from exc
         graph = onnx.load(optimized).graph
     return count_onnx(graph)
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import onnx
 import torch
 from onnx import numpy_helper
 from torch import nn
@@ -11,6 +10,7 @@ from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, read_metad
 from eightbit.benchmarks.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.models.spec import ModelSpec
+from eightbit.quantize.foreign_onnx import read_foreign
 from eightbit.quantize.fusion import fused_skeleton, integer_layers
 from eightbit.quantize.pixel_input import with_input
 from eightbit.quantize.torchscript_build import archive_bytes, scripted
@@ -37,7 +37,7 @@ def read_float_network(float_onnx: Path, spec: ModelSpec) -> nn.Module:
     Raises:
         InputError: The ONNX model is not one of this network.
     """
-    weights = {tensor.name: tensor for tensor in onnx.load(float_onnx).graph.initializer}
+    weights = {tensor.name: tensor for tensor in read_foreign(float_onnx).graph.initializer}
     fused = fused_skeleton(spec)
     with torch.no_grad():
         for name, layer in integer_layers(fused).items():

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper
 
 from eightbit.benchmarks.artifact import ONNX_MAX_BYTES
+from eightbit.benchmarks.onnx_refusal import in_another_file
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 
@@ -45,11 +46,7 @@ def read_foreign(path: Path) -> onnx.ModelProto:
         raise InputError(f"{where}: expected at most {MAX_NODES:,} nodes, found {len(nodes):,}")
     for tensor in _tensors(graphs, nodes):
         if external_data_helper.uses_external_data(tensor):
-            raise InputError(
-                f"{where}: expected a model in one file, found tensor "
-                f"{one_line(tensor.name, 80)!r} in another one; save it with "
-                "save_as_external_data=False"
-            )
+            raise InputError(f"{where}: {in_another_file(tensor.name)}")
     return model
 
 

@@ -5,7 +5,6 @@ runtime down with it. So that happens in a child with limits, and what is left o
 """
 
 import json
-import re
 import resource
 import subprocess
 import sys
@@ -17,16 +16,12 @@ from typing import Final
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from eightbit.benchmarks.onnx_refusal import onnxruntime_cause
 from eightbit.models.plain_text import one_line
 
 _MODEL: Final = "model.onnx"
 _OPTIMIZED: Final = "optimized.onnx"
 _ANSWER: Final = "answer.json"
-
-# What ONNX Runtime writes before its message: a code, a source file, the signature of a function.
-_PREFIX: Final = re.compile(
-    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:\S+\.(?:cc|h):\d+ (?:.*?\) (?=[A-Z]))?)?", re.DOTALL
-)
 
 _TIMEOUT_S: Final = 180
 _ERRORS_ONLY: Final = 3
@@ -77,8 +72,8 @@ def try_model(model: onnx.ModelProto) -> Trial:
                 optimized = onnx.ModelProto.FromString((files / _OPTIMIZED).read_bytes())
         if optimized is None and not answer["refused"]:
             answer["refused"] = "what ONNX Runtime made of it cannot be read"
-    refused = _PREFIX.sub("", answer["refused"])
-    return Trial(one_line(answer["invalid"]), one_line(refused), optimized)
+    refused = onnxruntime_cause(answer["refused"]) if answer["refused"] else ""
+    return Trial(one_line(answer["invalid"]), refused, optimized)
 
 
 def _main(files: Path) -> None:

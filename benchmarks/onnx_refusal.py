@@ -1,0 +1,167 @@
+"""Why a runtime refuses an ONNX model, in one sentence that says what to do.
+
+The runtimes say it over several lines, behind places in their own sources. What is known of their
+messages is put into words here; of any other the part that matters is kept.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
+
+# Names in a model may be of any length.
+_MESSAGE_CHARS: Final = 20_000
+_NAME_CHARS: Final = 120
+
+# A code; which file; the place in ONNX Runtime's sources, with the signature of the function there.
+_CODE: Final = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*? failed:)?", re.DOTALL
+)
+_PLACE: Final = re.compile(r"^\S+\.(?:cc|h):\d+ (?:.*\) (?=[A-Z]))?", re.DOTALL)
+
+_EXPORT: Final = "export it again"
+_ONE_FILE: Final = "save it with save_as_external_data=False"
+_COPY: Final = "copy or export it again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """What refuses models.
+
+    Attributes:
+        name: With its version.
+        package: What to upgrade.
+        cause: What matters in a message that is not among the known.
+        known: Patterns of messages; what each expected and found, with the pattern's groups; and
+            what to do, empty where a newer runtime may help.
+    """
+
+    name: str
+    package: str
+    cause: Callable[[str], str]
+    known: tuple[tuple[str, str, str], ...]
+
+
+def onnxruntime_refusal(error: object, where: str, version: str) -> InputError:
+    """What to raise where ONNX Runtime does not load a model.
+
+    Args:
+        error: Its exception, or the text of it.
+        where: The file, made safe to show.
+        version: Of ONNX Runtime.
+    """
+    name = f"ONNX Runtime {version}"
+    runtime = _Runtime(name, "onnxruntime", onnxruntime_cause, _ONNXRUNTIME)
+    return InputError(f"{where}: {_sentence(str(error), runtime)}")
+
+
+def openvino_refusal(error: object, where: str, version: str) -> InputError:
+    """What to raise where OpenVINO does not load a model; see `onnxruntime_refusal`."""
+    runtime = _Runtime(f"OpenVINO {version}", "openvino", openvino_cause, _OPENVINO)
+    return InputError(f"{where}: {_sentence(str(error), runtime)}")
+
+
+def in_another_file(tensor: str) -> str:
+    """What is said of a model that keeps a tensor, of this name, in another file."""
+    found = one_line(tensor, _NAME_CHARS)
+    return f"expected a model in one file, found tensor {found!r} in another one; {_ONE_FILE}"
+
+
+def onnxruntime_cause(message: str) -> str:
+    """A message of ONNX Runtime on one line, without its code, the file and the place."""
+    message = _PLACE.sub("", _CODE.sub("", message[:_MESSAGE_CHARS], count=1), count=1)
+    return one_line(message).rstrip(".") or "it does not say why"
+
+
+def openvino_cause(message: str) -> str:
+    """The last line of a message: OpenVINO puts the places in its own sources first."""
+    lines = [line for line in message[:_MESSAGE_CHARS].splitlines() if line.strip()]
+    return one_line(lines[-1]).rstrip(".") if lines else "it does not say why"
+
+
+def _sentence(message: str, runtime: _Runtime) -> str:
+    renew = f"pip install -U {runtime.package}, or export the model again"
+    message = message[:_MESSAGE_CHARS]
+    for pattern, told, remedy in runtime.known:
+        match = re.search(pattern, message, re.DOTALL)
+        if match:
+            # Their names are a stranger's.
+            told = one_line(match.expand(told.replace("RUNTIME", runtime.name)))
+            return f"{told}; {remedy or renew}"
+    return f"{runtime.name} cannot load it: {runtime.cause(message)}; {renew}"
+
+
+_ONNXRUNTIME: Final = (
+    (
+        r"Opset (\d+) is under development.* domain ai\.onnx is till opset (\d+)",
+        r"expected ONNX opset \2 or lower, which is what RUNTIME knows, found \1",
+        "",
+    ),
+    (
+        r"Opset (\d+) is under development.* domain (\S{1,80}) is till opset (\d+)",
+        r"expected opset \3 of \2 or lower, which is what RUNTIME knows, found \1",
+        "",
+    ),
+    (
+        r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
+        r"expected ONNX IR version \2 or lower, which is what RUNTIME knows, found \1",
+        "",
+    ),
+    (
+        r"(\S{1,120})\(-?\d+\) is not a registered function/op",
+        r"expected operators that RUNTIME knows, found \1",
+        "",
+    ),
+    (
+        r"No Op registered for (\S{1,120}) with domain_version of (\d+)",
+        r"expected operators that RUNTIME knows, found \1 of opset \2",
+        "",
+    ),
+    (
+        r"No opset import for domain '([^']{1,120})'",
+        r"expected the opset of every operator's domain, found none for \1",
+        _EXPORT,
+    ),
+    (r"Missing opset in the model", r"expected the opset of its operators, found none", _EXPORT),
+    (
+        r"[Ee]xternal data.{0,80}? for initializer: (\S{1,120})\. ",
+        r"expected a model in one file, found tensor '\1' in another one",
+        _ONE_FILE,
+    ),
+    (
+        r"Protobuf parsing failed|No graph was found in the protobuf",
+        r"expected a whole ONNX model, found a damaged file",
+        _COPY,
+    ),
+)
+
+_OPENVINO: Final = (
+    (
+        r"No conversion rule found for operations: (\S{1,120})",
+        r"expected operators that RUNTIME knows, found \1",
+        "pip install -U openvino, or use ONNX Runtime",
+    ),
+    (
+        r"Conversion is failed for: (\S{1,120}?)[,\s]",
+        r"expected operators that RUNTIME knows, found \1",
+        "pip install -U openvino, or use ONNX Runtime",
+    ),
+    (
+        r"external data file.{0,80}? initializer '(\S{1,120})'",
+        r"expected a model in one file, found tensor '\1' in another one",
+        _ONE_FILE,
+    ),
+    (
+        r"invalid external data: ",
+        r"expected a model in one file, found a tensor in another one",
+        _ONE_FILE,
+    ),
+    (
+        r"Model can't be parsed|Unable to read the model",
+        r"expected a whole ONNX model, found a damaged file",
+        _COPY,
+    ),
+)

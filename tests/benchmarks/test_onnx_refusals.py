@@ -1,0 +1,194 @@
+"""An ONNX model that a runtime refuses: one sentence with what was expected, found, and to do."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from tests.benchmarks.refused_models import (
+    ChangeModel,
+    change_onnx,
+    external,
+    fixed,
+    ir_version,
+    no_opset,
+    operator,
+    opset,
+    refusal,
+)
+
+from eightbit.benchmarks.artifact import ArtifactMetadata, Runtime, read_metadata
+from eightbit.benchmarks.execution import Execution
+from eightbit.benchmarks.onnx_refusal import onnxruntime_refusal, openvino_refusal
+from eightbit.benchmarks.runners import open_runner
+from eightbit.models.errors import InputError
+
+ONNXRUNTIME = Execution(runtime=Runtime.ONNXRUNTIME)
+OPENVINO = Execution(runtime=Runtime.OPENVINO)
+SIDE = 8
+
+WriteModel = Callable[..., Path]
+
+
+@pytest.fixture
+def onnx_file(write_model: WriteModel, small_metadata: ArtifactMetadata, tmp_path: Path) -> Path:
+    return write_model(Runtime.ONNXRUNTIME, tmp_path, small_metadata.to_json())
+
+
+UPGRADE = "pip install -U onnxruntime, or export the model again"
+ONE_FILE = (
+    "expected a model in one file, found tensor 'weight' in another one; "
+    "save it with save_as_external_data=False"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            opset(99),
+            f"expected ONNX opset N or lower, which is what ORT knows, found 99; {UPGRADE}",
+        ),
+        (
+            ir_version(99),
+            f"expected ONNX IR version N or lower, which is what ORT knows, found 99; {UPGRADE}",
+        ),
+        (
+            operator("ai.onnx.contrib", "Gelu"),
+            f"expected operators that ORT knows, found ai.onnx.contrib:Gelu; {UPGRADE}",
+        ),
+        (
+            operator("", "Newer"),
+            f"expected operators that ORT knows, found Newer of opset 17; {UPGRADE}",
+        ),
+        (
+            operator("ai.onnx.contrib", "Gelu", imported=False),
+            (
+                "expected the opset of every operator's domain, found none for ai.onnx.contrib; "
+                "export it again"
+            ),
+        ),
+        (no_opset, "expected the opset of its operators, found none; export it again"),
+        (external, ONE_FILE),
+    ],
+    ids=["opset", "ir", "domain", "operator", "not imported", "no opset", "external"],
+)
+def test_onnxruntime_says_it_in_one_sentence(
+    change: ChangeModel, expected: str, onnx_file: Path
+) -> None:
+    found = refusal(change_onnx(onnx_file, change), ONNXRUNTIME)
+    found = found.replace(f"ONNX Runtime {ort.__version__}", "ORT")
+    assert re.sub(r"(opset|version) \d+ or lower", r"\1 N or lower", found) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            operator("ai.onnx.contrib", "Gelu"),
+            (
+                r"expected operators that OpenVINO [\d.]+ knows, found ai\.onnx\.contrib\.Gelu; "
+                "pip install -U openvino, or use ONNX Runtime"
+            ),
+        ),
+        (
+            operator("", "Newer"),
+            (
+                r"expected operators that OpenVINO [\d.]+ knows, found Newer-17; "
+                "pip install -U openvino, or use ONNX Runtime"
+            ),
+        ),
+        (external, ONE_FILE.replace("tensor 'weight'", "a tensor")),
+    ],
+    ids=["domain", "operator", "external"],
+)
+def test_openvino_says_it_in_one_sentence(
+    change: ChangeModel, expected: str, onnx_file: Path
+) -> None:
+    assert re.fullmatch(expected, refusal(change_onnx(onnx_file, change), OPENVINO))
+
+
+@pytest.mark.parametrize("change", [opset(99), ir_version(99)], ids=["opset", "ir"])
+def test_openvino_takes_versions_that_it_does_not_know_and_computes_the_same(
+    change: ChangeModel, onnx_file: Path
+) -> None:
+    """So `eightbit verify` has to say whether they mean the same."""
+    pytest.importorskip("openvino", exc_type=ImportError)
+    images = np.random.default_rng(0).standard_normal((2, 3, SIDE, SIDE), dtype=np.float32)
+    expected = open_runner(onnx_file, 1, OPENVINO)(images)
+    changed = open_runner(change_onnx(onnx_file, change), 1, OPENVINO)(images)
+    np.testing.assert_array_equal(changed, expected)
+
+
+@pytest.mark.parametrize("execution", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
+def test_half_an_onnx_file_is_told_as_such(execution: Execution, onnx_file: Path) -> None:
+    onnx_file.write_bytes(onnx_file.read_bytes()[:-20])
+    assert refusal(onnx_file, execution) == (
+        "expected a whole ONNX model, found a damaged file; copy or export it again"
+    )
+
+
+def test_metadata_are_not_read_from_half_a_file_or_several(onnx_file: Path) -> None:
+    content = onnx_file.read_bytes()
+    onnx_file.write_bytes(content[:-20])
+    with pytest.raises(InputError, match="found a damaged file or something else; copy or export"):
+        read_metadata(onnx_file)
+    onnx_file.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_metadata(change_onnx(onnx_file, external))
+    assert str(caught.value) == f"{onnx_file}: {ONE_FILE}"
+
+
+@pytest.mark.parametrize("execution", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            fixed(None, 64),
+            (
+                "expected a graph for images of 8 px, as its metadata says, found one for 64 px; "
+                "do not trust this file"
+            ),
+        ),
+        (
+            fixed(4, SIDE),
+            (
+                "expected a graph for any number of images, found one for 4 at once; "
+                "export it with a free first axis"
+            ),
+        ),
+    ],
+    ids=["side", "batch"],
+)
+def test_a_graph_of_other_sizes_than_its_metadata_is_refused(
+    execution: Execution, change: ChangeModel, expected: str, onnx_file: Path
+) -> None:
+    assert refusal(change_onnx(onnx_file, change), execution) == expected
+
+
+def test_what_no_pattern_knows_keeps_its_cause_and_loses_its_places() -> None:
+    message = (
+        "[ONNXRuntimeError] : 1 : FAIL : Load model from /x/y.onnx failed:"
+        "/onnxruntime_src/core/graph.cc:12 void onnxruntime::F(const std::map<int, int>&, bool) "
+        "Nobody knows\nthis.\n"
+    )
+    assert str(onnxruntime_refusal(message, "m.onnx", "1.0")) == (
+        f"m.onnx: ONNX Runtime 1.0 cannot load it: Nobody knows this; {UPGRADE}"
+    )
+    several = "Exception from src/core.cpp:84:\nCheck 'x' failed:\nNobody knows this\n\n"
+    assert str(openvino_refusal(several, "m.onnx", "2.0")) == (
+        "m.onnx: OpenVINO 2.0 cannot load it: Nobody knows this; "
+        "pip install -U openvino, or export the model again"
+    )
+    assert "it does not say why" in str(openvino_refusal("", "m.onnx", "2.0"))
+
+
+@pytest.mark.parametrize("name", ["\\g<9>", "{renew}", "Bogus\x1b[31m", "x" * 119])
+def test_names_of_strangers_cannot_break_the_sentence(name: str) -> None:
+    error = f"[ONNXRuntimeError] : 1 : FAIL : Fatal error: evil:{name[:110]}(-1) is not a "
+    told = str(onnxruntime_refusal(f"{error}registered function/op", "m.onnx", "1.0"))
+    assert told.startswith("m.onnx: expected operators that ONNX Runtime 1.0 knows, found evil:")
+    assert told.isprintable()
+    assert told.endswith(UPGRADE)
