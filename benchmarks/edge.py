@@ -45,6 +45,7 @@ class SelfTestElsewhere(FrozenModel):
         processor: What it calls its processor; empty where it does not say.
         versions: Of Python and of the packages that took part.
         same_pixels: Whether decoding and resizing gave the very same pixels there.
+        model_sha256: Digest of the model that it ran; of another one the pairs say nothing.
     """
 
     name: Word
@@ -52,6 +53,7 @@ class SelfTestElsewhere(FrozenModel):
     processor: Annotated[str, Field(max_length=200)] = ""
     versions: SortedMapping[str] = Field(default_factory=dict)
     same_pixels: bool
+    model_sha256: Sha256
 
 
 class EdgeSection(FrozenModel):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eightbit.models.errors import InputError
-from eightbit.quantize.cli_measuring import command_line
+from eightbit.quantize.cli_measuring import command_line, end
 from eightbit.quantize.options import Bundle, Overwrite
 
 bundling = typer.Typer()
@@ -32,16 +32,23 @@ def bundle(
     the report.
     """
     from eightbit.quantize.console import progress, results
-    from eightbit.quantize.edge_bundle import write_bundle
-    from eightbit.quantize.web_page import write_web_page
+    from eightbit.quantize.edge_bundle import SelfTestFailedError, write_bundle
 
     if with_float and not web:
         raise InputError("--float: expected beside --web, found it alone; leave it out")
-    with progress() as stages:
-        if web:
-            summary = write_web_page(
-                folder, out, stages, with_float=with_float, overwrite=overwrite
-            )
-        else:
-            summary = write_bundle(folder, out, stages, overwrite=overwrite, command=command_line())
-    results().print(summary, markup=False)
+    try:
+        with progress() as stages:
+            if web:
+                from eightbit.quantize.web_page import write_web_page
+
+                summary = write_web_page(
+                    folder, out, stages, with_float=with_float, overwrite=overwrite
+                )
+            else:
+                summary = write_bundle(
+                    folder, out, stages, overwrite=overwrite, command=command_line()
+                )
+    except SelfTestFailedError as exc:
+        end((str(exc),))
+        return
+    results().print(summary, markup=False, soft_wrap=True)

@@ -1,0 +1,41 @@
+"""The shortest program that classifies a photo with an ONNX model: what others are held against.
+
+It has no checks and knows the model's preprocessing beforehand: `python bare_script.py MODEL PHOTO
+'{"resize": 256, "crop": 224, ...}'`.
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime as ort
+from PIL import Image
+
+
+def main(model: str, photo: str, preprocessing: str) -> None:
+    """Print the class with the highest logit.
+
+    Args:
+        model: The ONNX file.
+        photo: The image file.
+        preprocessing: A JSON object: resize, crop, mean, std, dtype and layout.
+    """
+    known = json.loads(preprocessing)
+    image = Image.open(photo).convert("RGB")
+    scale = known["resize"] / min(image.size)
+    image = image.resize((int(image.width * scale), int(image.height * scale)), Image.BILINEAR)  # type: ignore[attr-defined]
+    crop = known["crop"]
+    left, top = (image.width - crop) // 2, (image.height - crop) // 2
+    batch = np.asarray(image.crop((left, top, left + crop, top + crop)))[None]
+    if known["dtype"] == "float32":
+        scaled = batch.astype(np.float32) / np.float32(255)
+        batch = (scaled - np.float32(known["mean"])) / np.float32(known["std"])
+    if known["layout"] == "NCHW":
+        batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    logits = session.run(None, {session.get_inputs()[0].name: batch})[0]
+    print(int(np.argmax(logits)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

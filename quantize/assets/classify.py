@@ -1,0 +1,225 @@
+"""Classify photos with the INT8 model beside this file: `python classify.py photo.jpg`.
+
+It needs onnxruntime, numpy and pillow alone; the model itself says how a photo becomes its input.
+`python classify.py --self-test` says whether this machine computes what the bundle's maker did.
+"""
+
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["numpy", "onnxruntime", "pillow"]
+# ///
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+from zipimport import zipimporter
+
+
+def refuse(problem: str) -> NoReturn:
+    """End with exit code 2 and one line that says what cannot be used."""
+    print(f"classify: {visible(' '.join(problem.split()))}", file=sys.stderr)
+    sys.exit(2)
+
+
+def visible(text: object) -> str:
+    """The text with an escape in place of every character that could move the cursor."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+try:
+    import numpy as np
+    import onnxruntime as ort
+    from PIL import Image
+
+    BILINEAR, TRANSPOSE = Image.Resampling.BILINEAR, Image.Transpose
+except Exception as exc:  # packages too old, or that do not fit each other, raise all sorts
+    install = "pip install -U onnxruntime numpy pillow"
+    refuse(f"expected onnxruntime, numpy and pillow, found: {str(exc)[:300]}; {install}")
+
+HERE = Path(__file__).parent  # a folder, or the archive itself: `python model.zip photo.jpg`
+MODEL = "model.int8.onnx"
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # which Pillow decodes itself
+MAX_PIXELS = 100_000_000
+UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation: transposition
+ORT = f"ONNX Runtime {ort.__version__}"
+AGAIN = "unpack the archive again, or pip install -U onnxruntime"
+UPGRADE = "pip install -U onnxruntime, or export the model again"
+NEWER = rf"\2 or lower, which is what {ORT} knows, found \1; {UPGRADE}"
+REFUSALS = {  # what ONNX Runtime says of a model: what that means
+    r"Opset (\d+) is under development.* till opset (\d+)": f"expected ONNX opset {NEWER}",
+    r"IR version: (\d+), max supported IR version: (\d+)": f"expected ONNX IR version {NEWER}",
+    r"^(?:.* failed:|\[\w+\] : \d+ : \w+ :)? ?(.{0,300})": rf"{ORT} cannot load it: \1; {AGAIN}",
+}
+
+
+def content(name: str) -> bytes:
+    """A file beside this one, in the folder or in the archive; OSError where there is none."""
+    return zipimporter(str(HERE)).get_data(name) if HERE.is_file() else (HERE / name).read_bytes()
+
+
+class Model:
+    """The model: from RGB pixels, uint8 (crop, crop, 3), to logits, float32 (classes,)."""
+
+    def __init__(self, threads: int = 0) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads  # 0: all cores
+        options.log_severity_level = 4  # what is wrong is said once, by `refuse`
+        path = HERE / MODEL
+        try:
+            source = str(path) if path.is_file() else content(MODEL)
+            self.session = ort.InferenceSession(source, options, ["CPUExecutionProvider"])
+        except OSError:
+            refuse(f"{MODEL}: expected beside classify.py, found none; unpack the whole archive")
+        except Exception as exc:  # onnxruntime's exceptions have no common base
+            said = " ".join(str(exc).split()).rstrip(".")
+            found = ((re.search(pattern, said), told) for pattern, told in REFUSALS.items())
+            refuse(f"{MODEL}: {next(match.expand(told) for match, told in found if match)}")
+        try:
+            self.read(json.loads(self.session.get_modelmeta().custom_metadata_map["eightbit"]))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
+            problem = f"found none or damaged ones ({type(exc).__name__}: {str(exc)[:200]})"
+            refuse(f"{MODEL}: expected eightbit metadata, {problem}; make the bundle again")
+
+    def read(self, metadata: Any) -> None:
+        """Take over what the metadata says; refuse a graph that takes something else."""
+        if metadata["format_version"] != 1:
+            version = f"expected metadata of format_version 1, found {metadata['format_version']}"
+            refuse(f"{MODEL}: {version}; use the classify.py that came with it")
+        self.classes, how = metadata["spec"]["num_classes"], metadata["spec"]["preprocessing"]
+        self.resize, self.crop = side, crop = how["resize"], how["crop"]
+        self.mean, self.std = (np.array(how[key], np.float32) for key in ("mean", "std"))
+        taken = metadata.get("input", {})
+        self.dtype, self.layout = taken.get("dtype", "float32"), taken.get("layout", "NCHW")
+        kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[self.dtype]
+        wanted = {"NCHW": [1, 3, crop, crop], "NHWC": [1, crop, crop, 3]}[self.layout]
+        if not (1 <= side <= 8192 and 1 <= crop <= 8192 and (self.std > 0).all()):
+            raise ValueError("sides of 1 to 8192 pixels and positive deviations were expected")
+        inputs = [(one.type, one.shape) for one in self.session.get_inputs()]
+        fits = len(inputs) == 1 and inputs[0][0] == kind and len(inputs[0][1]) == len(wanted)
+        # A size that is free has a name in place of the number.
+        if not fits or any(isinstance(n, int) and n != w for n, w in zip(inputs[0][1], wanted)):
+            asked = f"expected one input {kind} {wanted} as its metadata says"
+            refuse(f"{MODEL}: {asked}, found {str(inputs)[:200]}; do not trust this file")
+
+    def batch(self, pixels: Any) -> Any:
+        """What the model takes: the pixels themselves, or normalised step by step in float32."""
+        batch = pixels[None]
+        if self.dtype == "float32":
+            batch = (batch.astype(np.float32) / np.float32(255) - self.mean) / self.std
+        axes = (0, 3, 1, 2) if self.layout == "NCHW" else (0, 1, 2, 3)
+        return np.ascontiguousarray(batch.transpose(axes))
+
+    def __call__(self, pixels: Any) -> Any:
+        """The logits of one image."""
+        try:
+            name = self.session.get_inputs()[0].name
+            logits = self.session.run(None, {name: self.batch(pixels)})[0]
+        except Exception as exc:  # as above
+            refuse(f"{MODEL}: {ORT} cannot run it: {str(exc)[:300]}; do not trust this file")
+        finite = f"{np.isfinite(logits).sum()} of {logits.size} finite"
+        if logits.shape != (1, self.classes) or not np.isfinite(logits).all():
+            wanted = f"{self.classes} finite logits as its metadata says"
+            refuse(f"{MODEL}: expected {wanted}, found {finite}; do not trust this file")
+        return logits[0]
+
+
+def pixels_of(data: bytes, resize: int, crop: int) -> Any:
+    """From an image file to RGB pixels, uint8 (crop, crop, 3); what cannot be used raises."""
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
+    image.load()
+    rgb = grey(image) if image.mode.startswith(("I", "F")) else image.convert("RGB")
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # damaged metadata does not make the pixels unusable
+        orientation = None
+    if isinstance(orientation, int) and orientation in UPRIGHT:
+        rgb = rgb.transpose(TRANSPOSE(UPRIGHT[orientation]))
+    short, long = sorted(rgb.size)
+    longer = int(resize * long / short)
+    if resize * longer > MAX_PIXELS:
+        raise ValueError(f"too narrow: {rgb.width} x {rgb.height} pixels")
+    rgb = rgb.resize((resize, longer) if rgb.width <= rgb.height else (longer, resize), BILINEAR)
+    # Of a smaller image, how much black is put before it, negative.
+    left, top = (round(n / 2) if n >= 0 else -(-n // 2) for n in (m - crop for m in rgb.size))
+    return np.asarray(rgb.crop((left, top, left + crop, top + crop)))
+
+
+def grey(image: Any) -> Any:
+    """Grey of 16 bits as RGB: scaled, where Pillow would clip it."""
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise ValueError("pixels whose range is not known")
+    scaled = (values.astype(np.int32) + 128) // 257
+    return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
+
+
+def photo(path: Path, model: Model) -> Any:
+    """The pixels of a photo on disk."""
+    try:
+        return pixels_of(path.read_bytes(), model.resize, model.crop)
+    except Exception as exc:  # Pillow raises two dozen types on damaged files
+        problem = getattr(exc, "strerror", None) or str(exc)[:300] or type(exc).__name__
+        refuse(f"{path}: expected an image ({', '.join(FORMATS)}), found: {problem}")
+
+
+def labels(classes: int) -> list[str]:
+    """Names of the classes, safe to print; their numbers where the bundle has no names."""
+    try:
+        names = content("labels.txt").decode("utf-8-sig", "replace").splitlines()
+    except OSError:
+        return [str(index) for index in range(classes)]
+    if len(names) != classes:
+        refuse(f"labels.txt: expected {classes} lines, one per class, found {len(names)}")
+    return [visible(name) for name in names]
+
+
+def softmax(logits: Any) -> Any:
+    """Probabilities of the classes, float64."""
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    return weights / weights.sum()
+
+
+def main() -> int:
+    """Print the most probable classes of photos; of equal logits the lowest class comes first."""
+    parser = argparse.ArgumentParser(prog="classify", description=(__doc__ or "").split(":")[0])
+    parser.error = lambda message: refuse(f"{message}; --help shows what can be given")  # type: ignore[method-assign]
+    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
+    parser.add_argument("--top", type=int, default=5, help="classes to show per photo")
+    parser.add_argument("--threads", type=int, default=0, help="all cores by default")
+    parser.add_argument("--self-test", action="store_true", help="does this machine compute alike?")
+    parser.add_argument("--json", action="store_true", help="the self-test's answers, to be kept")
+    given = parser.parse_args()
+    if given.top < 1 or given.threads < 0:
+        parser.error("--top, --threads: expected at least 1")
+    if bool(given.images) == given.self_test or given.json > given.self_test:
+        parser.error("expected photos, or --self-test [--json]")
+    warnings.simplefilter("ignore")  # Pillow's, of damaged pictures
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may lack a letter of a class name
+    model = Model(given.threads)
+    names = labels(model.classes)
+    if given.self_test:
+        sys.path.insert(0, str(HERE))
+        from self_test import self_test  # type: ignore[import-not-found]  # beside this file
+
+        passed: bool = self_test(sys.modules[__name__], model, names, as_json=given.json)
+        return 0 if passed else 1
+    for path in given.images:
+        logits = model(photo(path, model))
+        print(visible(path))
+        for index in np.argsort(-logits, kind="stable")[: given.top]:
+            print(f"{softmax(logits)[index]:8.1%}  {names[index]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

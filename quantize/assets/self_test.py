@@ -1,0 +1,91 @@
+"""The self-test of the model beside this file: `python classify.py --self-test`.
+
+It classifies the bundle's own pictures and compares what comes out with what came out where the
+bundle was made, in last bits of the logits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import PIL
+
+ALLOWED = 2  # last bits by which a logit may differ
+
+
+def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: bool) -> bool:
+    """Print what was found; returns whether this machine computes what it should.
+
+    Args:
+        program: classify.py.
+        model: Loaded by it.
+        names: Of the classes, safe to print.
+        as_json: Whether to print the answers, to be compared elsewhere, in place of a verdict.
+    """
+    where, content = "self_test.json", program.content
+    try:
+        model_sha256 = hashlib.sha256(content(program.MODEL)).hexdigest()
+        test = json.loads(content(where))
+        if test["format_version"] != 1:
+            newer = f"expected format_version 1, found {test['format_version']}"
+            program.refuse(f"{where}: {newer}; use the classify.py that came with it")
+        if test["model_sha256"] != model_sha256:
+            program.refuse(f"{where}: it is not of this {program.MODEL}; unpack the archive again")
+        files, pixels_then, wanted = (
+            [image[key] for image in test["images"]] for key in ("file", "pixels_sha256", "logits")
+        )
+        pixels = [program.pixels_of(content(file), model.resize, model.crop) for file in files]
+        logits = np.stack([model(one) for one in pixels])
+        apart = np.rint(np.abs(logits - np.array(wanted)) / abs(test["last_bit"])).max(axis=1)
+    except Exception as exc:  # of Pillow, too, on a damaged picture
+        problem = f"{type(exc).__name__}: {str(exc)[:200]}"
+        program.refuse(f"{where}: cannot be used: {problem}; unpack the whole archive again")
+    pixels_now = [hashlib.sha256(one.tobytes()).hexdigest() for one in pixels]
+    same_class = logits.argmax(axis=1) == np.argmax(wanted, axis=1)
+    passed = bool((apart <= ALLOWED).all() and same_class.all())
+    machine = {"machine": platform.machine(), "processor": processor()}
+    packages = {"onnxruntime": onnxruntime, "numpy": np, "pillow": PIL}
+    versions = {"python": platform.python_version()}
+    versions.update((name, package.__version__) for name, package in packages.items())
+    if as_json:
+        said = {"format_version": 1, "model_sha256": model_sha256, **machine, "versions": versions}
+        print(json.dumps({**said, "pixels_sha256": pixels_now, "logits": logits.tolist()}))
+        return passed
+    for file, answer, distance, same in zip(files, logits, apart, same_class):
+        best, unlike = int(answer.argmax()), "" if same else ", another class than expected"
+        print(f"{file}: {names[best]}, {program.softmax(answer)[best]:.1%}{unlike}; ", end="")
+        print(f"largest difference of a logit: {distance:.0f} last bits")
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    where = program.visible(", ".join(filter(None, machine.values())))
+    print(f"{verdict(passed, pixels_now == pixels_then)} ({listed}; {where})")
+    return passed
+
+
+def verdict(passed: bool, same_pixels: bool) -> str:
+    """Whether it passed; what differs where something does: decoding, or computing."""
+    what = "'s runtime computes" if same_pixels else " decodes or resizes pictures"
+    if not passed:
+        return f"failed: this machine{what} differently"
+    though = "" if same_pixels else f", though this machine{what} differently"
+    return f"passed: the same classes, within {ALLOWED} last bits{though}"
+
+
+def processor() -> str:
+    """What Linux calls the processor, or the numbers by which ARM tells it; empty elsewhere."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return ""
+    for keys in (("model name",), ("CPU implementer", "CPU part")):
+        found = [re.search(rf"^{key}\s*:\s*(.+)$", told, re.MULTILINE) for key in keys]
+        if all(found):
+            return " ".join(match[1].strip() for match in found if match)[:200]
+    return ""

@@ -1,0 +1,149 @@
+"""The bundle for other machines: packed, tried, measured, then delivered."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from eightbit.benchmarks.cold_start import LAUNCHES, measure_cold_start
+from eightbit.benchmarks.edge import ColdStart, EdgeSection
+from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.tables import decimal_bytes, times
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
+from eightbit.quantize import bundle
+from eightbit.quantize.amending import Amending, environment_beside
+from eightbit.quantize.edge_archive import archive_of, bundle_files
+from eightbit.quantize.photos import made_up_photos
+from eightbit.quantize.remeasure import recipe_of
+from eightbit.quantize.report_files import check_page
+from eightbit.quantize.stages import Stages
+
+_SUFFIX: Final = ".zip"
+_FAILED: Final = 1  # what the self-test ends with
+
+
+class SelfTestFailedError(Exception):
+    """The packed model does not compute what it computed when it was packed."""
+
+
+def write_bundle(
+    folder: Path,
+    out: Path,
+    stages: Stages,
+    *,
+    overwrite: bool = False,
+    command: str = "",
+) -> str:
+    """Pack a bundle's INT8 ONNX model with a program that runs it, for machines without torch.
+
+    The archive is delivered only if its own self-test passes in a fresh process. How fast it
+    starts goes into the bundle's report. The same bundle gives the same archive.
+
+    Args:
+        folder: The bundle.
+        out: The archive.
+        stages: Told of the progress.
+        overwrite: Whether a file at ``out`` may be replaced.
+        command: The command line, for the report.
+
+    Returns:
+        What was made, for a person.
+
+    Raises:
+        InputError: ``out`` does not end in .zip, is there already or cannot be written, or the
+            folder is no bundle, has no INT8 ONNX model, or cannot be written.
+        SelfTestFailedError: The packed model gives other logits here.
+    """
+    if out.suffix != _SUFFIX:
+        raise InputError(
+            f"{printable(str(out))}: expected the name of an archive that ends in {_SUFFIX}; "
+            "choose another --out"
+        )
+    check_page(out, overwrite=overwrite)
+    recipe = recipe_of(folder)
+    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    before = amending.begin()
+    with stages.stage("pack"):
+        archive = archive_of(bundle_files(folder, before))
+    try:
+        with tempfile.TemporaryDirectory(prefix=".bundle.", dir=out.parent) as staging:
+            packed = Path(staging, "model.zip")
+            packed.write_bytes(archive)
+            with stages.stage("self-test"):
+                verdict = self_test(packed)
+            start = _cold_start(packed, folder / bundle.ONNX, stages)
+            os.replace(packed, out)
+    except OSError as exc:
+        raise InputError(
+            f"{printable(str(out))}: cannot be written: {exc.strerror}; choose another --out"
+        ) from exc
+    section = EdgeSection(
+        bundle_sha256=hashlib.sha256(archive).hexdigest(),
+        bundle_bytes=len(archive),
+        cold_start=start,
+        environment=environment_beside(before),
+        command=command,
+    )
+    amending.finish(lambda report: _amended(report, section))
+    return _summary(out, section, verdict)
+
+
+def self_test(packed: Path) -> str:
+    """Run the self-test of an archive in a fresh process; returns its verdict.
+
+    Raises:
+        InputError: It cannot be run.
+        SelfTestFailedError: It failed.
+    """
+    done = subprocess.run(
+        # -I: neither the folder in which the caller stands nor the user's own packages.
+        [sys.executable, "-I", str(packed), "--self-test"],
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        check=False,
+    )
+    verdict = (done.stdout.splitlines() or [""])[-1]
+    if done.returncode == _FAILED and verdict.startswith("failed"):
+        raise SelfTestFailedError(f"self-test of the packed model: {one_line(verdict)}")
+    if done.returncode:
+        last = (done.stderr.splitlines() or ["no message"])[-1]
+        raise InputError(f"the packed model cannot be run: {one_line(last)}")
+    return one_line(verdict)
+
+
+def _cold_start(packed: Path, model: Path, stages: Stages) -> ColdStart:
+    with stages.stage("start-up time", total=LAUNCHES + 1) as watcher:
+        photo = packed.with_name("photo.jpg")
+        photo.write_bytes(made_up_photos().files[0])
+        return measure_cold_start(packed, model, photo, launches=LAUNCHES, advance=watcher.advance)
+
+
+def _amended(before: Report, section: EdgeSection) -> Report:
+    """The report with the new archive; what other machines answered belongs to the same model."""
+    elsewhere = before.edge.elsewhere if before.edge else ()
+    edge = section.model_copy(update={"elsewhere": elsewhere})
+    return before.model_copy(update={"edge": edge})
+
+
+def _summary(out: Path, section: EdgeSection, verdict: str) -> str:
+    start, size = section.cold_start, section.bundle_bytes
+    assert start is not None
+    assert size is not None
+    seconds, memory = f"{start.seconds:.2f} s", decimal_bytes(start.peak_rss_bytes)
+    slower = times(start.ratio, start.ratio_ci95)
+    return "\n".join(
+        (
+            f"{printable(str(out))}: {decimal_bytes(size)}, SHA-256 {section.bundle_sha256}",
+            f"self-test {verdict}",
+            f"a photo's class after {seconds}, {slower} the time of a bare script, in {memory}",
+            "",
+            "on the other machine:",
+            "  pip install onnxruntime numpy pillow",
+            f"  python {printable(out.name)} photo.jpg",
+        )
+    )

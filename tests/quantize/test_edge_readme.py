@@ -1,0 +1,120 @@
+"""The page that travels with a bundle: this model's own numbers, or that they are not known."""
+
+import re
+
+import pytest
+from tests.benchmarks.made_up_reports import (
+    RIGHT,
+    accuracy,
+    answers,
+    latencies,
+    made_up_report,
+)
+
+from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.report import CalibrationSection, ModelSection, Report
+from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
+from eightbit.quantize.edge_readme import bundle_readme
+
+HOSTILE = "<script>alert(1)</script> | `x` **y** \x1b[31m\n# z"
+
+
+def metadata(taken: InputFormat = InputFormat.FLOAT32) -> ArtifactMetadata:
+    preprocessing = Preprocessing(resize=256, crop=224)
+    spec = ModelSpec(
+        architecture=Architecture.RESNET18, num_classes=10, preprocessing=preprocessing
+    )
+    return ArtifactMetadata(
+        precision=Precision.INT8,
+        spec=spec,
+        input=ModelInput.of(taken),
+        versions={"onnx": "1.23.2", "torch": "2.13.0"},
+    )
+
+
+def readme(report: Report, taken: InputFormat = InputFormat.FLOAT32) -> str:
+    return bundle_readme(report, metadata(taken), last_bit=0.125, model_sha256="ab" * 32)
+
+
+def numbers(text: str) -> dict[str, str]:
+    section = text[text.index("## Numbers") :].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", section, re.MULTILINE)[2:]
+    return dict(rows)
+
+
+def test_it_has_the_numbers_of_this_very_model() -> None:
+    calibration = CalibrationSection(source="photos.tar", images=128)
+    found = numbers(readme(made_up_report(calibration=calibration)))
+    assert found == {
+        "top-1 accuracy": "79.90 % of 4,000 images of photos.tar; float 80.00 %",
+        "drop of top-1 against float": "0.10 pp \\[-0.11, 0.33\\], the 95 % interval in brackets",
+        "latency": "10.0 ms, batch 1, 2 threads on Example CPU @ 3 GHz; "
+        "3.00x \\[2.80, 3.20\\] as fast as float",
+        "size of the model": "1.0 MB, 4.0x smaller than float",
+        "calibrated on": "128 images of photos.tar",
+    }
+
+
+def test_what_was_not_measured_is_said_to_be_so() -> None:
+    nothing = {"accuracy": None, "evaluation": None, "environment": None}
+    found = numbers(readme(made_up_report(latency=(), calibration=None, size_bytes={}, **nothing)))
+    assert found == {"accuracy": "not measured", "latency": "not measured"}
+
+
+def test_accuracy_of_torchscript_alone_says_nothing_of_this_model() -> None:
+    report = made_up_report(accuracy=accuracy(None, torchscript=answers(range(10))))
+    assert numbers(readme(report))["accuracy"] == "not measured"
+
+
+def test_without_labels_it_says_how_often_the_class_is_that_of_float() -> None:
+    report = made_up_report(accuracy=accuracy(answers(range(10), (RIGHT,), labelled=False)))
+    found = numbers(readme(report))
+    assert found["same class as float"] == "99.72 % of 4,000 images of photos.tar"
+    assert "drop of top-1 against float" not in found
+
+
+def test_without_a_float_run_latency_has_no_speedup() -> None:
+    (_, int8) = latencies(3.0)
+    alone = int8.model_copy(update={"speedup": None})
+    found = numbers(readme(made_up_report(latency=(alone,), environment=None)))
+    assert found["latency"] == "10.0 ms, batch 1, 2 threads"
+
+
+@pytest.mark.parametrize(
+    ("taken", "said"),
+    [
+        (InputFormat.FLOAT32, "per channel (x / 255 - mean) / std, shape (N, 3, H, W)."),
+        (InputFormat.UINT8, "takes these pixels as uint8, shape (N, 3, H, W), and normalises"),
+        (InputFormat.UINT8_NHWC, "takes these pixels as uint8, shape (N, H, W, 3), and normal"),
+    ],
+)
+def test_preprocessing_is_told_in_words_and_numbers(taken: InputFormat, said: str) -> None:
+    text = readme(made_up_report(), taken)
+    assert said in text
+    assert "the shorter side resized to 256 pixels" in text
+    assert "the 224 x 224 pixels in the centre" in text
+    assert "| green | 0.456 | 0.224 |" in text
+
+
+def test_it_says_how_to_begin_and_how_to_check() -> None:
+    text = readme(made_up_report())
+    assert "    pip install -r requirements.txt\n    python classify.py photo.jpg\n" in text
+    assert "`python model.zip photo.jpg`" in text
+    assert "    python classify.py --self-test\n" in text
+    assert "one last bit is 0.125" in text
+    assert "onnx 1.23.2, torch 2.13.0. SHA-256 of model.int8.onnx: " + "ab" * 32 in text
+    assert "licence of the weights is not known" in text
+
+
+def test_names_of_strangers_stay_words() -> None:
+    report = made_up_report()
+    spec = report.model.spec.model_copy(update={"labels": (HOSTILE,) * 10})
+    calibration = CalibrationSection(source=HOSTILE, images=1)
+    model = ModelSection(spec=spec, weights=HOSTILE)
+    text = readme(made_up_report(model=model, calibration=calibration))
+    assert "\x1b" not in text
+    assert "<script>" not in text
+    assert not re.search(r"^# z", text, re.MULTILINE)
+    assert numbers(text)["calibrated on"].startswith("1 image of \\<script\\>alert(1)")
+    assert "The names of the classes are in labels.txt." in text
