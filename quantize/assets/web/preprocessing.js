@@ -1,0 +1,236 @@
+/**
+ * From decoded pixels to the network's input: the arithmetic of eightbit's preprocessing, which is
+ * that of Pillow's antialiased bilinear resize and of numpy's float32, so that the numbers are the
+ * very same.
+ *
+ * @typedef {{resize: number, crop: number, mean: number[], std: number[]}} Preprocessing
+ * @typedef {{width: number, height: number, data: Uint8ClampedArray}} Picture  RGBA, rows from the
+ *   top; its alpha is not looked at.
+ * @typedef {{name: string, dtype: "float32" | "uint8", layout: "NCHW" | "NHWC"}} ModelInput
+ */
+
+import { Problem } from "./problem.js";
+
+/** Weights are integers of so many fractional bits, as Pillow's are for 8 bit images. */
+const PRECISION_BITS = 22;
+const HALF = 1 << (PRECISION_BITS - 1);
+
+/** As on the desktop: a strip of 1 x 30000 pixels would become gigabytes. */
+const MAX_RESIZED_PIXELS = 100_000_000;
+
+/**
+ * Width and height after resizing: the shorter side as asked for, the other rounded down.
+ * @param {number} width
+ * @param {number} height
+ * @param {number} shorter
+ * @returns {[number, number]}
+ */
+export function resizedSize(width, height, shorter) {
+  const longer = Math.trunc((shorter * Math.max(width, height)) / Math.min(width, height));
+  if (shorter * longer > MAX_RESIZED_PIXELS) {
+    throw new Problem(
+      `The picture is too narrow: ${width} x ${height} pixels would become ${longer} x ${shorter}.`,
+    );
+  }
+  return width <= height ? [shorter, longer] : [longer, shorter];
+}
+
+/**
+ * Where the crop begins along one axis; negative where the picture is smaller. Half of an odd
+ * number is rounded to even when pixels are cut off, and down when black is put around.
+ * @param {number} length
+ * @param {number} side
+ */
+export function cropOffset(length, side) {
+  if (length < side) return -Math.floor((side - length) / 2);
+  const half = Math.floor((length - side) / 2);
+  return (length - side) % 2 === 1 && half % 2 === 1 ? half + 1 : half;
+}
+
+/**
+ * Resize and crop: each pixel is a weighted mean of those around it, along one axis first, rounded
+ * to 8 bits, then along the other. Pixels that the crop cuts off are never computed.
+ * @param {Picture} picture
+ * @param {Preprocessing} preprocessing
+ * @returns {Uint8Array} RGB, shape (crop, crop, 3); black outside of the picture.
+ */
+export function croppedPixels(picture, { resize, crop }) {
+  const { width, height } = picture;
+  const source = { width, height, channels: 4, data: picture.data };
+  const [newWidth, newHeight] = resizedSize(width, height, resize);
+  const across = windowOf(newWidth, crop);
+  const down = windowOf(newHeight, crop);
+  const columns = tapsFor(width, newWidth, across);
+  const rows = tapsFor(height, newHeight, down);
+  const { data } = columnsFirst(width - newWidth, height - newHeight)
+    ? alongRows(alongColumns(source, rows, columns), columns, null)
+    : alongColumns(alongRows(source, columns, rows), rows, null);
+  const output = new Uint8Array(crop * crop * 3);
+  for (let y = 0; y < down.count; y++) {
+    const row = data.subarray(y * across.count * 3, (y + 1) * across.count * 3);
+    output.set(row, ((y + down.before) * crop + across.before) * 3);
+  }
+  return output;
+}
+
+/**
+ * Whether Pillow, from version 13 on, begins with the columns: where many more rows are lost.
+ * @param {number} lostColumns
+ * @param {number} lostRows
+ */
+function columnsFirst(lostColumns, lostRows) {
+  return lostRows > 0 && lostRows > 2 * lostColumns;
+}
+
+/**
+ * What the model is handed: pixels as they are, or (x / 255 - mean) / std, each step rounded to
+ * float32.
+ * @param {Uint8Array} pixels  RGB, shape (crop, crop, 3)
+ * @param {Preprocessing} preprocessing
+ * @param {ModelInput} input
+ * @returns {{data: Float32Array | Uint8Array, dims: number[]}} A batch of one.
+ */
+export function toInput(pixels, { crop, mean, std }, { dtype, layout }) {
+  if (layout === "NHWC") return { data: pixels, dims: [1, crop, crop, 3] };
+  const plane = crop * crop;
+  const data = dtype === "uint8" ? new Uint8Array(3 * plane) : new Float32Array(3 * plane);
+  for (let channel = 0; channel < 3; channel++) {
+    const numbers = dtype === "uint8" ? null : normalised(mean[channel], std[channel]);
+    for (let i = 0; i < plane; i++) {
+      const pixel = pixels[3 * i + channel];
+      data[channel * plane + i] = numbers ? numbers[pixel] : pixel;
+    }
+  }
+  return { data, dims: [1, 3, crop, crop] };
+}
+
+/**
+ * The 256 numbers that a channel's pixels become.
+ * @param {number} mean
+ * @param {number} std
+ */
+function normalised(mean, std) {
+  const numbers = new Float32Array(256);
+  const [m, s] = [Math.fround(mean), Math.fround(std)];
+  for (let pixel = 0; pixel < 256; pixel++) {
+    numbers[pixel] = Math.fround(Math.fround(Math.fround(pixel / 255) - m) / s);
+  }
+  return numbers;
+}
+
+/**
+ * Which part of a resized axis the crop takes, and how much black comes before it.
+ * @param {number} length
+ * @param {number} side
+ */
+function windowOf(length, side) {
+  const offset = cropOffset(length, side);
+  const first = Math.max(offset, 0);
+  return { first, count: Math.min(offset + side, length) - first, before: first - offset };
+}
+
+/**
+ * For the positions of a window on a resized axis, where their sources begin, how many there are,
+ * and the integer weight of each: a triangle as wide as the scale, cut off at the border, of sum 1.
+ * @param {number} oldLength
+ * @param {number} newLength
+ * @param {{first: number, count: number}} window
+ */
+function tapsFor(oldLength, newLength, { first, count }) {
+  const scale = oldLength / newLength;
+  const support = Math.max(scale, 1);
+  const inverse = 1 / support;
+  const stride = Math.ceil(support) * 2 + 1;
+  const starts = new Int32Array(count);
+  const counts = new Int32Array(count);
+  const weights = new Int32Array(count * stride);
+  const exact = new Float64Array(stride);
+  for (let i = 0; i < count; i++) {
+    const centre = (first + i + 0.5) * scale;
+    const start = Math.max(Math.trunc(centre - support + 0.5), 0);
+    const taps = Math.min(Math.trunc(centre + support + 0.5), oldLength) - start;
+    let total = 0;
+    for (let k = 0; k < taps; k++) {
+      exact[k] = Math.max(1 - Math.abs((k + start - centre + 0.5) * inverse), 0);
+      total += exact[k];
+    }
+    for (let k = 0; k < taps; k++) {
+      const share = total === 0 ? exact[k] : exact[k] / total;
+      weights[i * stride + k] = Math.trunc(0.5 + share * (1 << PRECISION_BITS));
+    }
+    starts[i] = start;
+    counts[i] = taps;
+  }
+  const end = starts[count - 1] + counts[count - 1];
+  return { starts, counts, weights, stride, count, begin: starts[0], end };
+}
+
+/**
+ * Pixels between the passes: RGB, or RGBA whose alpha is not looked at.
+ * @typedef {{width: number, height: number, channels: number, data: ArrayLike<number>}} Pixels
+ * @typedef {ReturnType<typeof tapsFor>} Taps
+ */
+
+/**
+ * The pass along the rows.
+ * @param {Pixels} pixels
+ * @param {Taps} taps  Of its columns.
+ * @param {Taps | null} next  Of its rows, if the other pass comes after: no more are computed than
+ *   that one needs. If it came before, columns begin with the first that this one needs.
+ */
+function alongRows({ width, height, channels, data }, taps, next) {
+  const { starts, counts, weights, stride, count } = taps;
+  const [top, bottom, origin] = next ? [next.begin, next.end, 0] : [0, height, taps.begin];
+  const output = new Uint8Array((bottom - top) * count * 3);
+  let to = 0;
+  for (let y = top; y < bottom; y++) {
+    for (let x = 0; x < count; x++) {
+      let from = (y * width + starts[x] - origin) * channels;
+      let red = HALF;
+      let green = HALF;
+      let blue = HALF;
+      for (let k = x * stride; k < x * stride + counts[x]; k++, from += channels) {
+        red += data[from] * weights[k];
+        green += data[from + 1] * weights[k];
+        blue += data[from + 2] * weights[k];
+      }
+      output[to++] = clip(red);
+      output[to++] = clip(green);
+      output[to++] = clip(blue);
+    }
+  }
+  return { width: count, height: bottom - top, channels: 3, data: output };
+}
+
+/**
+ * The pass along the columns; see `alongRows`.
+ * @param {Pixels} pixels
+ * @param {Taps} taps
+ * @param {Taps | null} next
+ */
+function alongColumns({ width, channels, data }, taps, next) {
+  const { starts, counts, weights, stride, count } = taps;
+  const [left, right, origin] = next ? [next.begin, next.end, 0] : [0, width, taps.begin];
+  const output = new Uint8Array(count * (right - left) * 3);
+  const row = width * channels;
+  let to = 0;
+  for (let y = 0; y < count; y++) {
+    const begin = (starts[y] - origin) * row;
+    for (let x = left; x < right; x++) {
+      for (let channel = 0; channel < 3; channel++) {
+        let from = begin + x * channels + channel;
+        let sum = HALF;
+        for (let k = y * stride; k < y * stride + counts[y]; k++, from += row) {
+          sum += data[from] * weights[k];
+        }
+        output[to++] = clip(sum);
+      }
+    }
+  }
+  return { width: right - left, height: count, channels: 3, data: output };
+}
+
+/** @param {number} sum */
+function clip(sum) {
+  return Math.min(sum >> PRECISION_BITS, 255);
+}

@@ -1,0 +1,45 @@
+/**
+ * The three pictures that travel with this page, classified here and compared with what the
+ * desktop answered.
+ *
+ * @typedef {{
+ *   file: string, samePixels: boolean, lastBits: number, index: number, sameClass: boolean,
+ * }} Finding
+ */
+
+import { apart, best } from "./answers.js";
+import { decode } from "./decoding.js";
+import { fetchFile, fetchJson } from "./fetching.js";
+import { croppedPixels } from "./preprocessing.js";
+import { sha256 } from "./sha256.js";
+
+/** Logits that were computed in integers may differ by this where a float add rounds otherwise. */
+export const ALLOWED_LAST_BITS = 2;
+
+/**
+ * @param {Awaited<ReturnType<import("./model.js").loadModels>>} models
+ * @returns {Promise<{passed: boolean, findings: Finding[]}>}
+ */
+export async function selfTest(models) {
+  const expected = await fetchJson("self_test.json");
+  const findings = [];
+  for (const picture of expected.images) {
+    const bytes = await fetchFile(picture.file);
+    const decoded = await decode(new Blob([/** @type {BlobPart} */ (bytes)]));
+    const pixels = croppedPixels(decoded, models.description.preprocessing);
+    const { logits } = (await models.answer(pixels)).int8;
+    const [{ index }] = best(logits, 1);
+    findings.push({
+      file: picture.file,
+      samePixels: sha256(pixels) === picture.pixels_sha256,
+      lastBits: apart(logits, picture.logits, expected.last_bit),
+      index,
+      sameClass: index === best(Float32Array.from(picture.logits), 1)[0].index,
+    });
+  }
+  const passed = findings.every(
+    ({ samePixels, lastBits, sameClass }) =>
+      samePixels && sameClass && lastBits <= ALLOWED_LAST_BITS,
+  );
+  return { passed, findings };
+}
