@@ -20,7 +20,7 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 # In the order of the folders: files of few and long tests would come last, on one core.
-unit: $(INSTALLED) browser
+unit: $(INSTALLED) browser cpp emulator
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 # The site: build/site/index.html. A broken link or a page that nobody can reach fails it.
@@ -52,6 +52,38 @@ browser:
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
 	  echo "no chromium: the tests of report.html will skip (Debian: apt-get install chromium)"
+
+# The tests of examples/cpp compile it; what is missing, they skip by name.
+HEADERS := build/onnxruntime-headers
+.PHONY: cpp
+cpp:
+	@command -v cmake >/dev/null && command -v g++ >/dev/null && \
+	  [ -e /usr/share/cmake/nlohmann_json ] || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+	  apt-get update -qq && apt-get install -y -qq cmake g++ make nlohmann-json3-dev >/dev/null; } || \
+	  echo "no C++: its tests will skip (Debian: apt-get install cmake g++ make nlohmann-json3-dev)"
+	@[ -d $(HEADERS)/include ] || sh examples/cpp/onnxruntime_headers.sh $(HEADERS) 2>/dev/null || \
+	  echo "no headers of ONNX Runtime: the tests of classify_onnxruntime will skip"
+
+# What runs as an older x86 processor or as ARM runs in QEMU; without it those tests skip.
+.PHONY: emulator
+emulator:
+	@command -v qemu-x86_64 >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+	  apt-get update -qq && apt-get install -y -qq qemu-user >/dev/null; } || \
+	  echo "no qemu-user: the tests of other processors will skip (Debian: apt-get install qemu-user)"
+
+# The bundle's self-test on emulated ARM processors. Downloads 80 MB into $(ARM) once;
+# MIRROR=URL says where Debian comes from on a machine whose apt has no Debian bookworm.
+ARM := build/arm64
+.PHONY: arm64 arm64-packages
+arm64: $(INSTALLED) arm64-packages
+	$(BIN)/python -m eightbit.benchmarks.arm64_root --out $(ARM) $(if $(MIRROR),--mirror $(MIRROR))
+	EIGHTBIT_ARM64=$(ARM) $(BIN)/pytest tests/arm64
+
+arm64-packages:
+	@command -v qemu-aarch64 >/dev/null && command -v mmdebstrap >/dev/null || \
+	  { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || \
+	  { echo "expected qemu-user and mmdebstrap: apt-get install qemu-user mmdebstrap"; exit 2; }; \
+	  apt-get update -qq && apt-get install -y -qq qemu-user mmdebstrap >/dev/null; }
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
