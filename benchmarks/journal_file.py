@@ -23,13 +23,28 @@ _DAYS_KEPT: Final = 30
 _TRIES: Final = 10
 
 
+def user_cache() -> Path:
+    """Where this user's programs keep what they can make again.
+
+    Raises:
+        OSError: The user has no home.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if named.is_absolute():  # the XDG specification has others ignored
+        return named
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError as exc:
+        raise FileNotFoundError(errno.ENOENT, str(exc), "~/.cache") from exc
+
+
 def journal_folder() -> Path:
     """The folder, which is made where there is none; journals that nobody asked for are deleted.
 
     Raises:
         OSError: It cannot be made, or belongs to another user.
     """
-    folder = _cache() / "eightbit" / "evaluations"
+    folder = user_cache() / "eightbit" / "evaluations"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
@@ -72,16 +87,6 @@ def locked_file(path: Path) -> FileIO:
             raise
         file.close()
     raise BlockingIOError(errno.EWOULDBLOCK, "is in use", str(path))
-
-
-def _cache() -> Path:
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if named.is_absolute():  # the XDG specification has others ignored
-        return named
-    try:
-        return Path.home() / ".cache"
-    except RuntimeError as exc:
-        raise FileNotFoundError(errno.ENOENT, str(exc), "~/.cache") from exc
 
 
 def _delete_stale(folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import Field, PositiveInt
 
 from eightbit.benchmarks.artifact import Runtime
+from eightbit.benchmarks.edge import EdgeSection
 from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
@@ -70,12 +71,17 @@ def pair_name(first: str, second: str) -> str:
     return f"{first}{VERSUS}{second}"
 
 
-def parity_table(parity: Mapping[str, ParityResult], executions: ExecutionsSection | None) -> Table:
+def parity_table(
+    parity: Mapping[str, ParityResult],
+    executions: ExecutionsSection | None,
+    edge: EdgeSection | None = None,
+) -> Table:
     """Every execution against the reference; without a reference, every pair.
 
     Args:
         parity: All pairs.
         executions: What is known of the executions; None where only the artefacts were compared.
+        edge: What is known of executions on other machines.
     """
     to_reference = {
         pair.removesuffix(_TO_REFERENCE): result
@@ -93,7 +99,7 @@ def parity_table(parity: Mapping[str, ParityResult], executions: ExecutionsSecti
             *(_row(name, result) for name, result in shown.items()),
             *((name, *(NOTHING for _ in _COLUMNS)) for name in _missing(executions)),
         ),
-        note=" ".join(_notes(parity, shown, executions)) if to_reference else "",
+        note=" ".join(_notes(parity, shown, executions, edge)) if to_reference else "",
     )
 
 
@@ -119,6 +125,7 @@ def _notes(
     parity: Mapping[str, ParityResult],
     shown: Mapping[str, ParityResult],
     executions: ExecutionsSection | None,
+    edge: EdgeSection | None,
 ) -> list[str]:
     notes = ["agree: same class."]
     if executions is not None:
@@ -128,6 +135,8 @@ def _notes(
         notes += [f"{name}: {reason}." for name, reason in executions.not_measured.items()]
         if executions.environment is not None:
             notes.append(f"Measured on {executions.environment.summary()}.")
+    if elsewhere := [one.name for one in edge.elsewhere if one.name in shown] if edge else []:
+        notes.append(f"{', '.join(elsewhere)}: the self-test's pictures, on another machine.")
     if (more := len(parity) - len(shown)) > 0:
         notes.append(f"{more} more {'pairs are' if more > 1 else 'pair is'} in report.json.")
     return notes

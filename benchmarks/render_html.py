@@ -6,6 +6,7 @@ from eightbit.benchmarks.page import render_page
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.sections_accuracy import accuracy_sections
 from eightbit.benchmarks.sections_cost import cost_sections
+from eightbit.benchmarks.sections_edge import edge_sections
 from eightbit.benchmarks.sections_network import network_sections
 from eightbit.benchmarks.sections_run import run_sections
 from eightbit.benchmarks.shipping import shipping
@@ -27,6 +28,7 @@ def render_html(report: Report) -> str:
         sections=(
             *accuracy_sections(report),
             *cost_sections(report),
+            *edge_sections(report),
             *network_sections(report),
             *run_sections(report),
         ),

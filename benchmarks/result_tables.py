@@ -5,6 +5,7 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy_tables import accuracy_tables
 from eightbit.benchmarks.diagnosis import diagnosis_table
+from eightbit.benchmarks.edge_tables import edge_tables
 from eightbit.benchmarks.fallback import fallback_table
 from eightbit.benchmarks.latency_tables import latency_tables, whole_path_tables
 from eightbit.benchmarks.parity import parity_table
@@ -40,10 +41,11 @@ def result_tables(report: Report) -> Iterator[Table]:
     yield from whole_path_tables(report.benchmark)
     if report.size_bytes:
         yield size_table(report)
+    yield from edge_tables(report)
     if report.verification:
         yield verification_table(report.verification)
     if report.parity:
-        yield parity_table(report.parity, report.executions)
+        yield parity_table(report.parity, report.executions, report.edge)
     if report.coverage:
         yield coverage_table(report.coverage)
     if report.diagnosis:

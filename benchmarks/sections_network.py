@@ -39,7 +39,9 @@ def network_sections(report: Report) -> Iterator[Section]:
         title="Parity",
         lead="Whether the artefacts compute the same integers however they are executed.",
         grid=parity_grid(report.parity),
-        tables=(parity_table(report.parity, report.executions),) if report.parity else (),
+        tables=(parity_table(report.parity, report.executions, report.edge),)
+        if report.parity
+        else (),
         nothing="Not measured: no images were given.",
         command=_VERIFY,
     )

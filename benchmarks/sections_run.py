@@ -51,6 +51,7 @@ def _environment(report: Report) -> Iterator[Table]:
         "Evaluation": report.evaluation.environment if report.evaluation else None,
         "Parity": report.executions.environment if report.executions else None,
         "Latency": report.benchmark.environment if report.benchmark else None,
+        "Start of the bundle": report.edge.environment if report.edge else None,
     }
     rows = tuple((what, where.summary()) for what, where in elsewhere.items() if where)
     if rows:

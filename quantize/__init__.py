@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from eightbit.quantize.demo import run_demo
     from eightbit.quantize.diagnosis import diagnose
     from eightbit.quantize.doctor import examine_file, examine_host
+    from eightbit.quantize.edge_bundle import SelfTestFailedError, write_bundle
+    from eightbit.quantize.elsewhere import TakenIn, take_in_self_tests
     from eightbit.quantize.equalization import equalize
     from eightbit.quantize.findings import Examination, Finding, Severity
     from eightbit.quantize.fusion import fuse
@@ -40,8 +42,10 @@ _MODULES = {
     "Provenance": "recipe",
     "QuantConfig": "config",
     "Recipe": "recipe",
+    "SelfTestFailedError": "edge_bundle",
     "Severity": "findings",
     "Stages": "stages",
+    "TakenIn": "elsewhere",
     "Watcher": "stages",
     "classify": "classification",
     "correct_biases": "bias_correction",
@@ -61,6 +65,8 @@ _MODULES = {
     "rebuild": "pipeline",
     "round_adaptively": "adaptive_rounding",
     "run_demo": "demo",
+    "take_in_self_tests": "elsewhere",
+    "write_bundle": "edge_bundle",
 }
 
 __all__ = [
@@ -75,8 +81,10 @@ __all__ = [
     "Provenance",
     "QuantConfig",
     "Recipe",
+    "SelfTestFailedError",
     "Severity",
     "Stages",
+    "TakenIn",
     "Watcher",
     "classify",
     "correct_biases",
@@ -96,6 +104,8 @@ __all__ = [
     "rebuild",
     "round_adaptively",
     "run_demo",
+    "take_in_self_tests",
+    "write_bundle",
 ]
 
 

@@ -25,7 +25,17 @@ def verify(
         Path | None,
         typer.Option(metavar="SRC", help="Images: folder, .tar or .zip; made up by default."),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Images to draw.")] = 64,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Images to draw; 64 by default.")
+    ] = None,
+    self_test: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Execute nothing else; take in what `python model.zip --self-test --json` printed "
+            "on another machine. May be given several times.",
+        ),
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Execute a bundle's artefacts in every way possible here, against the reference integers.
@@ -35,15 +45,34 @@ def verify(
     from eightbit.benchmarks.parity import parity_table
     from eightbit.benchmarks.render_terminal import render_table
     from eightbit.benchmarks.result_tables import verification_table
+    from eightbit.quantize.assessment import VERIFICATION_IMAGES
     from eightbit.quantize.console import progress, results
+    from eightbit.quantize.elsewhere import TakenIn, take_in_self_tests
     from eightbit.quantize.reporting import failed_checks
-    from eightbit.quantize.reverification import verify_bundle
+    from eightbit.quantize.reverification import Reverified, verify_bundle
 
-    with progress() as stages:
-        found = verify_bundle(
-            folder, images, stages, samples=samples, threads=threads, command=command_line()
+    if self_test and (images or samples):
+        raise InputError(
+            "--self-test: expected without --images and --samples, since it has its own pictures; "
+            "run verify twice"
         )
-    results().print(render_table(parity_table(found.report.parity, found.report.executions)), "")
+    found: TakenIn | Reverified
+    with progress() as stages:
+        if self_test:
+            found = take_in_self_tests(
+                folder, self_test, stages, threads=threads, command=command_line()
+            )
+        else:
+            found = verify_bundle(
+                folder,
+                images,
+                stages,
+                samples=samples or VERIFICATION_IMAGES,
+                threads=threads,
+                command=command_line(),
+            )
+    report = found.report
+    results().print(render_table(parity_table(report.parity, report.executions, report.edge)), "")
     results().print(render_table(verification_table(found.gate)))
     results().print(f"\nwritten to {folder}", markup=False)
     end(failed_checks(found.gate))

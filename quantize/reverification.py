@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eightbit.benchmarks.artifact import Runtime
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.environment import usable_cores
+from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.parity import ExecutionsSection
 from eightbit.benchmarks.report import Check, Report, VerificationSection
 from eightbit.models.errors import InputError
@@ -14,6 +16,7 @@ from eightbit.quantize import bundle
 from eightbit.quantize.amending import Amending, environment_beside
 from eightbit.quantize.assessment import VERIFICATION_IMAGES, drawn_pixels
 from eightbit.quantize.comparison import Comparison, compare
+from eightbit.quantize.elsewhere import onnx_digest, pairs_elsewhere, without_stale
 from eightbit.quantize.executing import excused, execute, executions
 from eightbit.quantize.float_baseline import read_float_network
 from eightbit.quantize.made_up import MADE_UP, made_up_pixels
@@ -24,6 +27,11 @@ from eightbit.quantize.threads import torch_threads
 
 # The reference takes long: as many images as have so many pixels, 32 of 224 px.
 _REFERENCE_PIXELS: Final = 32 * 224**2
+
+# Each artefact as its own runtime executes it.
+_PLAIN: Final = frozenset(
+    Execution(runtime=runtime).name for runtime in (Runtime.ONNXRUNTIME, Runtime.TORCHSCRIPT)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +70,8 @@ def verify_bundle(
 
     Raises:
         InputError: The folder is no bundle or cannot be written, its report is of another recipe,
-            the images cannot be used, or no execution is possible.
+            the images cannot be used, no execution is possible, or an artefact's own runtime
+            cannot load it.
     """
     recipe = recipe_of(folder)
     amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
@@ -85,6 +94,9 @@ def verify_bundle(
             reference_pixels=_REFERENCE_PIXELS,
             advance=watcher.advance,
         )
+    for plain in _PLAIN & executed.failed.keys() - executed.crashed:
+        # What its own runtime cannot load is no artefact, whatever else can.
+        raise InputError(executed.failed[plain])
     missing = {**available.missing, **executed.failed}
     if len(executed.logits) == 1:  # of the reference
         reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
@@ -103,7 +115,10 @@ def verify_bundle(
         not_measured=missing,
         command=command,
     )
-    report = amending.finish(lambda before: _amended(before, compared, section))
+    digest = onnx_digest(folder)
+    report = amending.finish(
+        lambda before: _amended(without_stale(before, digest), compared, section)
+    )
     gate = VerificationSection(images=len(pixels), passed=compared.passed, checks=compared.checks)
     return Reverified(report=report, gate=gate)
 
@@ -134,7 +149,7 @@ def _amended(before: Report, compared: Comparison, section: ExecutionsSection) -
     here = {"environment": environment_beside(before)}
     return before.model_copy(
         update={
-            "parity": compared.parity,
+            "parity": {**compared.parity, **pairs_elsewhere(before)},
             "executions": section.model_copy(update=here),
             "verification": verification,
         }

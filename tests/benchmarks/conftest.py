@@ -9,11 +9,11 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from tests.benchmarks.made_up_reports import ENVIRONMENT
 
 from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, Flip
 from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, Runtime
 from eightbit.benchmarks.confidence import ConfidenceMeter, ConfidenceResult
-from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.execution import Execution
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.latency import LatencyResult
@@ -32,7 +32,7 @@ from eightbit.benchmarks.report import (
     SkippedImage,
     VerificationSection,
 )
-from eightbit.models.spec import Architecture, ModelSpec
+from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
 CLASSES = 7
 WEIGHT = np.linspace(-1, 1, 3 * CLASSES, dtype=np.float32).reshape(3, CLASSES)
@@ -57,6 +57,19 @@ def metadata() -> ArtifactMetadata:
         recipe_sha256="ab" * 32,
         engine=torch.backends.quantized.engine,
         versions={"torch": "2.13.0", "onnx": "1.23.2"},
+    )
+
+
+@pytest.fixture(scope="session")
+def small_metadata() -> ArtifactMetadata:
+    """Of a tiny model for images of 8 px, without an engine of its own."""
+    return ArtifactMetadata(
+        precision=Precision.INT8,
+        spec=ModelSpec(
+            architecture=Architecture.CIFAR_RESNET20,
+            num_classes=CLASSES,
+            preprocessing=Preprocessing(resize=8, crop=8),
+        ),
     )
 
 
@@ -237,16 +250,7 @@ def full_report() -> Report:
             linear=OperatorCoverage(quantized=1, total=1),
             pool=OperatorCoverage(quantized=2, total=2),
         ),
-        environment=Environment(
-            cpu="Example CPU @ 3 GHz",
-            architecture="x86_64",
-            logical_cores=2,
-            isa=("avx2", "avx512_vnni"),
-            memory_bytes=8_000_000_000,
-            os="Linux 6.1",
-            python="3.11.2",
-            versions={"torch": "2.13.0", "onnxruntime": "1.31.1"},
-        ),
+        environment=ENVIRONMENT,
         timings_s={"calibrate": 6.6, "export": 2.25},
         peak_rss_bytes=1_234_000_000,
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from eightbit.benchmarks.edge import EdgeSection, SelfTestElsewhere
 from eightbit.benchmarks.fidelity import ParityResult
 from eightbit.benchmarks.parity import ExecutionsSection, pair_name, parity_table
 
@@ -59,6 +60,17 @@ def test_made_up_pictures_are_called_so():
 def test_another_machine_is_named(full_report):
     elsewhere = EXECUTIONS.model_copy(update={"environment": full_report.environment})
     assert "Measured on Example CPU @ 3 GHz" in parity_table(PARITY, elsewhere).note
+
+
+def test_another_machine_s_pictures_are_told_from_the_images():
+    board = SelfTestElsewhere(
+        name="onnx_aarch64", machine="aarch64", same_pixels=True, model_sha256="ab" * 32
+    )
+    parity = {**PARITY, "onnx_aarch64_vs_reference": _result(n=3)}
+    table = parity_table(parity, EXECUTIONS, EdgeSection(elsewhere=(board,)))
+    assert ("onnx_aarch64", "100.00 %", "100.00 %", "0", "100.00 %", "3") in table.rows
+    assert "onnx_aarch64: the self-test's pictures, on another machine." in table.note
+    assert "another machine" not in parity_table(PARITY, EXECUTIONS, EdgeSection()).note
 
 
 @pytest.mark.parametrize("name", ["torchscript_avx2", "reference"])

@@ -198,7 +198,7 @@ def test_stopping_early_ends_the_processes_even_those_that_hang(onnx_only, pictu
 
 def test_a_model_that_cannot_be_loaded_is_an_input_error(onnx_only, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"garbage")
-    with pytest.raises(InputError, match=r"bad\.onnx: .*cannot load"):
+    with pytest.raises(InputError, match=r"bad\.onnx: expected a whole ONNX model"):
         PredictionPool(
             {**onnx_only, "bad": tmp_path / "bad.onnx"}, PREPROCESSING, threads=1, chunks=1
         )
@@ -214,7 +214,7 @@ def test_a_model_that_cannot_run_the_images_is_an_input_error(models, pictures, 
     with (
         open_source(pictures) as source,
         pytest.raises(
-            InputError, match=r"small\.onnx: cannot run a batch of shape \(16, 3, 8, 8\)"
+            InputError, match=r"small\.onnx: batch: expected float32 of shape \(N, 3, 5, 5\)"
         ),
     ):
         predicted({"onnx": tmp_path / "small.onnx"}, source)

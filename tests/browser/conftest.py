@@ -10,6 +10,9 @@ from typing import Final
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
+from tests.browser.web_sites import Site, write_bundles, write_site
+
+from eightbit.benchmarks.model_input import InputFormat
 
 SCREENSHOTS: Final = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PHONE: Final = 375
@@ -104,3 +107,25 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[OpenPage]:
     yield open_html
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def web_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[InputFormat, Path]:
+    """Bundles of one network by what they take; to be read only."""
+    return write_bundles(tmp_path_factory.mktemp("web-bundles"))
+
+
+@pytest.fixture(scope="session")
+def site(web_bundles: dict[InputFormat, Path], tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A page with an INT8 and a float model that take preprocessed images; to be read only."""
+    out = tmp_path_factory.mktemp("web") / "site"
+    return write_site(out, web_bundles[InputFormat.FLOAT32], with_float=True)
+
+
+@pytest.fixture(scope="session")
+def pixel_site(
+    web_bundles: dict[InputFormat, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Site:
+    """A page with one model, which takes pixels; to be read only."""
+    out = tmp_path_factory.mktemp("web-pixels") / "site"
+    return write_site(out, web_bundles[InputFormat.UINT8_NHWC], with_float=False)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
+from tests.benchmarks.made_up_reports import ENVIRONMENT
+from tests.browser.made_up_costs import made_up_edge, made_up_latency
 from tests.browser.made_up_predictions import IMAGES, made_up_accuracy
 
 from eightbit.benchmarks.artifact import Precision, Runtime
 from eightbit.benchmarks.diagnosis import Histogram, TensorDiagnosis
-from eightbit.benchmarks.environment import Environment
 from eightbit.benchmarks.fallback import FallbackSection, FallbackStep
 from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.latency import LatencyResult
 from eightbit.benchmarks.machine import BenchmarkSection, MachineLimit, WholePath
 from eightbit.benchmarks.paired import drop_interval_pp
 from eightbit.benchmarks.parity import ExecutionsSection, pair_name
@@ -92,6 +92,7 @@ def failed() -> Report:
         update={
             "max_drop_pp": 0.5,
             "verification": VerificationSection(images=64, passed=False, checks=checks),
+            "edge": None,
         }
     )
 
@@ -214,7 +215,7 @@ def made_up(
             )
         },
         executions=ExecutionsSection(source="photos.tar", images=64),
-        latency=_latency(),
+        latency=made_up_latency(),
         benchmark=BenchmarkSection(
             products_per_image=1_814_000_000,
             limits=tuple(
@@ -245,6 +246,7 @@ def made_up(
             rounds=10,
             busy_fraction=0.01,
         ),
+        edge=made_up_edge(),
         size_bytes={
             "model.int8.onnx": 11_700_000,
             "model.int8.pt": 12_000_000,
@@ -257,16 +259,7 @@ def made_up(
             linear=OperatorCoverage(quantized=1, total=1),
             pool=OperatorCoverage(quantized=2, total=2),
         ),
-        environment=Environment(
-            cpu="Example CPU @ 3 GHz",
-            architecture="x86_64",
-            logical_cores=2,
-            isa=("avx2", "avx512_vnni"),
-            memory_bytes=8_000_000_000,
-            os="Linux 6.1",
-            python="3.11.2",
-            versions={"torch": "2.13.0", "onnxruntime": "1.31.1"},
-        ),
+        environment=ENVIRONMENT,
         timings_s={"calibrate": 6.6, "export": 2.25},
         peak_rss_bytes=1_234_000_000,
     )
@@ -306,40 +299,6 @@ def _tensor(index: int, count: int) -> TensorDiagnosis:
         values=Histogram(low=-2.0, high=3.0, counts=bell) if shown else None,
         weights=Histogram(low=-140.0, high=140.0, counts=bell) if shown and index % 3 else None,
     )
-
-
-def _latency() -> tuple[LatencyResult, ...]:
-    entries = []
-    for batch in (1, 8):
-        for runtime, artifact, precision, p50_ms in (
-            (Runtime.ONNXRUNTIME, "model.fp32.onnx", Precision.FP32, 31.0),
-            (Runtime.ONNXRUNTIME, "model.int8.onnx", Precision.INT8, 10.0),
-            (Runtime.TORCHSCRIPT, "float TorchScript, frozen", Precision.FP32, 42.0),
-            (Runtime.TORCHSCRIPT, "model.int8.pt", Precision.INT8, 14.0),
-        ):
-            is_int8 = precision is Precision.INT8
-            entries.append(
-                LatencyResult(
-                    runtime=runtime,
-                    artifact=artifact,
-                    precision=precision,
-                    threads=2,
-                    batch=batch,
-                    n=100,
-                    p50_ms=p50_ms * batch,
-                    p90_ms=p50_ms * batch * 1.1,
-                    p99_ms=p50_ms * batch * 1.5,
-                    images_per_s=1000 / p50_ms,
-                    launches=5,
-                    load_s=1.1,
-                    peak_rss_bytes=200_000_000,
-                    is_baseline=not is_int8,
-                    speedup=3.05 if is_int8 else None,
-                    speedup_ci95=(2.94, 3.16) if is_int8 else None,
-                    limit_fraction=0.61,
-                )
-            )
-    return tuple(entries)
 
 
 def _thumbnail(seed: int) -> str:

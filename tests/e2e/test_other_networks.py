@@ -1,16 +1,18 @@
-"""The same command on other real networks, with a tenth of the evaluation images."""
+"""The same line on other real networks, with a tenth of the evaluation images.
 
-import subprocess
-import sys
+The command itself, and what it times, is tested on a small network: see `test_cifar_resnet20`.
+"""
+
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks import read_report
+from eightbit.models import Architecture, load_pretrained
+from eightbit.quantize import Delivery, failed_gates, pipeline, quantize
+from eightbit.quantize.timing import Timing
 
-COMMAND = Path(sys.executable).parent / "eightbit"
 EVERY = 10
 
 
@@ -33,31 +35,29 @@ def evaluation(
 @pytest.mark.parametrize(
     ("architecture", "weights", "side", "median_db"),
     [
-        ("cifar_resnet32", "cifar_resnet32.pth", 32, 28.5),
-        ("resnet18", "resnet18_cifar10_64px.pth", 64, 38.5),
+        (Architecture.CIFAR_RESNET32, "cifar_resnet32.pth", 32, 28.5),
+        (Architecture.RESNET18, "resnet18_cifar10_64px.pth", 64, 38.5),
         # A few outlier images rule the SQNR of all logits, but not that of the others.
-        ("resnet50", "resnet50_cifar10_48px_fp16.pth", 48, 34.0),
+        (Architecture.RESNET50, "resnet50_cifar10_48px_fp16.pth", 48, 34.0),
     ],
     ids=["cifar_resnet32", "resnet18 at 64 px", "resnet50, the hard case"],
 )
 def test_a_real_network_goes_through_the_line(
-    architecture: str,
+    architecture: Architecture,
     weights: str,
     side: int,
     median_db: float,
     evaluation: Path,
     shared_file: Callable[[str], Path],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out = tmp_path / "out"
-    command = (
-        *(COMMAND, "quantize", architecture, "--weights", shared_file(f"weights/{weights}")),
-        *("--resize", side, "--crop", side, "--threads", 1, "--out", out),
-        *("--calibrate", shared_file("data/cifar10-calibration.tar"), "--evaluate", evaluation),
-    )
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    report = read_report(out / "report.json")
+    monkeypatch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
+    path = str(shared_file(f"weights/{weights}"))
+    pretrained = load_pretrained(architecture, path, resize=side, crop=side)
+    delivery = Delivery(out=tmp_path / "out", evaluate=evaluation, threads=1)
+    report = quantize(pretrained, shared_file("data/cifar10-calibration.tar"), delivery)
+    assert failed_gates(report) == ()
     assert report.accuracy is not None
     assert report.fidelity is not None
     assert report.accuracy.fp32.n == 400

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -154,6 +155,35 @@ def whole_run(
 def bundle_folder(whole_run: tuple[Path, Outcome]) -> Path:
     """To be read only: copy it to change it."""
     return whole_run[0]
+
+
+@pytest.fixture(scope="session")
+def packed(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive for other machines, to be read only; how fast it starts is not measured."""
+    from eightbit.benchmarks import read_report
+    from eightbit.quantize.edge_archive import archive_of, bundle_files
+
+    out = tmp_path_factory.mktemp("packed") / "model.zip"
+    report = read_report(bundle_folder / "report.json")
+    out.write_bytes(archive_of(bundle_files(bundle_folder, report)))
+    return out
+
+
+@pytest.fixture
+def unpacked(packed: Path, tmp_path: Path) -> Path:
+    """The files of that archive, to be changed at will."""
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    return tmp_path / "unpacked"
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A JPEG file, larger than what any model takes."""
+    path = tmp_path_factory.mktemp("photo") / "photo.jpg"
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((120, 150), Image.Resampling.BICUBIC).save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

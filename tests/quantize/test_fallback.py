@@ -22,6 +22,7 @@ from eightbit.quantize import (
     read_recipe,
     rebuild,
 )
+from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.fallback import MAX_EVALUATIONS
 from eightbit.quantize.timing import Timing
 
@@ -58,10 +59,17 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(badly_scaled: Pretrained, digits: Path) -> Callable[[Path, float], Report]:
-    def quantized(out: Path, target_pp: float) -> Report:
+def run(badly_scaled: Pretrained, digits: Path) -> Callable[..., Report]:
+    def quantized(
+        out: Path, target_pp: float, formats: tuple[ArtifactFormat, ...] = tuple(ArtifactFormat)
+    ) -> Report:
         delivery = Delivery(
-            out=out, evaluate=digits, threads=1, max_drop_pp=target_pp, fallback=True
+            out=out,
+            evaluate=digits,
+            threads=1,
+            max_drop_pp=target_pp,
+            fallback=True,
+            formats=formats,
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
@@ -72,7 +80,7 @@ def run(badly_scaled: Pretrained, digits: Path) -> Callable[[Path, float], Repor
 
 @pytest.fixture(scope="module")
 def reached(
-    run: Callable[[Path, float], Report], tmp_path_factory: pytest.TempPathFactory
+    run: Callable[..., Report], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Report]:
     out = tmp_path_factory.mktemp("reached") / "bundle"
     return out, run(out, REACHABLE_PP)
@@ -140,9 +148,9 @@ def test_the_recipe_gives_the_same_bytes_again(
 
 
 def test_too_few_images_are_named_and_nothing_is_spent_on_them(
-    run: Callable[[Path, float], Report], tmp_path: Path
+    run: Callable[..., Report], tmp_path: Path
 ) -> None:
-    report = run(tmp_path / "out", TOO_LITTLE_PP)
+    report = run(tmp_path / "out", TOO_LITTLE_PP, (ArtifactFormat.ONNX,))
     assert report.fallback is not None
     assert not report.fallback.met
     assert report.fallback.evaluations == 1

@@ -71,7 +71,7 @@ def test_the_method_changes_activations_and_what_depends_on_them(
     ("change", "message"),
     [
         ({"format_version": 2}, "format_version 1 or lower, found 2"),
-        ({"extra": 1}, "extra: Extra inputs"),
+        ({"extra": 1}, "extra: expected no such key"),
         ({"activations": {"input": {"scale": [0.0]}}}, "activations"),
     ],
     ids=["newer version", "unknown key", "broken numbers"],

@@ -77,6 +77,7 @@ def test_what_is_delivered_is_not_optional(
         needed.update(f"{one.label} in {one.runtime}" for one in candidates if not one.optional)
         return Benchmarked(latency=(), limits=(), whole_path=(), rounds=1)
 
+    monkeypatch.setattr(module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(module, "benchmark", note)
     monkeypatch.setattr(module, "has_openvino", lambda: True)
     time_bundle(bundle_folder, recipe_of(bundle_folder).spec, Stages(), threads=(1,))
@@ -98,6 +99,7 @@ def test_more_threads_than_cores_are_told_of_once(
         def tell(self, line: str) -> None:
             self.lines.append(line)
 
+    monkeypatch.setattr(module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(
         module,
         "benchmark",
@@ -123,6 +125,7 @@ def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
         asked.append((threads, batch, more["limits"] is None, bool(conditions.photos)))
         return Benchmarked(latency=(), limits=(), whole_path=(), rounds=batch)
 
+    monkeypatch.setattr(module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(module, "benchmark", note)
     spec = recipe_of(bundle_folder).spec
     found = time_bundle(bundle_folder, spec, Stages(), threads=(1, 2), batches=(4, 2))
