@@ -10,6 +10,7 @@ TorchScript artefacts run in torch's own build for ARM as well (`arm64_torch.py`
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,18 +71,19 @@ def pack(folder: Path, place: Path) -> Packed:
     """Run `eightbit bundle`.
 
     Args:
-        folder: The bundle that `eightbit quantize` wrote; its report is amended.
+        folder: The bundle that `eightbit quantize` wrote; it stays as it is.
         place: For the files; a new folder.
 
     Raises:
         InputError: It has no report, or cannot be packed.
     """
     report = read_report(folder / "report.json")
-    place.mkdir()
+    # Packing amends a report: that of a copy, since this archive is for nobody else.
+    copied = shutil.copytree(folder, place / "bundle")
     archive = place / "model.zip"
     program = Path(sys.executable).with_name("eightbit")
     done = subprocess.run(
-        [program, "bundle", folder, "--out", archive], capture_output=True, text=True, check=False
+        [program, "bundle", copied, "--out", archive], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise InputError(f"{folder}: `eightbit bundle` failed: {done.stderr.strip()}")

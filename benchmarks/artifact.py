@@ -166,6 +166,20 @@ def parse_metadata(content: bytes, where: str) -> ArtifactMetadata:
     )
 
 
+def check_outputs(found: int, metadata: ArtifactMetadata | None, where: str) -> None:
+    """Checks how many outputs an ONNX graph has.
+
+    Raises:
+        InputError: None; or several, in a file that eightbit is said to have written.
+    """
+    if metadata is not None and found != 1:
+        raise InputError(
+            f"{where}: expected a graph with one output, found {found}; do not trust this file"
+        )
+    if not found:
+        raise InputError(f"{where}: expected a graph with an output, found none; export it again")
+
+
 def _read_onnx(path: Path, where: str) -> bytes | None:
     # Imported here so that a process for TorchScript does not carry onnx.
     import onnx
@@ -182,7 +196,9 @@ def _read_onnx(path: Path, where: str) -> bytes | None:
         ) from exc
     # Protobuf takes the empty file and some garbage for a message without known fields.
     if not model.ir_version or not model.graph.node:
-        raise InputError(f"{where}: expected an ONNX model with a graph, found none")
+        raise InputError(
+            f"{where}: expected an ONNX model with a graph, found none; export it again"
+        )
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise InputError(f"{where}: {in_another_file(tensor.name)}")

@@ -22,8 +22,8 @@ def main(model: str, photo: str, preprocessing: str) -> None:
     """
     known = json.loads(preprocessing)
     image = Image.open(photo).convert("RGB")
-    scale = known["resize"] / min(image.size)
-    image = image.resize((int(image.width * scale), int(image.height * scale)), Image.BILINEAR)  # type: ignore[attr-defined]
+    size = [known["resize"] * side // min(image.size) for side in image.size]
+    image = image.resize(size, Image.BILINEAR)  # type: ignore[attr-defined]
     crop = known["crop"]
     left, top = (image.width - crop) // 2, (image.height - crop) // 2
     batch = np.asarray(image.crop((left, top, left + crop, top + crop)))[None]

@@ -2,7 +2,8 @@
 
     python -m eightbit.benchmarks.cold_start model.zip model.int8.onnx photo.jpg
 
-Both are started in turns, each time afresh; the files come from the system's cache.
+Both are started in turns, each time afresh, now the one first and now the other; the files come
+from the system's cache.
 """
 
 import json
@@ -25,8 +26,6 @@ from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
 LAUNCHES: Final = 5
-
-_PYTHON: Final = (sys.executable, "-I")  # without the folder in which the caller happens to stand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +67,18 @@ def measure_cold_start(
     metadata = read_metadata(model)
     if metadata is None:
         raise InputError(f"{printable(str(model))}: expected a model with metadata, found none")
-    ours = [*_PYTHON, str(program), str(photo)]
-    bare = [*_PYTHON, str(Path(bare_script.__file__)), *_bare_arguments(model, photo, metadata)]
+    ours = [sys.executable, str(program), str(photo)]
+    bare = [
+        sys.executable,
+        str(Path(bare_script.__file__)),
+        *_bare_arguments(model, photo, metadata),
+    ]
     others = OtherPrograms()
     pairs = []
-    for _ in range(1 + launches):
-        pairs.append((launch(bare), launch(ours)))
+    for turn in range(1 + launches):
+        first, second = (bare, ours) if turn % 2 else (ours, bare)
+        starts = {first[1]: launch(first), second[1]: launch(second)}
+        pairs.append((starts[bare[1]], starts[ours[1]]))
         advance(1)
     return cold_start_of(pairs[1:], busy=others.share() or 0.0)
 

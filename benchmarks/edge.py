@@ -18,12 +18,12 @@ class ColdStart(FrozenModel):
 
     Attributes:
         launches: How often each program was started, in turns.
-        seconds: Of `classify.py`, process start and end included; the median.
+        seconds: Of the archive as a program, process start and end included; the median.
         bare_seconds: Of the shortest script in the same runtime that does the same by hand; the
             median.
         ratio: `seconds` over `bare_seconds`, launch by launch; the geometric mean.
         ratio_ci95: Its 95 % confidence interval.
-        peak_rss_bytes: Highest resident memory of `classify.py`; the median.
+        peak_rss_bytes: Highest resident memory of the archive's program; the median.
         bare_peak_rss_bytes: Of the bare script; the median.
     """
 
@@ -60,6 +60,8 @@ class EdgeSection(FrozenModel):
     """The bundle to deploy, made by `eightbit bundle`.
 
     Attributes:
+        model_sha256: Digest of the INT8 ONNX model in the archive: of another model the archive and
+            its start say nothing.
         bundle_sha256: Digest of the archive; None where only results from elsewhere are known.
         bundle_bytes: Its size, likewise.
         cold_start: How fast it starts; None where that was not measured.
@@ -68,6 +70,7 @@ class EdgeSection(FrozenModel):
         command: The command line that made the archive.
     """
 
+    model_sha256: Sha256 | None = None
     bundle_sha256: Sha256 | None = None
     bundle_bytes: PositiveInt | None = None
     cold_start: ColdStart | None = None

@@ -1,5 +1,6 @@
 """The bundle to deploy, as tables: what it takes, and what it answered elsewhere."""
 
+import re
 from collections.abc import Iterator
 from itertools import permutations
 from typing import Final
@@ -12,13 +13,8 @@ from eightbit.benchmarks.parity import REFERENCE, pair_name
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.tables import NOTHING, Table, decimal_bytes, times
 
-BUNDLE: Final = "eightbit bundle DIR --out model.zip"
-
-_ELSEWHERE: Final = (
-    "# on the other machine",
-    "pip install onnxruntime numpy pillow",
-    "python model.zip photo.jpg",
-)
+_PACKAGES: Final = ("onnxruntime", "numpy", "pillow")
+_NUMBER: Final = re.compile(r"[0-9A-Za-z.]+")  # the commands are copied into a shell
 
 
 def can_be_bundled(report: Report) -> bool:
@@ -29,7 +25,24 @@ def can_be_bundled(report: Report) -> bool:
 
 def deploy_commands(report: Report) -> tuple[str, ...]:
     """What to type here, and then on the other machine; none where there is no ONNX model."""
-    return (BUNDLE, *_ELSEWHERE) if can_be_bundled(report) else ()
+    if not can_be_bundled(report):
+        return ()
+    return (
+        "# here, where DIR is the folder of this report",
+        "eightbit bundle DIR --out model.zip",
+        "# on the other machine",
+        f"pip install {' '.join(_pins(report))}",
+        "python model.zip photo.jpg",
+    )
+
+
+def _pins(report: Report) -> Iterator[str]:
+    """The packages, in the versions in which the model was tried, where they are known."""
+    where = (report.edge.environment if report.edge else None) or report.environment
+    known = where.versions if where else {}
+    for name in _PACKAGES:
+        number = known.get(name, "")
+        yield f"{name}=={number}" if _NUMBER.fullmatch(number) else name
 
 
 def edge_tables(report: Report) -> Iterator[Table]:

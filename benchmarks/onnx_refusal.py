@@ -20,7 +20,7 @@ _NAME_CHARS: Final = 120
 _CODE: Final = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*? failed:)?", re.DOTALL
 )
-_PLACE: Final = re.compile(r"^\S+\.(?:cc|h):\d+ (?:.*\) (?=[A-Z]))?", re.DOTALL)
+_PLACE: Final = re.compile(r"^\S+\.(?:cc|h):\d+ (?:.*?\)(?: const)? (?=[A-Z]))?", re.DOTALL)
 
 _EXPORT: Final = "export it again"
 _ONE_FILE: Final = "save it with save_as_external_data=False"
@@ -37,12 +37,14 @@ class _Runtime:
         cause: What matters in a message that is not among the known.
         known: Patterns of messages; what each expected and found, with the pattern's groups; and
             what to do, empty where a newer runtime may help.
+        invalid: Beginnings of messages about graphs that no runtime can load.
     """
 
     name: str
     package: str
     cause: Callable[[str], str]
     known: tuple[tuple[str, str, str], ...]
+    invalid: tuple[str, ...] = ()
 
 
 def onnxruntime_refusal(error: object, where: str, version: str) -> InputError:
@@ -53,15 +55,21 @@ def onnxruntime_refusal(error: object, where: str, version: str) -> InputError:
         where: The file, made safe to show.
         version: Of ONNX Runtime.
     """
+    return InputError(f"{where}: {'; '.join(onnxruntime_sentence(str(error), version))}")
+
+
+def onnxruntime_sentence(message: str, version: str) -> tuple[str, str]:
+    """What a message of ONNX Runtime, of this version, says, and what to do about it."""
     name = f"ONNX Runtime {version}"
-    runtime = _Runtime(name, "onnxruntime", onnxruntime_cause, _ONNXRUNTIME)
-    return InputError(f"{where}: {_sentence(str(error), runtime)}")
+    runtime = _Runtime(name, "onnxruntime", onnxruntime_cause, _ONNXRUNTIME, _INVALID)
+    # Behind its beginning a message may quote names, which may read like another message.
+    return _sentence(_without_place(message), runtime)
 
 
 def openvino_refusal(error: object, where: str, version: str) -> InputError:
     """What to raise where OpenVINO does not load a model; see `onnxruntime_refusal`."""
     runtime = _Runtime(f"OpenVINO {version}", "openvino", openvino_cause, _OPENVINO)
-    return InputError(f"{where}: {_sentence(str(error), runtime)}")
+    return InputError(f"{where}: {'; '.join(_sentence(str(error), runtime))}")
 
 
 def in_another_file(tensor: str) -> str:
@@ -72,8 +80,7 @@ def in_another_file(tensor: str) -> str:
 
 def onnxruntime_cause(message: str) -> str:
     """A message of ONNX Runtime on one line, without its code, the file and the place."""
-    message = _PLACE.sub("", _CODE.sub("", message[:_MESSAGE_CHARS], count=1), count=1)
-    return one_line(message).rstrip(".") or "it does not say why"
+    return one_line(_without_place(message)).rstrip(".") or "it does not say why"
 
 
 def openvino_cause(message: str) -> str:
@@ -82,7 +89,11 @@ def openvino_cause(message: str) -> str:
     return one_line(lines[-1]).rstrip(".") if lines else "it does not say why"
 
 
-def _sentence(message: str, runtime: _Runtime) -> str:
+def _without_place(message: str) -> str:
+    return _PLACE.sub("", _CODE.sub("", message[:_MESSAGE_CHARS], count=1).strip(), count=1)
+
+
+def _sentence(message: str, runtime: _Runtime) -> tuple[str, str]:
     renew = f"pip install -U {runtime.package}, or export the model again"
     message = message[:_MESSAGE_CHARS]
     for pattern, told, remedy in runtime.known:
@@ -90,52 +101,61 @@ def _sentence(message: str, runtime: _Runtime) -> str:
         if match:
             # Their names are a stranger's.
             told = one_line(match.expand(told.replace("RUNTIME", runtime.name)))
-            return f"{told}; {remedy or renew}"
-    return f"{runtime.name} cannot load it: {runtime.cause(message)}; {renew}"
+            return told, remedy or renew
+    if any(re.match(pattern, message, re.DOTALL) for pattern in runtime.invalid):
+        renew = _EXPORT
+    return f"{runtime.name} cannot load it: {runtime.cause(message)}", renew
 
 
 _ONNXRUNTIME: Final = (
     (
-        r"Opset (\d+) is under development.* domain ai\.onnx is till opset (\d+)",
+        r"^ONNX Runtime .*?Opset (\d+) is under development.* domain ai\.onnx is till opset (\d+)",
         r"expected ONNX opset \2 or lower, which is what RUNTIME knows, found \1",
         "",
     ),
     (
-        r"Opset (\d+) is under development.* domain (\S{1,80}) is till opset (\d+)",
+        r"^ONNX Runtime .*?Opset (\d+) is under development.* domain (\S+) is till opset (\d+)",
         r"expected opset \3 of \2 or lower, which is what RUNTIME knows, found \1",
         "",
     ),
     (
-        r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
+        r"^Unsupported model IR version: (\d+), max supported IR version: (\d+)",
         r"expected ONNX IR version \2 or lower, which is what RUNTIME knows, found \1",
         "",
     ),
     (
-        r"(\S{1,120})\(-?\d+\) is not a registered function/op",
+        r"^Fatal error: (.{1,120})\(-?\d+\) is not a registered function/op\s*$",
         r"expected operators that RUNTIME knows, found \1",
         "",
     ),
     (
-        r"No Op registered for (\S{1,120}) with domain_version of (\d+)",
+        r"^This is an .* Error No Op registered for (.{1,120}) with domain_version of (\d+)$",
         r"expected operators that RUNTIME knows, found \1 of opset \2",
         "",
     ),
     (
-        r"No opset import for domain '([^']{1,120})'",
+        r"^This is an invalid model\..* Error No opset import for domain '([^']{1,120})'\s*$",
         r"expected the opset of every operator's domain, found none for \1",
         _EXPORT,
     ),
-    (r"Missing opset in the model", r"expected the opset of its operators, found none", _EXPORT),
+    (r"^Missing opset in the model", r"expected the opset of its operators, found none", _EXPORT),
     (
-        r"[Ee]xternal data.{0,80}? for initializer: (\S{1,120})\. ",
+        r"^[Ee]xternal data.{0,80}? for initializer: (\S{1,120})\. ",
         r"expected a model in one file, found tensor '\1' in another one",
         _ONE_FILE,
     ),
     (
-        r"Protobuf parsing failed|No graph was found in the protobuf",
+        r"^(?:Protobuf parsing failed|No graph was found in the protobuf)",
         r"expected a whole ONNX model, found a damaged file",
         _COPY,
     ),
+)
+
+_INVALID: Final = (
+    r"This is an invalid model\.",
+    r"Invalid model\.",
+    r"Type Error: ",
+    r"Node \(.*\[(?:Shape|Type)InferenceError\]",
 )
 
 _OPENVINO: Final = (

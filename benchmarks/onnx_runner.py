@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, parse_metadata
+from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, check_outputs, parse_metadata
 from eightbit.benchmarks.contract import AnyArray, FloatArray, check_logits
 from eightbit.benchmarks.feed import feed_of, fitted
 from eightbit.benchmarks.onnx_refusal import onnxruntime_cause, onnxruntime_refusal
@@ -47,11 +47,14 @@ class OnnxRunner:
         if [entry.type for entry in inputs] != [_TYPES[dtype]]:
             raise InputError(
                 f"{self._where}: expected a model with one {dtype} input, "
-                f"found {[printable(f'{entry.name}: {entry.type}') for entry in inputs]}"
+                f"found {[printable(f'{entry.name}: {entry.type}') for entry in inputs]}; "
+                "export it again as an image classifier"
             )
         self.feed = fitted(self.feed, inputs[0].shape, self._where)
         self._input = inputs[0].name
-        self._output = self._session.get_outputs()[0].name
+        outputs = self._session.get_outputs()
+        check_outputs(len(outputs), metadata, self._where)
+        self._output = outputs[0].name
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""

@@ -7,7 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, ArtifactMetadata, parse_metadata
+from eightbit.benchmarks.artifact import (
+    ONNX_METADATA_KEY,
+    ArtifactMetadata,
+    check_outputs,
+    parse_metadata,
+)
 from eightbit.benchmarks.contract import AnyArray, FloatArray, check_logits
 from eightbit.benchmarks.feed import feed_of, fitted
 from eightbit.benchmarks.onnx_refusal import openvino_cause, openvino_refusal
@@ -57,9 +62,10 @@ class OpenVinoRunner:
         if types != [_TYPES[self.feed.input.dtype]]:
             raise InputError(
                 f"{self._where}: expected a model with one {self.feed.input.dtype} input, "
-                f"found {types}"
+                f"found {types}; export it again as an image classifier"
             )
         shape = self._model.inputs[0].get_partial_shape()
+        check_outputs(len(self._model.outputs), metadata, self._where)
         sizes = [] if shape.rank.is_dynamic else [_size(axis) for axis in shape]
         self.feed = fitted(self.feed, sizes, self._where)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()

@@ -1,7 +1,7 @@
 """The report as GitHub Markdown."""
 
 from eightbit.benchmarks.detail_tables import detail_tables
-from eightbit.benchmarks.edge_tables import deploy_commands
+from eightbit.benchmarks.edge_tables import deploy_commands, edge_tables
 from eightbit.benchmarks.headline import headline
 from eightbit.benchmarks.markdown import Verbatim, fill_markdown
 from eightbit.benchmarks.report import Report
@@ -11,12 +11,15 @@ from eightbit.models.plain_text import printable
 
 def render_markdown(report: Report) -> str:
     """The whole report as Markdown that ends in a newline."""
+    edge = tuple(edge_tables(report))
+    tables = [*result_tables(report), *detail_tables(report)]
     return fill_markdown(
         "eightbit.benchmarks",
         "report.md.j2",
         report=report,
         headline=headline(report),
-        tables=[*result_tables(report), *detail_tables(report)],
+        tables=[table for table in tables if table not in edge],
+        edge=edge,
         deploy=[Verbatim(printable(command)) for command in deploy_commands(report)],
         commands=[Verbatim(printable(command)) for command in report.commands],
     )

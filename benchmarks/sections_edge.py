@@ -13,7 +13,8 @@ def edge_sections(report: Report) -> Iterator[Section]:
         id="deploy",
         title="Deploy",
         lead="To classify photos on a machine without torch, copy model.zip there: it holds the "
-        "INT8 ONNX model, a program that runs it, and a self-test.",
+        "INT8 ONNX model, a program that runs it, and a self-test, which says whether other "
+        "versions of the packages will do as well: python model.zip --self-test.",
         code=deploy_commands(report),
         tables=tuple(edge_tables(report)),
         nothing="The model was not written as ONNX.",

@@ -1,5 +1,6 @@
 """What a bundle's self-test printed on another machine, checked before it counts."""
 
+import codecs
 import os
 import stat
 from collections.abc import Mapping
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import numpy as np
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import from_json
 
 from eightbit.benchmarks.artifact import Sha256
 from eightbit.benchmarks.contract import FloatArray
@@ -22,11 +24,23 @@ SELF_TEST_ANSWERS_FORMAT_VERSION: Final = 1
 _BYTES_PER_LOGIT: Final = 40
 _BYTES_BESIDE: Final = 2**16
 
+_PRINTED: Final = "expected what `python model.zip --self-test --json` printed"
+
+# Windows PowerShell's `>` writes UTF-16.
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 
 _Logit = Annotated[float, Field(ge=-_FLOAT32_MAX, le=_FLOAT32_MAX, allow_inf_nan=False)]
 _Package = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
 _Number = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,40}$")]
+
+
+def _part_of_a_pair(machine: str) -> str:
+    """Names of executions are joined by "_vs_" in the report."""
+    if "vs" in machine.split("_"):
+        raise ValueError("expected an architecture, such as aarch64, found a pair")
+    return machine
 
 
 class SelfTestAnswers(FrozenModel):
@@ -35,6 +49,7 @@ class SelfTestAnswers(FrozenModel):
     Attributes:
         format_version: Its version.
         model_sha256: Digest of the model that answered.
+        self_test_sha256: Digest of the self-test, its `self_test.json`.
         machine: Architecture, as Python names it.
         processor: What the machine calls its processor; empty where it does not say.
         versions: Of Python and of the packages that took part.
@@ -44,7 +59,12 @@ class SelfTestAnswers(FrozenModel):
 
     format_version: Literal[1] = SELF_TEST_ANSWERS_FORMAT_VERSION
     model_sha256: Sha256
-    machine: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+    self_test_sha256: Sha256
+    machine: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,31}$"),
+        AfterValidator(_part_of_a_pair),
+    ]
     processor: Annotated[str, StringConstraints(max_length=200)] = ""
     versions: Annotated[Mapping[_Package, _Number], Field(max_length=16)] = Field(
         default_factory=dict
@@ -72,7 +92,7 @@ def read_self_test_answers(path: Path, *, pictures: int, classes: int) -> SelfTe
     where = printable(str(path))
     answers = parse_versioned(
         SelfTestAnswers,
-        _content(path, _BYTES_BESIDE + pictures * classes * _BYTES_PER_LOGIT),
+        _document(_content(path, _BYTES_BESIDE + pictures * classes * _BYTES_PER_LOGIT), where),
         where=where,
         newest=SELF_TEST_ANSWERS_FORMAT_VERSION,
     )
@@ -90,6 +110,29 @@ def read_self_test_answers(path: Path, *, pictures: int, classes: int) -> SelfTe
     return answers
 
 
+def _document(content: bytes, where: str) -> str:
+    """The text of a JSON object that is not the self-test itself.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        found = from_json(text)
+    except ValueError:  # of bytes that are no text as well
+        start = printable(content[:60].decode("utf-8", "replace"))
+        raise InputError(
+            f"{where}: {_PRINTED}, found {start!r}; run it again"
+            if content
+            else f"{where}: {_PRINTED}, found an empty file; run it again"
+        ) from None
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: {_PRINTED}, found other JSON; run it again")
+    if "images" in found and "logits" not in found:
+        raise InputError(f"{where}: {_PRINTED}, found the self-test itself; run it again")
+    return text
+
+
 def _content(path: Path, limit: int) -> bytes:
     where = printable(str(path))
     try:
@@ -99,10 +142,7 @@ def _content(path: Path, limit: int) -> bytes:
                 raise InputError(f"{where}: expected a file, found something that is none")
             content = file.read(limit + 1)
     except OSError as exc:
-        raise InputError(
-            f"{where}: expected what `python model.zip --self-test --json` printed, found none: "
-            f"{exc.strerror}"
-        ) from exc
+        raise InputError(f"{where}: {_PRINTED}, found none: {exc.strerror}") from exc
     if len(content) > limit:
         raise InputError(f"{where}: expected at most {limit:,} bytes, found more")
     return content

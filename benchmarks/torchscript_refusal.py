@@ -79,6 +79,12 @@ _KNOWN: Final = (
         "",
     ),
     (
+        # Of these the archive itself has the code, but for torch's own.
+        r"Unknown type name '__torch__\.(?!torch\.classes\.)",
+        r"expected a whole TorchScript archive, found one without all of its code",
+        "copy it again, or quantize again",
+    ),
+    (
         r"Unknown type name '(\S{1,120})'",
         r"expected classes that TORCH knows, found \1",
         "",

@@ -58,9 +58,10 @@ class QuantDType(StrEnum):
         return _RANGES[self][1]
 
 
-# int8 is symmetric, so that a weight and its negative are both exact. int32 stays half a range
-# away from overflow: the products of a layer add at most 255 * 127 * K, under 2^30 up to
-# K = 33,000 taps, seven times the largest ResNet's 512 * 3 * 3.
+# int8 is symmetric, so that a weight and its negative are both exact. And ARM without dot products
+# adds two products in int16, which wraps: 2 * 128 * 127 fits, 2 * 128 * 128 does not. int32 stays
+# half a range away from overflow: the products of a layer add at most 255 * 127 * K, under 2^30 up
+# to K = 33,000 taps, seven times the largest ResNet's 512 * 3 * 3.
 _RANGES = {
     QuantDType.UINT8: (0, 255),
     QuantDType.INT8: (-127, 127),

@@ -16,6 +16,7 @@ from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.report_files import replace_report, report_file
 from eightbit.quantize.reporting import make_report
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.stale import onnx_digest, without_stale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,10 @@ class Amending:
             yield
 
     def _report(self) -> Report:
-        """The report that lies in the bundle, or a new one without any finding."""
+        """The report that lies in the bundle, or a new one without any finding.
+
+        What it says of another ONNX model than the bundle's is left out.
+        """
         path = self.folder / bundle.REPORT_JSON
         if not os.path.lexists(path):
             return make_report(self.recipe, self.stages, command=self.command, folder=self.folder)
@@ -93,7 +97,7 @@ class Amending:
                 "found one of another recipe; keep the files of one run together, or delete the "
                 "report"
             )
-        return report
+        return without_stale(report, onnx_digest(self.folder))
 
 
 def environment_beside(report: Report) -> Environment | None:

@@ -10,7 +10,7 @@ import typer
 
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
-from eightbit.quantize.options import Bundle, ImageLabels, MaxDrop, Threads
+from eightbit.quantize.options import MAX_THREADS, Bundle, ImageLabels, MaxDrop, Threads
 
 if TYPE_CHECKING:
     from eightbit.benchmarks.report import Report
@@ -117,7 +117,8 @@ def evaluate(
 def benchmark(
     folder: Bundle,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Thread count; may be given several times.")
+        list[int] | None,
+        typer.Option(min=1, max=MAX_THREADS, help="Thread count; may be given several times."),
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="Images per call; may be given several times.")

@@ -25,9 +25,9 @@ _PACKAGES: Final = ("numpy", "onnxruntime", "pillow")
 # Makes of the archive a program, `python model.zip`.
 _MAIN: Final = """import sys
 
-from classify import main
+from classify import run
 
-sys.exit(main())
+sys.exit(run())
 """
 
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first that a zip can say
@@ -54,13 +54,14 @@ def bundle_files(folder: Path, report: Report) -> dict[str, bytes]:
             f"{where}: expected an artefact with its preprocessing inside, found a model without "
             "eightbit metadata; quantize again"
         )
-    pins = [f"{name}=={version(name)}" for name in _PACKAGES]
+    pins = pinned_packages()
     labels = metadata.spec.labels
     readme = bundle_readme(
         report,
         metadata,
         last_bit=json.loads(self_test.document)["last_bit"],
         model_sha256=hashlib.sha256(model).hexdigest(),
+        tried_with=[pin.replace("==", " ") for pin in pins],
     )
     return {
         "__main__.py": _MAIN.encode(),
@@ -73,6 +74,11 @@ def bundle_files(folder: Path, report: Report) -> dict[str, bytes]:
         "self_test.json": self_test.document,
         **self_test.pictures,
     }
+
+
+def pinned_packages() -> list[str]:
+    """What classify.py needs, in the versions installed here: `numpy==2.4.6` and so on."""
+    return [f"{name}=={version(name)}" for name in _PACKAGES]
 
 
 def archive_of(members: Mapping[str, bytes]) -> bytes:

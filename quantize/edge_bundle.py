@@ -5,22 +5,25 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.cold_start import LAUNCHES, measure_cold_start
-from eightbit.benchmarks.edge import ColdStart, EdgeSection
+from eightbit.benchmarks.edge import EdgeSection
 from eightbit.benchmarks.report import Report
 from eightbit.benchmarks.tables import decimal_bytes, times
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 from eightbit.quantize import bundle
 from eightbit.quantize.amending import Amending, environment_beside
-from eightbit.quantize.edge_archive import archive_of, bundle_files
+from eightbit.quantize.edge_archive import archive_of, bundle_files, pinned_packages
 from eightbit.quantize.photos import made_up_photos
 from eightbit.quantize.remeasure import recipe_of
 from eightbit.quantize.report_files import check_page
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.stale import onnx_digest
 
 _SUFFIX: Final = ".zip"
 _FAILED: Final = 1  # what the self-test ends with
@@ -41,7 +44,8 @@ def write_bundle(
     """Pack a bundle's INT8 ONNX model with a program that runs it, for machines without torch.
 
     The archive is delivered only if its own self-test passes in a fresh process. How fast it
-    starts goes into the bundle's report. The same bundle gives the same archive.
+    starts goes into the bundle's report. The same bundle, with the same report and
+    the same installation, gives the same archive.
 
     Args:
         folder: The bundle.
@@ -69,19 +73,23 @@ def write_bundle(
     before = amending.begin()
     with stages.stage("pack"):
         archive = archive_of(bundle_files(folder, before))
-    try:
-        with tempfile.TemporaryDirectory(prefix=".bundle.", dir=out.parent) as staging:
-            packed = Path(staging, "model.zip")
+    with ExitStack() as kept:
+        with _writing(out):
+            staging = tempfile.TemporaryDirectory(prefix=".bundle.", dir=out.parent)
+            packed = Path(kept.enter_context(staging), "model.zip")
             packed.write_bytes(archive)
-            with stages.stage("self-test"):
-                verdict = self_test(packed)
-            start = _cold_start(packed, folder / bundle.ONNX, stages)
+            photo = packed.with_name("photo.jpg")
+            photo.write_bytes(made_up_photos().files[0])
+        with stages.stage("self-test"):
+            verdict = self_test(packed)
+        with stages.stage("start-up time", total=LAUNCHES + 1) as watcher:
+            start = measure_cold_start(
+                packed, folder / bundle.ONNX, photo, launches=LAUNCHES, advance=watcher.advance
+            )
+        with _writing(out):
             os.replace(packed, out)
-    except OSError as exc:
-        raise InputError(
-            f"{printable(str(out))}: cannot be written: {exc.strerror}; choose another --out"
-        ) from exc
     section = EdgeSection(
+        model_sha256=onnx_digest(folder),
         bundle_sha256=hashlib.sha256(archive).hexdigest(),
         bundle_bytes=len(archive),
         cold_start=start,
@@ -100,8 +108,7 @@ def self_test(packed: Path) -> str:
         SelfTestFailedError: It failed.
     """
     done = subprocess.run(
-        # -I: neither the folder in which the caller stands nor the user's own packages.
-        [sys.executable, "-I", str(packed), "--self-test"],
+        [sys.executable, str(packed), "--self-test"],
         capture_output=True,
         text=True,
         errors="backslashreplace",
@@ -116,11 +123,15 @@ def self_test(packed: Path) -> str:
     return one_line(verdict)
 
 
-def _cold_start(packed: Path, model: Path, stages: Stages) -> ColdStart:
-    with stages.stage("start-up time", total=LAUNCHES + 1) as watcher:
-        photo = packed.with_name("photo.jpg")
-        photo.write_bytes(made_up_photos().files[0])
-        return measure_cold_start(packed, model, photo, launches=LAUNCHES, advance=watcher.advance)
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """What fails in it fails for want of a place to write."""
+    try:
+        yield
+    except OSError as exc:
+        raise InputError(
+            f"{printable(str(out))}: cannot be written: {exc.strerror}; choose another --out"
+        ) from exc
 
 
 def _amended(before: Report, section: EdgeSection) -> Report:
@@ -143,7 +154,7 @@ def _summary(out: Path, section: EdgeSection, verdict: str) -> str:
             f"a photo's class after {seconds}, {slower} the time of a bare script, in {memory}",
             "",
             "on the other machine:",
-            "  pip install onnxruntime numpy pillow",
+            f"  pip install {' '.join(pinned_packages())}",
             f"  python {printable(out.name)} photo.jpg",
         )
     )

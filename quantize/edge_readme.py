@@ -1,6 +1,6 @@
 """The page that travels with a bundle: what the model is, and its own numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, Runtime
 from eightbit.benchmarks.delivered import DELIVERED
@@ -24,7 +24,12 @@ _NOT_MEASURED = "not measured"
 
 
 def bundle_readme(
-    report: Report, metadata: ArtifactMetadata, *, last_bit: float, model_sha256: str
+    report: Report,
+    metadata: ArtifactMetadata,
+    *,
+    last_bit: float,
+    model_sha256: str,
+    tried_with: Sequence[str],
 ) -> str:
     """Markdown that ends in a newline; equal reports and models give equal text.
 
@@ -33,6 +38,7 @@ def bundle_readme(
         metadata: Of the INT8 ONNX model.
         last_bit: Of its logits.
         model_sha256: Digest of its file.
+        tried_with: The packages, with their versions, that gave the self-test's logits.
     """
     spec = report.model.spec
     preprocessing = metadata.spec.preprocessing
@@ -51,6 +57,7 @@ def bundle_readme(
         channels=tuple(channels),
         versions=", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
         model_sha256=model_sha256,
+        tried_with=", ".join(tried_with),
     )
 
 
@@ -98,5 +105,7 @@ def _latency(report: Report) -> str:
             under = f"batch {entry.batch}, {counted(entry.threads, 'thread')}"
             factor = speedup(entry, report.latency)
             faster = f"; {times(factor, entry.speedup_ci95)} as fast as float" if factor else ""
-            return f"{milliseconds(entry.p50_ms)} ms, {under}{machine}{faster}"
+            return (
+                f"{milliseconds(entry.p50_ms)} ms (p50) in ONNX Runtime, {under}{machine}{faster}"
+            )
     return _NOT_MEASURED

@@ -14,12 +14,13 @@ from typing import Final
 
 import numpy as np
 
+from eightbit.benchmarks.availability import onnx_executions
 from eightbit.benchmarks.contract import FloatArray
 from eightbit.benchmarks.cpu_features import read_cpu_features
 from eightbit.benchmarks.edge import EdgeSection, SelfTestElsewhere
 from eightbit.benchmarks.environment import usable_cores
 from eightbit.benchmarks.fidelity import ParityMeter, ParityResult
-from eightbit.benchmarks.parity import REFERENCE, VERSUS, different_predictions, pair_name
+from eightbit.benchmarks.parity import REFERENCE, different_predictions, pair_name
 from eightbit.benchmarks.report import Check, Report, VerificationSection
 from eightbit.benchmarks.self_test_answers import SelfTestAnswers, read_self_test_answers
 from eightbit.models.decoding import decode_image
@@ -35,6 +36,7 @@ from eightbit.quantize.reference import reference_logits
 from eightbit.quantize.remeasure import recipe_of
 from eightbit.quantize.self_test import SELF_TEST_PICTURES, SelfTest, make_self_test
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.stale import check_name, onnx_digest
 from eightbit.quantize.threads import torch_threads
 
 # Last bits by which a logit may differ from this machine's, as in classify.py.
@@ -121,13 +123,15 @@ def take_in_self_tests(
     ]
     with stages.stage("self-test here"):
         test = make_self_test(folder)
+    for file, answer in zip(files, answers, strict=True):
+        _check_test(file, answer, test)
     with stages.stage("reference"), torch_threads(threads or usable_cores()):
         here = _here(folder, recipe, test)
     checks: dict[str, Check] = {}
 
     def change(before: Report) -> Report:
         checks.clear()
-        report = without_stale(before, digest)
+        report = before
         for answer in answers:
             report = _with(report, answer, recipe, here, checks)
         return report
@@ -139,47 +143,6 @@ def take_in_self_tests(
         checks=tuple(checks.values()),
     )
     return TakenIn(report=report, gate=gate)
-
-
-def without_stale(report: Report, model_sha256: str | None) -> Report:
-    """The report without what was found of another model than this one.
-
-    Args:
-        report: Of a bundle.
-        model_sha256: Digest of its INT8 ONNX model; None where it has none.
-    """
-    known = report.edge.elsewhere if report.edge else ()
-    stale = {one.name for one in known if one.model_sha256 != model_sha256}
-    if report.edge is None or not stale:
-        return report
-    elsewhere = tuple(one for one in known if one.name not in stale)
-    gone = {check_name(name) for name in stale}
-    return report.model_copy(
-        update={
-            "edge": report.edge.model_copy(update={"elsewhere": elsewhere}),
-            "parity": {
-                pair: result for pair, result in report.parity.items() if _first(pair) not in stale
-            },
-            "verification": _checked(report, without=gone),
-        }
-    )
-
-
-def pairs_elsewhere(report: Report) -> dict[str, ParityResult]:
-    """The pairs of `parity` that only another machine can measure."""
-    names = {one.name for one in report.edge.elsewhere} if report.edge else set()
-    return {pair: result for pair, result in report.parity.items() if _first(pair) in names}
-
-
-def onnx_digest(folder: Path) -> str | None:
-    """SHA-256 of a bundle's INT8 ONNX model; None where it has none."""
-    path = folder / bundle.ONNX
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def check_name(name: str) -> str:
-    """What the check of an execution elsewhere is called."""
-    return f"{name}: the self-test gives the same"
 
 
 def _here(folder: Path, recipe: Recipe, test: SelfTest) -> _Here:
@@ -214,7 +177,25 @@ def _of_this_model(
             f"{digest[:12]}..., found that of another model, {answers.model_sha256[:12]}...; pack "
             "this one with `eightbit bundle` and run its self-test there"
         )
+    here = onnx_executions(thorough=True)
+    local = {one.name for one in here.possible} | here.missing.keys()
+    if f"{_ONNX}_{answers.machine}".lower() in local:
+        raise InputError(
+            f"{printable(str(file))}: machine: expected an architecture, such as aarch64, found "
+            f"{answers.machine}, an execution of this machine; run the self-test again"
+        )
     return answers
+
+
+def _check_test(file: Path, answers: SelfTestAnswers, test: SelfTest) -> None:
+    """Refuse answers to other pictures: another eightbit or Pillow may have chosen them."""
+    expected = hashlib.sha256(test.document).hexdigest()
+    if answers.self_test_sha256 != expected:
+        raise InputError(
+            f"{printable(str(file))}: expected the answers to the self-test that this eightbit "
+            "makes of this bundle, found those to another one; pack again with `eightbit bundle` "
+            "and run it there once more"
+        )
 
 
 def _with(
@@ -245,7 +226,7 @@ def _with(
         update={
             "edge": edge.model_copy(update={"elsewhere": (*others, entry)}),
             "parity": {**report.parity, **pairs},
-            "verification": _checked(report, without={check.name}, new=check),
+            "verification": _checked(report, check),
         }
     )
 
@@ -278,19 +259,15 @@ def _parity(found: FloatArray, expected: FloatArray, recipe: Recipe) -> ParityRe
     return meter.result()
 
 
-def _checked(
-    report: Report, *, without: set[str], new: Check | None = None
-) -> VerificationSection | None:
-    """The verification with one check in place of others; None where no check is left."""
+def _checked(report: Report, new: Check) -> VerificationSection:
+    """The verification with one check in place of an older one of its name."""
     known = report.verification
-    checks = [check for check in known.checks if check.name not in without] if known else []
-    checks += [] if new is None else [new]
-    if not checks:
-        return None
+    kept = [check for check in known.checks if check.name != new.name] if known else []
+    checks = (*kept, new)
     return VerificationSection(
-        images=known.images if known else 0,
+        images=known.images if known else SELF_TEST_PICTURES,
         passed=all(check.passed for check in checks),
-        checks=tuple(checks),
+        checks=checks,
     )
 
 
@@ -306,6 +283,8 @@ def _name(answers: SelfTestAnswers, known: Sequence[SelfTestElsewhere]) -> str:
             return one.name
     short = f"{_ONNX}_{answers.machine}"
     word = re.sub(r"[^a-z0-9.]+", "-", processor.lower()).strip("-") or "other"
+    # "_vs_" joins the names of a pair.
+    word = "other" if word == "vs" else word
     long = f"{short}_{word}"[: _MAX_NAME - 3]
     names = (short, long, *(f"{long}_{number}" for number in range(2, len(known) + 2)))
     return next(name for name in names if name not in {one.name for one in known})
@@ -313,7 +292,3 @@ def _name(answers: SelfTestAnswers, known: Sequence[SelfTestElsewhere]) -> str:
 
 def _processor(answers: SelfTestAnswers) -> str:
     return _PARTS.get(answers.processor, printable(answers.processor)[:200])
-
-
-def _first(pair: str) -> str:
-    return pair.partition(VERSUS)[0]

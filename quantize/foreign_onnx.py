@@ -38,7 +38,9 @@ def read_foreign(path: Path) -> onnx.ModelProto:
     except DecodeError as exc:
         raise InputError(f"{where}: expected an ONNX model, found something else") from exc
     if not model.graph.node:
-        raise InputError(f"{where}: expected an ONNX model with a graph, found none")
+        raise InputError(
+            f"{where}: expected an ONNX model with a graph, found none; export it again"
+        )
     graphs = list(_graphs(model.graph, where))
     nodes = [node for graph in graphs for node in graph.node]
     nodes += [node for function in model.functions for node in function.node]

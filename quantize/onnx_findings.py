@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from eightbit.benchmarks.artifact import ArtifactMetadata
 from eightbit.benchmarks.cpu_features import CpuFeatures
+from eightbit.benchmarks.onnx_refusal import onnxruntime_sentence
 from eightbit.benchmarks.report import OperatorCoverage
 from eightbit.models.plain_text import one_line
 from eightbit.quantize.audit import count_onnx
@@ -153,11 +154,12 @@ def _trouble(
     understood = list(_opset_trouble(severity, model, view, runtime))
     yield from understood
     if trial.refused and not understood:
+        why, remedy = onnxruntime_sentence(trial.refused, runtime.version)
         yield Finding(
             severity=Severity.ERROR,
             what=f"ONNX Runtime {runtime.version} does not load it",
-            why=trial.refused,
-            remedy="Export it again, or with another version",
+            why=_capital(why.removeprefix(f"ONNX Runtime {runtime.version} cannot load it: ")),
+            remedy=remedy if remedy.startswith("pip ") else _capital(remedy),
         )
     if trial.invalid and not understood:
         yield Finding(
@@ -166,6 +168,10 @@ def _trouble(
             why=trial.invalid,
             remedy="" if trial.refused else "Other runtimes may refuse it: export it again",
         )
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _opset_trouble(

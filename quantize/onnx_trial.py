@@ -16,7 +16,6 @@ from typing import Final
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from eightbit.benchmarks.onnx_refusal import onnxruntime_cause
 from eightbit.models.plain_text import one_line
 
 _MODEL: Final = "model.onnx"
@@ -33,7 +32,7 @@ class Trial:
 
     Attributes:
         invalid: What ONNX's checker says against it; empty where it is valid.
-        refused: Why ONNX Runtime does not load it; empty where it does.
+        refused: What ONNX Runtime says where it does not load it; empty where it does.
         optimized: The graph that ONNX Runtime runs; None where it refused.
     """
 
@@ -72,8 +71,7 @@ def try_model(model: onnx.ModelProto) -> Trial:
                 optimized = onnx.ModelProto.FromString((files / _OPTIMIZED).read_bytes())
         if optimized is None and not answer["refused"]:
             answer["refused"] = "what ONNX Runtime made of it cannot be read"
-    refused = onnxruntime_cause(answer["refused"]) if answer["refused"] else ""
-    return Trial(one_line(answer["invalid"]), refused, optimized)
+    return Trial(one_line(answer["invalid"]), answer["refused"], optimized)
 
 
 def _main(files: Path) -> None:

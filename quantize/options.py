@@ -1,12 +1,16 @@
 """Options and arguments that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+# ONNX Runtime starts as many as it is told, whatever memory that takes.
+MAX_THREADS: Final = 1024
+
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads to use; all usable cores by default.")
+    int | None,
+    typer.Option(min=1, max=MAX_THREADS, help="Threads to use; all usable cores by default."),
 ]
 MaxDrop = Annotated[
     float | None,

@@ -16,13 +16,13 @@ from eightbit.quantize import bundle
 from eightbit.quantize.amending import Amending, environment_beside
 from eightbit.quantize.assessment import VERIFICATION_IMAGES, drawn_pixels
 from eightbit.quantize.comparison import Comparison, compare
-from eightbit.quantize.elsewhere import onnx_digest, pairs_elsewhere, without_stale
 from eightbit.quantize.executing import excused, execute, executions
 from eightbit.quantize.float_baseline import read_float_network
 from eightbit.quantize.made_up import MADE_UP, made_up_pixels
 from eightbit.quantize.recipe import Recipe
 from eightbit.quantize.remeasure import recipe_of
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.stale import pairs_elsewhere
 from eightbit.quantize.threads import torch_threads
 
 # The reference takes long: as many images as have so many pixels, 32 of 224 px.
@@ -115,10 +115,7 @@ def verify_bundle(
         not_measured=missing,
         command=command,
     )
-    digest = onnx_digest(folder)
-    report = amending.finish(
-        lambda before: _amended(without_stale(before, digest), compared, section)
-    )
+    report = amending.finish(lambda before: _amended(before, compared, section))
     gate = VerificationSection(images=len(pixels), passed=compared.passed, checks=compared.checks)
     return Reverified(report=report, gate=gate)
 
@@ -149,7 +146,7 @@ def _amended(before: Report, compared: Comparison, section: ExecutionsSection) -
     here = {"environment": environment_beside(before)}
     return before.model_copy(
         update={
-            "parity": {**compared.parity, **pairs_elsewhere(before)},
+            "parity": {**pairs_elsewhere(before), **compared.parity},
             "executions": section.model_copy(update=here),
             "verification": verification,
         }

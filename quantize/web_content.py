@@ -26,7 +26,7 @@ SELF_TEST: Final = "self_test.json"
 
 STATIC: Final = (
     *("answers.js", "app.js", "camera.js", "decoding.js", "engine.js", "fetching.js", "model.js"),
-    *("offline.js", "preprocessing.js", "problem.js", "self_test.js", "sha256.js", "view.js"),
+    *("offline.js", "preprocessing.js", "problem.js", "self_test.js", "view.js", "digest.js"),
     *("worker.js", "page.css", "icon.svg", "icon.png", f"{RUNTIME}.LICENSE.txt"),
 )
 SERVICE_WORKER: Final = "service-worker.js"

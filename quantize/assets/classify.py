@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import re
 import sys
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
-from zipimport import zipimporter
 
 
 def refuse(problem: str) -> NoReturn:
@@ -49,6 +49,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # which Pillow d
 MAX_PIXELS = 100_000_000
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation: transposition
 ORT = f"ONNX Runtime {ort.__version__}"
+OTHERS = (AttributeError, RecursionError)  # which metadata of any shape can raise
 AGAIN = "unpack the archive again, or pip install -U onnxruntime"
 UPGRADE = "pip install -U onnxruntime, or export the model again"
 NEWER = rf"\2 or lower, which is what {ORT} knows, found \1; {UPGRADE}"
@@ -61,7 +62,17 @@ REFUSALS = {  # what ONNX Runtime says of a model: what that means
 
 def content(name: str) -> bytes:
     """A file beside this one, in the folder or in the archive; OSError where there is none."""
-    return zipimporter(str(HERE)).get_data(name) if HERE.is_file() else (HERE / name).read_bytes()
+    if not HERE.is_file():
+        return (HERE / name).read_bytes()
+    from zipfile import BadZipFile, ZipFile  # which checks the sums, as Python's importer does not
+
+    try:
+        with ZipFile(HERE) as archive:
+            return archive.read(name)
+    except KeyError as exc:
+        raise FileNotFoundError(name) from exc
+    except BadZipFile as exc:
+        refuse(f"{HERE}: expected a whole archive, found a damaged one ({exc}); copy it again")
 
 
 class Model:
@@ -83,14 +94,15 @@ class Model:
             refuse(f"{MODEL}: {next(match.expand(told) for match, told in found if match)}")
         try:
             self.read(json.loads(self.session.get_modelmeta().custom_metadata_map["eightbit"]))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
+        except (LookupError, TypeError, ValueError, ArithmeticError, *OTHERS) as exc:
             problem = f"found none or damaged ones ({type(exc).__name__}: {str(exc)[:200]})"
             refuse(f"{MODEL}: expected eightbit metadata, {problem}; make the bundle again")
 
     def read(self, metadata: Any) -> None:
         """Take over what the metadata says; refuse a graph that takes something else."""
         if metadata["format_version"] != 1:
-            version = f"expected metadata of format_version 1, found {metadata['format_version']}"
+            found = str(metadata["format_version"])[:20]
+            version = f"expected metadata of format_version 1, found {found}"
             refuse(f"{MODEL}: {version}; use the classify.py that came with it")
         self.classes, how = metadata["spec"]["num_classes"], metadata["spec"]["preprocessing"]
         self.resize, self.crop = side, crop = how["resize"], how["crop"]
@@ -99,8 +111,12 @@ class Model:
         self.dtype, self.layout = taken.get("dtype", "float32"), taken.get("layout", "NCHW")
         kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[self.dtype]
         wanted = {"NCHW": [1, 3, crop, crop], "NHWC": [1, crop, crop, 3]}[self.layout]
-        if not (1 <= side <= 8192 and 1 <= crop <= 8192 and (self.std > 0).all()):
-            raise ValueError("sides of 1 to 8192 pixels and positive deviations were expected")
+        whole = all(type(n) is int for n in (self.classes, side, crop))
+        if not (whole and 1 <= self.classes <= 10**6 and 1 <= side <= 8192 and 1 <= crop <= 8192):
+            raise ValueError("1 to 10**6 classes and sides of 1 to 8192 pixels were expected")
+        normal = np.stack([self.mean, self.std])
+        if normal.shape != (2, 3) or not (np.isfinite(normal).all() and (self.std > 0).all()):
+            raise ValueError("mean and positive deviation of three channels were expected")
         inputs = [(one.type, one.shape) for one in self.session.get_inputs()]
         fits = len(inputs) == 1 and inputs[0][0] == kind and len(inputs[0][1]) == len(wanted)
         # A size that is free has a name in place of the number.
@@ -194,12 +210,12 @@ def main() -> int:
     parser.error = lambda message: refuse(f"{message}; --help shows what can be given")  # type: ignore[method-assign]
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
     parser.add_argument("--top", type=int, default=5, help="classes to show per photo")
-    parser.add_argument("--threads", type=int, default=0, help="all cores by default")
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--self-test", action="store_true", help="does this machine compute alike?")
     parser.add_argument("--json", action="store_true", help="the self-test's answers, to be kept")
     given = parser.parse_args()
-    if given.top < 1 or given.threads < 0:
-        parser.error("--top, --threads: expected at least 1")
+    if given.top < 1 or not 0 <= given.threads <= 1024:
+        parser.error("--top: expected at least 1, --threads: 0 to 1024")
     if bool(given.images) == given.self_test or given.json > given.self_test:
         parser.error("expected photos, or --self-test [--json]")
     warnings.simplefilter("ignore")  # Pillow's, of damaged pictures
@@ -215,11 +231,28 @@ def main() -> int:
         return 0 if passed else 1
     for path in given.images:
         logits = model(photo(path, model))
+        probabilities = softmax(logits)
         print(visible(path))
         for index in np.argsort(-logits, kind="stable")[: given.top]:
-            print(f"{softmax(logits)[index]:8.1%}  {names[index]}")
+            print(f"{probabilities[index]:8.1%}  {names[index]}")
     return 0
 
 
+def run() -> int:
+    """Like `main`; what stops it from outside ends without a traceback."""
+    try:
+        code = main()
+        print(end="", flush=True)
+    except KeyboardInterrupt:
+        return 130
+    except OSError as exc:  # of `print` alone: what cannot be read is refused
+        # What is left to be written would be tried, and told of, once more at the very end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(exc, BrokenPipeError):
+            refuse(f"cannot print: {exc.strerror}")
+        return 141  # as of a program that the closed pipe ended
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -33,7 +33,8 @@ def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: boo
     where, content = "self_test.json", program.content
     try:
         model_sha256 = hashlib.sha256(content(program.MODEL)).hexdigest()
-        test = json.loads(content(where))
+        document = content(where)
+        test = json.loads(document)
         if test["format_version"] != 1:
             newer = f"expected format_version 1, found {test['format_version']}"
             program.refuse(f"{where}: {newer}; use the classify.py that came with it")
@@ -57,6 +58,7 @@ def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: boo
     versions.update((name, package.__version__) for name, package in packages.items())
     if as_json:
         said = {"format_version": 1, "model_sha256": model_sha256, **machine, "versions": versions}
+        said["self_test_sha256"] = hashlib.sha256(document).hexdigest()  # what it was compared with
         print(json.dumps({**said, "pixels_sha256": pixels_now, "logits": logits.tolist()}))
         return passed
     for file, answer, distance, same in zip(files, logits, apart, same_class):

@@ -65,6 +65,25 @@ def operator(domain: str, name: str, *, imported: bool = True) -> ChangeModel:
     return change
 
 
+def input_type(name: int) -> ChangeModel:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.input[0].type.tensor_type.elem_type = name
+
+    return change
+
+
+def second_input(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("two", TensorProto.FLOAT, [1]))
+
+
+def second_output(model: onnx.ModelProto) -> None:
+    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["n", 3]))
+
+
+def no_nodes(model: onnx.ModelProto) -> None:
+    model.graph.ClearField("node")
+
+
 def external(model: onnx.ModelProto) -> None:
     """The first matrix of weights lies in a file that is not there."""
     tensor = next(tensor for tensor in model.graph.initializer if len(tensor.dims) > 1)

@@ -18,11 +18,6 @@ from eightbit.benchmarks.arm_processors import ARM_PROCESSORS, arm_environment, 
 from eightbit.models.errors import InputError
 
 
-def test_processors_differ_in_what_they_multiply_by() -> None:
-    assert len({processor.name for processor in ARM_PROCESSORS}) == len(ARM_PROCESSORS)
-    assert len({processor.products for processor in ARM_PROCESSORS}) == len(ARM_PROCESSORS)
-
-
 def test_a_root_of_each_processor_tells_programs_which_one_it_is(tmp_path: Path) -> None:
     (tmp_path / "root" / "usr" / "bin").mkdir(parents=True)
     (tmp_path / "root" / "lib").mkdir()

@@ -24,9 +24,10 @@ START = ColdStart(
     bare_peak_rss_bytes=120_000_000,
 )
 COMMANDS = (
+    "# here, where DIR is the folder of this report",
     "eightbit bundle DIR --out model.zip",
     "# on the other machine",
-    "pip install onnxruntime numpy pillow",
+    "pip install onnxruntime==1.31.1 numpy pillow",
     "python model.zip photo.jpg",
 )
 
@@ -69,6 +70,20 @@ def test_before_there_is_a_bundle_the_report_says_how_to_get_it() -> None:
     page = render_html(report)
     assert page.index('id="size"') < page.index('id="deploy"') < page.index('id="parity"')
     assert "\n".join(COMMANDS) in page
+
+
+def test_a_version_that_is_no_version_does_not_reach_the_shell() -> None:
+    hostile = ENVIRONMENT.model_copy(update={"versions": {"numpy": "2; rm -rf ~"}})
+    assert "pip install onnxruntime numpy pillow" in deploy_commands(
+        made_up_report(environment=hostile)
+    )
+
+
+def test_in_markdown_the_table_stands_under_the_commands() -> None:
+    text = render_markdown(report_with())
+    section = text[text.index("## Deploy") :].partition("\n## ")[0]
+    assert section.index("python model.zip photo.jpg") < section.index("### The bundle to deploy")
+    assert text.count("The bundle to deploy") == 1
 
 
 def test_a_run_without_onnx_has_nothing_to_bundle() -> None:

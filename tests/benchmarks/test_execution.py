@@ -99,12 +99,13 @@ def test_an_arm_python_cannot_be_emulated_as_x86(monkeypatch):
 
 
 def test_another_engine_replaces_the_one_of_the_artefact(
-    write_model, tmp_path, metadata, batch, monkeypatch
+    write_model, tmp_path, small_metadata, monkeypatch
 ):
     before = torch.backends.quantized.engine
     others = [name for name in torch.backends.quantized.supported_engines if name != before]
     if not others:
         pytest.skip("this torch has a single quantized engine")
+    metadata = small_metadata.model_copy(update={"engine": before})
     path = write_model(Runtime.TORCHSCRIPT, tmp_path, metadata.to_json())
     runner = open_runner(path, 1, Execution(runtime=Runtime.TORCHSCRIPT, engine=others[0]))
     seen = []
@@ -112,7 +113,7 @@ def test_another_engine_replaces_the_one_of_the_artefact(
     monkeypatch.setattr(
         runner, "_module", lambda x: (seen.append(torch.backends.quantized.engine), module(x))[1]
     )
-    runner(batch)
+    runner(np.zeros((4, 3, 8, 8), np.float32))
     assert seen == [others[0]] != [metadata.engine]
     assert torch.backends.quantized.engine == before
 

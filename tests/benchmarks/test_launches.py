@@ -185,9 +185,22 @@ def test_where_one_does_not_load_no_other_remains(processes, failure):
     assert ended == started - {"b"}
 
 
-def test_interrupted_while_they_load_what_has_not_begun_does_not_begin(monkeypatch):
+def test_interrupted_while_they_load_what_has_not_begun_does_not_begin(monkeypatch, request):
     """Ctrl-C comes to the main thread, which waits for the first of six."""
     interrupted, started, ended = threading.Event(), [], []
+    # A shell that starts the tests in the background has SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+
+    submitted = []
+
+    class Counted(launches.ThreadPoolExecutor):
+        def submit(self, *arguments):
+            future = super().submit(*arguments)
+            submitted.append(future)
+            return future
+
+    monkeypatch.setattr(launches, "ThreadPoolExecutor", Counted)
 
     class Slow(FakeProcess):
         log, seconds = [], dict.fromkeys("abcdef", 0.1)
@@ -195,8 +208,10 @@ def test_interrupted_while_they_load_what_has_not_begun_does_not_begin(monkeypat
         def __init__(self, path, **more):
             super().__init__(path, **more)
             started.append(path)
-            if len(started) == 2:
-                signal.raise_signal(signal.SIGINT)
+            while len(submitted) < 6:
+                time.sleep(0.01)
+            if path == "b":  # one of the two that begin; once, since a second one ends the cleanup
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 interrupted.set()
             assert interrupted.wait(10)
             time.sleep(0.2)  # still loading when the main thread cleans up

@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+from onnx import TensorProto
 from tests.benchmarks.refused_models import (
     ChangeModel,
     change_onnx,
     external,
     fixed,
+    input_type,
     ir_version,
+    no_nodes,
     no_opset,
     operator,
     opset,
     refusal,
+    second_input,
+    second_output,
 )
 
 from eightbit.benchmarks.artifact import ArtifactMetadata, Runtime, read_metadata
@@ -38,6 +43,7 @@ def onnx_file(write_model: WriteModel, small_metadata: ArtifactMetadata, tmp_pat
 
 
 UPGRADE = "pip install -U onnxruntime, or export the model again"
+LIKE_ANOTHER = "Opset 99 is under development, domain ai.onnx is till opset 3"
 ONE_FILE = (
     "expected a model in one file, found tensor 'weight' in another one; "
     "save it with save_as_external_data=False"
@@ -72,8 +78,19 @@ ONE_FILE = (
         ),
         (no_opset, "expected the opset of its operators, found none; export it again"),
         (external, ONE_FILE),
+        (
+            operator("", LIKE_ANOTHER),
+            f"expected operators that ORT knows, found {LIKE_ANOTHER} of opset 17; {UPGRADE}",
+        ),
+        (
+            operator(LIKE_ANOTHER, "Gelu"),
+            f"expected operators that ORT knows, found {LIKE_ANOTHER}:Gelu; {UPGRADE}",
+        ),
     ],
-    ids=["opset", "ir", "domain", "operator", "not imported", "no opset", "external"],
+    ids=[
+        *("opset", "ir", "domain", "operator", "not imported", "no opset", "external"),
+        *("like another", "domain like another"),
+    ],
 )
 def test_onnxruntime_says_it_in_one_sentence(
     change: ChangeModel, expected: str, onnx_file: Path
@@ -128,6 +145,44 @@ def test_half_an_onnx_file_is_told_as_such(execution: Execution, onnx_file: Path
     assert refusal(onnx_file, execution) == (
         "expected a whole ONNX model, found a damaged file; copy or export it again"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (input_type(TensorProto.STRING), "This is an invalid model. Type Error: "),
+        (no_nodes, "This is an invalid model. Graph output (logits) does not exist"),
+        (lambda model: model.graph.node[0].input.append("image"), "This is an invalid model. In "),
+    ],
+    ids=["type", "no nodes", "inputs"],
+)
+def test_an_invalid_graph_needs_another_export_and_no_newer_runtime(
+    change: ChangeModel, cause: str, onnx_file: Path
+) -> None:
+    found = refusal(change_onnx(onnx_file, change), ONNXRUNTIME)
+    assert found.startswith(f"ONNX Runtime {ort.__version__} cannot load it: {cause}")
+    assert found.endswith("; export it again")
+    assert "pip" not in found
+
+
+@pytest.mark.parametrize("execution", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
+def test_of_two_outputs_none_is_guessed_and_two_inputs_are_refused(
+    execution: Execution, onnx_file: Path
+) -> None:
+    content = onnx_file.read_bytes()
+    assert refusal(change_onnx(onnx_file, second_output), execution) == (
+        "expected a graph with one output, found 2; do not trust this file"
+    )
+    onnx_file.write_bytes(content)
+    found = refusal(change_onnx(onnx_file, second_input), execution)
+    assert found.startswith("expected a model with one float32 input, found [")
+    assert found.endswith("; export it again as an image classifier")
+
+
+def test_a_model_of_others_may_have_more_outputs(write_model: WriteModel, tmp_path: Path) -> None:
+    path = change_onnx(write_model(Runtime.ONNXRUNTIME, tmp_path), second_output)
+    images = np.zeros((2, 3, SIDE, SIDE), np.float32)
+    assert open_runner(path, 1, ONNXRUNTIME)(images).shape[0] == 2
 
 
 def test_metadata_are_not_read_from_half_a_file_or_several(onnx_file: Path) -> None:

@@ -22,6 +22,7 @@ def document() -> Document:
     return {
         "format_version": 1,
         "model_sha256": "ab" * 32,
+        "self_test_sha256": "cd" * 32,
         "machine": "aarch64",
         "processor": "0x41 0xd08",
         "versions": {"python": "3.11.2", "onnxruntime": "1.31.1"},
@@ -77,6 +78,15 @@ CHANGES: dict[str, tuple[Callable[[Document], object], str]] = {
     "an unknown key": (lambda one: one.update(command="rm"), "command: expected no such key"),
     "no digest": (lambda one: one.update(model_sha256="none"), "model_sha256: String should"),
     "a machine with a path": (lambda one: one.update(machine="../x"), "machine: String should"),
+    "a machine of dots": (lambda one: one.update(machine="..."), "machine: String should"),
+    "a machine that is a pair": (
+        lambda one: one.update(machine="a_vs_b"),
+        "machine: expected an architecture",
+    ),
+    "a machine that ends a pair": (
+        lambda one: one.update(machine="a_vs"),
+        "machine: expected an architecture",
+    ),
     "a long machine": (lambda one: one.update(machine="a" * 33), "machine: String should"),
     "a long processor": (lambda one: one.update(processor="a" * 201), "processor: String should"),
     "many versions": (
@@ -137,7 +147,23 @@ def test_a_document_that_is_not_such_a_one_is_refused(
     ids=["empty", "half", "not UTF-8", "nested", "null", "a refusal", "a zero byte"],
 )
 def test_what_is_no_such_document_is_refused(tmp_path: Path, content: bytes) -> None:
-    refusal(write(tmp_path, content))
+    found = refusal(write(tmp_path, content))
+    if content != b"\xff\xfe{}":
+        assert found.startswith("expected what `python model.zip --self-test --json` printed, ")
+        assert found.endswith("; run it again")
+
+
+def test_the_self_test_itself_is_no_answer(tmp_path: Path) -> None:
+    assert "the self-test itself; run it again" in refusal(
+        write(tmp_path, {"format_version": 1, "images": []})
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_a_shell_of_windows_wrote_is_read(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path, json.dumps(document()).encode(encoding))
+    answers = read_self_test_answers(path, pictures=PICTURES, classes=CLASSES)
+    assert answers.machine == "aarch64"
 
 
 def test_a_file_of_many_bytes_is_not_read_to_its_end(tmp_path: Path) -> None:

@@ -77,8 +77,15 @@ def torch_sentence(path: Path) -> str:
                 "install the torch that wrote it, 2.99.0, or use the ONNX artefact"
             ),
         ),
+        (
+            code(b" Tensor", b" __torch__.torchvision.Lost"),
+            (
+                "expected a whole TorchScript archive, found one without all of its code; "
+                "copy it again, or quantize again"
+            ),
+        ),
     ],
-    ids=["newer", "older", "no number", "operator", "arguments", "class"],
+    ids=["newer", "older", "no number", "operator", "arguments", "class", "lost"],
 )
 def test_torch_says_it_in_one_sentence(
     change: ChangeMember,

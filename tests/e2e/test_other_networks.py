@@ -51,12 +51,14 @@ def test_a_real_network_goes_through_the_line(
     shared_file: Callable[[str], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
     path = str(shared_file(f"weights/{weights}"))
     pretrained = load_pretrained(architecture, path, resize=side, crop=side)
     delivery = Delivery(out=tmp_path / "out", evaluate=evaluation, threads=1)
     report = quantize(pretrained, shared_file("data/cifar10-calibration.tar"), delivery)
+    assert capfd.readouterr().err == ""
     assert failed_gates(report) == ()
     assert report.accuracy is not None
     assert report.fidelity is not None

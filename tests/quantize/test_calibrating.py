@@ -118,15 +118,16 @@ def test_tables_go_into_a_file_of_their_own_and_rebuild_byte_for_byte(
 ) -> None:
     out, again = tmp_path / "out", tmp_path / "again"
     stages = ("--equalize", "on", "--weight-method", "mse")
-    first = eightbit(*quick, *stages, "--out", out)
+    both = ("--formats", "torchscript,onnx")
+    first = eightbit(*quick, *both, *stages, "--out", out)
     assert first.code == 0, first
     assert (out / bundle.TABLES).is_file()
     rebuilt = eightbit(
         *("quantize", "--recipe", out / bundle.RECIPE, "--weights", checkpoint),
-        *("--formats", "onnx", "--threads", 1, "--out", again),
+        *(*both, "--threads", 1, "--out", again),
     )
     assert rebuilt.code == 0, rebuilt
-    for name in (bundle.ONNX, bundle.RECIPE, bundle.TABLES):
+    for name in (bundle.ONNX, bundle.TORCHSCRIPT, bundle.RECIPE, bundle.TABLES):
         assert (again / name).read_bytes() == (out / name).read_bytes(), name
 
 

@@ -674,3 +674,12 @@ def test_huge_and_strange_images_are_refused_by_name(place: Place, eightbit: Eig
     Image.new("1", (30_000, 30_000)).save("odd/bomb.png")
     line = eightbit(*place.quantize(calibrate="odd")).error
     assert "odd: expected a usable image, found none; the first, bomb.png: " in line
+
+
+@pytest.mark.parametrize("command", ["quantize", "verify", "evaluate", "benchmark", "classify"])
+def test_more_threads_than_any_machine_can_start_are_refused(
+    eightbit: Eightbit, command: str
+) -> None:
+    outcome = eightbit(command, "x", "--threads", 1025)
+    assert outcome.code == 2
+    assert "'--threads': Input should be less than or equal to 1024" in outcome.err

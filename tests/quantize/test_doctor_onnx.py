@@ -320,3 +320,16 @@ def test_a_missing_import_of_another_domain_is_named(tmp_path):
     assert "No opset import for com.microsoft" in [
         what for _, what in found(examine(model, tmp_path), "opset")
     ]
+
+
+def test_a_newer_set_of_operators_is_told_as_everywhere(tmp_path: Path) -> None:
+    node = helper.make_node("Normalizer", ["x"], ["y"], domain="ai.onnx.ml")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    graph = helper.make_graph([node], "newer", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 99)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    (finding,) = (x for x in examine(model, tmp_path).findings if x.severity is Severity.ERROR)
+    assert finding.why.startswith("Expected opset ")
+    assert finding.why.endswith("knows, found 99")
+    assert " of ai.onnx.ml or lower, which is what ONNX Runtime " in finding.why
+    assert finding.remedy == "pip install -U onnxruntime, or export the model again"

@@ -67,7 +67,7 @@ def test_the_command_delivers_an_archive_and_tells_of_it(
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     assert f"SHA-256 {digest}" in outcome.out
     assert "self-test passed: the same classes, within 2 last bits (python 3." in outcome.out
-    assert "pip install onnxruntime numpy pillow" in outcome.out
+    assert f"pip install {' '.join(edge_archive.pinned_packages())}" in outcome.out
     assert "python model.zip photo.jpg" in outcome.out
     assert sorted(path.name for path in folder.parent.iterdir()) == ["bundle", "model.zip"]
     assert stat.S_IMODE(out.stat().st_mode) & 0o444 == 0o444  # who unpacks it may be another user
@@ -165,6 +165,31 @@ def test_a_bundle_that_fails_its_self_test_is_not_delivered(
     assert "self-test of the packed model: failed: this machine's runtime computes diff" in line
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
     assert (folder / "report.json").read_bytes() == before
+
+
+def test_what_fails_beside_the_writing_is_not_said_of_the_place(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(11, "no more processes")
+
+    monkeypatch.setattr(edge_bundle, "self_test", fail)
+    with pytest.raises(OSError, match="no more processes"):
+        write_bundle(folder, folder.parent / "model.zip", Stages())
+    monkeypatch.setattr(edge_bundle, "self_test", lambda _: "passed")
+    monkeypatch.setattr(edge_bundle, "measure_cold_start", lambda *_, **__: COLD_START)
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(ValueError, match=r"model\.zip: cannot be written: no more processes"):
+        write_bundle(folder, folder.parent / "model.zip", Stages())
+
+
+def test_packages_that_a_user_keeps_elsewhere_are_found(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('the own one')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ValueError, match="the own one"):
+        self_test(packed)
 
 
 def test_a_bundle_that_cannot_run_is_refused_in_its_own_words(folder: Path) -> None:

@@ -34,7 +34,9 @@ def metadata(taken: InputFormat = InputFormat.FLOAT32) -> ArtifactMetadata:
 
 
 def readme(report: Report, taken: InputFormat = InputFormat.FLOAT32) -> str:
-    return bundle_readme(report, metadata(taken), last_bit=0.125, model_sha256="ab" * 32)
+    return bundle_readme(
+        report, metadata(taken), last_bit=0.125, model_sha256="ab" * 32, tried_with=["numpy 2.4.6"]
+    )
 
 
 def numbers(text: str) -> dict[str, str]:
@@ -49,7 +51,7 @@ def test_it_has_the_numbers_of_this_very_model() -> None:
     assert found == {
         "top-1 accuracy": "79.90 % of 4,000 images of photos.tar; float 80.00 %",
         "drop of top-1 against float": "0.10 pp \\[-0.11, 0.33\\], the 95 % interval in brackets",
-        "latency": "10.0 ms, batch 1, 2 threads on Example CPU @ 3 GHz; "
+        "latency": "10.0 ms (p50) in ONNX Runtime, batch 1, 2 threads on Example CPU @ 3 GHz; "
         "3.00x \\[2.80, 3.20\\] as fast as float",
         "size of the model": "1.0 MB, 4.0x smaller than float",
         "calibrated on": "128 images of photos.tar",
@@ -78,7 +80,7 @@ def test_without_a_float_run_latency_has_no_speedup() -> None:
     (_, int8) = latencies(3.0)
     alone = int8.model_copy(update={"speedup": None})
     found = numbers(readme(made_up_report(latency=(alone,), environment=None)))
-    assert found["latency"] == "10.0 ms, batch 1, 2 threads"
+    assert found["latency"] == "10.0 ms (p50) in ONNX Runtime, batch 1, 2 threads"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,8 @@ def test_it_says_how_to_begin_and_how_to_check() -> None:
     assert "`python model.zip photo.jpg`" in text
     assert "    python classify.py --self-test\n" in text
     assert "one last bit is 0.125" in text
-    assert "onnx 1.23.2, torch 2.13.0. SHA-256 of model.int8.onnx: " + "ab" * 32 in text
+    assert "onnx 1.23.2, torch 2.13.0. The self-test's logits: numpy 2.4.6. SHA-256" in text
+    assert "SHA-256 of model.int8.onnx: " + "ab" * 32 in text
     assert "licence of the weights is not known" in text
 
 

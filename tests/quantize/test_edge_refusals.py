@@ -52,8 +52,9 @@ def refusal(
         ((), "expected photos, or --self-test [--json]"),
         (("--self-test", "x.png"), "expected photos, or --self-test"),
         (("x.png", "--json"), "expected photos, or --self-test"),
-        (("x.png", "--top", "0"), "--top, --threads: expected at least 1"),
-        (("x.png", "--threads", "-1"), "--top, --threads: expected at least 1"),
+        (("x.png", "--top", "0"), "--top: expected at least 1"),
+        (("x.png", "--threads", "-1"), "--threads: 0 to 1024"),
+        (("x.png", "--threads", "1025"), "--threads: 0 to 1024"),
         (("x.png", "--top", "many"), "invalid int value: 'many'"),
         (("x.png", "--fast"), "unrecognized arguments: --fast"),
         (
@@ -186,6 +187,27 @@ DAMAGES = {
     "std 0": (
         metadata(lambda said: said["spec"]["preprocessing"].update(std=[0, 1, 1])),
         "positive dev",
+    ),
+    "std of one": (
+        metadata(lambda said: said["spec"]["preprocessing"].update(std=[0.5])),
+        "or damaged ones (ValueError: ",
+    ),
+    "mean NaN": (
+        metadata(lambda said: said["spec"]["preprocessing"].update(mean=[float("nan"), 0, 0])),
+        "positive dev",
+    ),
+    "mean huge": (
+        metadata(lambda said: said["spec"]["preprocessing"].update(mean=[10**400, 0, 0])),
+        "or damaged ones (OverflowError: ",
+    ),
+    "half a pixel": (
+        metadata(lambda said: said["spec"]["preprocessing"].update(resize=32.5)),
+        "1 to 8192",
+    ),
+    "true classes": (metadata(lambda said: said["spec"].update(num_classes=True)), "classes"),
+    "endless classes": (
+        metadata(lambda said: said["spec"].update(num_classes=10**12)),
+        "or damaged ones (ValueError: ",
     ),
     "classes": (
         metadata(lambda said: said["spec"].update(num_classes=12)),

@@ -1,5 +1,6 @@
 """`eightbit verify --self-test`: what another machine answered, into the report and kept there."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -68,6 +69,7 @@ def board(tmp_path: Path, self_test: SelfTest, folder: Path) -> Board:
         answers = {
             "format_version": 1,
             "model_sha256": document["model_sha256"],
+            "self_test_sha256": hashlib.sha256(self_test.document).hexdigest(),
             "machine": "aarch64",
             "processor": A72,
             "versions": {"python": "3.11.2", "onnxruntime": "1.31.1"},
@@ -275,9 +277,9 @@ def test_the_answers_of_another_model_are_refused_and_nothing_is_changed(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("classify: expected onnxruntime, numpy and pillow", "Invalid JSON"),
+        ("classify: expected onnxruntime, numpy and pillow", "run it again"),
         ('{"format_version": 2}', "found 2; a newer eightbit wrote it"),
-        ("", "Invalid JSON"),
+        ("", "found an empty file; run it again"),
     ],
 )
 def test_what_no_self_test_printed_is_refused(
@@ -319,6 +321,27 @@ def test_a_bundle_without_a_report_gets_one(eightbit: Eightbit, folder: Path, bo
     assert eightbit("verify", folder, "--self-test", board()).code == 0
     assert set(_report(folder).parity) == {"onnx_aarch64_vs_onnx", "onnx_aarch64_vs_reference"}
     assert _checks(folder) == {"onnx_aarch64": True}
+    verification = _report(folder).verification
+    assert verification is not None
+    assert verification.images == 3
+
+
+@pytest.mark.parametrize("machine", ["unoptimised", "haswell", "Haswell"])
+def test_an_execution_of_this_machine_is_no_other_machine(
+    eightbit: Eightbit, folder: Path, board: Board, machine: str
+) -> None:
+    error = eightbit("verify", folder, "--self-test", board(machine=machine)).error
+    assert f"found {machine}, an execution of this machine" in error
+
+
+def test_answers_to_other_pictures_are_refused(
+    eightbit: Eightbit, folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Made again, as a user's command does.
+    monkeypatch.setattr(elsewhere, "make_self_test", make_self_test)
+    assert eightbit("verify", folder, "--self-test", board()).code == 0
+    error = eightbit("verify", folder, "--self-test", board(self_test_sha256="ab" * 32)).error
+    assert "found those to another one; pack again with `eightbit bundle`" in error
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_the_report_has_the_keys_of_the_design(
         *("format_version", "eightbit_version", "command", "model", "config", "recipe_sha256"),
         *("calibration", "evaluation", "verification", "accuracy", "fidelity", "parity"),
         *("latency", "size_bytes", "coverage", "environment", "timings_s", "peak_rss_bytes"),
-        *("fallback", "diagnosis", "executions", "benchmark", "max_drop_pp"),
+        *("fallback", "diagnosis", "executions", "benchmark", "edge", "max_drop_pp"),
     }
     accuracy = found["accuracy"]
     assert accuracy.keys() == {"fp32", "torchscript", "onnx"}

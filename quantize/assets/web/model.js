@@ -14,10 +14,10 @@
  * @typedef {{logits: Float32Array, milliseconds: number}} Answer
  */
 
+import { sha256 } from "./digest.js";
 import { fetchFile } from "./fetching.js";
 import { toInput } from "./preprocessing.js";
 import { Problem } from "./problem.js";
-import { quickSha256 } from "./sha256.js";
 
 const MAX_THREADS = 4;
 
@@ -34,7 +34,8 @@ export async function loadModels(description, progress) {
   const sessions = {};
   for (const [precision, file] of files) {
     const bytes = await fetchFile(file.file, (arrived) => progress((before + arrived) / total));
-    if ((await quickSha256(bytes)) !== file.sha256) {
+    const digest = await sha256(bytes);
+    if (digest !== null && digest !== file.sha256) {
       throw new Problem(`${file.file} is of another version of this page: copy the whole folder.`);
     }
     before += file.bytes;

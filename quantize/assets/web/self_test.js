@@ -3,15 +3,15 @@
  * desktop answered.
  *
  * @typedef {{
- *   file: string, samePixels: boolean, lastBits: number, index: number, sameClass: boolean,
+ *   file: string, samePixels: boolean | null, lastBits: number, index: number, sameClass: boolean,
  * }} Finding
  */
 
 import { apart, best } from "./answers.js";
 import { decode } from "./decoding.js";
+import { sha256 } from "./digest.js";
 import { fetchFile, fetchJson } from "./fetching.js";
 import { croppedPixels } from "./preprocessing.js";
-import { sha256 } from "./sha256.js";
 
 /** Logits that were computed in integers may differ by this where a float add rounds otherwise. */
 export const ALLOWED_LAST_BITS = 2;
@@ -29,9 +29,10 @@ export async function selfTest(models) {
     const pixels = croppedPixels(decoded, models.description.preprocessing);
     const { logits } = (await models.answer(pixels)).int8;
     const [{ index }] = best(logits, 1);
+    const digest = await sha256(pixels);
     findings.push({
       file: picture.file,
-      samePixels: sha256(pixels) === picture.pixels_sha256,
+      samePixels: digest === null ? null : digest === picture.pixels_sha256,
       lastBits: apart(logits, picture.logits, expected.last_bit),
       index,
       sameClass: index === best(Float32Array.from(picture.logits), 1)[0].index,
@@ -39,7 +40,7 @@ export async function selfTest(models) {
   }
   const passed = findings.every(
     ({ samePixels, lastBits, sameClass }) =>
-      samePixels && sameClass && lastBits <= ALLOWED_LAST_BITS,
+      samePixels !== false && sameClass && lastBits <= ALLOWED_LAST_BITS,
   );
   return { passed, findings };
 }

@@ -131,11 +131,16 @@ function showPixels({ pixels, crop }) {
 export function showSelfTest({ passed, findings }, labels) {
   const largest = Math.max(...findings.map(({ lastBits }) => lastBits));
   const same = findings.filter(({ samePixels }) => samePixels).length;
+  // Without https the browser has no digests.
+  const unknown = findings.some(({ samePixels }) => samePixels === null);
+  const pixels = unknown
+    ? "without https pixels are not compared"
+    : `${same} of ${findings.length} pictures became identical pixels`;
   const verdict = element("verdict");
   verdict.className = `verdict ${passed ? "good" : "bad"}`;
   verdict.textContent =
-    `${passed ? "Passed" : "Failed"}: ${same} of ${findings.length} pictures became identical ` +
-    `pixels, and the largest difference of a logit is ${bits(largest)}.`;
+    `${passed ? "Passed" : "Failed"}: ${pixels}, and the largest difference of a logit is ` +
+    `${bits(largest)}.`;
   verdict.hidden = false;
   const rows = findings.map((finding) => {
     const image = document.createElement("img");
@@ -146,7 +151,7 @@ export function showSelfTest({ passed, findings }, labels) {
       "",
       make("td", "", image),
       make("td", "", labelOf(finding.index, labels), finding.sameClass ? "" : " (another class)"),
-      make("td", "", finding.samePixels ? "identical" : "different"),
+      make("td", "", { true: "identical", false: "different", null: "not compared" }[`${finding.samePixels}`]),
       make("td", "number", bits(finding.lastBits)),
     );
   });
