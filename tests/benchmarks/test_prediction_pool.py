@@ -170,9 +170,10 @@ def test_a_crash_is_told_with_the_last_lines_and_leaves_no_process(onnx_only, pi
     ):
         answers = _begun(pool, source)
         os.kill(pool.pids[1], signal.SIGABRT)
+        # Python, which lists what all threads were doing, may fall over one that goes on meanwhile.
         with pytest.raises(
             WorkerCrashError,
-            match=r"(?s)tiny\.onnx: .*ended by SIGABRT.*last lines:.*prediction_worker",
+            match=r"(?s)tiny\.onnx: .*ended by SIG(ABRT|SEGV).*last lines:.*Fatal Python error",
         ):
             for _ in answers:
                 pass

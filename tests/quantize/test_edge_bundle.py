@@ -225,11 +225,13 @@ def test_with_overwrite_a_file_is_replaced_and_other_machines_stay_in_the_report
     folder: Path, tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edge_bundle, "measure_cold_start", lambda *_, **__: COLD_START)
+    model = hashlib.sha256((folder / "model.int8.onnx").read_bytes()).hexdigest()
     elsewhere = SelfTestElsewhere(
-        name="onnx_aarch64", machine="aarch64", same_pixels=True, model_sha256="0" * 64
+        name="onnx_aarch64", machine="aarch64", same_pixels=True, model_sha256=model
     )
+    of_another = elsewhere.model_copy(update={"name": "onnx_old", "model_sha256": "0" * 64})
     report = read_report(folder / "report.json")
-    known = report.model_copy(update={"edge": EdgeSection(elsewhere=(elsewhere,))})
+    known = report.model_copy(update={"edge": EdgeSection(elsewhere=(elsewhere, of_another))})
     (folder / "report.json").write_text(known.to_json())
     out = tmp_path / "there.zip"
     out.write_bytes(b"mine")
