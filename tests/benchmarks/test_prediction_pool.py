@@ -173,7 +173,7 @@ def test_a_crash_is_told_with_the_last_lines_and_leaves_no_process(onnx_only, pi
         # Python, which lists what all threads were doing, may fall over one that goes on meanwhile.
         with pytest.raises(
             WorkerCrashError,
-            match=r"(?s)tiny\.onnx: .*ended by SIG(ABRT|SEGV).*last lines:.*Fatal Python error",
+            match=r"(?s)tiny\.onnx: .*ended by SIG(ABRT|SEGV).*last lines:\n.",
         ):
             for _ in answers:
                 pass
