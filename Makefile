@@ -31,7 +31,7 @@ docs: $(INSTALLED)
 #   make measure PHOTOS=photos.tar
 # docs/measured/peers.md, ablation.md and pairs.md name their own commands.
 measure: $(INSTALLED)
-	$(BIN)/python -m eightbit.benchmarks.line --photos $(PHOTOS) --out docs/measured/line.md
+	$(BIN)/python -m eightbit.benchmarks.studies.line --photos $(PHOTOS) --out docs/measured/line.md
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) system-packages
@@ -76,7 +76,7 @@ emulator:
 ARM := build/arm64
 .PHONY: arm64 arm64-packages
 arm64: $(INSTALLED) arm64-packages
-	$(BIN)/python -m eightbit.benchmarks.arm64_root --out $(ARM) $(if $(MIRROR),--mirror $(MIRROR))
+	$(BIN)/python -m eightbit.benchmarks.studies.arm64.root --out $(ARM) $(if $(MIRROR),--mirror $(MIRROR))
 	EIGHTBIT_ARM64=$(ARM) $(BIN)/pytest tests/arm64
 
 arm64-packages:

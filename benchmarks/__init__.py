@@ -9,13 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eightbit.benchmarks.accuracy import (
+    from eightbit.benchmarks.accuracy.fidelity import (
+        FidelityMeter,
+        FidelityResult,
+        ParityMeter,
+        ParityResult,
+    )
+    from eightbit.benchmarks.accuracy.tally import (
         AccuracyResult,
         CandidateAccuracy,
         ClassificationTally,
         Flip,
     )
-    from eightbit.benchmarks.artifact import (
+    from eightbit.benchmarks.artifact.artifact import (
         Artifact,
         ArtifactMetadata,
         Precision,
@@ -23,62 +29,56 @@ if TYPE_CHECKING:
         open_artifact,
         read_metadata,
     )
-    from eightbit.benchmarks.comparing import Comparison, compare_reports
-    from eightbit.benchmarks.contract import Runner
-    from eightbit.benchmarks.environment import Environment, read_environment
-    from eightbit.benchmarks.execution import Execution
-    from eightbit.benchmarks.fidelity import (
-        FidelityMeter,
-        FidelityResult,
-        ParityMeter,
-        ParityResult,
-    )
-    from eightbit.benchmarks.isolated import IsolatedRunner
-    from eightbit.benchmarks.latency import LatencyResult, measure_latency
-    from eightbit.benchmarks.launches import Candidate
-    from eightbit.benchmarks.onnx_runner import OnnxRunner
-    from eightbit.benchmarks.regression import Tolerance, find_regressions
+    from eightbit.benchmarks.comparison.comparison import Comparison, compare_reports
+    from eightbit.benchmarks.comparison.regression import Tolerance, find_regressions
+    from eightbit.benchmarks.latency.launches import Candidate
+    from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
+    from eightbit.benchmarks.processes.isolated import IsolatedRunner
+    from eightbit.benchmarks.processes.process import WorkerCrashError
     from eightbit.benchmarks.regression_findings import Finding, Verdict, regression_lines
-    from eightbit.benchmarks.report import Report, read_report
-    from eightbit.benchmarks.runners import open_runner
-    from eightbit.benchmarks.torchscript_runner import TorchScriptRunner
-    from eightbit.benchmarks.worker_process import WorkerCrashError
+    from eightbit.benchmarks.report.document import Report, read_report
+    from eightbit.benchmarks.runtimes.environment import Environment, read_environment
+    from eightbit.benchmarks.runtimes.execution import Execution
+    from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+    from eightbit.benchmarks.runtimes.opening import open_runner
+    from eightbit.benchmarks.runtimes.runner import Runner
+    from eightbit.benchmarks.runtimes.torchscript_runner import TorchScriptRunner
 
 _MODULES = {
-    "AccuracyResult": "accuracy",
-    "Artifact": "artifact",
-    "ArtifactMetadata": "artifact",
-    "Candidate": "launches",
-    "CandidateAccuracy": "accuracy",
-    "ClassificationTally": "accuracy",
-    "Comparison": "comparing",
-    "Environment": "environment",
-    "Execution": "execution",
-    "FidelityMeter": "fidelity",
-    "FidelityResult": "fidelity",
+    "AccuracyResult": "accuracy.tally",
+    "Artifact": "artifact.artifact",
+    "ArtifactMetadata": "artifact.artifact",
+    "Candidate": "latency.launches",
+    "CandidateAccuracy": "accuracy.tally",
+    "ClassificationTally": "accuracy.tally",
+    "Comparison": "comparison.comparison",
+    "Environment": "runtimes.environment",
+    "Execution": "runtimes.execution",
+    "FidelityMeter": "accuracy.fidelity",
+    "FidelityResult": "accuracy.fidelity",
     "Finding": "regression_findings",
-    "Flip": "accuracy",
-    "IsolatedRunner": "isolated",
-    "LatencyResult": "latency",
-    "OnnxRunner": "onnx_runner",
-    "ParityMeter": "fidelity",
-    "ParityResult": "fidelity",
-    "Precision": "artifact",
-    "Report": "report",
-    "Runner": "contract",
-    "Runtime": "artifact",
-    "Tolerance": "regression",
-    "TorchScriptRunner": "torchscript_runner",
+    "Flip": "accuracy.tally",
+    "IsolatedRunner": "processes.isolated",
+    "LatencyResult": "latency.results",
+    "OnnxRunner": "runtimes.onnx_runner",
+    "ParityMeter": "accuracy.fidelity",
+    "ParityResult": "accuracy.fidelity",
+    "Precision": "artifact.artifact",
+    "Report": "report.document",
+    "Runner": "runtimes.runner",
+    "Runtime": "artifact.artifact",
+    "Tolerance": "comparison.regression",
+    "TorchScriptRunner": "runtimes.torchscript_runner",
     "Verdict": "regression_findings",
-    "WorkerCrashError": "worker_process",
-    "compare_reports": "comparing",
-    "find_regressions": "regression",
-    "measure_latency": "latency",
-    "open_artifact": "artifact",
-    "open_runner": "runners",
-    "read_environment": "environment",
-    "read_metadata": "artifact",
-    "read_report": "report",
+    "WorkerCrashError": "processes.process",
+    "compare_reports": "comparison.comparison",
+    "find_regressions": "comparison.regression",
+    "measure_latency": "latency.results",
+    "open_artifact": "artifact.artifact",
+    "open_runner": "runtimes.opening",
+    "read_environment": "runtimes.environment",
+    "read_metadata": "artifact.artifact",
+    "read_report": "report.document",
     "regression_lines": "regression_findings",
 }
 

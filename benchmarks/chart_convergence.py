@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from eightbit.benchmarks.chart_rows import WIDTH
-from eightbit.benchmarks.chart_svg import COLOURS, Margins, chart, figure
-from eightbit.benchmarks.page import Chart
-from eightbit.benchmarks.report import CalibrationSection
-from eightbit.benchmarks.tables import percent
+from eightbit.benchmarks.report.charts.rows import WIDTH
+from eightbit.benchmarks.report.charts.svg import COLOURS, Margins, chart, figure
+from eightbit.benchmarks.report.document import CalibrationSection
+from eightbit.benchmarks.report.figures import percent
+from eightbit.benchmarks.report.pages.page import Chart
 
 _TOLERANCE_PERCENT: Final = 2.0  # what `--samples auto` takes for settled
 

@@ -1,10 +1,16 @@
 """A picture of the search for the fewest layers in float."""
 
-from eightbit.benchmarks.chart_rows import Row, draw_intervals, draw_line, frame, rows_figure
-from eightbit.benchmarks.chart_svg import chart
-from eightbit.benchmarks.fallback import FallbackSection
-from eightbit.benchmarks.page import Chart
-from eightbit.benchmarks.tables import interval
+from eightbit.benchmarks.report.charts.rows import (
+    Row,
+    draw_intervals,
+    draw_line,
+    frame,
+    rows_figure,
+)
+from eightbit.benchmarks.report.charts.svg import chart
+from eightbit.benchmarks.report.fallback import FallbackSection
+from eightbit.benchmarks.report.figures import interval
+from eightbit.benchmarks.report.pages.page import Chart
 
 
 def fallback_chart(fallback: FallbackSection) -> Chart:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from eightbit.benchmarks.chart_rows import Row, draw_bars, rows_figure
-from eightbit.benchmarks.chart_svg import chart
-from eightbit.benchmarks.page import Chart
-from eightbit.benchmarks.tables import decimal_bytes
+from eightbit.benchmarks.report.charts.rows import Row, draw_bars, rows_figure
+from eightbit.benchmarks.report.charts.svg import chart
+from eightbit.benchmarks.report.figures import decimal_bytes
+from eightbit.benchmarks.report.pages.page import Chart
 
 _MODELS: Final = (".onnx", ".pt")
 

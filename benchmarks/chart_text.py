@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from eightbit.benchmarks.tables import class_name
+from eightbit.benchmarks.report.figures import class_name
 from eightbit.models.plain_text import printable
 
 _LONGEST: Final = 28

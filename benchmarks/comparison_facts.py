@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from eightbit.benchmarks.comparability import latency_environment
-from eightbit.benchmarks.comparing import Comparison
-from eightbit.benchmarks.parity import REFERENCE, pair_name
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.tables import NOTHING, Table, percent
+from eightbit.benchmarks.accuracy.parity import REFERENCE, pair_name
+from eightbit.benchmarks.comparison.comparability import latency_environment
+from eightbit.benchmarks.comparison.comparison import Comparison
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import NOTHING, Table, percent
 
 # What a cell may hold of a value that a stranger chose.
 _MAX_SETTING: Final = 60

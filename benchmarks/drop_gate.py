@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from eightbit.benchmarks.accuracy import CandidateAccuracy
-from eightbit.benchmarks.tables import upper_end
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.report.figures import upper_end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

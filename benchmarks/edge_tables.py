@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from itertools import permutations
 from typing import Final
 
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.delivered import DELIVERED
-from eightbit.benchmarks.edge import ColdStart, EdgeSection
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.parity import REFERENCE, pair_name
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.tables import NOTHING, Table, decimal_bytes, times
+from eightbit.benchmarks.accuracy.parity import REFERENCE, pair_name
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import NOTHING, Table, decimal_bytes, times
+from eightbit.benchmarks.runtimes.execution import Execution
 
 _PACKAGES: Final = ("onnxruntime", "numpy", "pillow")
 _NUMBER: Final = re.compile(r"[0-9A-Za-z.]+")  # the commands are copied into a shell

@@ -8,12 +8,12 @@ from typing import Final, Literal
 
 from pydantic import PositiveInt
 
-from eightbit.benchmarks.artifact import Sha256
-from eightbit.benchmarks.channel import Message
-from eightbit.benchmarks.environment import Environment, read_environment
-from eightbit.benchmarks.prediction import CHUNK_IMAGES
+from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.evaluation.prediction import CHUNK_IMAGES
+from eightbit.benchmarks.processes.channel import Message
+from eightbit.benchmarks.runtimes.environment import Environment, read_environment
+from eightbit.models.images.sources import ImageItem
 from eightbit.models.plain_text import printable
-from eightbit.models.sources import ImageItem
 from eightbit.models.spec import Preprocessing
 
 JOURNAL_FORMAT_VERSION: Final = 1

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 
-from eightbit.benchmarks.accuracy import CandidateAccuracy
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.delivered import DELIVERED, Delivered
-from eightbit.benchmarks.latency_tables import speedup
-from eightbit.benchmarks.page import Tile
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.result_tables import decibels, shrinkage
-from eightbit.benchmarks.tables import (
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import DELIVERED, Delivered
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import (
     counted,
     decimal_bytes,
     interval,
@@ -18,6 +15,9 @@ from eightbit.benchmarks.tables import (
     ratio,
     times,
 )
+from eightbit.benchmarks.report.pages.page import Tile
+from eightbit.benchmarks.report.tables.cost import speedup
+from eightbit.benchmarks.report.tables.results import decibels, shrinkage
 
 
 def key_figures(report: Report) -> tuple[str, tuple[Tile, ...]]:

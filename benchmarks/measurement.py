@@ -3,10 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from eightbit.benchmarks.busy import OtherPrograms
-from eightbit.benchmarks.launches import Candidate, Conditions, Launched, Schedule, launch, planned
-from eightbit.benchmarks.limits import Rates, measure_rates
-from eightbit.benchmarks.worker_process import WorkerCrashError
+from eightbit.benchmarks.latency.busy import OtherPrograms
+from eightbit.benchmarks.latency.launches import (
+    Candidate,
+    Conditions,
+    Launched,
+    Schedule,
+    launch,
+    planned,
+)
+from eightbit.benchmarks.latency.limits import Rates, measure_rates
+from eightbit.benchmarks.processes.process import WorkerCrashError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from eightbit.benchmarks.environment import Environment
-from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.runtimes.environment import Environment
 
 
 class Advice(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from eightbit.benchmarks.tables import NOTHING, Table
+from eightbit.benchmarks.report.figures import NOTHING, Table
 
 
 class Verdict(StrEnum):

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from eightbit.benchmarks.accuracy_tables import accuracy_tables
-from eightbit.benchmarks.chart_accuracy import classes_charts, drop_chart, reliability_chart
 from eightbit.benchmarks.chart_fallback import fallback_chart
-from eightbit.benchmarks.fallback import fallback_table
-from eightbit.benchmarks.gallery import gallery
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.result_tables import fidelity_tables
-from eightbit.benchmarks.sections import Section, row
+from eightbit.benchmarks.report.charts.accuracy import classes_charts, drop_chart, reliability_chart
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.fallback import fallback_table
+from eightbit.benchmarks.report.pages.gallery import gallery
+from eightbit.benchmarks.report.pages.sections import Section, row
+from eightbit.benchmarks.report.tables.accuracy import accuracy_tables
+from eightbit.benchmarks.report.tables.results import fidelity_tables
 from eightbit.benchmarks.shipping_accuracy import why_not_evaluated
 
 EVALUATE: Final = "eightbit evaluate DIR --data SRC"

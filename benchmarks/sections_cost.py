@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from eightbit.benchmarks.chart_latency import latency_charts, whole_path_chart
 from eightbit.benchmarks.chart_size import size_chart
-from eightbit.benchmarks.latency_tables import latency_tables, whole_path_tables
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.result_tables import size_table
-from eightbit.benchmarks.sections import Section, row
+from eightbit.benchmarks.report.charts.cost import latency_charts, whole_path_chart
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.pages.sections import Section, row
+from eightbit.benchmarks.report.tables.cost import latency_tables, whole_path_tables
+from eightbit.benchmarks.report.tables.results import size_table
 
 BENCHMARK: Final = "eightbit benchmark DIR"
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from eightbit.benchmarks.edge_tables import deploy_commands, edge_tables
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.sections import Section
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.pages.sections import Section
 
 
 def edge_sections(report: Report) -> Iterator[Section]:

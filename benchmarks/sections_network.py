@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from eightbit.benchmarks.accuracy.parity import parity_table
 from eightbit.benchmarks.chart_convergence import convergence_chart
-from eightbit.benchmarks.chart_layers import distribution_charts, sqnr_chart
-from eightbit.benchmarks.diagnosis import diagnosis_table
-from eightbit.benchmarks.parity import parity_table
-from eightbit.benchmarks.parity_grid import parity_grid
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.result_tables import coverage_table, verification_table
-from eightbit.benchmarks.sections import Section, row
+from eightbit.benchmarks.report.charts.network import distribution_charts, sqnr_chart
+from eightbit.benchmarks.report.diagnosis import diagnosis_table
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.pages.parity_grid import parity_grid
+from eightbit.benchmarks.report.pages.sections import Section, row
+from eightbit.benchmarks.report.tables.results import coverage_table, verification_table
 
 _QUANTIZE: Final = "eightbit quantize MODEL --calibrate SRC --out DIR"
 _VERIFY: Final = "eightbit verify DIR --images SRC"

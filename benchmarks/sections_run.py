@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from eightbit.benchmarks.detail_tables import cost_table, environment_table, skipped_table
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.result_tables import images_table
-from eightbit.benchmarks.sections import Section
-from eightbit.benchmarks.tables import NOTHING, Table
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import NOTHING, Table
+from eightbit.benchmarks.report.pages.sections import Section
+from eightbit.benchmarks.report.tables.results import images_table
+from eightbit.benchmarks.report.tables.run import cost_table, environment_table, skipped_table
 
 
 def run_sections(report: Report) -> Iterator[Section]:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from eightbit.benchmarks.accuracy import FINITE_CHECK, CandidateAccuracy
-from eightbit.benchmarks.delivered import written
+from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, CandidateAccuracy
+from eightbit.benchmarks.artifact.formats import written
 from eightbit.benchmarks.drop_gate import drop_gate
 from eightbit.benchmarks.reasons import Advice, Reason, care, elsewhere, ship, stop
-from eightbit.benchmarks.report import AccuracySection, Report
-from eightbit.benchmarks.tables import counted, upper_end
-from eightbit.benchmarks.verdict import Verdict, VerdictKind, verdict
+from eightbit.benchmarks.report.document import AccuracySection, Report
+from eightbit.benchmarks.report.figures import counted, upper_end
+from eightbit.benchmarks.report.verdict import Verdict, VerdictKind, verdict
 
 # Where nobody said how large a drop is accepted: one that surely exceeds this is not, and one that
 # may exceed it needs a look.

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from enum import StrEnum
 
-from eightbit.benchmarks.artifact import Precision
-from eightbit.benchmarks.delivered import written
-from eightbit.benchmarks.latency import LatencyResult
-from eightbit.benchmarks.latency_tables import speedup
+from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.artifact.formats import written
+from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.reasons import Reason, care, elsewhere, ship
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.tables import counted, times
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import counted, times
+from eightbit.benchmarks.report.tables.cost import speedup
 
 
 class _Kind(StrEnum):

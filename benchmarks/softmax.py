@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.runtimes.runner import FloatArray
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 

@@ -9,12 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from eightbit.calibration.histogram import (
-    BINS_PER_SIDE,
-    SMALLEST_EXPONENT,
-    Counts,
-    Histogram,
-)
+from eightbit.calibration.histogram import BINS_PER_SIDE, SMALLEST_EXPONENT, Counts, Histogram
 from eightbit.calibration.moving_average import averaged
 from eightbit.calibration.octaves import energies, octave_of
 from eightbit.calibration.statistics import OctaveStatistics, Range, TensorStatistics

@@ -8,18 +8,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eightbit.models.architectures import (
-        build_from_spec,
-        build_model,
-        default_num_classes,
-        default_preprocessing,
-        parameter_count,
-    )
-    from eightbit.models.checkpoints import Checkpoint, load_into, read_state_dict
-    from eightbit.models.cifar import CifarResNet, OptionAShortcut
-    from eightbit.models.decoding import decode_image
+    from eightbit.models.doors.checkpoints import Checkpoint, load_into, read_state_dict
+    from eightbit.models.doors.pretrained import Pretrained, load_pretrained, weight_names
+    from eightbit.models.doors.vision_guard import import_torchvision
     from eightbit.models.errors import InputError, UnusableImage
-    from eightbit.models.fusable import FusableNetwork
+    from eightbit.models.images.decoding import decode_image
+    from eightbit.models.images.loading import LoadedImage, SkippedImage, load_images
+    from eightbit.models.images.preprocessing import preprocess
+    from eightbit.models.images.sampling import balanced_order
+    from eightbit.models.images.sources import ImageItem, ImageSource, open_source
     from eightbit.models.label_files import read_class_names, read_image_labels
     from eightbit.models.labels import (
         ClassMatch,
@@ -28,42 +25,59 @@ if TYPE_CHECKING:
         match_classes,
         resolve_labels,
     )
-    from eightbit.models.loading import LoadedImage, SkippedImage, load_images
-    from eightbit.models.preprocessing import preprocess
-    from eightbit.models.pretrained import Pretrained, load_pretrained, weight_names
-    from eightbit.models.resnet import BasicBlock, Bottleneck, ResNet
-    from eightbit.models.sampling import balanced_order
-    from eightbit.models.sources import ImageItem, ImageSource, open_source
+    from eightbit.models.networks.architectures import (
+        build_from_spec,
+        build_model,
+        default_num_classes,
+        default_preprocessing,
+        parameter_count,
+    )
+    from eightbit.models.networks.cifar import CifarResNet, OptionAShortcut
+    from eightbit.models.networks.fusable import FusableNetwork
+    from eightbit.models.networks.resnet import BasicBlock, Bottleneck, ResNet
     from eightbit.models.spec import Architecture, FrozenModel, ModelSpec, Preprocessing
-    from eightbit.models.vision_guard import import_torchvision
 
 _MODULE_OF = {
-    name: module
-    for module, names in {
-        "architectures": (
-            "build_from_spec",
-            "build_model",
-            "default_num_classes",
-            "default_preprocessing",
-            "parameter_count",
-        ),
-        "checkpoints": ("Checkpoint", "load_into", "read_state_dict"),
-        "cifar": ("CifarResNet", "OptionAShortcut"),
-        "decoding": ("decode_image",),
-        "errors": ("InputError", "UnusableImage"),
-        "fusable": ("FusableNetwork",),
-        "label_files": ("read_class_names", "read_image_labels"),
-        "labels": ("ClassMatch", "LabelRule", "imagenet_wnids", "match_classes", "resolve_labels"),
-        "loading": ("LoadedImage", "SkippedImage", "load_images"),
-        "preprocessing": ("preprocess",),
-        "pretrained": ("Pretrained", "load_pretrained", "weight_names"),
-        "resnet": ("BasicBlock", "Bottleneck", "ResNet"),
-        "sampling": ("balanced_order",),
-        "sources": ("ImageItem", "ImageSource", "open_source"),
-        "spec": ("Architecture", "FrozenModel", "ModelSpec", "Preprocessing"),
-        "vision_guard": ("import_torchvision",),
-    }.items()
-    for name in names
+    "Architecture": "spec",
+    "BasicBlock": "networks.resnet",
+    "Bottleneck": "networks.resnet",
+    "Checkpoint": "doors.checkpoints",
+    "CifarResNet": "networks.cifar",
+    "ClassMatch": "labels",
+    "FrozenModel": "spec",
+    "FusableNetwork": "networks.fusable",
+    "ImageItem": "images.sources",
+    "ImageSource": "images.sources",
+    "InputError": "errors",
+    "LabelRule": "labels",
+    "LoadedImage": "images.loading",
+    "ModelSpec": "spec",
+    "OptionAShortcut": "networks.cifar",
+    "Preprocessing": "spec",
+    "Pretrained": "doors.pretrained",
+    "ResNet": "networks.resnet",
+    "SkippedImage": "images.loading",
+    "UnusableImage": "errors",
+    "balanced_order": "images.sampling",
+    "build_from_spec": "networks.architectures",
+    "build_model": "networks.architectures",
+    "decode_image": "images.decoding",
+    "default_num_classes": "networks.architectures",
+    "default_preprocessing": "networks.architectures",
+    "imagenet_wnids": "labels",
+    "import_torchvision": "doors.vision_guard",
+    "load_images": "images.loading",
+    "load_into": "doors.checkpoints",
+    "load_pretrained": "doors.pretrained",
+    "match_classes": "labels",
+    "open_source": "images.sources",
+    "parameter_count": "networks.architectures",
+    "preprocess": "images.preprocessing",
+    "read_class_names": "label_files",
+    "read_image_labels": "label_files",
+    "read_state_dict": "doors.checkpoints",
+    "resolve_labels": "labels",
+    "weight_names": "doors.pretrained",
 }
 
 __all__ = [

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from eightbit.models.errors import InputError
+from eightbit.models.images.sources import ImageItem
 from eightbit.models.label_files import read_class_names, read_image_labels
-from eightbit.models.sources import ImageItem
 from eightbit.models.spec import ModelSpec
 
 __all__ = [

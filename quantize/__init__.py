@@ -7,66 +7,66 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eightbit.quantize.adaptive_rounding import round_adaptively
-    from eightbit.quantize.bias_correction import correct_biases
-    from eightbit.quantize.classification import Guess, classify
+    from eightbit.quantize.algorithms.bias_correction import correct_biases
+    from eightbit.quantize.algorithms.equalization import equalize
+    from eightbit.quantize.algorithms.gptq import round_adaptively
+    from eightbit.quantize.artifacts.onnx_export import export_onnx
+    from eightbit.quantize.artifacts.torchscript_export import export_torchscript
+    from eightbit.quantize.cli.classification import Guess, classify
+    from eightbit.quantize.cli.demo import run_demo
     from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
-    from eightbit.quantize.conversion import observe, quantized_network
     from eightbit.quantize.delivery import Delivery
-    from eightbit.quantize.demo import run_demo
-    from eightbit.quantize.diagnosis import diagnose
-    from eightbit.quantize.doctor import examine_file, examine_host
-    from eightbit.quantize.edge_bundle import SelfTestFailedError, write_bundle
-    from eightbit.quantize.elsewhere import TakenIn, take_in_self_tests
-    from eightbit.quantize.equalization import equalize
-    from eightbit.quantize.findings import Examination, Finding, Severity
-    from eightbit.quantize.fusion import fuse
-    from eightbit.quantize.observed import ObservedNetwork
-    from eightbit.quantize.onnx_export import export_onnx
-    from eightbit.quantize.parameters import make_recipe
+    from eightbit.quantize.deploy.archive import SelfTestFailedError, write_bundle
+    from eightbit.quantize.deploy.boards import TakenIn, take_in_self_tests
+    from eightbit.quantize.doctor.examine import examine_file, examine_host
+    from eightbit.quantize.doctor.findings import Examination, Finding, Severity
+    from eightbit.quantize.front_ends.front_ends import observe, quantized_network
+    from eightbit.quantize.front_ends.observed import ObservedNetwork
+    from eightbit.quantize.measure.diagnosis import diagnose
+    from eightbit.quantize.measure.report import failed_gates
+    from eightbit.quantize.network.fusion import fuse
     from eightbit.quantize.pipeline import quantize, rebuild
-    from eightbit.quantize.recipe import LayerParams, Provenance, Recipe, read_recipe
-    from eightbit.quantize.reporting import failed_gates
+    from eightbit.quantize.recipe.choose import make_recipe
+    from eightbit.quantize.recipe.recipe import LayerParams, Provenance, Recipe, read_recipe
     from eightbit.quantize.stages import Stages, Watcher
-    from eightbit.quantize.torchscript_export import export_torchscript
 
 _MODULES = {
     "ArtifactFormat": "config",
     "Delivery": "delivery",
-    "Examination": "findings",
-    "Finding": "findings",
-    "Guess": "classification",
-    "LayerParams": "recipe",
+    "Examination": "doctor.findings",
+    "Finding": "doctor.findings",
+    "Guess": "cli.classification",
+    "LayerParams": "recipe.recipe",
     "Mode": "config",
-    "ObservedNetwork": "observed",
-    "Provenance": "recipe",
+    "ObservedNetwork": "front_ends.observed",
+    "Provenance": "recipe.recipe",
     "QuantConfig": "config",
-    "Recipe": "recipe",
-    "SelfTestFailedError": "edge_bundle",
-    "Severity": "findings",
+    "Recipe": "recipe.recipe",
+    "SelfTestFailedError": "deploy.archive",
+    "Severity": "doctor.findings",
     "Stages": "stages",
-    "TakenIn": "elsewhere",
+    "TakenIn": "deploy.boards",
     "Watcher": "stages",
-    "classify": "classification",
-    "correct_biases": "bias_correction",
-    "diagnose": "diagnosis",
-    "equalize": "equalization",
-    "examine_file": "doctor",
-    "examine_host": "doctor",
-    "export_onnx": "onnx_export",
-    "export_torchscript": "torchscript_export",
-    "failed_gates": "reporting",
-    "fuse": "fusion",
-    "make_recipe": "parameters",
-    "observe": "conversion",
+    "classify": "cli.classification",
+    "correct_biases": "algorithms.bias_correction",
+    "diagnose": "measure.diagnosis",
+    "equalize": "algorithms.equalization",
+    "examine_file": "doctor.examine",
+    "examine_host": "doctor.examine",
+    "export_onnx": "artifacts.onnx_export",
+    "export_torchscript": "artifacts.torchscript_export",
+    "failed_gates": "measure.report",
+    "fuse": "network.fusion",
+    "make_recipe": "recipe.choose",
+    "observe": "front_ends.front_ends",
     "quantize": "pipeline",
-    "quantized_network": "conversion",
-    "read_recipe": "recipe",
+    "quantized_network": "front_ends.front_ends",
+    "read_recipe": "recipe.recipe",
     "rebuild": "pipeline",
-    "round_adaptively": "adaptive_rounding",
-    "run_demo": "demo",
-    "take_in_self_tests": "elsewhere",
-    "write_bundle": "edge_bundle",
+    "round_adaptively": "algorithms.gptq",
+    "run_demo": "cli.demo",
+    "take_in_self_tests": "deploy.boards",
+    "write_bundle": "deploy.archive",
 }
 
 __all__ = [

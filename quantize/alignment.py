@@ -14,10 +14,10 @@ from torch import fx
 from eightbit.calibration import QuantParams
 from eightbit.calibration.qparams import FloatArray, with_scale
 from eightbit.calibration.ties import tie_free_add, tie_free_mean, tie_free_scale
-from eightbit.models.preprocessing import normalise
+from eightbit.models.images.preprocessing import normalise
 from eightbit.models.spec import Preprocessing
-from eightbit.quantize.graph import INPUT, operation_kind, tensor_name
-from eightbit.quantize.placement import sources
+from eightbit.quantize.network.graph import INPUT, operation_kind, tensor_name
+from eightbit.quantize.network.placement import sources
 
 
 def align(

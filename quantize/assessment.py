@@ -9,22 +9,22 @@ from typing import Final
 import numpy as np
 from torch import nn
 
-from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.isolated import IsolatedRunner
-from eightbit.benchmarks.parity import ExecutionsSection
-from eightbit.benchmarks.report import CoverageSection
-from eightbit.models.sampling import balanced_order
-from eightbit.models.sources import ImageSource
+from eightbit.benchmarks.accuracy.parity import ExecutionsSection
+from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.report.document import CoverageSection
+from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import ImageSource
 from eightbit.quantize import bundle
-from eightbit.quantize.audit import audit
+from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.config import ArtifactFormat
-from eightbit.quantize.executing import affordable, excused, execute, executions
-from eightbit.quantize.graph import trace
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.placement import float_operators
-from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.placement import float_operators
+from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.verification import FLOAT, Verification, verify
+from eightbit.quantize.verify.executions import affordable, excused, execute, executions
+from eightbit.quantize.verify.verification import FLOAT, Verification, verify
 
 VERIFICATION_IMAGES: Final = 64
 

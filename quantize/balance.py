@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from eightbit.calibration.qparams import DoubleArray
-from eightbit.quantize.fusion import float_parameters
-from eightbit.quantize.tables import MAX_EXPONENT, Int8Array
+from eightbit.quantize.network.fusion import float_parameters
+from eightbit.quantize.recipe.tables import MAX_EXPONENT, Int8Array
 
 # A bias so many times the weights' norm makes a nearly constant channel, whose magnitude is the
 # bias: what training has shut off must not be blown up because its weights are small.

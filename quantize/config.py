@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from eightbit.benchmarks.model_input import InputFormat
+from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration.methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.spec import FrozenModel

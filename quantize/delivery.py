@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from eightbit.benchmarks.environment import usable_cores
+from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.models.errors import InputError
 from eightbit.quantize.config import ArtifactFormat
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from eightbit.benchmarks.diagnosis import Histogram, TensorDiagnosis
+from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.calibration.qparams import DoubleArray
-from eightbit.quantize.fusion import float_parameters, integer_layers
-from eightbit.quantize.graph import tensor_name, trace
-from eightbit.quantize.recipe import LayerParams, Recipe
+from eightbit.quantize.network.fusion import float_parameters, integer_layers
+from eightbit.quantize.network.graph import tensor_name, trace
+from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 BINS: Final = 64
 

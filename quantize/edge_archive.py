@@ -11,13 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact import read_metadata
-from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.report.document import Report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
-from eightbit.quantize.edge_readme import bundle_readme
-from eightbit.quantize.self_test import make_self_test
+from eightbit.quantize.deploy.readme import bundle_readme
+from eightbit.quantize.deploy.self_test import make_self_test
 
 # What classify.py imports.
 _PACKAGES: Final = ("numpy", "onnxruntime", "pillow")
@@ -115,7 +115,7 @@ def _classify(pins: list[str]) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("eightbit.quantize") / "assets" / name).read_text(encoding="utf-8")
+    return (files("eightbit.quantize.deploy") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _lines(labels: tuple[str, ...]) -> str:

@@ -9,24 +9,24 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.gallery import SHOWN
-from eightbit.benchmarks.prediction import Prediction, in_chunks
-from eightbit.benchmarks.prediction_journal import Journal
-from eightbit.benchmarks.prediction_pool import PredictionPool
-from eightbit.benchmarks.report import (
+from eightbit.benchmarks.evaluation.journal import Journal
+from eightbit.benchmarks.evaluation.pool import PredictionPool
+from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
+from eightbit.benchmarks.report.document import (
     DIGEST_DIGITS,
     AccuracySection,
     Check,
     EvaluationSection,
     SkippedImage,
 )
-from eightbit.models.decoding import decode_image
+from eightbit.benchmarks.report.pages.gallery import SHOWN
 from eightbit.models.errors import UnusableImage
-from eightbit.models.sources import ImageSource
-from eightbit.models.thumbnails import thumbnail
-from eightbit.quantize.evaluation import Evaluation, Evaluator, failed_finite_check
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.sources import ImageSource
+from eightbit.models.images.thumbnails import thumbnail
 from eightbit.quantize.images import LabelledSource, refuse_unusable
-from eightbit.quantize.recipe import Recipe
+from eightbit.quantize.measure.evaluation import Evaluation, Evaluator, failed_finite_check
+from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 
 # A report names no more of them: a large set may hold any number.

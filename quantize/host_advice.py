@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from eightbit.benchmarks.availability import X86_ENGINES
-from eightbit.benchmarks.cpu_features import CpuFeatures
-from eightbit.benchmarks.execution import ONEDNN_VARIABLES
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.execution import ONEDNN_VARIABLES
+from eightbit.benchmarks.runtimes.executions import X86_ENGINES
 from eightbit.models.plain_text import printable
-from eightbit.quantize.findings import Examination, Finding, Severity, count, worst_first
-from eightbit.quantize.host import Host
+from eightbit.quantize.doctor.findings import Examination, Finding, Severity, count, worst_first
+from eightbit.quantize.doctor.host import Host
 
 # As oneDNN's documentation lists them: below these it has no VNNI.
 _ONEDNN_WITHOUT_VNNI: Final = frozenset({"SSE41", "AVX", "AVX2", "AVX512_CORE"})

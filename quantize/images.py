@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from eightbit.benchmarks.report import SkippedImage
+from eightbit.benchmarks.report.document import SkippedImage
 from eightbit.models.errors import InputError
+from eightbit.models.images.loading import LoadedImage, load_images
+from eightbit.models.images.sources import ImageItem, ImageSource, open_source
 from eightbit.models.labels import ClassMatch, match_images
-from eightbit.models.loading import LoadedImage, load_images
-from eightbit.models.sources import ImageItem, ImageSource, open_source
 from eightbit.models.spec import ModelSpec, Preprocessing
 
 

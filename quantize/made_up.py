@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from eightbit.models.preprocessing import normalised_images
+from eightbit.models.images.preprocessing import normalised_images
 from eightbit.models.spec import Preprocessing
 
 MADE_UP: Final = "made-up pictures"

@@ -5,8 +5,8 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from eightbit.quantize.bias_correction import correct_biases
-from eightbit.quantize.recipe import Recipe, leave_float
+from eightbit.quantize.algorithms.bias_correction import correct_biases
+from eightbit.quantize.recipe.recipe import Recipe, leave_float
 
 
 def partly_float(

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.tables import counted
-from eightbit.models.decoding import decode_image
+from eightbit.benchmarks.report.figures import counted
 from eightbit.models.errors import InputError, UnusableImage
-from eightbit.models.preprocessing import cropped_pixels
-from eightbit.models.sources import ImageSource, open_source
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import cropped_pixels
+from eightbit.models.images.sources import ImageSource, open_source
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize.made_up import made_up_picture
 

@@ -8,38 +8,34 @@ from typing import Final
 import torch
 from torch import nn
 
-from eightbit.benchmarks.diagnosis import TensorDiagnosis
-from eightbit.benchmarks.fallback import FallbackSection
-from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.fallback import FallbackSection
+from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
-from eightbit.models.pretrained import Pretrained
-from eightbit.models.sources import open_source
-from eightbit.quantize import bundle, calibrating
-from eightbit.quantize.adaptive_rounding import round_adaptively
-from eightbit.quantize.artifacts import write_artifacts
-from eightbit.quantize.assessment import (
-    audit_artifact,
-    models_of,
-    opened_runners,
-    verify_artifacts,
-)
-from eightbit.quantize.bias_correction import correct_biases
-from eightbit.quantize.calibrating import Calibrated
+from eightbit.models.images.sources import open_source
+from eightbit.quantize import bundle
+from eightbit.quantize import calibrate as calibrating
+from eightbit.quantize.algorithms.bias_correction import correct_biases
+from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
+from eightbit.quantize.algorithms.gptq import round_adaptively
+from eightbit.quantize.artifacts.write import write_artifacts
+from eightbit.quantize.assessment import audit_artifact, models_of, opened_runners, verify_artifacts
+from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.config import ArtifactFormat, QuantConfig, Rounding
 from eightbit.quantize.delivery import Delivery
-from eightbit.quantize.diagnosis import DIAGNOSIS_IMAGES, diagnose
-from eightbit.quantize.equalization import apply_exponents, equalize
 from eightbit.quantize.evaluation_run import EvaluatedImages, evaluate_artifacts
-from eightbit.quantize.fallback import fall_back
-from eightbit.quantize.fusion import fuse
+from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, open_labelled
-from eightbit.quantize.parameters import make_recipe
-from eightbit.quantize.recipe import Recipe, check_origin, with_tables
-from eightbit.quantize.reporting import make_report, write_report
+from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
+from eightbit.quantize.measure.latency import time_bundle
+from eightbit.quantize.measure.report import make_report, write_report
+from eightbit.quantize.network.fusion import fuse
+from eightbit.quantize.recipe.choose import make_recipe
+from eightbit.quantize.recipe.recipe import Recipe, check_origin, with_tables
+from eightbit.quantize.recipe.tables import Tables
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.tables import Tables
 from eightbit.quantize.threads import torch_threads
-from eightbit.quantize.timing import time_bundle
 
 _DEFAULT_CONFIG: Final = QuantConfig()
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from torch import fx
 
-from eightbit.quantize.graph import operation_kind, tensor_name
-from eightbit.quantize.placement import float_candidates, sources
-from eightbit.quantize.sensitivity import Sensitivities
+from eightbit.quantize.fallback.ranking import Sensitivities
+from eightbit.quantize.network.graph import operation_kind, tensor_name
+from eightbit.quantize.network.placement import float_candidates, sources
 
 
 def float_order(traced: fx.GraphModule, noise: Sensitivities) -> tuple[tuple[str, ...], ...]:

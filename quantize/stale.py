@@ -3,10 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from eightbit.benchmarks.edge import EdgeSection
-from eightbit.benchmarks.fidelity import ParityResult
-from eightbit.benchmarks.parity import VERSUS
-from eightbit.benchmarks.report import Report, VerificationSection
+from eightbit.benchmarks.accuracy.fidelity import ParityResult
+from eightbit.benchmarks.accuracy.parity import VERSUS
+from eightbit.benchmarks.report.deployment import EdgeSection
+from eightbit.benchmarks.report.document import Report, VerificationSection
 from eightbit.quantize import bundle
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from eightbit.models.loading import LoadedImage
+from eightbit.models.images.loading import LoadedImage
 
 # What the stages that look at every tensor twice hold at once: four images of 224 px, 87 of 48 px,
 # 196 of 32 px. Large images have more positions to average over, so fewer are needed: with a

@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from eightbit.benchmarks.artifact import TORCHSCRIPT_EXTRA_FILE, parse_metadata
+from eightbit.benchmarks.artifact.artifact import TORCHSCRIPT_EXTRA_FILE, parse_metadata
 from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.quantize import bundle
-from eightbit.quantize.conversion import quantized_network
-from eightbit.quantize.deprecations import expected_deprecations
-from eightbit.quantize.fusion import fused_skeleton
-from eightbit.quantize.pixel_input import with_input
-from eightbit.quantize.recipe import read_recipe
+from eightbit.quantize.artifacts.pixel_input import with_input
+from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.network.fusion import fused_skeleton
+from eightbit.quantize.recipe.recipe import read_recipe
+from eightbit.quantize.torch_settings import expected_deprecations
 
 WEIGHTS_FILE = "fused.safetensors"
 METADATA_FILE = "metadata.json"

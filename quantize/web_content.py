@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from eightbit.benchmarks.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
 from eightbit.benchmarks.key_figures import key_figures
-from eightbit.benchmarks.page import Tile
-from eightbit.benchmarks.report import Report
-from eightbit.benchmarks.tables import counted, decimal_bytes
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import counted, decimal_bytes
+from eightbit.benchmarks.report.pages.page import Tile
 from eightbit.models.spec import Architecture
-from eightbit.quantize.npm import RUNTIME, RUNTIME_VERSION
+from eightbit.quantize.deploy.npm import RUNTIME, RUNTIME_VERSION
 
 DESCRIPTION: Final = "model.json"
 FILE_LIST: Final = "files.js"
@@ -39,7 +39,7 @@ _ELSEWHERE: Final = frozenset({"Speedup over float", "Latency"})
 
 def asset(name: str) -> bytes:
     """A file of the page that is the same for every model."""
-    return (resources.files("eightbit.quantize") / "assets" / "web" / name).read_bytes()
+    return (resources.files("eightbit.quantize.deploy") / "assets" / "web" / name).read_bytes()
 
 
 def figures_of(report: Report | None, models: Mapping[str, bytes]) -> tuple[Tile, ...]:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.arm_processors import arm_problem
+from eightbit.benchmarks.studies.arm64.processors import arm_problem
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import ArtifactFormat, Delivery, pipeline, quantize
 from eightbit.quantize.edge_archive import archive_of, bundle_files
-from eightbit.quantize.timing import Timing
+from eightbit.quantize.measure.latency import Timing
 
 NETWORKS = {
     "cifar_resnet20": (Architecture.CIFAR_RESNET20, 32),

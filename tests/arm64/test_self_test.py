@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.arm64 import instructions
-from eightbit.benchmarks.arm_processors import ARM_PROCESSORS, ArmProcessor, arm_environment
-from eightbit.quantize.elsewhere import take_in_self_tests
+from eightbit.benchmarks.studies.arm64.arm64 import instructions
+from eightbit.benchmarks.studies.arm64.processors import (
+    ARM_PROCESSORS,
+    ArmProcessor,
+    arm_environment,
+)
+from eightbit.quantize.deploy.boards import take_in_self_tests
 from eightbit.quantize.stages import Stages
 
 Made = Callable[[str], tuple[Path, Path]]

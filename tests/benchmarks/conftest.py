@@ -11,15 +11,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from tests.benchmarks.made_up_reports import ENVIRONMENT
 
-from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, Flip
-from eightbit.benchmarks.artifact import ArtifactMetadata, Precision, Runtime
-from eightbit.benchmarks.confidence import ConfidenceMeter, ConfidenceResult
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.latency import LatencyResult
-from eightbit.benchmarks.paired import drop_interval_pp, mcnemar_p
-from eightbit.benchmarks.per_class import ClassDrop, adjusted
-from eightbit.benchmarks.report import (
+from eightbit.benchmarks.accuracy.confidence import ConfidenceMeter, ConfidenceResult
+from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
+from eightbit.benchmarks.accuracy.per_class import ClassDrop, adjusted
+from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, Flip
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision, Runtime
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.document import (
     AccuracySection,
     CalibrationSection,
     Check,
@@ -32,6 +31,7 @@ from eightbit.benchmarks.report import (
     SkippedImage,
     VerificationSection,
 )
+from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
 CLASSES = 7

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection
 
-from eightbit.benchmarks.accuracy import AccuracyResult, CandidateAccuracy, Flip
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.environment import Environment
-from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.latency import LatencyResult
-from eightbit.benchmarks.paired import drop_interval_pp
-from eightbit.benchmarks.report import (
+from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, Flip
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.document import (
     AccuracySection,
     Check,
     CoverageSection,
@@ -19,6 +18,7 @@ from eightbit.benchmarks.report import (
     Report,
     VerificationSection,
 )
+from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.spec import Architecture, ModelSpec
 
 IMAGES = 4000

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.accuracy import ClassificationTally, label_ranks
+from eightbit.benchmarks.accuracy.tally import ClassificationTally, label_ranks
 from eightbit.models.errors import InputError
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from eightbit.benchmarks.accuracy_tables import accuracy_tables, worst_classes
-from eightbit.benchmarks.per_class import ClassDrop
+from eightbit.benchmarks.accuracy.per_class import ClassDrop
+from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, worst_classes
 
 
 def class_drop(index, drop_pp, p_value=1.0, p_adjusted=1.0):

@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 import typer.testing
 
-from eightbit.benchmarks import arm64, arm64_page, arm64_root, arm_processors
-from eightbit.benchmarks.arm64_page import Answers, Compared, Network, markdown
-from eightbit.benchmarks.arm64_root import debian_mirror, make_arm_root, write_processors
-from eightbit.benchmarks.arm64_torch import write_stubs
 from eightbit.benchmarks.arm_instructions import multiplications
-from eightbit.benchmarks.arm_processors import ARM_PROCESSORS, arm_environment, arm_problem
+from eightbit.benchmarks.studies.arm64 import arm64
+from eightbit.benchmarks.studies.arm64 import page as arm64_page
+from eightbit.benchmarks.studies.arm64 import processors as arm_processors
+from eightbit.benchmarks.studies.arm64 import root as arm64_root
+from eightbit.benchmarks.studies.arm64.page import Answers, Compared, Network, markdown
+from eightbit.benchmarks.studies.arm64.processors import (
+    ARM_PROCESSORS,
+    arm_environment,
+    arm_problem,
+)
+from eightbit.benchmarks.studies.arm64.root import debian_mirror, make_arm_root, write_processors
+from eightbit.benchmarks.studies.arm64.torch_build import write_stubs
 from eightbit.models.errors import InputError
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from eightbit.benchmarks import artifact
-from eightbit.benchmarks.artifact import Precision, Runtime, open_artifact, read_metadata
+from eightbit.benchmarks.artifact import artifact
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime, open_artifact, read_metadata
 from eightbit.models.errors import InputError
 
 # Each with a suffix of its own; OpenVINO executes ONNX files.

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from eightbit.benchmarks import availability
-from eightbit.benchmarks.availability import joined, onnx_executions, torchscript_executions
-from eightbit.benchmarks.cpu_features import CpuFeatures
-from eightbit.benchmarks.execution import emulator_problem
+from eightbit.benchmarks.runtimes import executions as availability
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.execution import emulator_problem
+from eightbit.benchmarks.runtimes.executions import joined, onnx_executions, torchscript_executions
 
 
 @pytest.fixture

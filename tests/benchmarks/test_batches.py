@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tests.benchmarks.refused_models import change_onnx, fixed
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Runtime
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.feed import FileRunner
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.feed import FileRunner
+from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 
 SIDE = 8

@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import benchmark as module
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.benchmark import benchmark, least_disturbed, with_baselines
-from eightbit.benchmarks.launches import (
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency import benchmark as module
+from eightbit.benchmarks.latency.benchmark import benchmark, least_disturbed, with_baselines
+from eightbit.benchmarks.latency.launches import (
     Candidate,
     Conditions,
     Launched,
     OptionalCandidateError,
 )
-from eightbit.benchmarks.limits import Library
-from eightbit.benchmarks.machine import MachineLimit
+from eightbit.benchmarks.latency.limits import Library
+from eightbit.benchmarks.latency.machine import MachineLimit
 from eightbit.benchmarks.measurement import Effort, Measurement
-from eightbit.benchmarks.whole_path import Steps
+from eightbit.benchmarks.processes.calls import Steps
 
 INT8, FP32 = Precision.INT8, Precision.FP32
 TORCH, ONNX = Runtime.TORCHSCRIPT, Runtime.ONNXRUNTIME

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from eightbit.benchmarks import busy
-from eightbit.benchmarks.busy import OtherPrograms
+from eightbit.benchmarks.latency import busy
+from eightbit.benchmarks.latency.busy import OtherPrograms
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

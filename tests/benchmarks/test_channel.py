@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.channel import (
+from eightbit.benchmarks.processes.channel import (
     Action,
     Message,
     Reply,

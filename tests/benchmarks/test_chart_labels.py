@@ -5,8 +5,8 @@ from itertools import combinations
 
 import pytest
 
-from eightbit.benchmarks.chart_labels import Box, Label, add_labels
-from eightbit.benchmarks.chart_svg import figure
+from eightbit.benchmarks.report.charts.labels import Box, Label, add_labels
+from eightbit.benchmarks.report.charts.svg import figure
 
 SIZE = 600, 300
 

@@ -9,9 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from eightbit.benchmarks import cold_start
-from eightbit.benchmarks.artifact import ONNX_METADATA_KEY, ArtifactMetadata, Precision
-from eightbit.benchmarks.cold_start import Start, cold_start_of, launch, measure_cold_start
+from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY, ArtifactMetadata, Precision
+from eightbit.benchmarks.latency import cold_start
+from eightbit.benchmarks.latency.cold_start import Start, cold_start_of, launch, measure_cold_start
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
@@ -106,8 +106,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_bare_script_classifies_the_photo(
     model: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from eightbit.benchmarks import bare_script
-    from eightbit.benchmarks.artifact import read_metadata
+    from eightbit.benchmarks.artifact.artifact import read_metadata
+    from eightbit.benchmarks.latency import bare_script
 
     metadata = read_metadata(model)
     assert metadata is not None

@@ -10,13 +10,13 @@ from tests.benchmarks.made_up_reports import (
     made_up_report,
 )
 
-from eightbit.benchmarks.comparability import (
+from eightbit.benchmarks.comparison.comparability import (
     comparison_warnings,
     same_float_answers,
     same_float_model,
     same_images,
 )
-from eightbit.benchmarks.report import EvaluationSection, ModelSection, SkippedImage
+from eightbit.benchmarks.report.document import EvaluationSection, ModelSection, SkippedImage
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
 

@@ -10,21 +10,17 @@ from tests.benchmarks.made_up_reports import (
     made_up_report,
 )
 
-from eightbit.benchmarks.comparing import Conditions, common_conditions, compare_reports
-from eightbit.benchmarks.comparison_facts import (
-    environments_table,
-    parity_summary,
-    settings_table,
-)
-from eightbit.benchmarks.comparison_tables import (
+from eightbit.benchmarks.comparison.comparison import Conditions, common_conditions, compare_reports
+from eightbit.benchmarks.comparison.pareto import pareto_picture
+from eightbit.benchmarks.comparison.tables import (
     accuracy_table,
     against_first_table,
     comparison_tables,
     overview_table,
     speed_table,
 )
-from eightbit.benchmarks.pareto import pareto_picture
-from eightbit.benchmarks.report import EvaluationSection, ModelSection
+from eightbit.benchmarks.comparison_facts import environments_table, parity_summary, settings_table
+from eightbit.benchmarks.report.document import EvaluationSection, ModelSection
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture, ModelSpec
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.confidence import CONFIDENCE_BINS, ConfidenceMeter
+from eightbit.benchmarks.accuracy.confidence import CONFIDENCE_BINS, ConfidenceMeter
 from eightbit.benchmarks.softmax import log_softmax, top_probability
 
 

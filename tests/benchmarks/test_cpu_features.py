@@ -4,8 +4,8 @@ import platform
 
 import pytest
 
-from eightbit.benchmarks import cpu_features
-from eightbit.benchmarks.cpu_features import CpuFeatures, read_cpu_features, read_quota
+from eightbit.benchmarks.runtimes import cpu_features
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features, read_quota
 
 
 def cpu(architecture="x86_64", instructions=(), **cores):

@@ -6,13 +6,13 @@ import pytest
 from rich.console import Console
 from tests.benchmarks.made_up_reports import ENVIRONMENT, made_up_report
 
-from eightbit.benchmarks.edge import ColdStart, EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.edge_tables import deploy_commands, edge_tables
-from eightbit.benchmarks.fidelity import ParityResult
-from eightbit.benchmarks.render_html import render_html
-from eightbit.benchmarks.render_markdown import render_markdown
-from eightbit.benchmarks.render_terminal import render_terminal
-from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.pages.html import render_html
+from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.report.pages.terminal import render_terminal
 
 START = ColdStart(
     launches=5,

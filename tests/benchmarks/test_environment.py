@@ -4,8 +4,8 @@ from importlib import metadata
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import environment
-from eightbit.benchmarks.environment import Environment, read_environment
+from eightbit.benchmarks.runtimes import environment
+from eightbit.benchmarks.runtimes.environment import Environment, read_environment
 
 ARM = """processor\t: 0
 BogoMIPS\t: 50.00

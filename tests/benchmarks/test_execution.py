@@ -8,11 +8,11 @@ import pydantic
 import pytest
 import torch
 
-from eightbit.benchmarks import execution as execution_module
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.execution import EMULATOR, Execution, emulator_problem
-from eightbit.benchmarks.isolated import IsolatedRunner
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.runtimes import execution as execution_module
+from eightbit.benchmarks.runtimes.execution import EMULATOR, Execution, emulator_problem
+from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 
 HASWELL = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")

@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from eightbit.benchmarks.fallback import FallbackSection, FallbackStep
-from eightbit.benchmarks.render_markdown import render_markdown
-from eightbit.benchmarks.report import read_report
+from eightbit.benchmarks.report.document import read_report
+from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
+from eightbit.benchmarks.report.pages.markdown import render_markdown
 
 
 def _step(count, added, high, *, met, chosen=False):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Runtime, parse_metadata
-from eightbit.benchmarks.feed import Feed, feed_of
-from eightbit.benchmarks.model_input import PREPROCESSED, InputFormat, ModelInput
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime, parse_metadata
+from eightbit.benchmarks.artifact.model_input import PREPROCESSED, InputFormat, ModelInput
+from eightbit.benchmarks.runtimes.feed import Feed, feed_of
+from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
-from eightbit.models.preprocessing import normalise
+from eightbit.models.images.preprocessing import normalise
 from eightbit.models.spec import Preprocessing
 
 PREPROCESSING = Preprocessing(mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3))

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from eightbit.benchmarks.fidelity import FidelityMeter, ParityMeter
+from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, ParityMeter
 from eightbit.models.errors import InputError
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from eightbit.benchmarks.headline import headline
-from eightbit.benchmarks.paired import drop_interval_pp, mcnemar_p
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
+from eightbit.benchmarks.report.headline import headline
 
 
 def test_the_headline_says_accuracy_speed_and_size_of_one_artifact(full_report):

@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.isolated import IsolatedRunner
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.warm_up import LEAST_CALLS
-from eightbit.benchmarks.worker_process import WorkerCrashError
 from eightbit.models.errors import InputError
 
 
@@ -133,7 +133,7 @@ def test_an_interrupted_call_cannot_answer_the_next_one(model_file, batch, monke
         raise KeyboardInterrupt
 
     with IsolatedRunner(model_file, threads=1) as runner:
-        monkeypatch.setattr("eightbit.benchmarks.isolated.receive", interrupted)
+        monkeypatch.setattr("eightbit.benchmarks.processes.isolated.receive", interrupted)
         with pytest.raises(KeyboardInterrupt):
             runner(batch)
         monkeypatch.undo()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks import journal_file
-from eightbit.benchmarks.journal_file import journal_folder, journal_path, locked_file
+from eightbit.benchmarks.evaluation import cache as journal_file
+from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path, locked_file
 
 DAY_S = 24 * 3600
 

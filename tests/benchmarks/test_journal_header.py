@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.environment import read_environment
 from eightbit.benchmarks.journal_header import JournalHeader, header_of
-from eightbit.models.sources import ImageItem
+from eightbit.benchmarks.runtimes.environment import read_environment
+from eightbit.models.images.sources import ImageItem
 from eightbit.models.spec import Preprocessing
 
 MODELS = ("onnx", "fp32")

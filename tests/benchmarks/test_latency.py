@@ -1,8 +1,8 @@
 import pytest
 
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.latency import latency_results, measure_latency
-from eightbit.benchmarks.launches import Candidate, Conditions, Launched, made_up_batch
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.launches import Candidate, Conditions, Launched, made_up_batch
+from eightbit.benchmarks.latency.results import latency_results, measure_latency
 from eightbit.benchmarks.measurement import Measurement
 from eightbit.models.errors import InputError
 

@@ -5,11 +5,11 @@ import re
 import pytest
 from rich.console import Console
 
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.latency_tables import latency_tables, speedup, whole_path_tables
-from eightbit.benchmarks.machine import BenchmarkSection, MachineLimit, WholePath
-from eightbit.benchmarks.render_markdown import render_markdown
-from eightbit.benchmarks.render_terminal import render_table, render_terminal
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit, WholePath
+from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.report.pages.terminal import render_table, render_terminal
+from eightbit.benchmarks.report.tables.cost import latency_tables, speedup, whole_path_tables
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import launches, measurement
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.launches import (
+from eightbit.benchmarks import measurement
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency import launches
+from eightbit.benchmarks.latency.launches import (
     Candidate,
     Conditions,
     OptionalCandidateError,
@@ -19,8 +20,8 @@ from eightbit.benchmarks.launches import (
     take_turns,
 )
 from eightbit.benchmarks.measurement import Effort, measure
-from eightbit.benchmarks.whole_path import Steps
-from eightbit.benchmarks.worker_process import WorkerCrashError
+from eightbit.benchmarks.processes.calls import Steps
+from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.models.errors import InputError
 
 BATCH = np.zeros((1, 3, 2, 2), np.float32)

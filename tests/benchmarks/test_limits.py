@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import limits_worker
-from eightbit.benchmarks.artifact import Precision
-from eightbit.benchmarks.limits import Library, machine_limits, measure_rates
-from eightbit.benchmarks.worker_process import WorkerCrashError
+from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.latency import limits_worker
+from eightbit.benchmarks.latency.limits import Library, machine_limits, measure_rates
+from eightbit.benchmarks.processes.process import WorkerCrashError
 
 INT8, FP32 = Precision.INT8, Precision.FP32
 TORCH, ONNX = Library.TORCH, Library.ONNXRUNTIME

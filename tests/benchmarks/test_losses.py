@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from tests.benchmarks.made_up_reports import IMAGES, RIGHT, answers
 
-from eightbit.benchmarks.accuracy import AccuracyResult
-from eightbit.benchmarks.losses import Loss, accuracy_loss, difference, speed_loss, top1_loss
-from eightbit.benchmarks.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.tally import AccuracyResult
+from eightbit.benchmarks.comparison.differences import (
+    Loss,
+    accuracy_loss,
+    difference,
+    speed_loss,
+    top1_loss,
+)
 
 
 def test_two_artefacts_on_the_same_images_are_compared_image_by_image():

@@ -24,10 +24,10 @@ from tests.benchmarks.refused_models import (
     second_output,
 )
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Runtime, read_metadata
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.onnx_refusal import onnxruntime_refusal, openvino_refusal
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime, read_metadata
+from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal, openvino_refusal
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 
 ONNXRUNTIME = Execution(runtime=Runtime.ONNXRUNTIME)

@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.openvino_runner import OpenVinoRunner
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.opening import open_runner
+from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
 from eightbit.models.errors import InputError
 
 OPENVINO = Execution(runtime=Runtime.OPENVINO)

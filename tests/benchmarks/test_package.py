@@ -29,7 +29,7 @@ def test_no_public_name_is_hidden_by_a_module_of_the_same_name():
         "from eightbit.benchmarks import OnnxRunner",
         "from eightbit.benchmarks import IsolatedRunner, measure_latency, read_metadata",
         "from eightbit.benchmarks import read_report, read_environment; read_environment()",
-        "import eightbit.benchmarks.worker",
+        "import eightbit.benchmarks.processes.worker",
     ],
 )
 def test_torch_is_not_imported_by(statement):

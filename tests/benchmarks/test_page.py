@@ -10,16 +10,16 @@ from jinja2 import UndefinedError
 from markupsafe import Markup
 from tests.browser.made_up_reports import HOSTILE, REPORTS, float_layers, full, hostile
 
-from eightbit.benchmarks.accuracy import FINITE_CHECK
-from eightbit.benchmarks.chart_accuracy import drop_chart, reliability_chart
-from eightbit.benchmarks.chart_layers import in_order, sqnr_chart
-from eightbit.benchmarks.chart_svg import COLOURS, chart, figure
+from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.chart_text import shortened
-from eightbit.benchmarks.gallery import gallery
-from eightbit.benchmarks.page import render_page, sort_key
-from eightbit.benchmarks.parity_grid import parity_grid
-from eightbit.benchmarks.report import Check, VerificationSection
-from eightbit.benchmarks.result_tables import coverage_table
+from eightbit.benchmarks.report.charts.accuracy import drop_chart, reliability_chart
+from eightbit.benchmarks.report.charts.network import in_order, sqnr_chart
+from eightbit.benchmarks.report.charts.svg import COLOURS, chart, figure
+from eightbit.benchmarks.report.document import Check, VerificationSection
+from eightbit.benchmarks.report.pages.gallery import gallery
+from eightbit.benchmarks.report.pages.page import render_page, sort_key
+from eightbit.benchmarks.report.pages.parity_grid import parity_grid
+from eightbit.benchmarks.report.tables.results import coverage_table
 from eightbit.benchmarks.sections_accuracy import accuracy_sections
 from eightbit.benchmarks.sections_cost import cost_sections
 from eightbit.benchmarks.sections_network import network_sections
@@ -278,7 +278,7 @@ def test_only_our_own_files_are_put_in_as_they_are() -> None:
 
 def test_matplotlib_is_loaded_only_for_a_page() -> None:
     code = (
-        "import sys, eightbit.benchmarks.render_html, eightbit.quantize.reporting;"
+        "import sys, eightbit.benchmarks.report.pages.html, eightbit.quantize.measure.report;"
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0

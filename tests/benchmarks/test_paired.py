@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from eightbit.benchmarks.accuracy import ClassificationTally
-from eightbit.benchmarks.paired import (
+from eightbit.benchmarks.accuracy.paired import (
     drop_interval_pp,
     images_needed,
     images_to_see,
     mcnemar_p,
 )
+from eightbit.benchmarks.accuracy.tally import ClassificationTally
 
 SQUARED = NormalDist().inv_cdf(0.975) ** 2
 

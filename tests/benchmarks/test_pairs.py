@@ -15,17 +15,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from eightbit.benchmarks import pairs as program
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.availability import Availability
-from eightbit.benchmarks.cpu_features import read_cpu_features
-from eightbit.benchmarks.execution import NO_VNNI, Execution
-from eightbit.benchmarks.pairs import LAYERS, by_image, try_layers
-from eightbit.benchmarks.pairs_layers import Layer, Order, orders_of, outside_of, pairs_of
-from eightbit.benchmarks.pairs_onnx import write_onnx
-from eightbit.benchmarks.pairs_table import Outcome, findings, markdown
-from eightbit.benchmarks.pairs_torchscript import write_torchscript
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
+from eightbit.benchmarks.runtimes.execution import NO_VNNI, Execution
+from eightbit.benchmarks.runtimes.executions import Availability
+from eightbit.benchmarks.runtimes.opening import open_runner
+from eightbit.benchmarks.studies.pairs import pairs as program
+from eightbit.benchmarks.studies.pairs.in_onnx import write_onnx
+from eightbit.benchmarks.studies.pairs.in_torchscript import write_torchscript
+from eightbit.benchmarks.studies.pairs.layers import Layer, Order, orders_of, outside_of, pairs_of
+from eightbit.benchmarks.studies.pairs.pairs import LAYERS, by_image, try_layers
+from eightbit.benchmarks.studies.pairs.table import Outcome, findings, markdown
 
 ONEDNN = Execution(runtime=Runtime.TORCHSCRIPT, engine="onednn")
 ONEDNN_WITHOUT_VNNI = Execution(runtime=Runtime.TORCHSCRIPT, engine="onednn", max_isa=NO_VNNI)
@@ -303,7 +303,7 @@ def test_the_program_writes_its_command_the_machine_and_the_table(tmp_path: Path
     assert result.exit_code == 0, result.output
     assert result.output.count("onnx | 3 channels") == 2
     text = out.read_text()
-    assert "`python -m eightbit.benchmarks.pairs --out FILE.md`" in text
+    assert "`python -m eightbit.benchmarks.studies.pairs.pairs --out FILE.md`" in text
     assert "torch 2" in text
     assert "Not tried: `onnx_haswell`: no emulator." in text
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from eightbit.benchmarks.edge import EdgeSection, SelfTestElsewhere
-from eightbit.benchmarks.fidelity import ParityResult
-from eightbit.benchmarks.parity import ExecutionsSection, pair_name, parity_table
+from eightbit.benchmarks.accuracy.fidelity import ParityResult
+from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name, parity_table
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
 
 
 def _result(identical=1.0, n=64):

@@ -7,16 +7,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from eightbit.benchmarks import peers
-from eightbit.benchmarks.peers import Comparison, compare, parse_network, quantizing_seconds
-from eightbit.benchmarks.peers_job import PEERS, Candidate, Job, Outcome
-from eightbit.benchmarks.peers_process import Failed, Measured
-from eightbit.benchmarks.peers_table import (
-    FailedRow,
-    Reference,
-    line,
-    section,
+from eightbit.benchmarks.studies.peers import peers
+from eightbit.benchmarks.studies.peers.job import PEERS, Candidate, Job, Outcome
+from eightbit.benchmarks.studies.peers.peers import (
+    Comparison,
+    compare,
+    parse_network,
+    quantizing_seconds,
 )
+from eightbit.benchmarks.studies.peers.process import Failed, Measured
+from eightbit.benchmarks.studies.peers.table import FailedRow, Reference, line, section
 from eightbit.models import ModelSpec
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
@@ -204,7 +204,7 @@ def test_the_file_begins_with_the_command_that_makes_it_and_the_machine(tmp_path
     assert result.exit_code == 0, result.output
     text = out.read_text()
     assert (
-        "`python -m eightbit.benchmarks.peers --calibrate c.tar --evaluate e.tar --out FILE.md "
+        "`python -m eightbit.benchmarks.studies.peers.peers --calibrate c.tar --evaluate e.tar --out FILE.md "
         "--samples 256 --limit 40 --ours '' --ours '--method mse' resnet18:r18.pth:64`"
     ) in text
     assert "torch 2" in text

@@ -11,17 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-from eightbit.benchmarks import peers_process, peers_worker
-from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
-from eightbit.benchmarks.fidelity import FidelityMeter
-from eightbit.benchmarks.peers_job import PEERS, Candidate, Job, calibration_batches
-from eightbit.benchmarks.peers_process import Failed, Measured, run
-from eightbit.benchmarks.peers_torch import load_fx, without_stubs
+from eightbit.benchmarks.accuracy.fidelity import FidelityMeter
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.studies.peers import process as peers_process
+from eightbit.benchmarks.studies.peers import worker as peers_worker
+from eightbit.benchmarks.studies.peers.by_torch import load_fx, without_stubs
+from eightbit.benchmarks.studies.peers.job import PEERS, Candidate, Job, calibration_batches
+from eightbit.benchmarks.studies.peers.process import Failed, Measured, run
 from eightbit.models import Architecture
-from eightbit.models.sampling import balanced_order
-from eightbit.models.sources import open_source
-from eightbit.quantize.fusion import fuse
-from eightbit.quantize.onnx_export import export_onnx
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import open_source
+from eightbit.quantize.artifacts.onnx_export import export_onnx
+from eightbit.quantize.network.fusion import fuse
 
 SIDE = 32
 CLASSES = 10

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.paired import mcnemar_p
-from eightbit.benchmarks.per_class import ClassCounter, adjusted
+from eightbit.benchmarks.accuracy.paired import mcnemar_p
+from eightbit.benchmarks.accuracy.per_class import ClassCounter, adjusted
 
 
 def counted(classes, *images):

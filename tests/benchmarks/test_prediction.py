@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.prediction import Answer, FileOutcome, answer_of, in_chunks
-from eightbit.models.sources import ImageItem
+from eightbit.benchmarks.evaluation.prediction import Answer, FileOutcome, answer_of, in_chunks
+from eightbit.models.images.sources import ImageItem
 
 ITEMS = tuple(ImageItem(name=f"{index}.png", folder=None) for index in range(4))
 DIGESTS = tuple(f"{index}" * 64 for index in range(4))

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.channel import receive_pieces
-from eightbit.benchmarks.journal_file import journal_path
-from eightbit.benchmarks.journal_header import JournalHeader, header_of
-from eightbit.benchmarks.prediction import (
+from eightbit.benchmarks.evaluation.cache import journal_path
+from eightbit.benchmarks.evaluation.journal import Journal, open_journal
+from eightbit.benchmarks.evaluation.prediction import (
     Answer,
     ChunkItems,
     FileOutcome,
@@ -24,9 +23,10 @@ from eightbit.benchmarks.prediction import (
     answer_of,
     in_chunks,
 )
-from eightbit.benchmarks.prediction_journal import Journal, open_journal
+from eightbit.benchmarks.journal_header import JournalHeader, header_of
+from eightbit.benchmarks.processes.channel import receive_pieces
 from eightbit.models.errors import InputError, UnusableImage
-from eightbit.models.sources import ImageSource, open_source
+from eightbit.models.images.sources import ImageSource, open_source
 from eightbit.models.spec import Preprocessing
 
 MODELS = ("onnx", "fp32")

@@ -15,19 +15,15 @@ import psutil
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.prediction import CHUNK_IMAGES, Prediction, in_chunks
-from eightbit.benchmarks.prediction_pool import (
-    MAX_WORKERS,
-    PredictionPool,
-    workers_and_threads,
-)
-from eightbit.benchmarks.runners import open_runner
-from eightbit.benchmarks.worker_process import WorkerCrashError
-from eightbit.models.decoding import decode_image
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.evaluation.pool import MAX_WORKERS, PredictionPool, workers_and_threads
+from eightbit.benchmarks.evaluation.prediction import CHUNK_IMAGES, Prediction, in_chunks
+from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
-from eightbit.models.preprocessing import preprocess
-from eightbit.models.sources import ImageItem, ImageSource, open_source
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.images.sources import ImageItem, ImageSource, open_source
 from eightbit.models.spec import Preprocessing
 
 PREPROCESSING = Preprocessing(resize=10, crop=8, mean=(0.1, 0.2, 0.3), std=(0.9, 0.8, 0.7))
@@ -266,7 +262,7 @@ def test_a_killed_parent_takes_its_workers_along(onnx_only, tmp_path):
             f"""
             import sys
             from pathlib import Path
-            from eightbit.benchmarks.prediction_pool import PredictionPool
+            from eightbit.benchmarks.evaluation.pool import PredictionPool
             from eightbit.models.spec import Preprocessing
 
             models = {{"onnx": Path({str(onnx_only["onnx"])!r})}}

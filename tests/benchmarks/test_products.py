@@ -2,7 +2,7 @@
 
 import pytest
 
-from eightbit.benchmarks.products import products_per_image
+from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.models.spec import Architecture
 
 

@@ -13,16 +13,17 @@ from tests.benchmarks.made_up_reports import (
     verification,
 )
 
-from eightbit.benchmarks.comparing import compare_reports
-from eightbit.benchmarks.machine import BenchmarkSection
-from eightbit.benchmarks.regression import Tolerance, find_regressions
-from eightbit.benchmarks.regression_findings import (
-    Verdict,
-    regression_lines,
-    regression_table,
+from eightbit.benchmarks.comparison.comparison import compare_reports
+from eightbit.benchmarks.comparison.page import render_comparison
+from eightbit.benchmarks.comparison.regression import Tolerance, find_regressions
+from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.regression_findings import Verdict, regression_lines, regression_table
+from eightbit.benchmarks.report.document import (
+    Check,
+    EvaluationSection,
+    ModelSection,
+    VerificationSection,
 )
-from eightbit.benchmarks.render_comparison import render_comparison
-from eightbit.benchmarks.report import Check, EvaluationSection, ModelSection, VerificationSection
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture, ModelSpec
 

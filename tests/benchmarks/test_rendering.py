@@ -6,10 +6,15 @@ import re
 import pytest
 from rich.console import Console
 
-from eightbit.benchmarks.accuracy import Flip
-from eightbit.benchmarks.render_markdown import render_markdown
-from eightbit.benchmarks.render_terminal import render_terminal
-from eightbit.benchmarks.report import Check, FidelitySection, SkippedImage, VerificationSection
+from eightbit.benchmarks.accuracy.tally import Flip
+from eightbit.benchmarks.report.document import (
+    Check,
+    FidelitySection,
+    SkippedImage,
+    VerificationSection,
+)
+from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.report.pages.terminal import render_terminal
 
 HOSTILE = "[red]a|b\n# c\x1b[31m `d` <img src=x> **e** \\[link](x)\u202eg"
 

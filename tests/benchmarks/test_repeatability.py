@@ -5,9 +5,9 @@ from contextlib import nullcontext
 import pytest
 import typer
 
-from eightbit.benchmarks import repeatability
-from eightbit.benchmarks.machine import BenchmarkSection
-from eightbit.benchmarks.repeatability import markdown, pairs
+from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.studies import repeatability
+from eightbit.benchmarks.studies.repeatability import markdown, pairs
 
 
 def run_of(report, *speedups, busy=0.01):

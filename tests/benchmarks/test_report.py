@@ -3,7 +3,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from eightbit.benchmarks.report import (
+from eightbit.benchmarks.report.document import (
     Check,
     EvaluationSection,
     OperatorCoverage,

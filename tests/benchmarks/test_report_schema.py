@@ -6,12 +6,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from eightbit.benchmarks import report_schema
-from eightbit.benchmarks.report import Report, read_report
+from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.studies import report_schema
 from eightbit.models.errors import InputError
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "schema" / "report-1.json"
-REGENERATE = "python -m eightbit.benchmarks.report_schema --out docs/schema/report-1.json"
+REGENERATE = "python -m eightbit.benchmarks.studies.report_schema --out docs/schema/report-1.json"
 
 
 @pytest.fixture(scope="module")

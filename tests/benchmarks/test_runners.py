@@ -6,11 +6,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from eightbit.benchmarks import runners
-from eightbit.benchmarks.artifact import Runtime, open_artifact
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.onnx_runner import OnnxRunner
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.artifact.artifact import Runtime, open_artifact
+from eightbit.benchmarks.runtimes import opening as runners
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 
 

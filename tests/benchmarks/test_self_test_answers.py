@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.self_test_answers import read_self_test_answers
 from eightbit.models.errors import InputError
+from eightbit.quantize.deploy.board_answers import read_self_test_answers
 
 PICTURES, CLASSES = 3, 4
 

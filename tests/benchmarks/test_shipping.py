@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from tests.browser.made_up_reports import almost_empty, float_layers, full, made_up
 
-from eightbit.benchmarks.accuracy import FINITE_CHECK
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.paired import drop_interval_pp
-from eightbit.benchmarks.parity import FINITE, NO_CRASH
-from eightbit.benchmarks.report import Check, Report, VerificationSection
-from eightbit.benchmarks.shipping import Advice, shipping
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
+from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.report.document import Check, Report, VerificationSection
+from eightbit.benchmarks.report.shipping import Advice, shipping
 
 
 def with_candidates(report: Report, **update: Any) -> Report:

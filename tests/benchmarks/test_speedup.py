@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.speedup import LEAST_UNCERTAINTY, paired_speedup
+from eightbit.benchmarks.latency.speedup import LEAST_UNCERTAINTY, paired_speedup
 
 TRUE_RATIO = 2.5
 

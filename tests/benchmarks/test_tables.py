@@ -1,6 +1,6 @@
 import pytest
 
-from eightbit.benchmarks.tables import (
+from eightbit.benchmarks.report.figures import (
     Table,
     class_name,
     counted,

@@ -7,11 +7,17 @@ import sys
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import throughput
-from eightbit.benchmarks.artifact import Runtime
+from eightbit.benchmarks.artifact.artifact import Runtime
 from eightbit.benchmarks.process_memory import proportional_bytes
-from eightbit.benchmarks.throughput import Evaluated, Round, bare_rates, combined, write_images
-from eightbit.models.sources import open_source
+from eightbit.benchmarks.studies import throughput
+from eightbit.benchmarks.studies.throughput import (
+    Evaluated,
+    Round,
+    bare_rates,
+    combined,
+    write_images,
+)
+from eightbit.models.images.sources import open_source
 
 
 def _round(images: int, stage_rate: float, command_rate: float) -> Round:

@@ -14,7 +14,7 @@ from tests.benchmarks.refused_models import (
     refusal,
 )
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Runtime
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime
 from eightbit.benchmarks.torchscript_refusal import torchscript_refusal
 
 WriteModel = Callable[..., Path]

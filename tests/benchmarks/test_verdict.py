@@ -2,9 +2,9 @@
 
 import pytest
 
-from eightbit.benchmarks.accuracy import CandidateAccuracy
-from eightbit.benchmarks.paired import drop_interval_pp, mcnemar_p
-from eightbit.benchmarks.verdict import VerdictKind, verdict
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.report.verdict import VerdictKind, verdict
 
 
 def result(broke, fixed, images, *, others=0):

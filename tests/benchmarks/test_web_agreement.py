@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks import web_agreement
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.web_agreement import Compared, compare, markdown
-from eightbit.benchmarks.web_browser import PageAnswer, read_description, served
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.studies import web_agreement
+from eightbit.benchmarks.studies.web_agreement import Compared, compare, markdown
+from eightbit.benchmarks.studies.web_browser import PageAnswer, read_description, served
 from eightbit.models.errors import InputError
 
 

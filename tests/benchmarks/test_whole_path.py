@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.feed import Feed
-from eightbit.benchmarks.isolated import IsolatedRunner
-from eightbit.benchmarks.model_input import InputFormat, ModelInput
-from eightbit.benchmarks.whole_path import Steps, median_steps, walk
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.processes.calls import Steps, median_steps, walk
+from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.models.errors import InputError
-from eightbit.models.preprocessing import preprocess
+from eightbit.models.images.preprocessing import preprocess
 from eightbit.models.spec import Preprocessing
 
 PREPROCESSING = Preprocessing(resize=20, crop=16)
@@ -55,7 +55,7 @@ def test_a_model_that_takes_pixels_gets_pixels(photo):
 
 def test_each_step_is_timed_alone(photo, monkeypatch):
     clock = iter([0, 1_000_000, 3_000_000, 6_000_000, 10_000_000])
-    monkeypatch.setattr("eightbit.benchmarks.whole_path.perf_counter_ns", lambda: next(clock))
+    monkeypatch.setattr("eightbit.benchmarks.processes.calls.perf_counter_ns", lambda: next(clock))
     steps = walk(photo, Noting(Feed(preprocessing=PREPROCESSING)))
     assert steps == Steps(decode=0.001, resize=0.002, normalise=0.003, infer=0.004)
 

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests.browser.web_sites import Site, write_bundles, write_site
 
-from eightbit.benchmarks.model_input import InputFormat
+from eightbit.benchmarks.artifact.model_input import InputFormat
 
 SCREENSHOTS: Final = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PHONE: Final = 375

@@ -1,8 +1,8 @@
 """What models cost that never were: times of calls, and the start of a bundle."""
 
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.edge import ColdStart, EdgeSection, SelfTestElsewhere
-from eightbit.benchmarks.latency import LatencyResult
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection, SelfTestElsewhere
 
 
 def made_up_latency() -> tuple[LatencyResult, ...]:

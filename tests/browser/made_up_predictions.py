@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from eightbit.benchmarks.accuracy import ClassificationTally
-from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.report import AccuracySection
+from eightbit.benchmarks.accuracy.tally import ClassificationTally
+from eightbit.benchmarks.report.document import AccuracySection
+from eightbit.benchmarks.runtimes.runner import FloatArray
 
 IMAGES: Final = 4000
 _BATCH: Final = 500

@@ -11,14 +11,13 @@ from tests.benchmarks.made_up_reports import ENVIRONMENT
 from tests.browser.made_up_costs import made_up_edge, made_up_latency
 from tests.browser.made_up_predictions import IMAGES, made_up_accuracy
 
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.diagnosis import Histogram, TensorDiagnosis
-from eightbit.benchmarks.fallback import FallbackSection, FallbackStep
-from eightbit.benchmarks.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.machine import BenchmarkSection, MachineLimit, WholePath
-from eightbit.benchmarks.paired import drop_interval_pp
-from eightbit.benchmarks.parity import ExecutionsSection, pair_name
-from eightbit.benchmarks.report import (
+from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit, WholePath
+from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
+from eightbit.benchmarks.report.document import (
     CalibrationSection,
     Check,
     ConvergencePoint,
@@ -31,6 +30,7 @@ from eightbit.benchmarks.report import (
     SkippedImage,
     VerificationSection,
 )
+from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
 from eightbit.models.spec import Architecture, ModelSpec
 
 _ARABIC = "\u0645\u0631\u062d\u0628\u0627"

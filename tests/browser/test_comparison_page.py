@@ -15,10 +15,10 @@ from tests.benchmarks.made_up_reports import (
 )
 from tests.browser.conftest import OpenPage, check_accessibility, check_schemes_and_phone
 
-from eightbit.benchmarks.comparing import compare_reports
-from eightbit.benchmarks.regression import find_regressions
-from eightbit.benchmarks.render_comparison import render_comparison
-from eightbit.benchmarks.report import EvaluationSection, Report
+from eightbit.benchmarks.comparison.comparison import compare_reports
+from eightbit.benchmarks.comparison.page import render_comparison
+from eightbit.benchmarks.comparison.regression import find_regressions
+from eightbit.benchmarks.report.document import EvaluationSection, Report
 
 HEADINGS = {
     "pareto-section": "Accuracy against latency",

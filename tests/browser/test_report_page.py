@@ -7,8 +7,8 @@ import pytest
 from tests.browser.conftest import Opened, OpenPage, check_schemes_and_phone
 from tests.browser.made_up_reports import HOSTILE, REPORTS, full
 
-from eightbit.benchmarks.render_html import render_html
-from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.pages.html import render_html
 
 HEADINGS = [
     "Accuracy",

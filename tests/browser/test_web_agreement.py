@@ -16,7 +16,7 @@ def test_the_page_answers_like_the_desktop_from_files(site: Site, tmp_path: Path
     (tmp_path / "photos").mkdir()
     for seed in range(4):
         made_up_picture(90 + seed, 61, seed).save(tmp_path / "photos" / f"{seed}.jpg")
-    module = "eightbit.benchmarks.web_agreement"
+    module = "eightbit.benchmarks.studies.web_agreement"
     options = ("--images", tmp_path / "photos", "--count", 4, "--out", tmp_path / "web.md")
     command = [sys.executable, "-m", module, site.folder, site.bundle, *options]
     done = subprocess.run(

@@ -19,11 +19,11 @@ from tests.browser.web_sites import (
     visit,
 )
 
-from eightbit.benchmarks.artifact import read_metadata
-from eightbit.benchmarks.feed import feed_of
-from eightbit.benchmarks.onnx_runner import OnnxRunner
-from eightbit.models.decoding import decode_image
-from eightbit.models.preprocessing import cropped_pixels, normalised_images
+from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.runtimes.feed import feed_of
+from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.spec import Preprocessing
 from eightbit.quantize.made_up import made_up_picture
 

@@ -16,16 +16,17 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.made_up_reports import full
 
-from eightbit.benchmarks.model_input import InputFormat
+from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration import collect
 from eightbit.models import Preprocessing
 from eightbit.models.errors import InputError
-from eightbit.quantize import Mode, QuantConfig, fuse, make_recipe, observe, web_page
-from eightbit.quantize.artifacts import write_artifacts
+from eightbit.quantize import Mode, QuantConfig, fuse, make_recipe, observe
+from eightbit.quantize.artifacts.write import write_artifacts
+from eightbit.quantize.cli.demo import load_digits_network
 from eightbit.quantize.config import ArtifactFormat
-from eightbit.quantize.demo import load_digits_network
+from eightbit.quantize.deploy import web_page
+from eightbit.quantize.deploy.npm import archive_path, runtime_files
 from eightbit.quantize.made_up import made_up_pixels
-from eightbit.quantize.npm import archive_path, runtime_files
 from eightbit.quantize.stages import Stages
 
 # As it was before any test set another one for itself.

@@ -4,12 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from eightbit.calibration.histogram import (
-    BINS_PER_SIDE,
-    SMALLEST_EXPONENT,
-    Histogram,
-    exponent_of,
-)
+from eightbit.calibration.histogram import BINS_PER_SIDE, SMALLEST_EXPONENT, Histogram, exponent_of
 
 
 def histogram(bins: dict[int, int], exponent: int = 1) -> Histogram:

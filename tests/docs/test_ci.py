@@ -16,8 +16,10 @@ import yaml
 from tests.benchmarks.made_up_reports import latencies
 from tests.docs.pages import DOCS
 
-from eightbit.quantize import entry, pipeline, remeasure
-from eightbit.quantize.timing import Timing
+from eightbit.quantize import pipeline
+from eightbit.quantize.cli import entry
+from eightbit.quantize.commands import benchmark as remeasure
+from eightbit.quantize.measure.latency import Timing
 
 PAGE = (DOCS / "ci.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -126,7 +128,7 @@ def test_both_gates_are_in_both_examples() -> None:
 
 
 def test_the_defaults_of_the_page_are_those_of_the_program() -> None:
-    from eightbit.benchmarks.regression import Tolerance
+    from eightbit.benchmarks.comparison.regression import Tolerance
 
     tolerance = Tolerance()
     assert f"| {tolerance.accuracy_pp:g} | `--max-accuracy-loss PP`" in PAGE

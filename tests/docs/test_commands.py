@@ -13,7 +13,7 @@ from sybil.document import Document
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from tests.docs.pages import PAGES, ROOT, name_of
 
-from eightbit.quantize.cli import app
+from eightbit.quantize.cli.quantize import app
 
 PROGRAM: Any = typer.main.get_command(app)
 

@@ -9,9 +9,12 @@ from pydantic import BaseModel
 from tests.docs.pages import DOCS
 
 from eightbit.benchmarks import Report
-from eightbit.benchmarks.paired import drop_interval_pp
-from eightbit.benchmarks.parity import MAX_EXECUTION_DISAGREEMENT, MAX_OPENVINO_DISAGREEMENT
-from eightbit.quantize.verification import MAX_FLOAT_DISAGREEMENT, MAX_FLOAT_ERROR
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.parity import (
+    MAX_EXECUTION_DISAGREEMENT,
+    MAX_OPENVINO_DISAGREEMENT,
+)
+from eightbit.quantize.verify.verification import MAX_FLOAT_DISAGREEMENT, MAX_FLOAT_ERROR
 
 PAGE = (DOCS / "report.md").read_text()
 CODE = re.findall(r"`([^`\n]+)`", PAGE)

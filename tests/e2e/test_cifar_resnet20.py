@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.accuracy import CandidateAccuracy
-from eightbit.benchmarks.openvino_runner import has_openvino
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.quantize import bundle
 
 COMMAND = Path(sys.executable).parent / "eightbit"

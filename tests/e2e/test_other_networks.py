@@ -11,7 +11,7 @@ import pytest
 
 from eightbit.models import Architecture, load_pretrained
 from eightbit.quantize import Delivery, failed_gates, pipeline, quantize
-from eightbit.quantize.timing import Timing
+from eightbit.quantize.measure.latency import Timing
 
 EVERY = 10
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import open_runner
-from eightbit.benchmarks.model_input import InputFormat
+from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration import collect
 from eightbit.models import Architecture, load_pretrained
-from eightbit.models.preprocessing import nearest_pixels
-from eightbit.models.sampling import balanced_order
-from eightbit.models.sources import open_source
+from eightbit.models.images.preprocessing import nearest_pixels
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import open_source
 from eightbit.quantize import Mode, QuantConfig, fuse, make_recipe, observe
-from eightbit.quantize.artifacts import write_artifacts
+from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.bundle import MODELS
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.images import UsableImages

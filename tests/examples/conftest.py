@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from torch import nn
 
-from eightbit.benchmarks.model_input import InputFormat
+from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
-from eightbit.quantize.artifacts import write_float_onnx, write_onnx, write_torchscript
+from eightbit.quantize.artifacts.write import write_float_onnx, write_onnx, write_torchscript
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "examples" / "cpp"

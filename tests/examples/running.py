@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.runtimes.runner import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,11 +18,11 @@ from tests.examples.made_up_models import LENGTH, described, model_that_onednn_r
 from tests.examples.running import run
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner
-from eightbit.benchmarks.artifact import TORCHSCRIPT_EXTRA_FILE
-from eightbit.benchmarks.model_input import InputFormat
-from eightbit.benchmarks.openvino_runner import OpenVinoRunner
+from eightbit.benchmarks.artifact.artifact import TORCHSCRIPT_EXTRA_FILE
+from eightbit.benchmarks.artifact.model_input import InputFormat
+from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
 from eightbit.models import Preprocessing, decode_image
-from eightbit.models.preprocessing import cropped_pixels
+from eightbit.models.images.preprocessing import cropped_pixels
 from eightbit.quantize import classify
 from eightbit.quantize.made_up import made_up_picture
 
@@ -192,7 +192,7 @@ def test_the_page_says_how_to_make_the_raw_file(
         for line in (ROOT / "examples/cpp/README.md").read_text(encoding="utf-8").splitlines()
         if line.startswith("python -c 'import classify")
     )
-    shutil.copy(ROOT / "quantize/assets/classify.py", tmp_path)
+    shutil.copy(ROOT / "quantize/deploy/assets/classify.py", tmp_path)
     shutil.copy(artefact("int8.onnx"), tmp_path / "model.int8.onnx")
     made_up_picture(61, 47, seed=3).save(tmp_path / "photo.jpg")
     code = line.removeprefix("python -c '").removesuffix("'")

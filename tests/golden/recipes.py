@@ -4,7 +4,7 @@ from typing import Any
 
 from eightbit.quantize import QuantConfig, Recipe
 from eightbit.quantize.config import Target
-from eightbit.quantize.recipe import Provenance
+from eightbit.quantize.recipe.recipe import Provenance
 
 
 def recipe_by_hand(*, config: QuantConfig | None = None, **numbers: Any) -> Recipe:

@@ -19,8 +19,8 @@ from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx
 from eightbit.quantize.config import Target
-from eightbit.quantize.conversion import quantized_network
-from eightbit.quantize.recipe import LayerParams
+from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.recipe.recipe import LayerParams
 
 Networks = Callable[..., Pretrained]
 

@@ -13,11 +13,11 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, InputError, Pretrained
-from eightbit.models.cifar import OptionAShortcut
+from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize import Recipe
-from eightbit.quantize.conversion import quantized_network
-from eightbit.quantize.recipe import LayerParams
-from eightbit.quantize.reference import reference_logits
+from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.recipe.recipe import LayerParams
+from eightbit.quantize.verify.reference import reference_logits
 
 Networks = Callable[..., Pretrained]
 

@@ -70,7 +70,7 @@ def test_the_arithmetic_of_quantization_is_written_in_one_module() -> None:
     # two integers; fidelity counts last bits, which needs a rounded quotient of two dequantized
     # numbers.
     others = {"calibration/fake_quantization.py", "calibration/saturation.py"}
-    assert users <= {"calibration/qparams.py", "benchmarks/fidelity.py", *others}
+    assert users <= {"calibration/qparams.py", "benchmarks/accuracy/fidelity.py", *others}
 
 
 def test_no_file_is_called_like_a_dependency() -> None:

@@ -13,9 +13,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from eightbit.models.architectures import build_model
-from eightbit.models.checkpoints import load_into, read_state_dict
+from eightbit.models.doors.checkpoints import load_into, read_state_dict
 from eightbit.models.errors import InputError
+from eightbit.models.networks.architectures import build_model
 from eightbit.models.spec import Architecture
 
 SMALL = Architecture.CIFAR_RESNET20

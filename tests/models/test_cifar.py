@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eightbit.models.architectures import build_model
-from eightbit.models.cifar import CifarResNet, OptionAShortcut
+from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.errors import InputError
+from eightbit.models.images.loading import LoadedImage, load_images
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import open_source
 from eightbit.models.labels import resolve_labels
-from eightbit.models.loading import LoadedImage, load_images
-from eightbit.models.pretrained import load_pretrained
-from eightbit.models.sampling import balanced_order
-from eightbit.models.sources import open_source
+from eightbit.models.networks.architectures import build_model
+from eightbit.models.networks.cifar import CifarResNet, OptionAShortcut
 from eightbit.models.spec import Architecture
 
 CIFAR10 = (

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eightbit.models.decoding import decode_image
 from eightbit.models.errors import UnusableImage
+from eightbit.models.images.decoding import decode_image
 
 
 def save(image: Image.Image, image_format: str, **options: object) -> bytes:

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from eightbit.benchmarks.studies import train_digits
+from eightbit.benchmarks.studies.train_digits import _augmented, _normalised, count_correct, train
 from eightbit.models import digits as digits_module
-from eightbit.models import train_digits
-from eightbit.models.architectures import build_model
 from eightbit.models.digits import (
     HELD_OUT_CORRECT,
     LABELS,
@@ -23,13 +23,13 @@ from eightbit.models.digits import (
     split_indices,
     write_class_folders,
 )
+from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.errors import InputError
+from eightbit.models.images.loading import LoadedImage, load_images
+from eightbit.models.images.sources import open_source
 from eightbit.models.labels import LabelRule, match_classes
-from eightbit.models.loading import LoadedImage, load_images
-from eightbit.models.pretrained import load_pretrained
-from eightbit.models.sources import open_source
+from eightbit.models.networks.architectures import build_model
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
-from eightbit.models.train_digits import _augmented, _normalised, count_correct, train
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from eightbit.models import label_files
+from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import InputError
+from eightbit.models.images.sources import ImageItem, open_source
 from eightbit.models.labels import (
     LabelRule,
     imagenet_wnids,
@@ -15,9 +17,7 @@ from eightbit.models.labels import (
     read_image_labels,
     resolve_labels,
 )
-from eightbit.models.sources import ImageItem, open_source
 from eightbit.models.spec import Architecture, ModelSpec
-from eightbit.models.vision_guard import import_torchvision
 
 
 def spec(num_classes: int, labels: tuple[str, ...] | None = None) -> ModelSpec:

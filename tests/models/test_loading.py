@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eightbit.models.decoding import decode_image
-from eightbit.models.loading import LoadedImage, SkippedImage, load_images
-from eightbit.models.preprocessing import preprocess
-from eightbit.models.sources import ImageItem, ImageSource, open_source
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.loading import LoadedImage, SkippedImage, load_images
+from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.images.sources import ImageItem, ImageSource, open_source
 from eightbit.models.spec import Preprocessing
 
 SMALL = Preprocessing(resize=20, crop=16)

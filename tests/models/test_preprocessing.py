@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import UnusableImage
-from eightbit.models.preprocessing import nearest_pixels, normalise, preprocess
+from eightbit.models.images.preprocessing import nearest_pixels, normalise, preprocess
 from eightbit.models.spec import Preprocessing
-from eightbit.models.vision_guard import import_torchvision
 
 import_torchvision()
 from torchvision.transforms._presets import ImageClassification  # noqa: E402

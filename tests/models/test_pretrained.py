@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from eightbit.models.architectures import build_model
+from eightbit.models.doors.pretrained import _named_weights, load_pretrained
+from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import InputError
-from eightbit.models.pretrained import _named_weights, load_pretrained
+from eightbit.models.networks.architectures import build_model
 from eightbit.models.spec import Architecture, Preprocessing
-from eightbit.models.vision_guard import import_torchvision
 
 SMALL = Architecture.CIFAR_RESNET20
 models = import_torchvision().models

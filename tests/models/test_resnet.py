@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eightbit.models.architectures import (
+from eightbit.models.doors.vision_guard import import_torchvision
+from eightbit.models.errors import InputError
+from eightbit.models.networks.architectures import (
     _BUILDERS,
     build_from_spec,
     build_model,
@@ -14,11 +16,9 @@ from eightbit.models.architectures import (
     default_preprocessing,
     parameter_count,
 )
-from eightbit.models.cifar import CifarResNet
-from eightbit.models.errors import InputError
-from eightbit.models.resnet import BasicBlock, Bottleneck, ResNet
+from eightbit.models.networks.cifar import CifarResNet
+from eightbit.models.networks.resnet import BasicBlock, Bottleneck, ResNet
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
-from eightbit.models.vision_guard import import_torchvision
 
 TORCHVISION = [architecture for architecture in Architecture if not architecture.is_cifar]
 torchvision_models = import_torchvision().models

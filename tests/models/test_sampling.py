@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eightbit.models.sampling import balanced_order
-from eightbit.models.sources import ImageItem
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import ImageItem
 
 counts = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers(1, 9), max_size=6)
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eightbit.models import storage
 from eightbit.models.errors import InputError, UnusableImage
-from eightbit.models.sources import ImageItem, open_source
+from eightbit.models.images import storage
+from eightbit.models.images.sources import ImageItem, open_source
 
 Pack = Callable[[dict[str, bytes]], Path]
 KINDS = ("folder", "tar", "zip")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.models.thumbnails import thumbnail
+from eightbit.models.images.thumbnails import thumbnail
 
 
 def _noise(width: int, height: int) -> Image.Image:

@@ -7,7 +7,7 @@ GUARDED = """
 import warnings
 warnings.simplefilter("error")
 {before}
-from eightbit.models.vision_guard import import_torchvision
+from eightbit.models.doors.vision_guard import import_torchvision
 torchvision = import_torchvision()
 assert import_torchvision() is torchvision
 import torchvision as plain
@@ -44,7 +44,7 @@ def test_another_failure_of_torchvision_is_not_hidden() -> None:
         "    def exec_module(self, module): raise RuntimeError('another reason')\n"
         "import torch\n"
         "sys.meta_path.insert(0, Broken())\n"
-        "from eightbit.models.vision_guard import import_torchvision\n"
+        "from eightbit.models.doors.vision_guard import import_torchvision\n"
         "import_torchvision()\n"
     )
     done = subprocess.run(

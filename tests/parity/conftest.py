@@ -10,7 +10,7 @@ from eightbit.calibration.qparams import FloatArray
 from eightbit.models import Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.config import Target
-from eightbit.quantize.recipe import leave_float
+from eightbit.quantize.recipe.recipe import leave_float
 
 
 @pytest.fixture(scope="session")

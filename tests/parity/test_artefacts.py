@@ -10,16 +10,16 @@ import pytest
 from torch import nn
 
 from eightbit.benchmarks import IsolatedRunner
-from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.fidelity import ParityMeter, ParityResult
+from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
+from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models import Architecture, Pretrained, load_pretrained
-from eightbit.models.sampling import balanced_order
-from eightbit.models.sources import open_source
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import open_source
 from eightbit.quantize import Mode, Recipe, bundle
-from eightbit.quantize.artifacts import write_onnx, write_torchscript
-from eightbit.quantize.executing import in_batches
+from eightbit.quantize.artifacts.write import write_onnx, write_torchscript
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.reference import reference_logits
+from eightbit.quantize.verify.executions import in_batches
+from eightbit.quantize.verify.reference import reference_logits
 
 SIDE = 64
 IMAGES = 16

@@ -6,8 +6,8 @@ from tests.golden.x86_pairs import ORDERS, saturates
 
 from eightbit.models import Architecture
 from eightbit.quantize.config import Target
-from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.rounding import weight_integers
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.integers import weight_integers
 
 SIDE = 64
 

@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
-from eightbit.benchmarks.feed import Feed
-from eightbit.benchmarks.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.benchmarks.softmax import log_softmax
 from eightbit.models import Architecture, ModelSpec, Preprocessing
-from eightbit.models.decoding import FORMATS, MAX_PIXELS, decode_image
 from eightbit.models.errors import UnusableImage
-from eightbit.models.preprocessing import cropped_pixels
+from eightbit.models.images.decoding import FORMATS, MAX_PIXELS, decode_image
+from eightbit.models.images.preprocessing import cropped_pixels
 
-PROGRAM = Path(__file__).resolve().parents[2] / "quantize" / "assets" / "classify.py"
+PROGRAM = Path(__file__).resolve().parents[2] / "quantize" / "deploy" / "assets" / "classify.py"
 MODES = {
     "JPEG": ("RGB", "L", "CMYK"),
     "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),

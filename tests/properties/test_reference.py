@@ -18,8 +18,8 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 from eightbit.calibration import QuantDType, QuantParams, dequantize
 from eightbit.models import Architecture, ModelSpec, Preprocessing
 from eightbit.quantize import Recipe
-from eightbit.quantize.recipe import LayerParams
-from eightbit.quantize.reference import reference_logits
+from eightbit.quantize.recipe.recipe import LayerParams
+from eightbit.quantize.verify.reference import reference_logits
 
 scales = st.floats(2.0**-10, 4.0, width=32)
 grids = st.builds(

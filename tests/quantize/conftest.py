@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from eightbit.models import Architecture, build_model
-from eightbit.quantize import entry, pipeline
-from eightbit.quantize.timing import Timing
+from eightbit.quantize import pipeline
+from eightbit.quantize.cli import entry
+from eightbit.quantize.measure.latency import Timing
 
 CLASSES = 10
 IMAGES_PER_CLASS = 4

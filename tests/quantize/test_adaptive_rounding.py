@@ -10,14 +10,14 @@ from eightbit.calibration import collect
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, correct_biases, fuse, make_recipe, observe
-from eightbit.quantize.adaptive_rounding import round_adaptively
+from eightbit.quantize.algorithms.gptq import round_adaptively
+from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.conversion import check_fit
-from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.recipe import with_tables
-from eightbit.quantize.rounding import weight_integers
-from eightbit.quantize.simulation import Pair, PairedNetwork
-from eightbit.quantize.tables import Tables
+from eightbit.quantize.front_ends.front_ends import check_fit
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.recipe import with_tables
+from eightbit.quantize.recipe.tables import Tables
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]

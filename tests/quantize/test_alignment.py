@@ -11,8 +11,8 @@ from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.graph import INPUT, input_names, operation_kind, tensor_name, trace
-from eightbit.quantize.placement import sources
+from eightbit.quantize.network.graph import INPUT, input_names, operation_kind, tensor_name, trace
+from eightbit.quantize.network.placement import sources
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]

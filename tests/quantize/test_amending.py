@@ -12,12 +12,15 @@ import pytest
 from tests.benchmarks.made_up_reports import latencies
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.machine import BenchmarkSection
-from eightbit.quantize import amending, bundle, evaluation_run, remeasure, reverification
-from eightbit.quantize.amending import Amending
-from eightbit.quantize.recipe import read_recipe
+from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.quantize import bundle, evaluation_run
+from eightbit.quantize.commands import amend as amending
+from eightbit.quantize.commands import benchmark as remeasure
+from eightbit.quantize.commands import verify as reverification
+from eightbit.quantize.commands.amend import Amending
+from eightbit.quantize.measure.latency import Timing
+from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.timing import Timing
 
 Eightbit = Callable[..., Any]
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from eightbit.benchmarks import read_report
 from eightbit.models import Architecture, load_pretrained
-from eightbit.models.sources import ImageItem, open_source
-from eightbit.quantize import QuantConfig, bundle, calibrating, fuse, make_recipe, round_adaptively
+from eightbit.models.images.sources import ImageItem, open_source
+from eightbit.quantize import QuantConfig, bundle, fuse, make_recipe, round_adaptively
+from eightbit.quantize import calibrate as calibrating
 from eightbit.quantize.stages import Stages
 
 Eightbit = Callable[..., Any]

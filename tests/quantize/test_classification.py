@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import open_runner
-from eightbit.models.decoding import decode_image
 from eightbit.models.errors import InputError
-from eightbit.models.preprocessing import preprocess
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import preprocess
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import bundle, classify, read_recipe
-from eightbit.quantize.classification import _guesses
+from eightbit.quantize.cli.classification import _guesses
 
 Eightbit = Callable[..., Any]
 

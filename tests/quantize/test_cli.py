@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.latency import LatencyResult
-from eightbit.benchmarks.machine import BenchmarkSection
-from eightbit.quantize import bundle, cli_measuring, remeasure, verification
-from eightbit.quantize.console import ProgressBars
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.quantize import bundle
+from eightbit.quantize.cli import measuring as cli_measuring
+from eightbit.quantize.cli.console import ProgressBars
+from eightbit.quantize.commands import benchmark as remeasure
+from eightbit.quantize.measure.latency import THOROUGH, Timing
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.timing import THOROUGH, Timing
+from eightbit.quantize.verify import verification
 
 Eightbit = Callable[..., Any]
 
@@ -36,7 +39,7 @@ def _real(*arguments: object, **environment: str) -> subprocess.CompletedProcess
 
 def test_help_names_every_command_without_loading_torch() -> None:
     script = (
-        "import sys; from eightbit.quantize.entry import main; code = main(['--help']);"
+        "import sys; from eightbit.quantize.cli.entry import main; code = main(['--help']);"
         " assert not {'torch', 'onnx', 'onnxruntime', 'torchvision'} & sys.modules.keys();"
         " sys.exit(code)"
     )

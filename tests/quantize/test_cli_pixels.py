@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import IsolatedRunner, launches, open_runner, read_metadata
+from eightbit.benchmarks import IsolatedRunner, open_runner, read_metadata
+from eightbit.benchmarks.latency import launches
 from eightbit.benchmarks.measurement import Effort
-from eightbit.models.decoding import decode_image
-from eightbit.models.preprocessing import preprocess
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import preprocess
 from eightbit.quantize import bundle, read_recipe
+from eightbit.quantize.measure.latency import time_bundle
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.timing import time_bundle
 
 Eightbit = Callable[..., Any]
 

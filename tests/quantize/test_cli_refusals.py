@@ -22,10 +22,12 @@ from tests.benchmarks.refused_models import (
     opset,
 )
 
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.availability import Availability, torchscript_executions
-from eightbit.benchmarks.execution import Execution
-from eightbit.quantize import bundle, reverification, timing
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.executions import Availability, torchscript_executions
+from eightbit.quantize import bundle
+from eightbit.quantize.commands import verify as reverification
+from eightbit.quantize.measure import latency as timing
 
 Eightbit = Callable[..., Any]
 

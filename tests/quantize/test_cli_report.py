@@ -12,7 +12,7 @@ from tests.benchmarks.made_up_reports import (
     made_up_report,
 )
 
-from eightbit.benchmarks.report import Check, Report, VerificationSection
+from eightbit.benchmarks.report.document import Check, Report, VerificationSection
 
 
 @pytest.fixture(autouse=True)

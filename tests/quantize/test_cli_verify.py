@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import read_report
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.availability import Availability
-from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.cpu_features import CpuFeatures
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.parity import FINITE, NO_CRASH
-from eightbit.benchmarks.report import Check
-from eightbit.quantize import amending, bundle, executing, reverification
+from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.report.document import Check
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.executions import Availability
+from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.quantize import bundle
+from eightbit.quantize.commands import amend as amending
+from eightbit.quantize.commands import verify as reverification
 from eightbit.quantize.config import QuantConfig, Target
-from eightbit.quantize.executing import affordable, excused, executions
-from eightbit.quantize.recipe import read_recipe
+from eightbit.quantize.recipe.recipe import read_recipe
+from eightbit.quantize.verify import executions as executing
+from eightbit.quantize.verify.executions import affordable, excused, executions
 
 Eightbit = Callable[..., Any]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.contract import FloatArray
-from eightbit.benchmarks.parity import FINITE, NO_CRASH
-from eightbit.quantize.comparison import SAME_PREDICTIONS, Comparison, compare
+from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
+from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.quantize.verify.comparison import SAME_PREDICTIONS, Comparison, compare
 
 CLASSES = 5
 SCALE = 0.25

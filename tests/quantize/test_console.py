@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from eightbit.quantize import console
+from eightbit.quantize.cli import console
 from eightbit.quantize.stages import Stages
 
 

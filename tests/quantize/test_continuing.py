@@ -19,22 +19,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.channel import receive_pieces, send_pieces
-from eightbit.benchmarks.journal_file import journal_folder, journal_path
+from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path
+from eightbit.benchmarks.evaluation.journal import open_journal
+from eightbit.benchmarks.evaluation.pool import PredictionPool
+from eightbit.benchmarks.evaluation.prediction import Answer, Predicted, answer_of
 from eightbit.benchmarks.journal_header import JournalHeader, header_of
-from eightbit.benchmarks.prediction import Answer, Predicted, answer_of
-from eightbit.benchmarks.prediction_journal import open_journal
-from eightbit.benchmarks.prediction_pool import PredictionPool
-from eightbit.benchmarks.report import (
+from eightbit.benchmarks.processes.channel import receive_pieces, send_pieces
+from eightbit.benchmarks.report.document import (
     AccuracySection,
     EvaluationSection,
     Report,
     read_report,
 )
-from eightbit.models.sources import open_source
+from eightbit.models.images.sources import open_source
 from eightbit.quantize import bundle, evaluation_run
 from eightbit.quantize.assessment import models_of
-from eightbit.quantize.recipe import read_recipe
+from eightbit.quantize.recipe.recipe import read_recipe
 
 Eightbit = Callable[..., Any]
 

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.report import Report
+from eightbit.benchmarks.report.document import Report
 from eightbit.models.digits import LABELS
 from eightbit.models.errors import InputError
 from eightbit.quantize import bundle, pipeline
-from eightbit.quantize.demo import load_digits_network, run_demo
-from eightbit.quantize.reporting import failed_gates
+from eightbit.quantize.cli.demo import load_digits_network, run_demo
+from eightbit.quantize.measure.latency import Timing
+from eightbit.quantize.measure.report import failed_gates
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.timing import Timing
 
 HELD_OUT_IMAGES = 717
 

@@ -12,8 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.quantize.foreign_models import one_convolution
 
 from eightbit.models.errors import InputError
-from eightbit.quantize import Severity, examine_file, foreign_onnx, onnx_trial
-from eightbit.quantize.graph_view import GraphView
+from eightbit.quantize import Severity, examine_file
+from eightbit.quantize.doctor import onnx_trial
+from eightbit.quantize.doctor.graph_view import GraphView
+from eightbit.quantize.network import onnx_file as foreign_onnx
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:

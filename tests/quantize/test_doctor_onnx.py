@@ -15,7 +15,7 @@ from tests.quantize.foreign_models import (
 )
 
 from eightbit.benchmarks import ArtifactMetadata, Precision
-from eightbit.benchmarks.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.calibration import collect
 from eightbit.models import Architecture
 from eightbit.quantize import (
@@ -30,7 +30,7 @@ from eightbit.quantize import (
     make_recipe,
     observe,
 )
-from eightbit.quantize.recipe import leave_float
+from eightbit.quantize.recipe.recipe import leave_float
 
 WITH_VNNI = CpuFeatures(
     name="new",

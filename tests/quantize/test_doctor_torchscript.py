@@ -10,11 +10,11 @@ from rich.console import Console
 from torch import nn
 
 from eightbit.benchmarks import read_metadata
-from eightbit.benchmarks.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.quantize import Examination, Finding, Severity, bundle, examine_file
-from eightbit.quantize.host import TorchBuild
-from eightbit.quantize.render_examination import render_examination
-from eightbit.quantize.torchscript_findings import examine_torchscript
+from eightbit.quantize.doctor.host import TorchBuild
+from eightbit.quantize.doctor.rendering import render_examination
+from eightbit.quantize.doctor.torchscript_file import examine_torchscript
 
 OLD = CpuFeatures(
     name="old",

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import Report
-from eightbit.benchmarks.accuracy import ClassificationTally
-from eightbit.benchmarks.fallback import FallbackSection, FallbackStep
-from eightbit.benchmarks.report import AccuracySection, Check, ModelSection, VerificationSection
+from eightbit.benchmarks.accuracy.tally import ClassificationTally
+from eightbit.benchmarks.report.document import (
+    AccuracySection,
+    Check,
+    ModelSection,
+    VerificationSection,
+)
+from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import failed_gates
 

@@ -14,12 +14,13 @@ import onnx
 import pytest
 
 from eightbit.benchmarks import read_report
-from eightbit.benchmarks.artifact import ONNX_METADATA_KEY
-from eightbit.benchmarks.edge import ColdStart, EdgeSection, SelfTestElsewhere
-from eightbit.quantize import edge_archive, edge_bundle, write_bundle
+from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY
+from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection, SelfTestElsewhere
+from eightbit.quantize import edge_archive, write_bundle
+from eightbit.quantize.deploy import archive as edge_bundle
+from eightbit.quantize.deploy.archive import SelfTestFailedError, self_test
+from eightbit.quantize.deploy.self_test import SelfTest, make_self_test
 from eightbit.quantize.edge_archive import archive_of, bundle_files
-from eightbit.quantize.edge_bundle import SelfTestFailedError, self_test
-from eightbit.quantize.self_test import SelfTest, make_self_test
 from eightbit.quantize.stages import Stages
 
 Eightbit = Callable[..., Any]

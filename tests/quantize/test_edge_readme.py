@@ -11,11 +11,11 @@ from tests.benchmarks.made_up_reports import (
     made_up_report,
 )
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
-from eightbit.benchmarks.model_input import InputFormat, ModelInput
-from eightbit.benchmarks.report import CalibrationSection, ModelSection, Report
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.report.document import CalibrationSection, ModelSection, Report
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
-from eightbit.quantize.edge_readme import bundle_readme
+from eightbit.quantize.deploy.readme import bundle_readme
 
 HOSTILE = "<script>alert(1)</script> | `x` **y** \x1b[31m\n# z"
 

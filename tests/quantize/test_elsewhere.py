@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.availability import Availability
-from eightbit.benchmarks.cpu_features import CpuFeatures
-from eightbit.benchmarks.edge import ColdStart, EdgeSection
-from eightbit.benchmarks.execution import Execution
-from eightbit.quantize import amending, bundle, elsewhere, reverification
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.executions import Availability
+from eightbit.quantize import bundle
+from eightbit.quantize.commands import amend as amending
+from eightbit.quantize.commands import verify as reverification
+from eightbit.quantize.commands.reports import replace_report
 from eightbit.quantize.config import QuantConfig, Target
-from eightbit.quantize.recipe import Recipe, read_recipe
-from eightbit.quantize.report_files import replace_report
-from eightbit.quantize.self_test import SelfTest, make_self_test
+from eightbit.quantize.deploy import boards as elsewhere
+from eightbit.quantize.deploy.self_test import SelfTest, make_self_test
+from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
 Eightbit = Callable[..., Any]
 Board = Callable[..., Path]

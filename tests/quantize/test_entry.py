@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from eightbit.benchmarks.worker_process import WorkerCrashError, WorkerProcess
-from eightbit.quantize import entry
+from eightbit.benchmarks.processes.process import WorkerCrashError, WorkerProcess
+from eightbit.quantize.cli import entry
 
 Eightbit = Callable[..., Any]
 
 
 def _crash(*arguments: str, kill: bool = False) -> WorkerCrashError:
     """How a real process ends that was given such arguments."""
-    module = "eightbit.benchmarks.prediction_worker"
+    module = "eightbit.benchmarks.evaluation.worker"
     process = WorkerProcess(module, arguments, where="a.onnx", threads=1)
     if kill:
         os.kill(process.pid, signal.SIGKILL)

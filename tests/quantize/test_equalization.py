@@ -11,16 +11,16 @@ from torch import nn
 
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained, load_pretrained
-from eightbit.models.resnet import Bottleneck
-from eightbit.models.sampling import balanced_order
-from eightbit.models.sources import open_source
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import open_source
+from eightbit.models.networks.resnet import Bottleneck
 from eightbit.quantize import QuantConfig, fuse, make_recipe, observe
+from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
+from eightbit.quantize.algorithms.simulation import PairedNetwork
 from eightbit.quantize.config import Equalize, Mode
-from eightbit.quantize.equalization import apply_exponents, equalize
-from eightbit.quantize.fusion import integer_layers
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.simulation import PairedNetwork
-from eightbit.quantize.tables import Int8Table
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.tables import Int8Table
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]

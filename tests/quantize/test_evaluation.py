@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.contract import FloatArray
+from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import InputError
-from eightbit.quantize.evaluation import Evaluation, Evaluator, failed_finite_check
-from eightbit.quantize.verification import FLOAT
+from eightbit.quantize.measure.evaluation import Evaluation, Evaluator, failed_finite_check
+from eightbit.quantize.verify.verification import FLOAT
 
 CLASSES = 6
 NAMES = tuple(f"{index}.png" for index in range(10))

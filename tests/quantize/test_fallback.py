@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.models.digits import LABELS, WEIGHTS_FILE, load_digits_split, write_class_folders
+from eightbit.models.doors.pretrained import Pretrained, load_pretrained
 from eightbit.models.errors import InputError
-from eightbit.models.pretrained import Pretrained, load_pretrained
 from eightbit.models.spec import Architecture
 from eightbit.quantize import (
     Delivery,
@@ -23,8 +23,8 @@ from eightbit.quantize import (
     rebuild,
 )
 from eightbit.quantize.config import ArtifactFormat
-from eightbit.quantize.fallback import MAX_EVALUATIONS
-from eightbit.quantize.timing import Timing
+from eightbit.quantize.fallback.search import MAX_EVALUATIONS
+from eightbit.quantize.measure.latency import Timing
 
 BAD = "layer1.0.conv1"
 IMAGES = 100

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, OnnxRunner, Precision
-from eightbit.benchmarks.fidelity import ParityMeter
+from eightbit.benchmarks.accuracy.fidelity import ParityMeter
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import (
@@ -28,13 +28,13 @@ from eightbit.quantize import (
     observe,
     read_recipe,
 )
+from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.assessment import audit_artifact
-from eightbit.quantize.audit import audit
-from eightbit.quantize.conversion import check_fit, quantized_network
-from eightbit.quantize.graph import trace
-from eightbit.quantize.inspection import describe
-from eightbit.quantize.placement import float_candidates
-from eightbit.quantize.recipe import leave_float
+from eightbit.quantize.cli.inspection import describe
+from eightbit.quantize.front_ends.front_ends import check_fit, quantized_network
+from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.placement import float_candidates
+from eightbit.quantize.recipe.recipe import leave_float
 from eightbit.quantize.torchscript_build import scripted
 
 SIDE = 64

@@ -10,7 +10,7 @@ from torch.ao.nn.intrinsic import ConvReLU2d
 
 from eightbit.models import Architecture, Pretrained, build_model, import_torchvision
 from eightbit.quantize import fuse
-from eightbit.quantize.fusion import integer_layers
+from eightbit.quantize.network.fusion import integer_layers
 
 Networks = Callable[..., Pretrained]
 

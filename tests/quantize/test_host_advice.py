@@ -2,9 +2,9 @@
 
 import pytest
 
-from eightbit.benchmarks.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.quantize import Severity, examine_host
-from eightbit.quantize.host import Host, OnnxRuntimeBuild, TorchBuild
+from eightbit.quantize.doctor.host import Host, OnnxRuntimeBuild, TorchBuild
 from eightbit.quantize.host_advice import advise
 
 VNNI = ("avx2", "avx512_bw", "avx512_vnni")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.feed import Feed
-from eightbit.benchmarks.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.models.spec import Preprocessing
 from eightbit.quantize.made_up import made_up_pixels
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from eightbit.models.errors import InputError
-from eightbit.quantize import npm
+from eightbit.quantize.deploy import npm
 from eightbit.quantize.stages import Silence, Stages
 
 CONTENT = {name: f"content of {name}".encode() for name in npm.RUNTIME_FILES}

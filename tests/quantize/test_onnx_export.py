@@ -14,18 +14,10 @@ from torch import nn
 from eightbit.benchmarks import ArtifactMetadata, OnnxRunner, Precision, read_metadata
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained
-from eightbit.quantize import (
-    Mode,
-    QuantConfig,
-    Recipe,
-    export_onnx,
-    fuse,
-    make_recipe,
-    observe,
-)
-from eightbit.quantize.audit import audit
-from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.rounding import weight_integers
+from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx, fuse, make_recipe, observe
+from eightbit.quantize.artifacts.audit import audit
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.integers import weight_integers
 
 SIDE = 64
 

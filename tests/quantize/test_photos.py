@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.models.decoding import decode_image
 from eightbit.models.errors import InputError
+from eightbit.models.images.decoding import decode_image
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 from eightbit.quantize.photos import made_up_photos, read_photos
 

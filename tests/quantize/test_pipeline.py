@@ -18,8 +18,8 @@ import torch
 
 from eightbit.benchmarks import read_report
 from eightbit.calibration import Method
+from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.errors import InputError
-from eightbit.models.pretrained import load_pretrained
 from eightbit.models.spec import Architecture
 from eightbit.quantize import (
     ArtifactFormat,
@@ -30,7 +30,7 @@ from eightbit.quantize import (
     quantize,
     read_recipe,
 )
-from eightbit.quantize.timing import Timing
+from eightbit.quantize.measure.latency import Timing
 
 Eightbit = Callable[..., Any]
 

@@ -13,20 +13,15 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from eightbit.benchmarks import (
-    ArtifactMetadata,
-    IsolatedRunner,
-    Precision,
-    isolated,
-    read_metadata,
-)
-from eightbit.benchmarks.channel import Request
-from eightbit.benchmarks.model_input import InputFormat, ModelInput
-from eightbit.benchmarks.runners import open_runner
-from eightbit.benchmarks.torchscript_runner import load_module
+from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, Precision, read_metadata
+from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
+from eightbit.benchmarks.processes import isolated
+from eightbit.benchmarks.processes.channel import Request
+from eightbit.benchmarks.runtimes.opening import open_runner
+from eightbit.benchmarks.runtimes.torchscript_runner import load_module
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Preprocessing, Pretrained
-from eightbit.models.preprocessing import normalise
+from eightbit.models.images.preprocessing import normalise
 from eightbit.quantize import (
     Mode,
     QuantConfig,
@@ -37,9 +32,9 @@ from eightbit.quantize import (
     make_recipe,
     observe,
 )
-from eightbit.quantize.audit import audit
-from eightbit.quantize.float_baseline import write_float_torchscript
-from eightbit.quantize.pixel_input import PixelInput
+from eightbit.quantize.artifacts.audit import audit
+from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
+from eightbit.quantize.artifacts.pixel_input import PixelInput
 from eightbit.quantize.torchscript_build import scripted
 
 SIDE = 32

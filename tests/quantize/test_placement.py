@@ -6,8 +6,8 @@ from torch import fx
 
 from eightbit.models import Architecture, build_model
 from eightbit.quantize import fuse
-from eightbit.quantize.graph import trace
-from eightbit.quantize.placement import (
+from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.placement import (
     float_candidates,
     float_operators,
     logits_name,

@@ -10,12 +10,12 @@ from torch import fx, nn
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
+from eightbit.quantize.algorithms.simulation import Pair
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.graph import trace
-from eightbit.quantize.placement import float_candidates, quantized_tensors
+from eightbit.quantize.fallback.ranking import Sensitivities, relative_noise, sensitivities
+from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.placement import float_candidates, quantized_tensors
 from eightbit.quantize.priority import float_order
-from eightbit.quantize.sensitivity import Sensitivities, relative_noise, sensitivities
-from eightbit.quantize.simulation import Pair
 
 
 @pytest.fixture(scope="module")

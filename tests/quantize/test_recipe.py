@@ -11,7 +11,7 @@ from eightbit.calibration import Method, collect
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe, read_recipe
 from eightbit.quantize.config import Mode
-from eightbit.quantize.recipe import check_origin
+from eightbit.quantize.recipe.recipe import check_origin
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]

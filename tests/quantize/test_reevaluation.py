@@ -9,13 +9,9 @@ from typing import Any
 
 import pytest
 
-from eightbit.benchmarks.accuracy import FINITE_CHECK
-from eightbit.benchmarks.environment import read_environment
-from eightbit.benchmarks.report import (
-    Check,
-    Report,
-    read_report,
-)
+from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
+from eightbit.benchmarks.report.document import Check, Report, read_report
+from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.quantize import bundle, evaluation_run, pipeline
 
 Eightbit = Callable[..., Any]

@@ -8,7 +8,7 @@ import pytest
 from tests.benchmarks.made_up_reports import made_up_report
 
 from eightbit.models.errors import InputError
-from eightbit.quantize.report_files import (
+from eightbit.quantize.commands.reports import (
     RENDERED,
     check_page,
     replace_report,

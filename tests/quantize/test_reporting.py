@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.render_html import render_html
-from eightbit.benchmarks.render_markdown import render_markdown
-from eightbit.benchmarks.report import Check, VerificationSection
+from eightbit.benchmarks.report.document import Check, VerificationSection
+from eightbit.benchmarks.report.pages.html import render_html
+from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.quantize import bundle, failed_gates
-from eightbit.quantize.reporting import write_report
-from eightbit.quantize.verification import COVERED
+from eightbit.quantize.measure.report import write_report
+from eightbit.quantize.verify.verification import COVERED
 
 
 @pytest.fixture

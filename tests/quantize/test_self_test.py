@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models import Preprocessing
-from eightbit.models.preprocessing import cropped_pixels, normalised_images
-from eightbit.quantize.recipe import read_recipe
-from eightbit.quantize.self_test import clearest, made_up_candidate, make_self_test
+from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.quantize.deploy.self_test import clearest, made_up_candidate, make_self_test
+from eightbit.quantize.recipe.recipe import read_recipe
 
 
 def logits(*rows: tuple[float, ...]) -> np.ndarray:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact import Runtime
-from eightbit.benchmarks.execution import Execution, emulator_problem
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 
 HASWELL = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")
 

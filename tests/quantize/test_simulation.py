@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from eightbit.benchmarks.fidelity import FidelityMeter, FidelityResult
+from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult
 from eightbit.calibration import activation_params, collect
 from eightbit.models import Architecture, Pretrained
-from eightbit.models.loading import LoadedImage
-from eightbit.models.sources import ImageItem
+from eightbit.models.images.loading import LoadedImage
+from eightbit.models.images.sources import ImageItem
 from eightbit.quantize import Recipe, correct_biases, diagnose, fuse, make_recipe, observe
+from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.config import Mode, QuantConfig
-from eightbit.quantize.conversion import quantized_network
 from eightbit.quantize.distributions import weight_histogram
-from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.simulation import Pair, PairedNetwork
+from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.network.fusion import integer_layers
 from eightbit.quantize.subset import Subset
 
 SIDE = 32

@@ -11,18 +11,18 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from eightbit.benchmarks.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
 from eightbit.calibration import collect
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, bundle, fuse, make_recipe, observe, read_recipe
+from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import Mode
-from eightbit.quantize.conversion import check_fit, quantized_network
-from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.recipe import leave_float, with_tables, write_recipe
-from eightbit.quantize.rounding import weight_integers
-from eightbit.quantize.tables import Int8Table, Tables, parse_tables
-from eightbit.quantize.torchscript_export import export_torchscript
+from eightbit.quantize.front_ends.front_ends import check_fit, quantized_network
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.recipe import leave_float, with_tables, write_recipe
+from eightbit.quantize.recipe.tables import Int8Table, Tables, parse_tables
 
 LAYER = "layer1.0.conv1"
 OTHER = "layer2.1.conv2"

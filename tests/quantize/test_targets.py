@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact import read_metadata
+from eightbit.benchmarks.artifact.artifact import read_metadata
 from eightbit.calibration import collect
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
-from eightbit.quantize.artifacts import write_torchscript
+from eightbit.quantize.artifacts.write import write_torchscript
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.fusion import integer_layers
-from eightbit.quantize.rounding import weight_integers
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.integers import weight_integers
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]

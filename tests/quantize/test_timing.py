@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact import Precision, Runtime
-from eightbit.benchmarks.benchmark import Benchmarked
-from eightbit.benchmarks.execution import Execution
-from eightbit.benchmarks.launches import Candidate, Conditions
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.benchmark import Benchmarked
+from eightbit.benchmarks.latency.launches import Candidate, Conditions
 from eightbit.benchmarks.measurement import Effort
-from eightbit.benchmarks.openvino_runner import has_openvino
-from eightbit.benchmarks.runners import open_runner
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.opening import open_runner
+from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.quantize import bundle
-from eightbit.quantize import timing as module
-from eightbit.quantize.float_baseline import write_float_torchscript
-from eightbit.quantize.remeasure import recipe_of
+from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
+from eightbit.quantize.commands.benchmark import recipe_of
+from eightbit.quantize.measure import latency as module
+from eightbit.quantize.measure.latency import Timing, time_bundle
 from eightbit.quantize.stages import Silence, Stages
-from eightbit.quantize.timing import Timing, time_bundle
 
 ONCE = Effort(launches=2, rounds=2, seconds=0.2, limits=1)
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, Precision, read_metadata
-from eightbit.benchmarks.fidelity import ParityMeter
+from eightbit.benchmarks.accuracy.fidelity import ParityMeter
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained, build_model
 from eightbit.quantize import (
@@ -25,7 +25,7 @@ from eightbit.quantize import (
     observe,
     quantized_network,
 )
-from eightbit.quantize.audit import audit
+from eightbit.quantize.artifacts.audit import audit
 
 SIDE = 32
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from eightbit.benchmarks.contract import FloatArray, Runner
-from eightbit.benchmarks.report import CoverageSection, OperatorCoverage
-from eightbit.quantize.verification import FLOAT, Verification, verify
+from eightbit.benchmarks.report.document import CoverageSection, OperatorCoverage
+from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
+from eightbit.quantize.verify.verification import FLOAT, Verification, verify
 
 CLASSES = 5
 SCALE = 0.25

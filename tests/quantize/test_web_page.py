@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from tests.quantize.conftest import Eightbit
 
-from eightbit.benchmarks.report import read_report
+from eightbit.benchmarks.report.document import read_report
 from eightbit.models.errors import InputError
-from eightbit.quantize import web_content, web_page
-from eightbit.quantize.npm import RUNTIME_FILES
+from eightbit.quantize import web_content
+from eightbit.quantize.deploy import web_page
+from eightbit.quantize.deploy.npm import RUNTIME_FILES
+from eightbit.quantize.deploy.web_page import write_web_page
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.web_page import write_web_page
 
 ASSETS = Path(web_page.__file__).parent / "assets" / "web"
 MADE = {"index.html", "model.json", "manifest.webmanifest", "files.js", "self_test.json"}
@@ -138,8 +139,8 @@ def test_nothing_of_the_page_names_another_place(bundle_folder: Path, tmp_path: 
 
 
 def test_a_name_is_written_as_text(bundle_folder: Path) -> None:
-    from eightbit.benchmarks.artifact import read_metadata
-    from eightbit.benchmarks.page import Tile
+    from eightbit.benchmarks.artifact.artifact import read_metadata
+    from eightbit.benchmarks.report.pages.page import Tile
 
     metadata = read_metadata(bundle_folder / "model.int8.onnx")
     assert metadata is not None

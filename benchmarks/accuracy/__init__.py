@@ -1,0 +1,1 @@
+"""Statistics of answers: tallies, paired tests, intervals, fidelity, parity."""

@@ -1,0 +1,204 @@
+"""How close logits are: to the float model in decibels, to each other in last bits."""
+
+import math
+from array import array
+from statistics import median_low
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from eightbit.benchmarks.accuracy.confidence import Fraction
+from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
+from eightbit.benchmarks.softmax import DoubleArray, log_softmax
+from eightbit.models.errors import InputError
+from eightbit.models.spec import Finite, FrozenModel
+
+
+class FidelityResult(FrozenModel):
+    """Logits of a candidate against those of the float model.
+
+    A few images with large logits can rule `sqnr_db`, which sums over all of them; every image
+    counts alike in the other three.
+
+    Attributes:
+        sqnr_db: Signal-to-quantization-noise ratio over all logits, in decibels; None stands for
+            infinity, when every logit is identical (JSON has no infinity).
+        median_image_sqnr_db: Median over the images of the same ratio over one image's logits; of
+            two middle images the lower one, so that no infinity is averaged. None stands for
+            infinity, when more than half of the images have identical logits. Images whose float
+            logits are all zero have no ratio and are left out.
+        mean_kl: Mean over the images of the Kullback-Leibler divergence
+            D(softmax(float) || softmax(candidate)), in nats.
+        top1_agreement: Fraction of images to which both give the same class.
+        n: Number of images.
+    """
+
+    sqnr_db: Finite | None
+    median_image_sqnr_db: Finite | None
+    # Without the bound of `Finite`: it grows with the logits, and no limit is set to those.
+    mean_kl: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    top1_agreement: Fraction
+    n: PositiveInt
+
+
+class ParityResult(FrozenModel):
+    """Logits of one INT8 artefact against those of another.
+
+    Attributes:
+        max_lsb: Largest difference of two logits, in last bits (steps of the output's scale).
+        identical_fraction: Fraction of logits that are less than half a last bit apart.
+        within_one_lsb_fraction: Fraction of logits that are at most one last bit apart.
+        top1_agreement: Fraction of images to which both give the same class.
+        n: Number of images.
+    """
+
+    max_lsb: NonNegativeInt
+    identical_fraction: Fraction
+    within_one_lsb_fraction: Fraction
+    top1_agreement: Fraction
+    n: PositiveInt
+
+
+class FidelityMeter:
+    """Accumulates the distance of a candidate from the float model over batches.
+
+    A median cannot be had from sums: one number per image is kept, 8 bytes, and no logits.
+    """
+
+    def __init__(self) -> None:
+        self._signal = 0.0
+        self._noise = 0.0
+        self._image_ratios = array("d")
+        self._kl = 0.0
+        self._agreeing = 0
+        self._images = 0
+
+    def update(self, reference: FloatArray, candidate: FloatArray) -> None:
+        """Adds one batch of logits, both float32 of shape (N, classes).
+
+        Raises:
+            InputError: The shapes differ, or a value is NaN or infinite.
+        """
+        _check_pair(reference, candidate)
+        expected, found = reference.astype(np.float64), candidate.astype(np.float64)
+        signal = np.sum(np.square(expected), axis=1)
+        noise = np.sum(np.square(expected - found), axis=1)
+        self._signal += float(signal.sum())
+        self._noise += float(noise.sum())
+        self._image_ratios.extend(_ratios(signal, noise))
+        self._kl += float(_kl_divergence(expected, found).sum())
+        self._agreeing += _agreeing(reference, candidate)
+        self._images += len(reference)
+
+    def result(self) -> FidelityResult:
+        """The distance over all logits so far; a ratio is sum ref^2 / sum (ref - x)^2.
+
+        Raises:
+            InputError: All logits of the float model are zero, so that there is no signal.
+            ValueError: No batch has been added.
+        """
+        n = _counted(self._images)
+        if not self._signal:
+            raise InputError("float model: expected logits, found only zeros; check its weights")
+        return FidelityResult(
+            sqnr_db=_decibels(self._signal / self._noise) if self._noise else None,
+            median_image_sqnr_db=_decibels(median_low(self._image_ratios)),
+            mean_kl=self._kl / n,
+            top1_agreement=self._agreeing / n,
+            n=n,
+        )
+
+
+class ParityMeter:
+    """Accumulates the distance of two INT8 artefacts of one recipe over batches.
+
+    Args:
+        output_scale: One last bit of the logits: a 255th of their calibrated range, since the
+            artefacts do not round them. Differences are rounded to whole last bits: "identical"
+            are logits that are closer than half of one.
+    """
+
+    def __init__(self, output_scale: float) -> None:
+        if not (math.isfinite(output_scale) and output_scale > 0):
+            raise ValueError(f"output_scale: expected a positive number, found {output_scale}")
+        self._scale = output_scale
+        self._max_lsb = 0
+        self._identical = 0
+        self._within_one = 0
+        self._logits = 0
+        self._agreeing = 0
+        self._images = 0
+
+    def update(self, first: FloatArray, second: FloatArray) -> None:
+        """Adds one batch of logits, both float32 of shape (N, classes).
+
+        Raises:
+            InputError: The shapes differ, or a value is NaN or infinite.
+        """
+        _check_pair(first, second)
+        lsb = np.rint(np.abs(first.astype(np.float64) - second) / self._scale)
+        self._max_lsb = max(self._max_lsb, int(lsb.max()))
+        self._identical += int(np.count_nonzero(lsb == 0))
+        self._within_one += int(np.count_nonzero(lsb <= 1))
+        self._logits += lsb.size
+        self._agreeing += _agreeing(first, second)
+        self._images += len(first)
+
+    def result(self) -> ParityResult:
+        """The distance over all logits so far.
+
+        Raises:
+            ValueError: No batch has been added.
+        """
+        n = _counted(self._images)
+        return ParityResult(
+            max_lsb=self._max_lsb,
+            identical_fraction=self._identical / self._logits,
+            within_one_lsb_fraction=self._within_one / self._logits,
+            top1_agreement=self._agreeing / n,
+            n=n,
+        )
+
+
+def _ratios(signal: DoubleArray, noise: DoubleArray) -> DoubleArray:
+    """Signal over noise of each image that has a signal; infinite where there is no noise."""
+    has_signal = signal > 0
+    with np.errstate(divide="ignore"):
+        return signal[has_signal] / noise[has_signal]
+
+
+def _decibels(ratio: float) -> float | None:
+    return None if math.isinf(ratio) else 10 * math.log10(ratio)
+
+
+def _kl_divergence(expected: DoubleArray, found: DoubleArray) -> DoubleArray:
+    """D(softmax(expected) || softmax(found)) of each image, in nats; never negative.
+
+    Args:
+        expected: Logits of shape (N, classes).
+        found: The other logits, of the same shape.
+    """
+    log_p, log_q = log_softmax(expected), log_softmax(found)
+    divergence: DoubleArray = np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
+    # The terms have both signs: rounding can leave a little less than nothing.
+    return np.maximum(divergence, 0.0)
+
+
+def _check_pair(first: FloatArray, second: FloatArray) -> None:
+    for logits, where in ((first, "first model"), (second, "second model")):
+        check_logits(logits, images=len(first), where=where)
+        check_finite(logits, where=where)
+    if first.shape != second.shape:
+        raise InputError(f"logits: expected equal shapes, found {first.shape} and {second.shape}")
+
+
+def _agreeing(first: FloatArray, second: FloatArray) -> int:
+    """Number of images with the same class; argmax takes the lowest index of equal logits."""
+    return int(np.count_nonzero(np.argmax(first, axis=1) == np.argmax(second, axis=1)))
+
+
+def _counted(images: int) -> int:
+    if not images:
+        raise ValueError("no batch has been added: call update first")
+    return images

@@ -1,0 +1,1 @@
+"""A model file and what it says of itself: formats, metadata, input, refusals."""

@@ -1,0 +1,1 @@
+"""Two or more reports side by side, and regressions between them."""

@@ -1,0 +1,151 @@
+"""Which numbers of two reports may stand beside each other, and what keeps the others apart."""
+
+from collections.abc import Mapping, Sequence
+
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.runtimes.environment import Environment
+
+
+def same_float_model(first: Report, second: Report) -> bool:
+    """Whether both are of the same weights, which see an image in the same way."""
+    return (
+        first.model.weights_sha256 is not None
+        and first.model.weights_sha256 == second.model.weights_sha256
+        and first.model.spec.architecture == second.model.spec.architecture
+        and first.model.spec.num_classes == second.model.spec.num_classes
+        and first.model.spec.preprocessing == second.model.spec.preprocessing
+    )
+
+
+def same_images(first: Report, second: Report) -> bool:
+    """Whether both were evaluated on the same images.
+
+    Where a report of an earlier version has no digest of them, name, number, labels and what was
+    skipped have to be the same.
+    """
+    one, other = first.evaluation, second.evaluation
+    if one is None or other is None or first.accuracy is None or second.accuracy is None:
+        return False
+    if one.images_sha256 is not None and other.images_sha256 is not None:
+        return one.images_sha256 == other.images_sha256
+    named, named_too = (
+        (section.source, section.images, section.labelled, section.skipped)
+        for section in (one, other)
+    )
+    return named == named_too
+
+
+def same_float_answers(first: Report, second: Report) -> bool:
+    """Whether one float model answered the same images alike, as far as reports tell.
+
+    On another processor the same weights may answer an image or two differently.
+    """
+    if first.accuracy is None or second.accuracy is None:
+        return False
+    answers, answers_too = (
+        (float_model.n, float_model.top1, float_model.top5)
+        for float_model in (first.accuracy.fp32, second.accuracy.fp32)
+    )
+    return same_images(first, second) and same_float_model(first, second) and answers == answers_too
+
+
+def latency_environment(report: Report) -> Environment | None:
+    """Where the latencies of a report were measured."""
+    if report.benchmark is not None and report.benchmark.environment is not None:
+        return report.benchmark.environment
+    return report.environment
+
+
+def comparison_warnings(reports: Mapping[str, Report]) -> tuple[str, ...]:
+    """What keeps numbers of these reports from being compared, one sentence each.
+
+    Args:
+        reports: At least two, by the names under which they are shown.
+    """
+    found = (_networks(reports), _images(reports), _processors(reports), _versions(reports))
+    return tuple(warning for warning in found if warning)
+
+
+def _networks(reports: Mapping[str, Report]) -> str:
+    first, *others = reports.values()
+    if all(same_float_model(first, other) for other in others):
+        return ""
+    models = {name: report.model for name, report in reports.items()}
+    named = _by_value(
+        {name: f"{model.spec.architecture} ({model.weights})" for name, model in models.items()}
+    )
+    if len(named) > 1:
+        return f"Different networks: {_listed(named)}. Each drop is from its own float model."
+    return (
+        "Weights or preprocessing differ, or their digest is not known: each drop is from its own "
+        "float model."
+    )
+
+
+def _images(reports: Mapping[str, Report]) -> str:
+    evaluated = {name: report for name, report in reports.items() if report.accuracy}
+    if not evaluated:
+        return ""
+    first, *others = evaluated.values()
+    if all(same_images(first, other) for other in others):
+        return ""
+    sources = {
+        name: "unknown images"
+        if report.evaluation is None
+        else f"{report.evaluation.source} ({report.evaluation.images:,} images"
+        f"{'' if report.evaluation.labelled else ', no labels'})"
+        for name, report in evaluated.items()
+    }
+    named = _by_value(sources)
+    told = f": {_listed(named)}" if len(named) > 1 else ", though they are called alike"
+    return f"Evaluated on different images{told}. Their accuracies are not comparable."
+
+
+def _processors(reports: Mapping[str, Report]) -> str:
+    measured = {name: report for name, report in reports.items() if report.latency}
+    machines = {
+        name: "unknown machine"
+        if environment is None
+        else f"{environment.cpu}, {environment.logical_cores} cores"
+        for name, environment in (
+            (name, latency_environment(report)) for name, report in measured.items()
+        )
+    }
+    named = _by_value(machines)
+    if len(named) < 2:
+        return ""
+    return f"Measured on different machines: {_listed(named)}. Their times are not comparable."
+
+
+def _versions(reports: Mapping[str, Report]) -> str:
+    environments = {
+        name: environment.versions
+        for name, environment in (
+            (name, latency_environment(report)) for name, report in reports.items()
+        )
+        if environment is not None
+    }
+    packages = sorted({package for versions in environments.values() for package in versions})
+    changed = [
+        f"{package} {_listed(named)}"
+        for package in packages
+        if len(
+            named := _by_value(
+                {name: versions.get(package, "none") for name, versions in environments.items()}
+            )
+        )
+        > 1
+    ]
+    return f"Versions differ: {'; '.join(changed)}." if changed else ""
+
+
+def _by_value(values: Mapping[str, str]) -> dict[str, list[str]]:
+    """The names that share a value, by value, in the order of their first."""
+    named: dict[str, list[str]] = {}
+    for name, value in values.items():
+        named.setdefault(value, []).append(name)
+    return named
+
+
+def _listed(named: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{value} in {' and '.join(names)}" for value, names in named.items())

@@ -1,0 +1,225 @@
+"""Several reports side by side: one row per bundle and INT8 artefact."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Final
+
+from eightbit.benchmarks.accuracy.fidelity import FidelityResult
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.comparison.comparability import (
+    comparison_warnings,
+    same_float_answers,
+    same_images,
+)
+from eightbit.benchmarks.comparison.differences import (
+    Loss,
+    accuracy_loss,
+    speed_loss,
+    speedup_with_interval,
+)
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import counted
+from eightbit.models.errors import InputError
+
+_NO_CONDITIONS: Final = (
+    "No number of threads and images per call was measured in all of them, so no times are shown; "
+    "measure with the same --threads and --batch."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """Under which latencies are compared.
+
+    Attributes:
+        batch: Images per call.
+        threads: Threads that one call could use.
+    """
+
+    batch: int
+    threads: int
+
+    def __str__(self) -> str:
+        return f"batch {self.batch}, {counted(self.threads, 'thread')}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedArtifact:
+    """An INT8 artefact of one of the reports; None for what was not measured.
+
+    Attributes:
+        bundle: Name of the report.
+        artifact: TorchScript or ONNX.
+        runtime: Its own.
+        fp32_top1: Of its float model.
+        accuracy: What evaluation found.
+        fidelity: Closeness of its logits to the float model's.
+        latency: Under the conditions of the comparison, in its own runtime.
+        speedup: Over float in that runtime.
+        speedup_ci95: 95 % confidence interval of the speedup.
+        size_bytes: Of its file.
+    """
+
+    bundle: str
+    artifact: str
+    runtime: Runtime
+    fp32_top1: float | None
+    accuracy: CandidateAccuracy | None
+    fidelity: FidelityResult | None
+    latency: LatencyResult | None
+    speedup: float | None
+    speedup_ci95: tuple[float, float] | None
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgainstFirst:
+    """An artefact of a later report against the same kind of artefact of the first.
+
+    Attributes:
+        bundle: Name of the later report.
+        artifact: TorchScript or ONNX.
+        accuracy: Points of top-1 (without labels, of agreement) that it is worse by.
+        speed: Fraction of the speedup that it is worse by.
+    """
+
+    bundle: str
+    artifact: str
+    accuracy: Loss | None
+    speed: Loss | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Reports side by side.
+
+    Attributes:
+        reports: By name, in the order given.
+        conditions: Of the latencies; None where the reports have none in common.
+        artifacts: In the order of the reports.
+        against_first: For all reports but the first.
+        warnings: Which numbers are not comparable, one sentence each.
+    """
+
+    reports: Mapping[str, Report]
+    conditions: Conditions | None
+    artifacts: tuple[ComparedArtifact, ...]
+    against_first: tuple[AgainstFirst, ...]
+    warnings: tuple[str, ...]
+
+
+def compare_reports(reports: Mapping[str, Report]) -> Comparison:
+    """Puts reports side by side; whatever makes them hard to compare is a warning.
+
+    Args:
+        reports: At least two, by the names under which they are shown.
+
+    Raises:
+        InputError: There are fewer than two.
+    """
+    if len(reports) < 2:
+        raise InputError(f"comparison: expected at least two reports, found {len(reports)}")
+    conditions = common_conditions(reports)
+    artifacts = tuple(
+        artifact
+        for name, report in reports.items()
+        for artifact in _artifacts(name, report, conditions)
+    )
+    warnings = comparison_warnings(reports)
+    if conditions is None and any(report.latency for report in reports.values()):
+        warnings += (_NO_CONDITIONS,)
+    return Comparison(
+        reports=reports,
+        conditions=conditions,
+        artifacts=artifacts,
+        against_first=tuple(_against_first(reports, artifacts)),
+        warnings=warnings,
+    )
+
+
+def common_conditions(reports: Mapping[str, Report]) -> Conditions | None:
+    """The smallest batch, and with it the fewest threads, of all reports that have latencies."""
+    measured = [
+        {(entry.batch, entry.threads) for entry in report.latency}
+        for report in reports.values()
+        if report.latency
+    ]
+    common = reduce(set.intersection, measured) if measured else set()
+    if not common:
+        return None
+    batch, threads = min(common)
+    return Conditions(batch=batch, threads=threads)
+
+
+def at_conditions(report: Report, conditions: Conditions | None) -> tuple[LatencyResult, ...]:
+    """The latencies of a report under these conditions; none for None."""
+    if conditions is None:
+        return ()
+    wanted = (conditions.batch, conditions.threads)
+    return tuple(entry for entry in report.latency if (entry.batch, entry.threads) == wanted)
+
+
+def _artifacts(
+    name: str, report: Report, conditions: Conditions | None
+) -> Iterator[ComparedArtifact]:
+    """Those of which anything is known."""
+    for format in reversed(DELIVERED):
+        accuracy: CandidateAccuracy | None = getattr(report.accuracy, format.key, None)
+        fidelity: FidelityResult | None = getattr(report.fidelity, format.key, None)
+        size = next(
+            (n for file, n in report.size_bytes.items() if file.endswith(format.suffix)), None
+        )
+        latency = next(
+            (
+                entry
+                for entry in at_conditions(report, conditions)
+                if entry.runtime is format.runtime and entry.precision is Precision.INT8
+            ),
+            None,
+        )
+        if (accuracy, fidelity, size, latency) == (None, None, None, None):
+            continue
+        speedup, interval = (
+            speedup_with_interval(latency, report.latency) if latency else (None, None)
+        )
+        yield ComparedArtifact(
+            bundle=name,
+            artifact=format.name,
+            runtime=format.runtime,
+            fp32_top1=report.accuracy.fp32.top1 if report.accuracy else None,
+            accuracy=accuracy,
+            fidelity=fidelity,
+            latency=latency,
+            speedup=speedup,
+            speedup_ci95=interval,
+            size_bytes=size,
+        )
+
+
+def _against_first(
+    reports: Mapping[str, Report], artifacts: tuple[ComparedArtifact, ...]
+) -> Iterator[AgainstFirst]:
+    first_name, first_report = next(iter(reports.items()))
+    firsts = {own.artifact: own for own in artifacts if own.bundle == first_name}
+    for other in artifacts:
+        first = firsts.get(other.artifact)
+        if first is None or first is other:
+            continue
+        report = reports[other.bundle]
+        comparable = same_images(report, first_report)
+        accuracy = speed = None
+        if comparable and other.accuracy is not None and first.accuracy is not None:
+            accuracy = accuracy_loss(
+                other.accuracy,
+                first.accuracy,
+                same_answers=same_float_answers(report, first_report),
+            )
+        if other.speedup is not None and first.speedup is not None:
+            speed = speed_loss(other.speedup, other.speedup_ci95, first.speedup, first.speedup_ci95)
+        yield AgainstFirst(
+            bundle=other.bundle, artifact=other.artifact, accuracy=accuracy, speed=speed
+        )

@@ -1,0 +1,271 @@
+"""Whether a report is worse than an earlier one, for a job that must not let that pass.
+
+One rule for accuracy and speed: a regression is a loss that is larger than allowed *and* larger
+than chance, so its 95 % confidence interval lies above zero. A loss within the interval is no
+evidence, however large it looks; one that is proven and small is what the tolerance is for. So this
+gate asks for proof of harm where `--max-drop` asks for proof of quality: a job needs both.
+
+What is counted exactly (bytes, operators, checks) has no interval.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.comparison.comparability import (
+    latency_environment,
+    same_float_answers,
+    same_images,
+)
+from eightbit.benchmarks.comparison.differences import (
+    Loss,
+    accuracy_loss,
+    speed_loss,
+    speedup_with_interval,
+    top1_loss,
+)
+from eightbit.benchmarks.latency.machine import not_measured_name
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.regression_findings import Finding, Verdict, judged, missing
+from eightbit.benchmarks.report.document import OperatorCoverage, Report
+from eightbit.benchmarks.report.figures import (
+    NOTHING,
+    counted,
+    decimal_bytes,
+    interval,
+    percent,
+    percents,
+    points,
+    times,
+)
+from eightbit.models.errors import InputError
+from eightbit.models.spec import FrozenModel
+
+_INT8_SUFFIXES: Final = tuple(format.suffix for format in DELIVERED)
+
+Tolerated = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+class Tolerance(FrozenModel):
+    """What may be lost without a regression.
+
+    Attributes:
+        accuracy_pp: Percentage points of top-1, or without labels of agreement with float.
+        speed: Fraction of the speedup over float.
+        size: Fraction by which a file may grow.
+    """
+
+    accuracy_pp: Tolerated = 0.5
+    speed: Tolerated = 0.1
+    size: Tolerated = 0.01
+
+
+def find_regressions(
+    report: Report, baseline: Report, tolerance: Tolerance | None = None
+) -> tuple[Finding, ...]:
+    """Compares whatever the baseline measured; what only the report has does not count.
+
+    Args:
+        report: In question.
+        baseline: An earlier one of the same architecture and number of classes.
+        tolerance: What may be lost; the defaults for None.
+
+    Raises:
+        InputError: The two are of different architectures or numbers of classes, or the baseline
+            measured nothing.
+    """
+    now, then = report.model.spec, baseline.model.spec
+    if (now.architecture, now.num_classes) != (then.architecture, then.num_classes):
+        raise InputError(
+            f"baseline: expected a report of {now.architecture} with {now.num_classes:,} classes, "
+            f"found one of {then.architecture} with {then.num_classes:,}; a gate compares a "
+            "network with an earlier version of itself"
+        )
+    allowed = tolerance or Tolerance()
+    findings = (
+        *_verification(report, baseline),
+        *_accuracy(report, baseline, allowed.accuracy_pp),
+        *_speed(report, baseline, allowed.speed),
+        *_size(report, baseline, allowed.size),
+        *_coverage(report, baseline),
+    )
+    if not findings:
+        raise InputError(
+            "baseline: expected a report that measured something, found an empty one; make it with "
+            "`eightbit quantize`"
+        )
+    return findings
+
+
+def _verification(report: Report, baseline: Report) -> Iterator[Finding]:
+    """A failed check is a failure whether or not the baseline had it."""
+    section, before = report.verification, baseline.verification
+    then = NOTHING if before is None else _outcome(before.passed)
+    if section is not None:
+        failed = "; ".join(check.name for check in section.checks if not check.passed)
+        yield judged(
+            "verification",
+            then,
+            _outcome(section.passed),
+            failed=not section.passed,
+            reason=f"failed checks: {failed}",
+        )
+    elif before is not None:
+        yield missing("verification", then)
+
+
+def _outcome(passed: bool) -> str:
+    return "passed" if passed else "failed"
+
+
+def _accuracy(report: Report, baseline: Report, allowed_pp: float) -> Iterator[Finding]:
+    if baseline.accuracy is None:
+        return
+    same_answers = same_float_answers(report, baseline)
+    now = report.accuracy.candidates if report.accuracy else {}
+    for name, old in baseline.accuracy.candidates.items():
+        new = now.get(name)
+        labelled = old.drop_pp is not None
+        what = f"{'top-1 drop' if labelled else 'agreement'}, {name}"
+        if new is None or (labelled and new.drop_pp is None):
+            yield missing(what, _measured(old, labelled=labelled))
+            continue
+        loss = accuracy_loss(new, old, same_answers=same_answers)
+        yield judged(
+            what,
+            _measured(old, labelled=labelled),
+            _measured(new, labelled=labelled),
+            loss=interval(loss.value, loss.interval),
+            allowed=f"{allowed_pp:g} pp",
+            failed=loss.beyond(allowed_pp),
+            unsure=loss.hides(allowed_pp),
+        )
+        if labelled and not same_answers:  # else it is what the drop says
+            yield _top1(name, new, old, allowed_pp, same_images=same_images(report, baseline))
+
+
+def _top1(
+    name: str,
+    new: CandidateAccuracy,
+    old: CandidateAccuracy,
+    allowed_pp: float,
+    *,
+    same_images: bool,
+) -> Finding:
+    """Accuracy itself: a float model that became worse takes the INT8 one with it, at no drop."""
+    what, before, now = f"top-1, {name}", percent(old.top1), percent(new.top1)
+    if not same_images:
+        return Finding(
+            what=what,
+            baseline=before,
+            now=now,
+            verdict=Verdict.NOT_COMPARED,
+            reason="top-1 itself, as it was measured on other images",
+        )
+    loss = top1_loss(new, old)
+    return judged(
+        what,
+        before,
+        now,
+        loss=interval(loss.value, loss.interval),
+        allowed=f"{allowed_pp:g} pp",
+        failed=loss.beyond(allowed_pp),
+        unsure=loss.hides(allowed_pp),
+    )
+
+
+def _measured(accuracy: CandidateAccuracy, *, labelled: bool) -> str:
+    return points(accuracy.drop_pp) if labelled else percent(accuracy.top1_agreement)
+
+
+def _speed(report: Report, baseline: Report, allowed: float) -> Iterator[Finding]:
+    here, there = latency_environment(report), latency_environment(baseline)
+    other_isa = here is not None and there is not None and here.isa != there.isa
+    measured = {_conditions(result): result for result in report.latency}
+    for old in baseline.latency:
+        before, interval_before = speedup_with_interval(old, baseline.latency)
+        if before is None:  # a float model
+            continue
+        what = _speedup_of(old)
+        new = measured.get(_conditions(old))
+        now, interval_now = speedup_with_interval(new, report.latency) if new else (None, None)
+        if now is None:
+            yield missing(what, times(before), _why_not_measured(old, report))
+        elif other_isa:
+            yield Finding(
+                what=what,
+                baseline=times(before),
+                now=times(now),
+                verdict=Verdict.NOT_COMPARED,
+                reason="speed, as the two CPUs have other instruction sets for INT8",
+            )
+        else:
+            loss = speed_loss(now, interval_now, before, interval_before)
+            yield judged(
+                what,
+                times(before),
+                times(now),
+                loss=percents(loss.value, loss.interval),
+                allowed=percents(allowed),
+                failed=loss.beyond(allowed),
+                unsure=loss.hides(allowed),
+            )
+
+
+def _why_not_measured(result: LatencyResult, report: Report) -> str:
+    if report.benchmark is None:
+        return ""
+    name = f"{result.artifact} in {result.runtime}"
+    key = not_measured_name(name, result.threads, result.batch)
+    return report.benchmark.not_measured.get(key, "")
+
+
+def _conditions(result: LatencyResult) -> tuple[str, str, int, int]:
+    return result.runtime, result.artifact, result.threads, result.batch
+
+
+def _speedup_of(result: LatencyResult) -> str:
+    batch = f", batch {result.batch}" if result.batch > 1 else ""
+    threads = counted(result.threads, "thread")
+    return f"speedup, {result.artifact} in {result.runtime}, {threads}{batch}"
+
+
+def _size(report: Report, baseline: Report, allowed: float) -> Iterator[Finding]:
+    for name, old in baseline.size_bytes.items():
+        if not name.endswith(_INT8_SUFFIXES):
+            continue
+        what = f"size, {name}"
+        new = report.size_bytes.get(name)
+        if new is None:
+            yield missing(what, decimal_bytes(old))
+            continue
+        growth = Loss(value=new / old - 1)
+        yield judged(
+            what,
+            decimal_bytes(old),
+            decimal_bytes(new),
+            loss=percents(growth.value),
+            allowed=percents(allowed),
+            failed=growth.beyond(allowed),
+            reason=f"{new:,} bytes, {old:,} before: worse by {percents(growth.value)}, "
+            f"{percents(allowed)} allowed",
+        )
+
+
+def _coverage(report: Report, baseline: Report) -> Iterator[Finding]:
+    for kind, old in baseline.coverage or ():
+        if old is None:
+            continue
+        what = f"in integers, {kind}"
+        new: OperatorCoverage | None = getattr(report.coverage, kind, None)
+        if new is None:
+            yield missing(what, _share(old))
+        else:
+            yield judged(what, _share(old), _share(new), failed=new.quantized < old.quantized)
+
+
+def _share(coverage: OperatorCoverage) -> str:
+    return f"{coverage.quantized:,} of {coverage.total:,}"

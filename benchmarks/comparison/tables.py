@@ -1,0 +1,201 @@
+"""Reports side by side, as tables."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from eightbit.benchmarks.comparison.comparison import AgainstFirst, ComparedArtifact, Comparison
+from eightbit.benchmarks.comparison.differences import Loss
+from eightbit.benchmarks.comparison_facts import parity_summary, settings_table, shown_setting
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import (
+    NOTHING,
+    Table,
+    decimal_bytes,
+    interval,
+    milliseconds,
+    percent,
+    times,
+)
+from eightbit.benchmarks.report.tables.results import decibels
+
+_NOT_EQUAL: Final = (
+    "Intervals of two rows that overlap do not mean that the two are equal: rows on the same "
+    "images share most of their chance."
+)
+
+Column = tuple[str, Callable[[ComparedArtifact], str]]
+
+
+def accuracy_table(comparison: Comparison) -> Table:
+    """What each artefact kept of its float model."""
+    return _of_artifacts(
+        comparison,
+        "Accuracy",
+        _ACCURACY,
+        note=f"drop: of top-1 from float's, with its 95 % interval; agree: same class as float. "
+        f"{_NOT_EQUAL}",
+    )
+
+
+def speed_table(comparison: Comparison) -> Table:
+    """How fast and how large each artefact is."""
+    at = "" if comparison.conditions is None else f" ({comparison.conditions})"
+    return _of_artifacts(
+        comparison,
+        f"Speed and size{at}",
+        _SPEED,
+        note="p50: median milliseconds per call, each artefact in its own runtime; speedup: over "
+        "the float model in that runtime, with its 95 % interval.",
+    )
+
+
+def overview_table(comparison: Comparison) -> Table:
+    """Everything about an artefact in one row, for a page that is wide or scrolls."""
+    at = "" if comparison.conditions is None else f"; times at {comparison.conditions}"
+    identities = {name: _identity(report) for name, report in comparison.reports.items()}
+    different = [
+        key for key in _IDENTITY if len({identity[key] for identity in identities.values()}) > 1
+    ]
+    return Table(
+        title=f"Every INT8 artefact{at}",
+        columns=("bundle", "artefact", *different, *(name for name, _ in _OVERVIEW)),
+        rows=tuple(
+            (
+                *(own.bundle, own.artifact),
+                *(identities[own.bundle][key] for key in different),
+                *(cell(own) for _, cell in _OVERVIEW),
+            )
+            for own in comparison.artifacts
+        ),
+        text_columns=2 + len(different),
+        note="drop: of top-1 from float's, with its 95 % interval; p50: median milliseconds per "
+        "call, each artefact in its own runtime; speedup: over the float model in that runtime, "
+        f"with its 95 % interval; agree: same class as float. {_NOT_EQUAL}",
+    )
+
+
+def against_first_table(comparison: Comparison) -> Table | None:
+    """Later reports against the first, each kind of artefact with its like; None without any."""
+    first = next(iter(comparison.reports))
+    rows = tuple(
+        (
+            *(own.bundle, own.artifact, _verdict(own.accuracy), _verdict(own.speed)),
+            *(_lost(own), _relative_speed(own)),
+        )
+        for own in comparison.against_first
+    )
+    if not rows:
+        return None
+    paired = any(
+        own.accuracy is not None and own.accuracy.paired for own in comparison.against_first
+    )
+    return Table(
+        title=f"Against {first}",
+        columns=("bundle", "artefact", "accuracy", "speed", "lost [95 %]", "relative speed [95 %]"),
+        rows=rows,
+        text_columns=4,
+        note="lost: points of top-1 (without labels, of agreement) beyond what the first loses; "
+        "relative speed: the speedup over that of the first; even: not told apart from no "
+        "difference."
+        + (
+            " Where both reports list every flipped image, the images were compared one by one."
+            if paired
+            else ""
+        ),
+    )
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+    """All of them, narrow enough for a terminal."""
+    tables = (
+        settings_table(comparison),
+        accuracy_table(comparison),
+        speed_table(comparison),
+        against_first_table(comparison),
+        parity_summary(comparison),
+    )
+    yield from (table for table in tables if table is not None and table.rows)
+
+
+def _of_artifacts(
+    comparison: Comparison, title: str, columns: Sequence[Column], *, note: str
+) -> Table:
+    return Table(
+        title=title,
+        columns=("bundle", "artefact", *(name for name, _ in columns)),
+        rows=tuple(
+            (own.bundle, own.artifact, *(cell(own) for _, cell in columns))
+            for own in comparison.artifacts
+        ),
+        text_columns=2,
+        note=note,
+    )
+
+
+def _top1(own: ComparedArtifact) -> str:
+    return percent(own.accuracy.top1 if own.accuracy else None)
+
+
+def _drop(own: ComparedArtifact) -> str:
+    return interval(own.accuracy.drop_pp, own.accuracy.drop_ci95_pp) if own.accuracy else NOTHING
+
+
+def _agreement(own: ComparedArtifact) -> str:
+    if own.accuracy is not None:
+        return percent(own.accuracy.top1_agreement)
+    return percent(own.fidelity.top1_agreement if own.fidelity else None)
+
+
+def _sqnr(own: ComparedArtifact) -> str:
+    return decibels(own.fidelity.sqnr_db) if own.fidelity else NOTHING
+
+
+def _p50(own: ComparedArtifact) -> str:
+    return milliseconds(own.latency.p50_ms) if own.latency else NOTHING
+
+
+def _size(own: ComparedArtifact) -> str:
+    return decimal_bytes(own.size_bytes) if own.size_bytes is not None else NOTHING
+
+
+_FLOAT: Final[Column] = ("float", lambda own: percent(own.fp32_top1))
+_KEPT: Final[Sequence[Column]] = (("top-1", _top1), ("drop [95 %]", _drop))
+_LIKE_FLOAT: Final[Sequence[Column]] = (("agree", _agreement), ("SQNR", _sqnr))
+
+_ACCURACY: Final[Sequence[Column]] = (_FLOAT, *_KEPT, *_LIKE_FLOAT)
+_SPEED: Final[Sequence[Column]] = (
+    ("p50", _p50),
+    ("speedup [95 %]", lambda own: times(own.speedup, own.speedup_ci95)),
+    ("size", _size),
+)
+_OVERVIEW: Final[Sequence[Column]] = (*_KEPT, *_SPEED, *_LIKE_FLOAT, _FLOAT)
+
+
+def _lost(own: AgainstFirst) -> str:
+    return interval(own.accuracy.value, own.accuracy.interval) if own.accuracy else NOTHING
+
+
+def _relative_speed(own: AgainstFirst) -> str:
+    if own.speed is None:
+        return NOTHING
+    ends = None
+    if own.speed.interval is not None:
+        low, high = own.speed.interval
+        ends = (1 - high, 1 - low)
+    return times(1 - own.speed.value, ends)
+
+
+def _verdict(loss: Loss | None) -> str:
+    if loss is None or loss.interval is None:
+        return NOTHING
+    low, high = loss.interval
+    return "worse" if low > 0 else "better" if high < 0 else "even"
+
+
+_IDENTITY: Final = ("network", "method", "target", "rounding")
+
+
+def _identity(report: Report) -> dict[str, str]:
+    """What tells one bundle from another at a glance."""
+    settings = {key: shown_setting(report.config.get(key)) for key in _IDENTITY}
+    return {**settings, "network": report.model.spec.architecture}

@@ -1,0 +1,1 @@
+"""All images through all models, resumable."""

@@ -1,0 +1,284 @@
+"""One launch of every candidate: fresh processes, which warm up and then take turns.
+
+Only one computes at a time. Turns go A B C, C B A and so on, so that a machine that slows down
+evenly slows all of them alike.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.processes.calls import Steps
+from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.runner import AnyArray
+from eightbit.benchmarks.warm_up import WINDOW
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
+
+_LOADED_AT_A_TIME: Final = 2
+
+# A fast network would take thousands of calls in its time; so many are enough for a p99.
+_MOST_CALLS: Final = 1000
+
+_WARM_UP_SECONDS: Final = 2.0  # at most, where times go on falling
+
+Turns: TypeAlias = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A model file that takes part in a measurement.
+
+    Attributes:
+        label: What it is called in the result.
+        path: The .onnx or .pt file.
+        runtime: What executes it.
+        precision: In which numbers it computes.
+        for_inference: See `Execution`.
+        is_baseline: Whether it is what the others of its runtime are compared with.
+        optional: Whether the others can do without it.
+    """
+
+    label: str
+    path: Path
+    runtime: Runtime
+    precision: Precision
+    for_inference: bool = False
+    is_baseline: bool = False
+    optional: bool = False
+
+
+class OptionalCandidateError(RuntimeError):
+    """A candidate cannot be measured that the others can do without; the message says why.
+
+    Attributes:
+        candidate: Which one.
+    """
+
+    def __init__(self, candidate: Candidate, cause: InputError | WorkerCrashError) -> None:
+        said = cause.in_short if isinstance(cause, WorkerCrashError) else str(cause)
+        # Where the file lay meanwhile helps nobody: the label says which one it is.
+        said = said.removeprefix(f"{printable(str(candidate.path))}: ")
+        super().__init__(" ".join(said.split()))
+        self.candidate = candidate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """What is the same for all candidates.
+
+    Attributes:
+        batch: Images of every call: float32, shape (N, 3, H, W).
+        threads: Threads that one call may use.
+        photos: Files of photos, which every INT8 candidate classifies from their bytes on.
+    """
+
+    batch: AnyArray
+    threads: int
+    photos: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """How often candidates are called in a launch.
+
+    Attributes:
+        rounds: Turns of each candidate.
+        calls: Timed calls in a turn, by candidate; one untimed call comes first.
+    """
+
+    rounds: int
+    calls: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launched:
+    """What one launch says of one candidate.
+
+    Attributes:
+        turns: Seconds of the timed calls of each turn.
+        load_s: From the start of the process until the model could be called.
+        peak_rss_bytes: Highest resident memory of the process, before any photo.
+        walks: Steps of each photo.
+    """
+
+    turns: Turns
+    load_s: float
+    peak_rss_bytes: int
+    walks: tuple[Steps, ...] = ()
+
+
+class Timeable(Protocol):
+    """What takes turns: an `IsolatedRunner`."""
+
+    def settle(self, batch: AnyArray, *, max_seconds: float) -> list[float]:
+        """Warm up; seconds of each call."""
+        ...
+
+    def time(self, batch: AnyArray, repeats: int) -> list[float]:
+        """Seconds of each call."""
+        ...
+
+
+def planned(
+    seconds_per_call: Sequence[float], *, rounds: int, seconds: float, launches: int = 1
+) -> Schedule:
+    """As many calls as there is time for, 1,000 of a candidate at most.
+
+    Args:
+        seconds_per_call: Of each candidate.
+        rounds: Turns in each launch; fewer where the slowest candidate leaves no time for them.
+        seconds: About how long each candidate may run in all launches together.
+        launches: How many there will be.
+    """
+    seconds /= launches
+    # A turn is one untimed call, which finds the caches as another process left them, and at
+    # least one timed call.
+    affordable = int(seconds / (2 * max(seconds_per_call, default=1.0)))
+    rounds = max(1, min(rounds, affordable))
+    calls = (
+        max(1, min(_MOST_CALLS // (rounds * launches), round(seconds / rounds / estimate) - 1))
+        for estimate in seconds_per_call
+    )
+    return Schedule(rounds=rounds, calls=tuple(calls))
+
+
+def launch(
+    candidates: Sequence[Candidate],
+    conditions: Conditions,
+    plan: Callable[[Sequence[float]], Schedule],
+    on_turn: Callable[[Schedule], None] = lambda _: None,
+) -> tuple[Schedule, tuple[Launched, ...]]:
+    """Start every candidate, let them warm up and take turns, and end them.
+
+    Args:
+        candidates: What to start.
+        conditions: How to call them.
+        plan: Makes the schedule from the seconds per call of each candidate.
+        on_turn: Called after every turn of a candidate.
+
+    Returns:
+        The schedule, and what was found of each candidate.
+
+    Raises:
+        OptionalCandidateError: One of the following, of an optional candidate.
+        InputError: A candidate cannot be loaded, cannot run such a batch or use a photo.
+        WorkerCrashError: A process died.
+    """
+    with ExitStack() as stack:
+        runners = _started(candidates, conditions.threads, stack)
+        settled = [
+            runner.settle(conditions.batch, max_seconds=_WARM_UP_SECONDS) for runner in runners
+        ]
+        schedule = plan([statistics.median(seconds[-WINDOW:]) for seconds in settled])
+        turns = take_turns(runners, conditions.batch, schedule, lambda: on_turn(schedule))
+        peaks = [runner.peak_rss_bytes() for runner in runners]
+        walks = [runner.walks(conditions.photos) for runner in runners]
+        return schedule, tuple(
+            Launched(turns=own, load_s=runner.load_s, peak_rss_bytes=peak, walks=steps)
+            for own, runner, peak, steps in zip(turns, runners, peaks, walks, strict=True)
+        )
+
+
+def take_turns(
+    runners: Sequence[Timeable],
+    batch: AnyArray,
+    schedule: Schedule,
+    on_turn: Callable[[], None],
+) -> list[Turns]:
+    """Seconds of every timed call, per runner and turn."""
+    turns: list[list[tuple[float, ...]]] = [[] for _ in runners]
+    order = list(range(len(runners)))
+    for _ in range(schedule.rounds):
+        for index in order:
+            # The first call finds the caches as another process left them.
+            _, *timed = runners[index].time(batch, 1 + schedule.calls[index])
+            turns[index].append(tuple(timed))
+            on_turn()
+        order.reverse()
+    return [tuple(own) for own in turns]
+
+
+def made_up_batch(size: int, input_shape: tuple[int, int, int], seed: int) -> AnyArray:
+    """Noise of the size of preprocessed images: float32, shape (size, 3, H, W)."""
+    noise = np.random.default_rng(seed).standard_normal((size, *input_shape), dtype=np.float32)
+    return noise
+
+
+class _Participant:
+    """A candidate's process; what fails in it is told as the candidate's."""
+
+    def __init__(self, candidate: Candidate, runner: IsolatedRunner) -> None:
+        self._candidate = candidate
+        self._runner = runner
+        self.load_s = runner.load_s
+
+    def settle(self, batch: AnyArray, *, max_seconds: float) -> list[float]:
+        """See `Timeable`."""
+        with _told_as_of(self._candidate):
+            return self._runner.settle(batch, max_seconds=max_seconds)
+
+    def time(self, batch: AnyArray, repeats: int) -> list[float]:
+        """See `Timeable`."""
+        with _told_as_of(self._candidate):
+            return self._runner.time(batch, repeats)
+
+    def peak_rss_bytes(self) -> int:
+        """See `IsolatedRunner`."""
+        with _told_as_of(self._candidate):
+            return self._runner.peak_rss_bytes()
+
+    def walks(self, photos: Sequence[bytes]) -> tuple[Steps, ...]:
+        """Steps of each photo; none for a float model."""
+        if not photos or self._candidate.precision is not Precision.INT8:
+            return ()
+        with _told_as_of(self._candidate):
+            self._runner.walk(photos[0])  # loads the decoder
+            return tuple(self._runner.walk(photo) for photo in photos)
+
+
+@contextmanager
+def _told_as_of(candidate: Candidate) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, WorkerCrashError) as exc:
+        if not candidate.optional:
+            raise
+        raise OptionalCandidateError(candidate, exc) from exc
+
+
+def _started(candidates: Sequence[Candidate], threads: int, stack: ExitStack) -> list[_Participant]:
+    """All of them, some at a time; the stack ends whatever has started, whenever it is closed."""
+    alive: dict[int, IsolatedRunner] = {}
+
+    def start(index: int) -> IsolatedRunner:
+        candidate = candidates[index]
+        execution = Execution(runtime=candidate.runtime, for_inference=candidate.for_inference)
+        with _told_as_of(candidate):
+            alive[index] = IsolatedRunner(candidate.path, threads=threads, execution=execution)
+        return alive[index]
+
+    @stack.callback
+    def end() -> None:
+        with ExitStack() as ending:
+            for index in sorted(alive):
+                ending.enter_context(alive[index])
+
+    with ThreadPoolExecutor(_LOADED_AT_A_TIME) as executor:
+        try:
+            futures = [executor.submit(start, index) for index in range(len(candidates))]
+            runners = [future.result() for future in futures]
+        except BaseException:
+            # Failed or interrupted: what has not begun need not begin.
+            executor.shutdown(cancel_futures=True)
+            raise
+    return [_Participant(*pair) for pair in zip(candidates, runners, strict=True)]

@@ -1,0 +1,100 @@
+"""What is said of the machine beside its latencies: its limit, the whole path, who else ran."""
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from eightbit.benchmarks.accuracy.confidence import Fraction
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.versioned_json import SortedMapping
+from eightbit.benchmarks.report.figures import counted
+from eightbit.benchmarks.runtimes.environment import Environment
+from eightbit.models.spec import FrozenModel
+
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class MachineLimit(FrozenModel):
+    """The fastest matrix product found on this machine.
+
+    Attributes:
+        precision: In which numbers: int8 means uint8 by int8.
+        threads: Threads that it could use.
+        products_per_s: Multiplications (each with its addition) per second.
+        library: What computed it.
+    """
+
+    precision: Precision
+    threads: PositiveInt
+    products_per_s: Rate
+    library: str
+
+
+class WholePath(FrozenModel):
+    """From the bytes of a photo to its class, in medians per image.
+
+    Attributes:
+        runtime: What executed the model.
+        artifact: Name of the model file.
+        threads: Threads that the runtime could use; decoding has one.
+        photo: What was decoded, such as "JPEG, 500 x 375 pixels".
+        n: Number of timed images.
+        decode_ms: From bytes to RGB pixels.
+        resize_ms: Resized and cropped.
+        normalise_ms: From pixels to the model's input.
+        infer_ms: From there to the class.
+        total_ms: Of all four together.
+    """
+
+    runtime: Runtime
+    artifact: str
+    threads: PositiveInt
+    photo: str
+    n: PositiveInt
+    decode_ms: Milliseconds
+    resize_ms: Milliseconds
+    normalise_ms: Milliseconds
+    infer_ms: Milliseconds
+    total_ms: Milliseconds
+
+
+class BenchmarkSection(FrozenModel):
+    """What is behind the entries of the report's `latency`.
+
+    Attributes:
+        products_per_image: Multiplications of weights in one forward pass of one image.
+        limits: One per precision and number of threads.
+        whole_path: One per INT8 artefact and number of threads; empty where it was not measured.
+        launches: How often every candidate's process was started.
+        rounds: Turns of every candidate in each launch; the least where thread counts or batches
+            differ in that.
+        busy_fraction: Share of the usable cores' time that other programs took while this was
+            measured; None where the system does not say.
+        not_measured: Why a model that the others can do without, or the limit, could not be
+            measured; by its name and the conditions.
+        environment: Where it was measured, where that was not in the run that the report is of.
+        command: The command line of a later benchmark; empty if that run measured.
+    """
+
+    products_per_image: PositiveInt
+    limits: tuple[MachineLimit, ...] = ()
+    whole_path: tuple[WholePath, ...] = ()
+    launches: PositiveInt
+    rounds: NonNegativeInt
+    busy_fraction: Fraction | None = None
+    not_measured: SortedMapping[str] = Field(default_factory=dict)
+    environment: Environment | None = None
+    command: str = ""
+
+
+def not_measured_name(what: str, threads: int, batch: int | None = None) -> str:
+    """The key of something in `BenchmarkSection.not_measured`.
+
+    Args:
+        what: A model in its runtime, or the limit.
+        threads: At which it could not be measured.
+        batch: The same; None where that does not matter.
+    """
+    images = "" if batch is None else f"batch {batch}, "
+    return f"{what} ({images}{counted(threads, 'thread')})"

@@ -1,0 +1,1 @@
+"""The same in a process of its own: messages, workers, timed calls."""

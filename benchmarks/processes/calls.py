@@ -1,0 +1,61 @@
+"""From the bytes of a photo to its class, step by step."""
+
+import statistics
+from collections.abc import Sequence
+from time import perf_counter_ns
+from typing import NamedTuple
+
+import numpy as np
+
+from eightbit.benchmarks.runtimes.feed import FileRunner
+from eightbit.models.errors import InputError, UnusableImage
+
+
+class Steps(NamedTuple):
+    """Seconds of each step of one photo.
+
+    Attributes:
+        decode: From bytes to RGB pixels.
+        resize: Resized and cropped.
+        normalise: From pixels to the model's input.
+        infer: From there to the class.
+    """
+
+    decode: float
+    resize: float
+    normalise: float
+    infer: float
+
+
+def walk(photo: bytes, runner: FileRunner) -> Steps:
+    """Classify one photo, as a user's program would, and time every step.
+
+    Args:
+        photo: An image file.
+        runner: A loaded model; its own metadata say how images are prepared.
+
+    Raises:
+        InputError: The photo cannot be used.
+    """
+    # Here, so that a process that is never handed a photo does not carry Pillow.
+    from eightbit.models.images.decoding import decode_image
+    from eightbit.models.images.preprocessing import cropped_pixels
+
+    times = [perf_counter_ns()]
+    try:
+        image = decode_image(photo)
+        times.append(perf_counter_ns())
+        pixels = cropped_pixels(image, runner.feed.preprocessing)
+        times.append(perf_counter_ns())
+    except UnusableImage as exc:
+        raise InputError(f"photo: expected one that can be classified: {exc}") from exc
+    batch = runner.feed.of_pixels(pixels[None])
+    times.append(perf_counter_ns())
+    int(np.argmax(runner(batch)))
+    times.append(perf_counter_ns())
+    return Steps(*(float(step) / 1e9 for step in np.diff(times)))
+
+
+def median_steps(walks: Sequence[Steps]) -> Steps:
+    """The median of each step."""
+    return Steps(*(statistics.median(column) for column in zip(*walks, strict=True)))

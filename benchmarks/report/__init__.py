@@ -1,0 +1,1 @@
+"""The report as a value and what it concludes."""

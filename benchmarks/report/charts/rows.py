@@ -1,0 +1,174 @@
+"""Charts of one row per thing: its name, its number in words, and below them a bar or a dot."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from eightbit.benchmarks.chart_scale import log_ticks
+from eightbit.benchmarks.chart_text import shortened
+from eightbit.benchmarks.report.charts.svg import COLOURS, Margins, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH: Final = 420  # of a chart that has another one beside it
+_ROW: Final = 44
+_AROUND: Final = 50  # for the axis and its label
+_LEGEND: Final = 22
+_NAME_ABOVE: Final = 0.3
+_BESIDE: Final = 0.12  # of the width, left and right of what is drawn
+_LETTERS: Final = 54  # in a line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What one row says.
+
+    Attributes:
+        name: Of the thing.
+        text: Its number in words.
+        colour: Name of a colour of the page.
+        ends: Where each of its parts ends, from left to right; one part for a plain bar.
+        interval: From where to where a thin line goes, or None.
+        mark: Where its limit is, or None.
+    """
+
+    name: str
+    text: str
+    colour: str
+    ends: tuple[float, ...]
+    interval: tuple[float, float] | None = None
+    mark: float | None = None
+
+
+@contextmanager
+def rows_figure(rows: Sequence[Row], legend: bool = False) -> Iterator["Figure"]:
+    """A figure with room for so many rows, and for a legend below them."""
+    below = _LEGEND * legend
+    margins = Margins(left=8, bottom=42 + below)
+    with figure(WIDTH, _ROW * len(rows) + _AROUND + below, margins) as drawn:
+        yield drawn
+
+
+def draw_bars(axes: "Axes", rows: Sequence[Row], colours: Sequence[str] = ()) -> None:
+    """A bar per row, from zero; parts of several are all positive.
+
+    Args:
+        axes: Where.
+        rows: From the top; the parts of each have the gid ``bar-<row>-<part>``.
+        colours: Of the parts; empty for the colour of the row.
+    """
+    _names(axes, rows)
+    for y, row in enumerate(rows):
+        start = 0.0
+        for part, end in enumerate(row.ends):
+            colour = colours[part] if colours else row.colour
+            (bar,) = axes.barh(y, end - start, 0.36, left=start, color=COLOURS[colour])
+            bar.set_gid(f"bar-{y}-{part}")
+            start = end
+    ends = [end for row in rows for end in row.ends]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    axes.set_xlim(1.03 * low, 1.03 * high if low < high else 1.0)
+
+
+def draw_spans(axes: "Axes", rows: Sequence[Row]) -> None:
+    """On a logarithmic axis a dot per row, a thin line for its interval, a bar from its mark to it.
+
+    The dots have the gid ``dot-<row>``.
+    """
+    _names(axes, rows)
+    for y, row in enumerate(rows):
+        (value,) = row.ends
+        if row.interval:
+            axes.plot(row.interval, (y, y), color=COLOURS["soft"], linewidth=1.25)
+        if row.mark is not None:
+            soft = COLOURS[f"{row.colour}-soft"]
+            axes.barh(y, value - row.mark, 0.22, left=row.mark, color=soft)
+            ends = (y - 0.19, y + 0.19)
+            axes.plot((row.mark, row.mark), ends, color=COLOURS["third"], linewidth=2.5)
+        axes.scatter([value], [y], s=58, color=COLOURS[row.colour], zorder=3, gid=f"dot-{y}")
+    reached = [
+        end
+        for row in rows
+        for end in (*row.ends, *(row.interval or ()), *(() if row.mark is None else (row.mark,)))
+    ]
+    low, high = 0.8 * min(reached), 1.25 * max(reached)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    log_ticks(axes.xaxis, low, high)
+
+
+def draw_intervals(axes: "Axes", rows: Sequence[Row]) -> None:
+    """A dot per row with its interval; the dots have the gid ``dot-<row>``."""
+    _names(axes, rows)
+    for y, row in enumerate(rows):
+        (value,) = row.ends
+        if row.interval:
+            colour = COLOURS[row.colour]
+            axes.plot(row.interval, (y, y), color=colour, linewidth=3, alpha=0.55)
+            for end in row.interval:
+                axes.plot((end, end), (y - 0.11, y + 0.11), color=colour, linewidth=1.5)
+        axes.scatter([value], [y], s=58, color=COLOURS[row.colour], zorder=3, gid=f"dot-{y}")
+
+
+def frame(axes: "Axes", rows: Sequence[Row], *lines: float) -> None:
+    """Set the limits so that all dots, intervals and lines are well inside."""
+    reached = [*lines, *(end for row in rows for end in (*row.ends, *(row.interval or ())))]
+    low, high = min(reached), max(reached)
+    margin = _BESIDE * (high - low or 1.0)
+    axes.set_xlim(low - margin, high + margin)
+
+
+def draw_line(
+    axes: "Axes",
+    x: float,
+    text: str,
+    colour: str = "soft",
+    side: Literal["left", "right"] | None = None,
+) -> None:
+    """A vertical line through all rows, named at its lower end.
+
+    Args:
+        axes: Where; with the limits that it will have.
+        x: Of the line.
+        text: Its name.
+        colour: Name of a colour of the page.
+        side: Of the line on which its name stands; None for the one with more room.
+    """
+    axes.axvline(x, color=COLOURS[colour], linewidth=1.25, zorder=1)
+    low, high = (axes.transData.transform((end, 0.0))[0] for end in axes.get_xlim())
+    if side is None:
+        across = axes.transData.transform((x, 0.0))[0]
+        side = "right" if across < (low + high) / 2 else "left"
+    axes.annotate(
+        text,
+        (x, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4 if side == "right" else -4, 3),
+        textcoords="offset points",
+        ha="left" if side == "right" else "right",
+        color=COLOURS[colour],
+        fontsize=10,
+    )
+
+
+def _names(axes: "Axes", rows: Sequence[Row]) -> None:
+    """What is written above each row, and a frame without anything in the way of it."""
+    for y, row in enumerate(rows):
+        name = shortened(row.name, _LETTERS - len(row.text))
+        for x, text, side, colour in ((0, name, "left", "ink"), (1, row.text, "right", "soft")):
+            axes.text(
+                *(x, y - _NAME_ABOVE, text),
+                transform=axes.get_yaxis_transform(),
+                va="bottom",
+                ha=side,
+                color=COLOURS[colour],
+                # Lines of the chart end before the letters.
+                bbox={"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 1},
+            )
+    axes.set_ylim(len(rows) - 0.6, -0.8)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="y", visible=False)

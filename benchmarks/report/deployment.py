@@ -1,0 +1,79 @@
+"""The model outside the workshop: how fast it starts there, and what it answered elsewhere."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.versioned_json import SortedMapping
+from eightbit.benchmarks.runtimes.environment import Environment
+from eightbit.models.spec import FrozenModel, Positive
+
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
+"""What can be part of the name of an execution."""
+
+
+class ColdStart(FrozenModel):
+    """From the start of a process to its first label.
+
+    Attributes:
+        launches: How often each program was started, in turns.
+        seconds: Of the archive as a program, process start and end included; the median.
+        bare_seconds: Of the shortest script in the same runtime that does the same by hand; the
+            median.
+        ratio: `seconds` over `bare_seconds`, launch by launch; the geometric mean.
+        ratio_ci95: Its 95 % confidence interval.
+        peak_rss_bytes: Highest resident memory of the archive's program; the median.
+        bare_peak_rss_bytes: Of the bare script; the median.
+    """
+
+    launches: PositiveInt
+    seconds: Positive
+    bare_seconds: Positive
+    ratio: Positive
+    ratio_ci95: tuple[Positive, Positive]
+    peak_rss_bytes: PositiveInt
+    bare_peak_rss_bytes: PositiveInt
+
+
+class SelfTestElsewhere(FrozenModel):
+    """The bundle's self-test as another machine ran it; its logits are a pair of `parity`.
+
+    Attributes:
+        name: Of the execution, such as "onnx_aarch64".
+        machine: Its architecture, such as "aarch64".
+        processor: What it calls its processor; empty where it does not say.
+        versions: Of Python and of the packages that took part.
+        same_pixels: Whether decoding and resizing gave the very same pixels there.
+        model_sha256: Digest of the model that it ran; of another one the pairs say nothing.
+    """
+
+    name: Word
+    machine: Word
+    processor: Annotated[str, Field(max_length=200)] = ""
+    versions: SortedMapping[str] = Field(default_factory=dict)
+    same_pixels: bool
+    model_sha256: Sha256
+
+
+class EdgeSection(FrozenModel):
+    """The bundle to deploy, made by `eightbit bundle`.
+
+    Attributes:
+        model_sha256: Digest of the INT8 ONNX model in the archive: of another model the archive and
+            its start say nothing.
+        bundle_sha256: Digest of the archive; None where only results from elsewhere are known.
+        bundle_bytes: Its size, likewise.
+        cold_start: How fast it starts; None where that was not measured.
+        elsewhere: Its self-test on other machines.
+        environment: Where the start was measured, where that is not where the report's run was.
+        command: The command line that made the archive.
+    """
+
+    model_sha256: Sha256 | None = None
+    bundle_sha256: Sha256 | None = None
+    bundle_bytes: PositiveInt | None = None
+    cold_start: ColdStart | None = None
+    elsewhere: tuple[SelfTestElsewhere, ...] = ()
+    environment: Environment | None = None
+    command: str = ""

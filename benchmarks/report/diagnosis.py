@@ -1,0 +1,98 @@
+"""Where quantization hurts: one row per quantized tensor, worst first."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from pydantic import Field, NonNegativeInt
+
+from eightbit.benchmarks.accuracy.confidence import Fraction
+from eightbit.benchmarks.report.figures import NOTHING, Table, percent
+from eightbit.models.spec import FrozenModel
+
+_WORST: Final = 12
+
+# An activation may be larger than any setting: only NaN and infinity are refused.
+Real = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Histogram(FrozenModel):
+    """Counts in equally wide bins.
+
+    Attributes:
+        low: Lower end of the first bin.
+        high: Upper end of the last bin.
+        counts: Elements per bin.
+    """
+
+    low: Real
+    high: Real
+    counts: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, max_length=256)]
+
+
+class TensorDiagnosis(FrozenModel):
+    """One quantized tensor of the network.
+
+    Decibels are None where there is no noise at all (or no signal).
+
+    Attributes:
+        name: Module that produces it, or `input`.
+        low: Smallest value that its integers represent.
+        high: Largest.
+        observed_low: Minimum of the float tensor on the diagnosed images.
+        observed_high: Maximum.
+        saturated_fraction: Share of its elements that lie more than half a step outside.
+        sqnr_alone_db: Signal to noise of rounding the exact tensor to its own integers.
+        sqnr_accumulated_db: Of the tensor in the network where everything is quantized.
+        weight_sqnr_db: Of the rounded weights of the layer that produces it.
+        position: Its place in the order of execution, from 0; None in reports of an earlier
+            version.
+        values: Histogram of the float tensor on the diagnosed images; only of the worst tensors.
+        weights: Histogram of the weights of the layer that produces it, each in steps of its own
+            channel's scale, so that the integers -127 to 127 are the chosen range; only of the
+            worst tensors, and None where there are no weights.
+    """
+
+    name: str
+    low: Real
+    high: Real
+    observed_low: Real
+    observed_high: Real
+    saturated_fraction: Fraction
+    sqnr_alone_db: Real | None
+    sqnr_accumulated_db: Real | None
+    weight_sqnr_db: Real | None = None
+    position: NonNegativeInt | None = None
+    values: Histogram | None = None
+    weights: Histogram | None = None
+
+
+def diagnosis_table(tensors: Sequence[TensorDiagnosis], *, rows: int = _WORST) -> Table:
+    """The first tensors of a diagnosis, which comes worst first."""
+    return Table(
+        title="Where the noise comes from, worst tensor first",
+        columns=("tensor", "alone", "accumulated", "weights", "saturated", "range", "observed"),
+        rows=tuple(
+            (
+                tensor.name,
+                *(
+                    NOTHING if value is None else f"{value:.1f} dB"
+                    for value in (
+                        tensor.sqnr_alone_db,
+                        tensor.sqnr_accumulated_db,
+                        tensor.weight_sqnr_db,
+                    )
+                ),
+                percent(tensor.saturated_fraction, 3),
+                f"{tensor.low:.3g}..{tensor.high:.3g}",
+                f"{tensor.observed_low:.3g}..{tensor.observed_high:.3g}",
+            )
+            for tensor in tensors[:rows]
+        ),
+        note="alone: SQNR of the float tensor rounded to its own integers; accumulated: with "
+        "everything before it quantized too; saturated: elements outside the range."
+        + (
+            f" {len(tensors) - rows} more tensors are in report.json."
+            if len(tensors) > rows
+            else ""
+        ),
+    )

@@ -1,0 +1,340 @@
+"""The report: what quantization gave and what it cost, as versioned JSON."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
+
+from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.parity import ExecutionsSection
+from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, ImageName
+from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
+from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.deployment import EdgeSection
+from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
+from eightbit.benchmarks.runtimes.environment import Environment
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
+from eightbit.models.spec import Finite, FrozenModel, ModelSpec, Positive
+
+REPORT_FORMAT_VERSION: Final = 1
+REPORT_MAX_BYTES: Final = 64 * 2**20
+
+
+class ModelSection(FrozenModel):
+    """The float model.
+
+    Attributes:
+        spec: Architecture, classes and preprocessing.
+        weights: Name of the weights or of their file.
+        weights_sha256: Digest of the weights' file, or None where it is not known.
+    """
+
+    spec: ModelSpec
+    weights: str
+    weights_sha256: Sha256 | None = None
+
+
+Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 2**10)]
+"""A JPEG file in Base64."""
+
+
+class SkippedImage(FrozenModel):
+    """A file that could not be used, and why."""
+
+    name: ImageName
+    reason: str
+
+
+class ConvergencePoint(FrozenModel):
+    """How far the ranges moved from one checkpoint of the calibration to the next.
+
+    Attributes:
+        images: How many had been seen.
+        tensor: Whose range moved most.
+        largest_change: By which share of its width.
+    """
+
+    images: PositiveInt
+    tensor: str
+    largest_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+DIGEST_DIGITS: Final = 16
+
+ShortDigest = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{DIGEST_DIGITS}}}$")]
+"""The beginning of a SHA-256: enough to tell the files of a set apart."""
+
+
+class CalibrationSection(FrozenModel):
+    """The images that set the ranges.
+
+    Attributes:
+        source: Where they came from.
+        images: How many were used.
+        skipped: What could not be used.
+        also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
+            None if that is not known, since an earlier version did not keep the digests.
+        digests: The first 16 hexadecimal digits of the SHA-256 of each file, sorted, each once.
+        convergence: How far ranges still moved from checkpoint to checkpoint.
+        watched: The method whose ranges those are, where it is not the one that chose them.
+        settled: Whether they came to rest before the images ran out, where as many were drawn as
+            that took; None where a fixed number was asked for.
+    """
+
+    source: str
+    images: NonNegativeInt
+    skipped: tuple[SkippedImage, ...] = ()
+    also_in_evaluation: NonNegativeInt | None = 0
+    digests: tuple[ShortDigest, ...] = ()
+    convergence: tuple[ConvergencePoint, ...] = ()
+    watched: str | None = None
+    settled: bool | None = None
+
+
+class EvaluationSection(FrozenModel):
+    """The images on which accuracy was measured.
+
+    Attributes:
+        source: Where they came from.
+        images: How many were used.
+        labelled: Whether their true classes are known.
+        matched_by: How their folders or labels were matched to the model's classes.
+        skipped: The first files that could not be used.
+        skipped_count: How many there were in all; None in reports of an earlier version, whose
+            `skipped` are all.
+        images_sha256: Digest of the digests of the files that were used, in their order: where it
+            is equal, the images are the same. None in reports of an earlier version.
+        images_per_s: Through all models together, decoding included; None in reports of an
+            earlier version, and where nothing was left to run.
+        thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
+            in Base64.
+        environment: Where they ran, where that was not in the run that the report is of.
+        command: The command line of a later evaluation; empty if that run evaluated.
+    """
+
+    source: str
+    images: NonNegativeInt
+    labelled: bool
+    matched_by: str | None = None
+    skipped: tuple[SkippedImage, ...] = ()
+    skipped_count: NonNegativeInt | None = None
+    images_sha256: Sha256 | None = None
+    images_per_s: Positive | None = None
+    thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
+    environment: Environment | None = None
+    command: str = ""
+
+    @property
+    def all_skipped(self) -> int:
+        """How many files could not be used."""
+        return len(self.skipped) if self.skipped_count is None else self.skipped_count
+
+    @model_validator(mode="after")
+    def _no_more_skipped_than_counted(self) -> Self:
+        if self.all_skipped < len(self.skipped):
+            raise ValueError(f"skipped_count: expected at least {len(self.skipped)}")
+        return self
+
+
+class Check(FrozenModel):
+    """One thing that was verified.
+
+    Attributes:
+        name: What it is.
+        passed: Whether it is so.
+        detail: What was expected and found.
+        synthetic: Whether only made-up pictures were looked at.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    synthetic: bool = False
+
+
+class VerificationSection(FrozenModel):
+    """Whether the artefacts are what the recipe says.
+
+    Attributes:
+        images: How many were used.
+        passed: Whether every check passed.
+        checks: The checks.
+    """
+
+    images: NonNegativeInt
+    passed: bool
+    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _passed_means_every_check(self) -> Self:
+        if self.passed != all(check.passed for check in self.checks):
+            raise ValueError("passed: expected true exactly if every check passed")
+        return self
+
+
+class AccuracySection(FrozenModel):
+    """Accuracy of the float model and of the artefacts; None for what was not evaluated."""
+
+    fp32: AccuracyResult
+    torchscript: CandidateAccuracy | None = None
+    onnx: CandidateAccuracy | None = None
+
+    @property
+    def candidates(self) -> dict[str, CandidateAccuracy]:
+        """What was evaluated, by the name of its format."""
+        found = {format.name: getattr(self, format.key) for format in DELIVERED}
+        return {name: result for name, result in found.items() if result is not None}
+
+
+class FidelitySection(FrozenModel):
+    """Closeness of the artefacts to the float model; None for what was not measured."""
+
+    torchscript: FidelityResult | None = None
+    onnx: FidelityResult | None = None
+
+    @property
+    def candidates(self) -> dict[str, FidelityResult]:
+        """What was measured, by the name of its format."""
+        found = {format.name: getattr(self, format.key) for format in DELIVERED}
+        return {name: result for name, result in found.items() if result is not None}
+
+
+class OperatorCoverage(FrozenModel):
+    """How many operators of a kind compute in integers.
+
+    Attributes:
+        quantized: Those that do.
+        total: All of them.
+        meant_as_float: How many of them are meant to compute in float.
+    """
+
+    quantized: NonNegativeInt
+    total: NonNegativeInt
+    meant_as_float: NonNegativeInt = 0
+
+    @property
+    def as_meant(self) -> bool:
+        """Whether as many compute in float as are meant to."""
+        return self.total - self.quantized == self.meant_as_float
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> Self:
+        if self.quantized > self.total:
+            raise ValueError(f"quantized: expected at most {self.total}, found {self.quantized}")
+        return self
+
+
+class CoverageSection(FrozenModel):
+    """Which operators compute in integers, by kind."""
+
+    conv: OperatorCoverage
+    add: OperatorCoverage
+    linear: OperatorCoverage
+    pool: OperatorCoverage | None = None
+
+
+class Report(FrozenModel):
+    """Everything that one run found; a section that was not measured is None or empty.
+
+    Attributes:
+        format_version: Version of this document.
+        eightbit_version: What wrote it.
+        command: The command line of the run; later ones are in the sections that they measured.
+        model: The float model.
+        config: What the user asked for, as a JSON object of the quantizer.
+        recipe_sha256: Digest of the recipe that both artefacts follow.
+        calibration: The images that set the ranges.
+        evaluation: The images on which accuracy was measured.
+        verification: Whether the artefacts are what the recipe says.
+        accuracy: Right answers, drop and flips.
+        max_drop_pp: The largest drop that the user accepts, for the upper end of its interval; None
+            where no such gate was set.
+        fallback: What was left in float to reach a target of accuracy, if it was asked for.
+        fidelity: Logits against the float model's.
+        diagnosis: Every quantized tensor, worst first.
+        parity: Logits of two executions of the artefacts against each other, or of one against
+            the reference integers, by the name of the pair.
+        executions: What is behind those pairs.
+        latency: One entry per measured model file.
+        benchmark: What is behind those entries: the machine's limit, the whole path.
+        edge: The bundle to deploy: how fast it starts, what it answered on other machines.
+        size_bytes: Size of every written file, by name.
+        coverage: Which operators compute in integers.
+        environment: Where this was measured.
+        timings_s: Seconds of each stage, by name.
+        peak_rss_bytes: Highest resident memory of the largest process of the run; those that only
+            measure latency do not count.
+    """
+
+    format_version: Literal[1] = REPORT_FORMAT_VERSION
+    eightbit_version: str
+    command: str
+    model: ModelSection
+    config: SortedMapping[JsonValue] = Field(default_factory=dict)
+    recipe_sha256: Sha256 | None = None
+    calibration: CalibrationSection | None = None
+    evaluation: EvaluationSection | None = None
+    verification: VerificationSection | None = None
+    accuracy: AccuracySection | None = None
+    max_drop_pp: Finite | None = None
+    fallback: FallbackSection | None = None
+    fidelity: FidelitySection | None = None
+    diagnosis: tuple[TensorDiagnosis, ...] = ()
+    parity: SortedMapping[ParityResult] = Field(default_factory=dict)
+    executions: ExecutionsSection | None = None
+    latency: tuple[LatencyResult, ...] = ()
+    benchmark: BenchmarkSection | None = None
+    edge: EdgeSection | None = None
+    size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)
+    coverage: CoverageSection | None = None
+    environment: Environment | None = None
+    timings_s: Mapping[str, Finite] = Field(default_factory=dict)
+    peak_rss_bytes: PositiveInt | None = None
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """All command lines that together give this report again, in order."""
+        later = (self.executions, self.evaluation, self.benchmark, self.edge)
+        lines = (self.command, *(section.command for section in later if section))
+        return tuple(dict.fromkeys(line for line in lines if line))
+
+    @property
+    def standing_fallback(self) -> FallbackSection | None:
+        """The search for layers in float, unless a later evaluation has taken its place."""
+        if self.fallback is None or self.accuracy is None:
+            return None
+        results = {format.key: getattr(self.accuracy, format.key) for format in DELIVERED}
+        return self.fallback if still_counts(self.fallback, results) else None
+
+    def to_json(self) -> str:
+        """The report as indented JSON that ends in a newline; equal reports give equal text.
+
+        Raises:
+            ValueError: The config holds NaN or infinity, which JSON cannot say.
+        """
+        content = self.model_dump(mode="json")
+        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """Reads a report that `Report.to_json` wrote; unknown keys are refused.
+
+    Raises:
+        InputError: No such file, or not a valid report, or one of a newer version.
+    """
+    where = printable(str(path))
+    try:
+        with path.open("rb") as file:
+            content = file.read(REPORT_MAX_BYTES + 1)
+    except OSError as exc:
+        raise InputError(f"{where}: expected a report: {one_line(str(exc))}") from exc
+    if len(content) > REPORT_MAX_BYTES:
+        raise InputError(f"{where}: expected a report of at most {REPORT_MAX_BYTES} bytes")
+    return parse_versioned(Report, content, where=where, newest=REPORT_FORMAT_VERSION)

@@ -1,0 +1,110 @@
+"""What was left in float for the sake of accuracy, and what it cost."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from eightbit.benchmarks.accuracy.confidence import Fraction
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.report.figures import NOTHING, Table, interval, percent
+from eightbit.models.spec import Finite, FrozenModel, Positive
+
+_MAX_NAMES: Final = 3
+
+
+class FallbackStep(FrozenModel):
+    """One network that was tried.
+
+    Attributes:
+        float_layers: How many operations it computes in float.
+        added: Those that the step before it, with fewer of them, computes in integers.
+        artifact: The artefact that the other figures are of: the one whose interval ends highest.
+            One that misses the target ends the step, before the next is written.
+        drop_pp: Float top-1 minus its own, in percentage points.
+        drop_ci95_pp: 95 % confidence interval of the drop.
+        top1_agreement: Fraction of images to which it gives the float model's class.
+        latency_ratio: Its median time per call over that of the network that has everything in
+            integers; None where it was not measured.
+        met: Whether the target was met, by every artefact that is written.
+        chosen: Whether this is the network that was delivered.
+    """
+
+    float_layers: NonNegativeInt
+    added: tuple[str, ...]
+    artifact: str
+    drop_pp: Finite
+    drop_ci95_pp: tuple[Finite, Finite]
+    top1_agreement: Fraction
+    latency_ratio: Positive | None
+    met: bool
+    chosen: bool
+
+
+class FallbackSection(FrozenModel):
+    """The search for the fewest operations in float with which a target is met.
+
+    Attributes:
+        target_pp: What the upper end of the drop's interval may be at most.
+        met: Whether the delivered network meets it.
+        evaluations: How many networks were evaluated on all images.
+        candidates: How many operations could be left in float.
+        images_needed: Where the target is missed: with how many images the delivered network's drop
+            would meet it, or if none are enough, one that loses nothing; None where it is met, or
+            out of reach even then.
+        steps: What was tried, by the number of operations in float.
+    """
+
+    target_pp: Finite
+    met: bool
+    evaluations: PositiveInt
+    candidates: PositiveInt
+    images_needed: PositiveInt | None
+    steps: Annotated[tuple[FallbackStep, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_is_delivered(self) -> Self:
+        if [step.met for step in self.steps if step.chosen] != [self.met]:
+            raise ValueError("steps: expected one that was chosen, and that meets what is met")
+        return self
+
+
+def still_counts(
+    fallback: FallbackSection, results: Mapping[str, CandidateAccuracy | None]
+) -> bool:
+    """Whether what a search ended in is what was evaluated last, on the same images.
+
+    Args:
+        fallback: The search.
+        results: Of the last evaluation, by name of the artefact.
+    """
+    (step,) = (step for step in fallback.steps if step.chosen)
+    result = results.get(step.artifact)
+    return result is not None and result.drop_ci95_pp == step.drop_ci95_pp
+
+
+def fallback_table(fallback: FallbackSection) -> Table:
+    """The steps, and in the note what is meant."""
+    verdict = "met" if fallback.met else "FAILED"
+    return Table(
+        title=f"Layers in float for a drop of at most {fallback.target_pp:g} pp: {verdict}",
+        columns=("in float", "added", "drop [95 %]", "agree", "time", "target"),
+        rows=tuple(_row(step, fallback.target_pp) for step in fallback.steps),
+        text_columns=2,
+        note=f"in float: how many of {fallback.candidates} operations, those first that cost the "
+        "logits most; * is delivered; drop: its upper end must not exceed the target; time: of a "
+        "call, relative to the network with everything in integers.",
+    )
+
+
+def _row(step: FallbackStep, target_pp: float) -> tuple[str, ...]:
+    more = len(step.added) - _MAX_NAMES
+    names = ", ".join(step.added[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"{step.float_layers}{' *' if step.chosen else ''}",
+        names or NOTHING,
+        interval(step.drop_pp, step.drop_ci95_pp, target_pp),
+        percent(step.top1_agreement),
+        NOTHING if step.latency_ratio is None else f"{step.latency_ratio:.2f}x",
+        "met" if step.met else "missed",
+    )

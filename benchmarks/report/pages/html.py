@@ -1,0 +1,35 @@
+"""The report as one HTML page, which needs nothing else."""
+
+from eightbit.benchmarks.key_figures import key_figures
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.headline import headline
+from eightbit.benchmarks.report.pages.page import render_page
+from eightbit.benchmarks.report.shipping import shipping
+from eightbit.benchmarks.sections_accuracy import accuracy_sections
+from eightbit.benchmarks.sections_cost import cost_sections
+from eightbit.benchmarks.sections_edge import edge_sections
+from eightbit.benchmarks.sections_network import network_sections
+from eightbit.benchmarks.sections_run import run_sections
+
+
+def render_html(report: Report) -> str:
+    """The whole report as a page that ends in a newline; equal reports give equal pages.
+
+    Everything comes from the report, so a page can be made again from its JSON alone.
+    """
+    whose, figures = key_figures(report)
+    return render_page(
+        "report.html.j2",
+        report=report,
+        shipping=shipping(report),
+        headline=headline(report),
+        whose=whose,
+        figures=figures,
+        sections=(
+            *accuracy_sections(report),
+            *cost_sections(report),
+            *edge_sections(report),
+            *network_sections(report),
+            *run_sections(report),
+        ),
+    )

@@ -1,0 +1,95 @@
+"""Every execution against every other one, as a coloured square."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from eightbit.benchmarks.accuracy.fidelity import ParityResult
+from eightbit.benchmarks.accuracy.parity import (
+    MAX_EXECUTION_DISAGREEMENT,
+    MAX_OPENVINO_DISAGREEMENT,
+    VERSUS,
+    allowed_disagreement,
+    different_predictions,
+)
+from eightbit.benchmarks.report.figures import counted, percent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One pair.
+
+    Attributes:
+        grade: How close they are: "same", "near", "far", "other" or "none".
+        text: Share of logits that are identical.
+        detail: The rest of what is known.
+    """
+
+    grade: str
+    text: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParityGrid:
+    """The square.
+
+    Attributes:
+        names: Of the executions.
+        rows: As many rows of as many cells.
+        other: What the grade "other" means.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    other: str
+
+
+_ITSELF: Final = Cell(grade="none", text="", detail="itself")
+_UNKNOWN: Final = Cell(grade="none", text="", detail="not measured")
+
+
+def parity_grid(parity: Mapping[str, ParityResult]) -> ParityGrid | None:
+    """The square of all pairs; None where fewer than three executions were compared."""
+    pairs: dict[frozenset[str], ParityResult] = {}
+    names: set[str] = set()
+    for key, result in parity.items():
+        first, versus, second = key.partition(VERSUS)
+        if versus:
+            pairs[frozenset((first, second))] = result
+            names |= {first, second}
+    if len(names) < 3:
+        return None
+    ordered = tuple(sorted(names))
+    rows = tuple(
+        tuple(
+            _ITSELF if row == column else _cell(row, column, pairs.get(frozenset((row, column))))
+            for column in ordered
+        )
+        for row in ordered
+    )
+    return ParityGrid(
+        names=ordered,
+        rows=rows,
+        other=f"another class for more than {percent(MAX_EXECUTION_DISAGREEMENT, 0)} of the images "
+        f"(OpenVINO {percent(MAX_OPENVINO_DISAGREEMENT, 0)}) and more than one of them, which "
+        "fails the verification.",
+    )
+
+
+def _cell(first: str, second: str, result: ParityResult | None) -> Cell:
+    if result is None:
+        return _UNKNOWN
+    return Cell(
+        grade=_grade(result, allowed_disagreement(first, second)),
+        text=percent(result.identical_fraction, 1),
+        detail=f"{first} and {second}: {percent(result.identical_fraction)} identical, at most "
+        f"{counted(result.max_lsb, 'last bit')} apart, same class for "
+        f"{percent(result.top1_agreement)} of {counted(result.n, 'image')}",
+    )
+
+
+def _grade(result: ParityResult, allowed: float) -> str:
+    if different_predictions(result) > max(1.0, allowed * result.n):
+        return "other"
+    return "same" if result.max_lsb == 0 else "near" if result.max_lsb == 1 else "far"

@@ -1,0 +1,153 @@
+"""What a report found out about accuracy, as tables."""
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Final, TypeVar
+
+from eightbit.benchmarks.accuracy.per_class import ClassDrop
+from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy
+from eightbit.benchmarks.report.document import AccuracySection
+from eightbit.benchmarks.report.figures import (
+    NOTHING,
+    Table,
+    class_name,
+    counted,
+    interval,
+    percent,
+    points,
+    probability,
+)
+from eightbit.benchmarks.report.verdict import verdict
+
+_Value = TypeVar("_Value", bound=Hashable)
+
+_MAX_CLASSES: Final = 5
+
+
+def accuracy_tables(
+    accuracy: AccuracySection, labels: tuple[str, ...] | None = None
+) -> Iterator[Table]:
+    """Right answers and the drop, confidence, and the classes that lose, as far as measured.
+
+    Args:
+        accuracy: What was measured.
+        labels: Names of the classes, by index.
+    """
+    candidates = accuracy.candidates
+    yield (_accuracy if accuracy.fp32.top1 is not None else _agreement)(accuracy.fp32, candidates)
+    results = {"float": accuracy.fp32, **candidates}
+    if any(result.confidence for result in results.values()):
+        yield _confidence(results)
+    for names, classes in _alike({name: result.classes for name, result in candidates.items()}):
+        worst = worst_classes(classes)
+        if worst:
+            yield _classes(names, worst[:_MAX_CLASSES], classes, labels)
+
+
+def worst_classes(classes: tuple[ClassDrop, ...]) -> tuple[ClassDrop, ...]:
+    """The classes that lose, those first for which chance explains it least."""
+    losing = [entry for entry in classes if entry.drop_pp > 0]
+    losing.sort(key=lambda entry: (entry.p_adjusted, entry.p_value, -entry.drop_pp, entry.index))
+    return tuple(losing)
+
+
+def _alike(values: Mapping[str, _Value]) -> Iterator[tuple[str, _Value]]:
+    """Every value once, after the names of all that have it."""
+    for value in dict.fromkeys(values.values()):
+        yield " and ".join(name for name in values if values[name] == value), value
+
+
+def _accuracy(fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy]) -> Table:
+    float_row = ("float", percent(fp32.top1), percent(fp32.top5), NOTHING, NOTHING, NOTHING)
+    return Table(
+        title=f"Accuracy on {counted(fp32.n, 'image')}",
+        columns=("", "top-1", "top-5", "drop [95 %]", "p", "flips"),
+        rows=(float_row, *(_accuracy_row(name, result) for name, result in candidates.items())),
+        note=f"{_verdicts(candidates)}drop: with its 95 % interval; p: exact McNemar test, small "
+        "where chance does not explain the drop; flips: images whose class changed (- now wrong, "
+        "+ now right).",
+    )
+
+
+def _agreement(fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy]) -> Table:
+    return Table(
+        title=f"Agreement with float on {counted(fp32.n, 'image')} without labels",
+        columns=("", "agree", "flips"),
+        rows=tuple(
+            (name, percent(result.top1_agreement), f"{result.flip_count:,}")
+            for name, result in candidates.items()
+        ),
+        note="agree: same class as float; flips: images whose class changed. Without labels a drop "
+        "cannot be told.",
+    )
+
+
+def _accuracy_row(name: str, result: CandidateAccuracy) -> tuple[str, ...]:
+    flips = f"{result.flip_count:,}"
+    if result.broke is not None and result.fixed is not None:
+        flips += f" (-{result.broke:,} +{result.fixed:,})"
+    return (
+        name,
+        percent(result.top1),
+        percent(result.top5),
+        interval(result.drop_pp, result.drop_ci95_pp),
+        probability(result.mcnemar_p),
+        flips,
+    )
+
+
+def _verdicts(candidates: Mapping[str, CandidateAccuracy]) -> str:
+    """One sentence or two for every artefact, once for those with the same ones."""
+    said = {
+        name: f"{found.phrase}. {found.power}".rstrip()
+        for name, found in ((name, verdict(result)) for name, result in candidates.items())
+    }
+    return "".join(f"{names}: {words} " for names, words in _alike(said))
+
+
+def _confidence(results: Mapping[str, AccuracyResult]) -> Table:
+    return Table(
+        title="Confidence",
+        columns=("", "top-1", "mean confidence", "ECE"),
+        rows=tuple(
+            (
+                name,
+                percent(result.top1),
+                percent(result.confidence.mean_confidence),
+                percent(result.confidence.ece),
+            )
+            for name, result in results.items()
+            if result.confidence is not None
+        ),
+        note="mean confidence: probability of the predicted class, above top-1 if a model is too "
+        "sure of itself; ECE: expected calibration error, how far confidence and accuracy are "
+        "apart over bins of like confidence.",
+    )
+
+
+def _classes(
+    names: str,
+    worst: tuple[ClassDrop, ...],
+    classes: tuple[ClassDrop, ...],
+    labels: tuple[str, ...] | None,
+) -> Table:
+    significant = sum(entry.lost for entry in classes)
+    return Table(
+        title=f"Classes that lose ({names})",
+        columns=("class", "images", "float", "drop", "changed", "p", "p adjusted"),
+        rows=tuple(
+            (
+                class_name(entry.index, labels),
+                f"{entry.n:,}",
+                percent(entry.top1_fp32),
+                points(entry.drop_pp),
+                f"-{entry.broke:,} +{entry.fixed:,}",
+                probability(entry.p_value),
+                probability(entry.p_adjusted),
+            )
+            for entry in worst
+        ),
+        note="Least likely by chance first. "
+        f"{counted(len(classes), 'class', 'classes')} looked at, {significant:,} with a drop "
+        "that chance does not explain; p: exact McNemar test of this class; p adjusted: for "
+        "looking at so many (Benjamini and Hochberg).",
+    )

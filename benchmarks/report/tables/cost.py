@@ -1,0 +1,171 @@
+"""What a benchmark found, as tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.latency.machine import BenchmarkSection, WholePath, not_measured_name
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.figures import (
+    NOTHING,
+    Table,
+    counted,
+    decimal_bytes,
+    milliseconds,
+    percents,
+    times,
+)
+
+# What an idle system does by itself is less.
+_BUSY: Final = 0.03
+
+
+def latency_tables(
+    results: Sequence[LatencyResult], section: BenchmarkSection | None = None
+) -> Iterator[Table]:
+    """One table of times per batch size and number of threads, then one of what each model takes.
+
+    Args:
+        results: In the order in which they shall stand.
+        section: What is behind them; None in reports of an earlier version.
+    """
+    for batch, threads in dict.fromkeys((entry.batch, entry.threads) for entry in results):
+        under = [entry for entry in results if (entry.batch, entry.threads) == (batch, threads)]
+        yield Table(
+            title=f"Latency in ms (batch {batch}, {counted(threads, 'thread')})",
+            columns=("artifact", "runtime", "p50", "p90", "p99", "speedup [95 %]"),
+            rows=tuple(_times_row(entry, results) for entry in under),
+            text_columns=2,
+            note=_times_note(under, section),
+        )
+    if any(entry.load_s is not None for entry in results):
+        yield _demands(results, section)
+
+
+def whole_path_tables(section: BenchmarkSection | None) -> Iterator[Table]:
+    """The steps from the bytes of a photo to its class; none where they were not measured."""
+    if section is None or not section.whole_path:
+        return
+    paths = section.whole_path
+    photos = ", ".join(dict.fromkeys(path.photo for path in paths))
+    yield Table(
+        title="From photo to class in ms",
+        columns=(
+            *("artifact", "runtime", "threads"),
+            *("decode", "resize", "normalise", "infer", "total"),
+        ),
+        rows=tuple(_path_row(path) for path in paths),
+        text_columns=2,
+        note=f"{photos[:1].upper()}{photos[1:]}; medians of each step. Decoding, resizing and "
+        "normalising have one thread.",
+    )
+
+
+def speedup(result: LatencyResult, results: Iterable[LatencyResult]) -> float | None:
+    """How many times faster a model is than the float one under equal conditions.
+
+    Returns:
+        The measured speedup. In reports of an earlier version, which have none, the ratio of median
+        times; None for a float file or where no float one was measured in the same runtime with
+        the same threads and batch.
+    """
+    if result.speedup is not None or result.precision is Precision.FP32:
+        return result.speedup
+    for other in results:
+        if other.precision is Precision.FP32 and _conditions(other) == _conditions(result):
+            return other.p50_ms / result.p50_ms
+    return None
+
+
+def _conditions(result: LatencyResult) -> tuple[str, int, int]:
+    return result.runtime, result.threads, result.batch
+
+
+def _times_row(entry: LatencyResult, results: Sequence[LatencyResult]) -> tuple[str, ...]:
+    faster = times(speedup(entry, results), entry.speedup_ci95)
+    return (
+        entry.artifact,
+        entry.runtime.value,
+        *(milliseconds(value) for value in (entry.p50_ms, entry.p90_ms, entry.p99_ms)),
+        "baseline" if entry.is_baseline else faster,
+    )
+
+
+def _times_note(under: Sequence[LatencyResult], section: BenchmarkSection | None) -> str:
+    calls = min(entry.n for entry in under)
+    note = "speedup: over the fastest float model of the same runtime"
+    launches = min(entry.launches for entry in under)
+    if launches > 1:
+        note += f", with its 95 % interval from {launches} launches"
+    note += f"; at least {counted(calls, 'call')} each."
+    note += _not_measured(section, not_measured_name("", under[0].threads, under[0].batch))
+    if section is not None and (section.busy_fraction or 0.0) > _BUSY:
+        note += (
+            f" Warning: other programs took {percents(section.busy_fraction or 0.0)} of the "
+            "processor meanwhile, so intervals are wide; measure again when it is idle."
+        )
+    return note
+
+
+def _demands(results: Sequence[LatencyResult], section: BenchmarkSection | None) -> Table:
+    several = len({(entry.batch, entry.threads) for entry in results}) > 1
+    rows = []
+    for entry in results:
+        conditions = (str(entry.batch), str(entry.threads)) if several else ()
+        rows.append(
+            (
+                entry.artifact,
+                entry.runtime.value,
+                *conditions,
+                f"{entry.images_per_s:,.0f}",
+                NOTHING if entry.limit_fraction is None else f"{100 * entry.limit_fraction:.0f} %",
+                NOTHING if entry.load_s is None else f"{entry.load_s:.2f} s",
+                NOTHING if entry.peak_rss_bytes is None else decimal_bytes(entry.peak_rss_bytes),
+            )
+        )
+    conditions = ("batch", "threads") if several else ()
+    return Table(
+        title="Throughput, loading and memory",
+        columns=("artifact", "runtime", *conditions, "img/s", "of limit", "load", "memory"),
+        rows=tuple(rows),
+        text_columns=2,
+        note="load: from the start of a process until the model can be called, while another one "
+        f"loads; memory: the most that process needed. {_limits(section)}".rstrip()
+        + "".join(
+            _not_measured(section, not_measured_name("", threads))
+            for threads in dict.fromkeys(entry.threads for entry in results)
+        ),
+    )
+
+
+def _not_measured(section: BenchmarkSection | None, conditions: str) -> str:
+    """What failed under these conditions, and why, in sentences that follow others."""
+    failed = section.not_measured if section else {}
+    return "".join(
+        f" Not measured: {name}: {reason.rstrip('.')}."
+        for name, reason in failed.items()
+        if name.endswith(conditions)
+    )
+
+
+def _limits(section: BenchmarkSection | None) -> str:
+    """What the limit is, in a sentence."""
+    if section is None or not section.limits:
+        return ""
+    rates = ", ".join(
+        f"{limit.products_per_s / 1e9:,.0f} G/s in {limit.precision.value} on "
+        f"{counted(limit.threads, 'thread')} ({limit.library})"
+        for limit in section.limits
+    )
+    return (
+        f"of limit: this network's {section.products_per_image / 1e6:,.0f} M multiplications per "
+        f"image against a large matrix product: {rates}."
+    )
+
+
+def _path_row(path: WholePath) -> tuple[str, ...]:
+    steps = (path.decode_ms, path.resize_ms, path.normalise_ms, path.infer_ms, path.total_ms)
+    return (
+        *(path.artifact, path.runtime.value, str(path.threads)),
+        *(milliseconds(step) for step in steps),
+    )

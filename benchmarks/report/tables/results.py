@@ -1,0 +1,193 @@
+"""What a report found, as tables."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from eightbit.benchmarks.accuracy.parity import parity_table
+from eightbit.benchmarks.edge_tables import edge_tables
+from eightbit.benchmarks.report.diagnosis import diagnosis_table
+from eightbit.benchmarks.report.document import (
+    CalibrationSection,
+    CoverageSection,
+    EvaluationSection,
+    FidelitySection,
+    Report,
+    VerificationSection,
+)
+from eightbit.benchmarks.report.fallback import fallback_table
+from eightbit.benchmarks.report.figures import Table, decimal_bytes, percent, ratio
+from eightbit.benchmarks.report.tables.accuracy import accuracy_tables
+from eightbit.benchmarks.report.tables.cost import latency_tables, whole_path_tables
+
+# In the names of the files whose sizes are compared.
+_FLOAT_MARK: Final = ".fp32."
+_INT8_MARK: Final = ".int8."
+
+
+def result_tables(report: Report) -> Iterator[Table]:
+    """Accuracy, fallback, fidelity, latency, sizes and so on, as far as measured."""
+    if report.accuracy:
+        yield from accuracy_tables(report.accuracy, report.model.spec.labels)
+    if report.fallback:
+        yield fallback_table(report.fallback)
+    if report.fidelity:
+        yield from fidelity_tables(report.fidelity)
+    yield from latency_tables(report.latency, report.benchmark)
+    yield from whole_path_tables(report.benchmark)
+    if report.size_bytes:
+        yield size_table(report)
+    yield from edge_tables(report)
+    if report.verification:
+        yield verification_table(report.verification)
+    if report.parity:
+        yield parity_table(report.parity, report.executions, report.edge)
+    if report.coverage:
+        yield coverage_table(report.coverage)
+    if report.diagnosis:
+        yield diagnosis_table(report.diagnosis)
+    if report.calibration or report.evaluation:
+        yield images_table(report.calibration, report.evaluation)
+    if report.calibration and report.calibration.settled is not None:
+        yield _convergence(report.calibration)
+
+
+def shrinkage(report: Report, name: str) -> float | None:
+    """How many times smaller an INT8 model file is than the float one.
+
+    Returns:
+        The ratio of sizes, or None for another file or where no float model was written.
+    """
+    floats = [size for file, size in report.size_bytes.items() if _FLOAT_MARK in file]
+    if not floats or _INT8_MARK not in name:
+        return None
+    return floats[0] / report.size_bytes[name]
+
+
+def decibels(ratio_db: float | None) -> str:
+    """34.56 as "34.6 dB"; None, which stands for infinity in a `FidelityResult`, as "identical"."""
+    return "identical" if ratio_db is None else f"{ratio_db:.1f} dB"
+
+
+def nats(divergence: float) -> str:
+    """Three significant digits, without a unit; only what is exactly zero is "0"."""
+    return f"{divergence:.3g}"
+
+
+def fidelity_tables(fidelity: FidelitySection) -> Iterator[Table]:
+    """One table, or none where no artefact could be measured."""
+    results = fidelity.candidates
+    if not results:
+        return
+    images = max(result.n for result in results.values())
+    yield Table(
+        title=f"Fidelity of the logits on {images:,} images",
+        columns=("", "agree", "SQNR", "median SQNR", "mean KL"),
+        rows=tuple(
+            (
+                name,
+                percent(result.top1_agreement),
+                decibels(result.sqnr_db),
+                decibels(result.median_image_sqnr_db),
+                nats(result.mean_kl),
+            )
+            for name, result in results.items()
+        ),
+        note="agree: same class as float; SQNR: of all logits together, which a few outlier images "
+        "can rule; median SQNR: of each image's own; mean KL: of float's softmax from INT8's, in "
+        "nats.",
+    )
+
+
+def size_table(report: Report) -> Table:
+    """Every written file, and how many times smaller it is than the float model."""
+    return Table(
+        title="Size",
+        columns=("file", "size", "smaller"),
+        rows=tuple(
+            (name, decimal_bytes(size), ratio(shrinkage(report, name)))
+            for name, size in report.size_bytes.items()
+        ),
+        note="smaller: than the float model.",
+    )
+
+
+def verification_table(verification: VerificationSection) -> Table:
+    """Every check with what it found."""
+    return Table(
+        title=f"Verification on {verification.images:,} images: {_verdict(verification.passed)}",
+        columns=("check", "result", "detail"),
+        rows=tuple(
+            (check.name, _verdict(check.passed), check.detail) for check in verification.checks
+        ),
+        text_columns=3,
+    )
+
+
+def _verdict(passed: bool) -> str:
+    return "passed" if passed else "FAILED"
+
+
+def coverage_table(coverage: CoverageSection) -> Table:
+    """How many operators of each kind compute in integers."""
+    kinds = {
+        "convolution": coverage.conv,
+        "residual add": coverage.add,
+        "linear": coverage.linear,
+        "pooling": coverage.pool,
+    }
+    found = {name: kind for name, kind in kinds.items() if kind}
+    # Only where something is meant to be in float, or is and should not be.
+    meant = any(kind.meant_as_float or not kind.as_meant for kind in found.values())
+    return Table(
+        title="Operators in integers",
+        columns=("operator", "quantized", "of", *(("meant in float",) if meant else ())),
+        rows=tuple(
+            (
+                *(name, f"{kind.quantized:,}", f"{kind.total:,}"),
+                *((f"{kind.meant_as_float:,}",) if meant else ()),
+            )
+            for name, kind in found.items()
+        ),
+    )
+
+
+def _convergence(calibration: CalibrationSection) -> Table:
+    settled = "The ranges settled" if calibration.settled else "The ranges had not settled"
+    return Table(
+        title="Convergence of the ranges",
+        columns=("images", "largest change", "of tensor"),
+        rows=tuple(
+            (f"{point.images:,}", percent(point.largest_change), point.tensor)
+            for point in calibration.convergence
+        ),
+        text_columns=0,
+        note=f"{settled} after {calibration.images:,} images; change: how far a range moved since "
+        "the row before, as a share of its width.",
+    )
+
+
+def images_table(
+    calibration: CalibrationSection | None, evaluation: EvaluationSection | None
+) -> Table:
+    """The images that set the ranges and those that accuracy was measured on."""
+    rows = []
+    if calibration:
+        skipped = f"{len(calibration.skipped):,}"
+        rows.append(("calibration", calibration.source, f"{calibration.images:,}", skipped))
+    if evaluation:
+        use = "evaluation" if evaluation.labelled else "evaluation (no labels)"
+        if evaluation.matched_by:
+            use += f", classes by {evaluation.matched_by}"
+        skipped = f"{evaluation.all_skipped:,}"
+        rows.append((use, evaluation.source, f"{evaluation.images:,}", skipped))
+    shared = calibration.also_in_evaluation if calibration else 0
+    return Table(
+        title="Images",
+        columns=("use", "source", "images", "skipped"),
+        rows=tuple(rows),
+        text_columns=2,
+        note=f"Warning: {shared:,} calibration images were also evaluated, which flatters the "
+        "result."
+        if shared
+        else "",
+    )

@@ -1,0 +1,115 @@
+"""How a model file is executed: by what, with which kernels, as which processor.
+
+The integers of an artefact are the same on every machine only if they are the same in all of
+these, so each of them can be asked for on one machine.
+"""
+
+import platform
+import shutil
+from typing import Annotated, Final, Self
+
+from pydantic import Field, model_validator
+
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.models.errors import InputError
+from eightbit.models.spec import FrozenModel
+
+EMULATOR: Final = "qemu-x86_64"
+EMULATOR_PACKAGE: Final = "qemu-user"  # of Debian and its relatives
+
+# oneDNN's own names: https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
+NO_VNNI: Final = "AVX512_CORE"
+AVX2: Final = "AVX2"
+
+_ISA_NAMES: Final = {NO_VNNI: "no_vnni", AVX2: "avx2"}
+# The variable that limits it, under its present name and its former one.
+ONEDNN_VARIABLES: Final = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+
+# Extensions of such processors that the emulator lacks: without them it warns of each, once per
+# process.
+_LACKING: Final = {"Haswell": ("pcid", "x2apic", "tsc-deadline", "hle", "invpcid", "rtm")}
+
+_RUNTIME_NAMES: Final = {
+    Runtime.ONNXRUNTIME: "onnx",
+    Runtime.TORCHSCRIPT: "torchscript",
+    Runtime.OPENVINO: "openvino",
+}
+
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Execution(FrozenModel):
+    """One way to execute a model file; by default as its runtime does by itself.
+
+    Attributes:
+        runtime: What executes it.
+        optimize: Whether ONNX Runtime or OpenVINO may fuse what the graph rounds; without, every
+            node computes what is written.
+        for_inference: Whether torch optimises a float network once more after loading it
+            (`torch.jit.optimize_for_inference`), which cannot be saved.
+        engine: torch's quantized engine to use in place of the artefact's own, such as "fbgemm".
+        max_isa: The best instruction set that oneDNN may use, as its variable ONEDNN_MAX_CPU_ISA
+            spells it: "AVX512_CORE" is AVX-512 without VNNI.
+        emulated_cpu: Model of the x86 processor that QEMU emulates, such as "Haswell".
+    """
+
+    # Not strict: it travels as JSON to the process that executes.
+    runtime: Annotated[Runtime, Field(strict=False)]
+    optimize: bool = True
+    for_inference: bool = False
+    engine: _Word | None = None
+    max_isa: _Word | None = None
+    emulated_cpu: _Word | None = None
+
+    @model_validator(mode="after")
+    def _only_what_the_runtime_has(self) -> Self:
+        if not self.optimize and self.runtime is Runtime.TORCHSCRIPT:
+            raise ValueError(f"optimize: expected true for {self.runtime}, found false")
+        if self.runtime is not Runtime.TORCHSCRIPT:
+            for name, value in (("engine", self.engine), ("max_isa", self.max_isa)):
+                if value is not None:
+                    raise ValueError(f"{name}: expected none for {self.runtime}, found {value}")
+            if self.for_inference:
+                raise ValueError(f"for_inference: expected false for {self.runtime}, found true")
+        return self
+
+    @property
+    def name(self) -> str:
+        """A word that tells it from the others: "onnx", "onnx_unoptimised", "torchscript_avx2"."""
+        isa = _ISA_NAMES.get(self.max_isa, self.max_isa.lower()) if self.max_isa else None
+        cpu = self.emulated_cpu.lower() if self.emulated_cpu else None
+        inference = "for_inference" if self.for_inference else None
+        marks = (None if self.optimize else "unoptimised", inference, self.engine, isa, cpu)
+        return "_".join([_RUNTIME_NAMES[self.runtime], *(mark for mark in marks if mark)])
+
+    @property
+    def lacks_vnni(self) -> bool:
+        """Whether it runs as a processor without VNNI would, whatever this one has."""
+        return self.max_isa is not None or self.emulated_cpu is not None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables of the process that executes; libraries read them as they load."""
+        return {} if self.max_isa is None else {ONEDNN_VARIABLES[0]: self.max_isa}
+
+    def command_prefix(self) -> tuple[str, ...]:
+        """What stands before the command of the process that executes.
+
+        Raises:
+            InputError: A processor is to be emulated, and this machine cannot.
+        """
+        if self.emulated_cpu is None:
+            return ()
+        if (problem := emulator_problem()) is not None:
+            raise InputError(f"{self.name}: cannot emulate {self.emulated_cpu}: {problem}")
+        without = "".join(f",-{name}" for name in _LACKING.get(self.emulated_cpu, ()))
+        return (EMULATOR, "-cpu", f"{self.emulated_cpu}{without}")
+
+
+def emulator_problem() -> str | None:
+    """Why no x86 processor can be emulated here, and what to do; None where one can."""
+    if platform.machine().lower() not in {"x86_64", "amd64"}:
+        return f"that takes an x86-64 Python, and this one is for {platform.machine()}"
+    if shutil.which(EMULATOR) is None:
+        return f"{EMULATOR_PACKAGE} is not installed: apt-get install {EMULATOR_PACKAGE}"
+    return None

@@ -1,0 +1,118 @@
+"""Which executions of an artefact this machine is capable of, and why not of the others."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
+from eightbit.benchmarks.runtimes.execution import AVX2, NO_VNNI, Execution, emulator_problem
+from eightbit.benchmarks.runtimes.openvino_runner import OPENVINO_MISSING, has_openvino
+from eightbit.models.plain_text import printable
+
+# All that torch's builds for CPUs have had.
+_ENGINES: Final = ("onednn", "x86", "fbgemm", "qnnpack")
+
+# Those with kernels of x86, whose pairs of products saturate without VNNI. (qnnpack, the other one,
+# widens to 16 bits before it multiplies.)
+X86_ENGINES: Final = frozenset({"onednn", "x86", "fbgemm"})
+
+# Those that compute convolutions in oneDNN.
+_ONEDNN: Final = ("onednn", "x86")
+
+# Runs programs for x86-64 with AVX2 and nothing newer.
+_OLD_CPU: Final = "Haswell"
+
+# Each limit of oneDNN with what a processor must have for it to take something away, by torch's
+# names.
+_LIMITS: Final = {
+    NO_VNNI: ({"avx512_vnni"}, "AVX-512 with VNNI"),
+    AVX2: ({"avx512_bw", "avx_vnni"}, "an instruction set beyond AVX2"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Availability:
+    """What can be executed here.
+
+    Attributes:
+        possible: The executions, in the order of the tables.
+        missing: Why another one is not possible and what to do, by its name.
+    """
+
+    possible: tuple[Execution, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availability:
+    """TorchScript by itself, with less of the processor, and with other engines.
+
+    Args:
+        engine: The quantized engine that the artefact names.
+        all_engines: Whether to include torch's other engines.
+    """
+    cpu = read_cpu_features()
+    possible = [Execution(runtime=Runtime.TORCHSCRIPT)]
+    missing = {}
+    # The limits are oneDNN's; of another engine's artefact they show what oneDNN makes of it.
+    limited = None if engine in _ONEDNN else _ONEDNN[0]
+    for limit, (wanted, words) in _LIMITS.items():
+        execution = Execution(runtime=Runtime.TORCHSCRIPT, engine=limited, max_isa=limit)
+        if not wanted.isdisjoint(cpu.instructions):
+            possible.append(execution)
+        else:
+            missing[execution.name] = f"takes an x86 CPU with {words}"
+    if all_engines:
+        import torch
+
+        there = torch.backends.quantized.supported_engines
+        if engine is not None and engine not in there:
+            plain = possible.pop(0)
+            missing[plain.name] = (
+                f"the file needs torch's quantized engine {printable(engine)}, which torch "
+                f"{torch.__version__} lacks on this CPU; use the ONNX artefact"
+            )
+        for other in _ENGINES:
+            if other == engine:
+                continue
+            execution = Execution(runtime=Runtime.TORCHSCRIPT, engine=other)
+            if other in there:
+                possible.append(execution)
+            else:
+                missing[execution.name] = "this build of torch has no such engine"
+    return Availability(possible=tuple(possible), missing=missing)
+
+
+def onnx_executions(*, thorough: bool) -> Availability:
+    """ONNX Runtime with and without optimisation, on an emulated old processor, and OpenVINO.
+
+    Args:
+        thorough: Whether to include the emulated processor and OpenVINO without optimisation.
+    """
+    possible = [
+        Execution(runtime=Runtime.ONNXRUNTIME),
+        Execution(runtime=Runtime.ONNXRUNTIME, optimize=False),
+    ]
+    missing = {}
+    if thorough:
+        old = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu=_OLD_CPU)
+        if (problem := emulator_problem()) is None:
+            possible.append(old)
+        else:
+            missing[old.name] = problem
+    openvino = [Execution(runtime=Runtime.OPENVINO)]
+    if thorough:
+        openvino.append(Execution(runtime=Runtime.OPENVINO, optimize=False))
+    if has_openvino():
+        possible += openvino
+    else:
+        missing |= {execution.name: OPENVINO_MISSING for execution in openvino}
+    return Availability(possible=tuple(possible), missing=missing)
+
+
+def joined(parts: Collection[Availability]) -> Availability:
+    """Several of them as one."""
+    return Availability(
+        possible=tuple(execution for part in parts for execution in part.possible),
+        missing={name: reason for part in parts for name, reason in part.missing.items()},
+    )

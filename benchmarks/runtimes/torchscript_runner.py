@@ -1,0 +1,131 @@
+"""A TorchScript archive in torch on the CPU."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.runtimes.feed import feed_of
+from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
+from eightbit.benchmarks.torchscript_refusal import last_line, torchscript_refusal
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
+
+
+class TorchScriptRunner:
+    """Runs a TorchScript classifier; see `contract.Runner`.
+
+    The number of threads is torch's own, one for the whole process.
+
+    Args:
+        path: The .pt archive: a module from float32 (N, 3, H, W), or what its metadata says, to
+            logits (N, classes).
+        threads: Threads inside one operator.
+        engine: Quantized engine to use in place of the one that the file names; None for that.
+        for_inference: Whether to optimise a float network once more for this machine: oneDNN's
+            fused operators.
+
+    Raises:
+        InputError: torch cannot load the file, or lacks the quantized engine that it needs.
+    """
+
+    def __init__(
+        self, path: Path, threads: int, *, engine: str | None = None, for_inference: bool = False
+    ) -> None:
+        self._where = printable(str(path))
+        torch.set_num_threads(threads)
+        metadata = read_metadata(path)
+        self._classes = metadata.spec.num_classes if metadata else None
+        self.feed = feed_of(metadata)
+        self._module, self._engine = load_module(path, engine)
+        if for_inference:
+            self._module = _optimised(self._module, self._where)
+
+    def __call__(self, batch: AnyArray) -> FloatArray:
+        """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
+        batch = self.feed(batch, where=self._where)
+        # torch cannot share a read-only array or one that runs backwards: only those are copied.
+        images = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
+        with _quantized_engine(self._engine, self._where), torch.inference_mode():
+            try:
+                logits = self._module(images)
+            except (RuntimeError, torch.jit.Error) as exc:
+                raise InputError(
+                    f"{self._where}: cannot run a batch of shape {batch.shape}: {last_line(exc)}"
+                ) from exc
+        if not isinstance(logits, torch.Tensor):
+            raise InputError(
+                f"{self._where}: expected a module that returns logits, "
+                f"found one that returns {type(logits).__name__}"
+            )
+        array: FloatArray = logits.numpy()
+        check_logits(array, images=len(batch), where=self._where, classes=self._classes)
+        return array
+
+
+@contextmanager
+def _quantized_engine(engine: str | None, where: str) -> Iterator[None]:
+    """Makes torch's quantized operators use one engine; the setting is global, so undo it."""
+    backend = torch.backends.quantized
+    if engine is None or engine == backend.engine:
+        yield
+        return
+    if engine not in backend.supported_engines:
+        raise InputError(
+            f"{where}: needs torch's quantized engine {printable(engine)}, which torch "
+            f"{torch.__version__} lacks on this CPU; there are: "
+            f"{', '.join(backend.supported_engines)}; use the ONNX artefact, or quantize again "
+            "on this machine"
+        )
+    before = backend.engine
+    backend.engine = engine
+    try:
+        yield
+    finally:
+        backend.engine = before
+
+
+def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.ScriptModule, str | None]:
+    """Load a TorchScript archive under the engine that it names, or another.
+
+    Weights are packed for the engine as they are loaded.
+
+    Returns:
+        The module, in eval mode, and the quantized engine to run it under, None for any.
+
+    Raises:
+        InputError: torch cannot load the file, lacks the engine, or there is nothing to call.
+    """
+    where = printable(str(path))
+    metadata = read_metadata(path)
+    if engine is None and metadata is not None:
+        engine = metadata.engine
+    try:
+        with _quantized_engine(engine, where), warnings.catch_warnings():
+            # TorchScript is deprecated upstream; reading such an artefact is the purpose here.
+            warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
+            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
+            module.eval()
+    # torch's own message may hold bytes of the file that are no text.
+    except (RuntimeError, UnicodeDecodeError) as exc:
+        wrote = metadata.versions.get("torch") if metadata else None
+        raise torchscript_refusal(exc, where, version=torch.__version__, wrote=wrote) from exc
+    if not hasattr(module, "forward"):
+        raise InputError(f"{where}: expected a module that can be called, found no forward in it")
+    return module, engine
+
+
+def _optimised(module: torch.jit.ScriptModule, where: str) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
+        try:
+            return torch.jit.optimize_for_inference(module)
+        except (RuntimeError, torch.jit.Error) as exc:
+            raise InputError(
+                f"{where}: torch {torch.__version__} cannot optimise it for this machine: "
+                f"{last_line(exc)}"
+            ) from exc

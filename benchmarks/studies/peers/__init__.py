@@ -1,0 +1,1 @@
+"""Other quantizers on the same images, beside eightbit."""

@@ -1,0 +1,108 @@
+"""The process of one candidate: loads, quantizes, measures itself, and gives its logits.
+
+Usage: python -P -m eightbit.benchmarks.studies.peers.worker JOB.json
+
+What a candidate needs is imported only in its own process, so that its peak memory is its own.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.benchmarks.runtimes.opening import open_runner
+from eightbit.benchmarks.runtimes.runner import Runner
+from eightbit.benchmarks.studies.peers.job import Candidate, Job, Outcome, evaluation_batches
+from eightbit.models.errors import InputError
+
+LOGITS = "logits.npy"
+OUTCOME = "outcome.json"
+FAILURE = "failure.txt"
+
+_BATCH = 32
+
+
+def work(job: Job) -> None:
+    """Run a job and leave its outcome in its folder."""
+    quantize = LOADERS[job.candidate](job)
+    start = time.perf_counter()
+    quantized = quantize()
+    seconds = time.perf_counter() - start
+    peak = peak_rss_bytes()
+    runner = open_runner(quantized, job.threads) if isinstance(quantized, Path) else quantized
+    names: list[str] = []
+    logits = []
+    for batch in evaluation_batches(job, _BATCH):
+        names += batch.names
+        logits.append(runner(batch.pixels))
+    if not logits:
+        raise InputError(f"{job.evaluate}: expected a usable image, found none")
+    np.save(job.folder / LOGITS, np.concatenate(logits))
+    outcome = Outcome(seconds=seconds, peak_rss_bytes=peak, images=tuple(names))
+    (job.folder / OUTCOME).write_text(outcome.model_dump_json(), encoding="utf-8")
+
+
+def _artifact(job: Job) -> Callable[[], Path]:
+    path = job.file
+    if path is None:
+        raise InputError("expected a quantized file, found none")
+    return lambda: path
+
+
+def _float(job: Job) -> Callable[[], Runner]:
+    from eightbit.benchmarks.studies.peers.by_torch import load_float
+
+    return load_float(job)
+
+
+def _fx(job: Job) -> Callable[[], Runner]:
+    from eightbit.benchmarks.studies.peers.by_torch import load_fx
+
+    return load_fx(job)
+
+
+def _onnxruntime(job: Job) -> Callable[[], Path]:
+    from eightbit.benchmarks.studies.peers.by_onnxruntime import load_onnxruntime
+
+    return load_onnxruntime(job)
+
+
+def _nncf(job: Job) -> Callable[[], Path]:
+    from eightbit.benchmarks.studies.peers.by_nncf import load_nncf
+
+    return load_nncf(job)
+
+
+def main(path: Path) -> None:
+    """Run the job of a file; what goes wrong is told in one line beside it, and by the exit."""
+    job = Job.model_validate_json(path.read_bytes())
+    try:
+        work(job)
+    except Exception as exc:
+        first = next(iter(str(exc).strip().splitlines()), "")
+        said = first if isinstance(exc, InputError) else f"{type(exc).__name__}: {first}"
+        (job.folder / FAILURE).write_text(said, encoding="utf-8", errors="backslashreplace")
+        raise
+
+
+# Each loads the float model and returns what quantizes it: to a file, or to a network in memory.
+LOADERS: Final[dict[Candidate, Callable[[Job], Callable[[], Path | Runner]]]] = {
+    Candidate.FLOAT: _float,
+    Candidate.ARTIFACT: _artifact,
+    Candidate.FX_X86: _fx,
+    Candidate.FX_ONEDNN: _fx,
+    Candidate.FX_FBGEMM: _fx,
+    Candidate.ORT_MINMAX: _onnxruntime,
+    Candidate.ORT_PERCENTILE: _onnxruntime,
+    Candidate.ORT_ENTROPY: _onnxruntime,
+    Candidate.NNCF: _nncf,
+    Candidate.NNCF_MIXED_MINMAX: _nncf,
+}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Whatever arrives becomes a `Pretrained`: a network, its weights and its spec."""

@@ -1,0 +1,242 @@
+"""A pretrained model by the name of its weights, or from a file."""
+
+import http.client
+import os
+import re
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from eightbit.models.doors.checkpoints import Checkpoint, load_into, read_state_dict
+from eightbit.models.doors.vision_guard import import_torchvision
+from eightbit.models.errors import InputError
+from eightbit.models.networks.architectures import build_from_spec, default_preprocessing
+from eightbit.models.networks.fusable import FusableNetwork
+from eightbit.models.plain_text import one_line
+from eightbit.models.spec import MAX_CLASSES, Architecture, ModelSpec, Preprocessing
+
+_WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pretrained:
+    """A model with its weights.
+
+    Attributes:
+        model: In evaluation mode, float32, on the CPU.
+        spec: What it is apart from its weights.
+        weights_sha256: Of the weights' file, hexadecimal.
+        source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or of their file without
+            its folder.
+    """
+
+    model: FusableNetwork
+    spec: ModelSpec
+    weights_sha256: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Weights:
+    """Weights before they are in a network, with what is known about them."""
+
+    checkpoint: Checkpoint
+    source: str
+    labels: tuple[str, ...] | None
+    preprocessing: Preprocessing
+
+
+def load_pretrained(
+    architecture: Architecture,
+    weights: str,
+    *,
+    labels: tuple[str, ...] | None = None,
+    preprocessing: Preprocessing | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    progress: bool = True,
+) -> Pretrained:
+    """Load a network with pretrained weights.
+
+    Args:
+        architecture: Which network.
+        weights: A name of torchvision's (`DEFAULT`, `IMAGENET1K_V2`,
+            `ResNet50_Weights.IMAGENET1K_V2`), downloaded once into torch's cache and checked
+            against its hash; or the path of a `.pth`, `.pt` or `.safetensors` file. A file that
+            is one of torchvision's, by its digest, is treated as such.
+        labels: One name per class; None for those of torchvision's weights, or none for a file.
+        preprocessing: None for that of the weights, or for a file the architecture's.
+        resize: Replaces this field alone; as do the next three.
+        crop: See `Preprocessing`.
+        mean: See `Preprocessing`.
+        std: See `Preprocessing`.
+        progress: Whether a download shows a progress bar on stderr.
+
+    Raises:
+        InputError: No such weights, no network to download them, they do not fit, or an argument
+            does not suit them.
+    """
+    found = _find_weights(architecture, weights, progress=progress)
+    num_classes = found.checkpoint.num_classes
+    if num_classes is None:
+        raise InputError(
+            f"{found.source}: expected a classifier (fc.weight and fc.bias), found none; give the"
+            " whole model's checkpoint"
+        )
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise InputError(
+            f"{found.source}: expected a classifier of 1 to {MAX_CLASSES:,} classes, found"
+            f" {num_classes:,}"
+        )
+    if labels is not None and len(labels) != num_classes:
+        raise InputError(
+            f"{found.source}: expected {num_classes} labels, one per class, found {len(labels)}"
+        )
+    changes = {"resize": resize, "crop": crop, "mean": mean, "std": std}
+    spec = ModelSpec(
+        architecture=architecture,
+        num_classes=num_classes,
+        labels=found.labels if labels is None else labels,
+        preprocessing=_changed(preprocessing or found.preprocessing, changes),
+    )
+    model = build_from_spec(spec)
+    load_into(model, found.checkpoint, architecture)
+    return Pretrained(
+        model=model.eval(),
+        spec=spec,
+        weights_sha256=found.checkpoint.sha256,
+        source=found.source,
+    )
+
+
+def _changed(preprocessing: Preprocessing, changes: dict[str, Any]) -> Preprocessing:
+    """Replace the fields that are given.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+    given = {field: value for field, value in changes.items() if value is not None}
+    try:
+        return Preprocessing.model_validate({**preprocessing.model_dump(), **given})
+    except ValidationError as exc:
+        problem = exc.errors()[0]
+        raise InputError(
+            f"preprocessing: {problem['loc'][0]}: {problem['msg']}, found {problem['input']!r}"
+        ) from exc
+
+
+def _find_weights(architecture: Architecture, weights: str, *, progress: bool) -> _Weights:
+    """Resolve a name or a path.
+
+    Raises:
+        InputError: It is neither, or cannot be read.
+    """
+    named = _named_weights(architecture)
+    name = (
+        weights.removeprefix(f"{next(iter(named.values())).__class__.__name__}.") if named else ""
+    )
+    if name in named:
+        return _from_torchvision(named[name], _downloaded(named[name], progress=progress))
+    path = Path(weights)
+    is_path = os.sep in weights or path.suffix.lower() in _WEIGHT_SUFFIXES
+    if weights and (is_path or path.exists()):
+        return _from_file(architecture, path, named)
+    known = (
+        f"expected {', '.join(named)} or the path of a file"
+        if named
+        else "expected the path of a .pth, .pt or .safetensors file (torchvision has no weights"
+        " for this network)"
+    )
+    raise InputError(f"weights of {architecture}: {known}, found {weights!r}")
+
+
+def weight_names(architecture: Architecture) -> tuple[str, ...]:
+    """Names of torchvision's weights for an architecture; none for the CIFAR networks."""
+    return tuple(_named_weights(architecture))
+
+
+def _named_weights(architecture: Architecture) -> dict[str, Any]:
+    """Torchvision's weights by name, aliases such as DEFAULT included; empty for CIFAR networks."""
+    if architecture.is_cifar:
+        return {}
+    models = import_torchvision().models
+    return dict(models.get_model_weights(architecture.value).__members__)
+
+
+def _from_torchvision(entry: Any, checkpoint: Checkpoint) -> _Weights:
+    """Describe torchvision's weights by torchvision's own metadata."""
+    preset = entry.transforms()
+    return _Weights(
+        checkpoint=checkpoint,
+        source=f"{type(entry).__name__}.{entry.name}",
+        labels=tuple(entry.meta["categories"]),
+        preprocessing=Preprocessing(
+            resize=preset.resize_size[0],
+            crop=preset.crop_size[0],
+            mean=tuple(preset.mean),
+            std=tuple(preset.std),
+        ),
+    )
+
+
+def _from_file(architecture: Architecture, path: Path, named: dict[str, Any]) -> _Weights:
+    """Read a user's file; one of torchvision's is recognised by its digest."""
+    checkpoint = read_state_dict(path)
+    for entry in named.values():
+        if checkpoint.sha256.startswith(_expected_hash(entry)):
+            return _from_torchvision(entry, checkpoint)
+    return _Weights(
+        checkpoint=checkpoint,
+        source=checkpoint.name,
+        labels=None,
+        preprocessing=default_preprocessing(architecture),
+    )
+
+
+def _downloaded(entry: Any, *, progress: bool) -> Checkpoint:
+    """Read torchvision's weights from torch's cache, where they are downloaded to if needed.
+
+    Raises:
+        InputError: The download failed, or what is in the cache has another hash.
+    """
+    cached = Path(torch.hub.get_dir(), "checkpoints", _file_name(entry))
+    name = f"{type(entry).__name__}.{entry.name}"
+    if not cached.exists():
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(
+                entry.url, str(cached), _expected_hash(entry), progress=progress
+            )
+        except (OSError, http.client.HTTPException, RuntimeError) as exc:
+            if isinstance(exc, urllib.error.HTTPError):
+                exc.close()  # it is the server's answer, too, and holds its connection
+            raise InputError(
+                f"{name}: cannot be downloaded from {entry.url} ({one_line(exc)}); put"
+                f" {cached.name} into {cached.parent}, or give the path of a local file"
+            ) from exc
+    checkpoint = read_state_dict(cached)
+    if not checkpoint.sha256.startswith(_expected_hash(entry)):
+        raise InputError(
+            f"{cached}: expected SHA-256 {_expected_hash(entry)}..., found"
+            f" {checkpoint.sha256[:8]}...; delete this file, it is downloaded again"
+        )
+    return checkpoint
+
+
+def _file_name(entry: Any) -> str:
+    return str(entry.url).rsplit("/", 1)[-1]
+
+
+def _expected_hash(entry: Any) -> str:
+    """The first digits of the SHA-256 that torchvision puts into the name of every file."""
+    match = _HASH_IN_NAME.search(_file_name(entry))
+    if match is None:
+        raise ValueError(f"{entry.url}: torchvision's file name has no hash")
+    return match[1]

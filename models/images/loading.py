@@ -1,0 +1,95 @@
+"""Images of a source as network inputs, decoded ahead in threads, in order."""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from eightbit.models.errors import UnusableImage
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.images.sources import ImageItem, ImageSource
+from eightbit.models.spec import Preprocessing
+
+_AHEAD_PER_WORKER = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedImage:
+    """An image, ready for the network.
+
+    Attributes:
+        item: Which one.
+        digest: SHA-256 of the file's bytes, hexadecimal: equal for copies of a file.
+        pixels: float32, shape (3, crop, crop), normalised.
+    """
+
+    item: ImageItem
+    digest: str
+    pixels: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedImage:
+    """An image that cannot be used.
+
+    Attributes:
+        item: Which one.
+        reason: One line.
+    """
+
+    item: ImageItem
+    reason: str
+
+
+def load_images(
+    source: ImageSource,
+    items: Iterable[ImageItem],
+    preprocessing: Preprocessing,
+    *,
+    workers: int = 2,
+) -> Iterator[LoadedImage | SkippedImage]:
+    """Read, decode and preprocess images in threads, and yield them in the order of `items`.
+
+    At most `4 * workers` images are held beyond the one that was yielded. Closing the iterator
+    early stops the threads.
+
+    Args:
+        source: Open for as long as the iterator is used.
+        items: Images of the source.
+        preprocessing: How an image becomes the network's input.
+        workers: Number of threads, at least 1.
+
+    Yields:
+        For each item the image, or why there is none.
+    """
+    pending: deque[Future[LoadedImage | SkippedImage]] = deque()
+    upcoming = iter(items)
+    executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="load-image")
+    try:
+        for item in islice(upcoming, _AHEAD_PER_WORKER * workers):
+            pending.append(executor.submit(_load, source, item, preprocessing))
+        while pending:
+            loaded = pending.popleft().result()
+            for item in islice(upcoming, 1):
+                pending.append(executor.submit(_load, source, item, preprocessing))
+            yield loaded
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _load(
+    source: ImageSource, item: ImageItem, preprocessing: Preprocessing
+) -> LoadedImage | SkippedImage:
+    """Load one image; an unusable one is a value, not an exception."""
+    try:
+        data = source.read(item)
+        pixels = preprocess(decode_image(data), preprocessing)
+    except UnusableImage as exc:
+        return SkippedImage(item=item, reason=str(exc))
+    return LoadedImage(item=item, digest=hashlib.sha256(data).hexdigest(), pixels=pixels)

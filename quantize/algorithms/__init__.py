@@ -1,0 +1,1 @@
+"""What improves a recipe: equalization, GPTQ, bias correction, simulation."""

@@ -1,0 +1,76 @@
+"""Bias correction: the mean error that rounding leaves in a channel goes into its bias.
+
+Rounded weights and clipped activations shift the mean of a layer's sums, and over fifty layers
+such shifts add up. The shift is measured on images and taken back: Nagel et al., "Data-Free
+Quantization Through Weight Equalization and Bias Correction" (arXiv:1906.04721), section 4.2 and
+appendix D (empirical, layer by layer, each on the already corrected layers before it).
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from eightbit.calibration import bias_params, quantize
+from eightbit.calibration.qparams import real_numbers
+from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
+from eightbit.quantize.recipe.recipe import LayerParams, Recipe
+
+
+def correct_biases(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> Recipe:
+    """A recipe whose biases undo the mean error of each output channel.
+
+    The mean is over images and positions. An image whose sums are larger than those of the median
+    image weighs less, by the ratio of their mean squares: no image counts more than an ordinary
+    one, or a few outliers would bias all the others.
+
+    Args:
+        fused: The float network.
+        recipe: Its integers.
+        images: float32, shape (N, 3, H, W): all at once, since each layer's correction needs the
+            images' means behind the corrected layers before it.
+    """
+    correction = BiasCorrection(fused, recipe)
+    correction.propagate(images)
+    return recipe.model_copy(update={"layers": {**recipe.layers, **correction.layers}})
+
+
+class BiasCorrection(PairedNetwork):
+    """Corrects every layer as the images pass through it.
+
+    Attributes:
+        layers: Those passed so far, corrected.
+    """
+
+    def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
+        super().__init__(fused, recipe)
+        self.layers: dict[str, LayerParams] = {}
+
+    def on_layer(self, name: str, sums: Pair) -> Pair:
+        """Correct this layer, and let its sums go on corrected."""
+        shift = _weighted_mean(sums)
+        params = self.recipe.layers[name]
+        (input_scale,) = self.recipe.activations[self.inputs[name]].scale
+        scale = bias_params(params.weight, input_scale)
+        before = np.array(params.bias, dtype=np.int64)
+        integers = quantize(real_numbers(before, scale) + shift.numpy(), scale)
+        self.layers[name] = params.model_copy(update={"bias": tuple(integers.tolist())})
+        moved = torch.from_numpy(real_numbers(integers - before, scale).astype(np.float32))
+        sums.rounded.add_(moved.reshape(1, -1, *[1] * (sums.rounded.dim() - 2)))
+        return sums
+
+
+def _weighted_mean(sums: Pair) -> torch.Tensor:
+    """Mean error of each channel: float64, shape (O,)."""
+    # Reduced first and subtracted then: the whole error need not lie in memory.
+    errors = (_image_means(sums.exact) - _image_means(sums.rounded)).double()
+    everything = tuple(range(1, sums.exact.dim()))
+    energy = torch.linalg.vector_norm(sums.exact, dim=everything).double().square()
+    # A layer that is zero on the median image has no scale to compare with: all weigh the same.
+    weights = (energy.median() / energy).clamp(max=1.0) if energy.median() else energy * 0 + 1
+    mean: torch.Tensor = (errors * weights[:, None]).sum(0) / weights.sum()
+    return mean
+
+
+def _image_means(x: torch.Tensor) -> torch.Tensor:
+    """Mean of each channel of each image: float32, shape (N, C)."""
+    return x.mean(tuple(range(2, x.dim()))) if x.dim() > 2 else x

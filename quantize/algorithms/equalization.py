@@ -1,0 +1,155 @@
+"""Cross-layer equalisation: channels that a checkpoint scales badly get a common scale again.
+
+Between two convolutions a channel can be multiplied by any positive number, if the next layer's
+weights for it are divided by the same: ReLU lets it through, and the network computes the same.
+Float does not care. Integers do: one scale serves all channels of an activation, so a channel that
+is large for no reason takes the resolution of all the others.
+
+Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction"
+(arXiv:1906.04721), section 4.1, with three differences:
+
+* Factors are powers of two: the float function stays the same to the last bit (short of numbers
+  that leave float32's normal range), and int8 exponents describe them.
+* A channel's magnitude is the Euclidean norm of its weights, not their largest. Gradient descent
+  itself keeps a channel's incoming and outgoing norms alike (Du et al., arXiv:1806.00900,
+  corollary 2.1), so in a network as it comes out of training the ratio is nearly the same for all
+  channels, and powers of two change nothing. The factors undo a rescaling; they do not invent one.
+* By default only where it saves range: see `_SAVED_BITS`.
+
+Only what lies inside a residual block is rescaled. A residual stream has several producers, which
+would have to share their factors, through shortcuts that move channels in the CIFAR networks.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from eightbit.models.errors import InputError
+from eightbit.quantize.balance import balance
+from eightbit.quantize.config import Equalize
+from eightbit.quantize.network.fusion import float_parameters, integer_layers
+from eightbit.quantize.network.graph import trace
+from eightbit.quantize.recipe.tables import Int8Table
+
+Int32Array = npt.NDArray[np.int32]
+
+# `auto` equalises a chain of convolutions where this saves more bits of range than so, in an
+# activation and the weights that read it together. As they come out of training, no chain of the
+# four networks of docs/measured/peers.md would save more than 0.05; scaled by 2^-4..2^4, 8.
+_SAVED_BITS: Final = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equalized:
+    """A network with other numbers that computes the same.
+
+    Attributes:
+        network: The rescaled float network; the given one where nothing was rescaled.
+        exponents: For each rescaled convolution int8 exponents, shape (O,): output channel ``i``
+            was multiplied by ``2^e_i``, and input channel ``i`` of the next one divided by it.
+    """
+
+    network: nn.Module
+    exponents: Mapping[str, Int8Table]
+
+
+def equalize(fused: nn.Module, choice: Equalize) -> Equalized:
+    """Rescale the channels between convolutions, as far as it is asked for.
+
+    Data-free and canonical: whatever powers of two the channels were scaled by before, the result
+    is the same network, but for one common factor per layer, which costs integers nothing.
+
+    Args:
+        fused: The float network after fusion.
+        choice: Never, everywhere, or where it saves range.
+    """
+    exponents: dict[str, Int8Table] = {}
+    if choice is not Equalize.OFF:
+        layers = _convolutions(fused)
+        for chain in _chains(fused):
+            balanced = balance([layers[name] for name in chain])
+            if choice is Equalize.AUTO and balanced.saved_bits <= _SAVED_BITS:
+                continue
+            found = zip(chain[:-1], balanced.exponents, strict=True)
+            exponents |= {name: Int8Table(exponent) for name, exponent in found if exponent.any()}
+    return Equalized(network=apply_exponents(fused, exponents), exponents=exponents)
+
+
+def apply_exponents(fused: nn.Module, exponents: Mapping[str, Int8Table]) -> nn.Module:
+    """The network that `equalize` made, from its exponents.
+
+    Returns:
+        A copy; the given network itself where there are no exponents.
+
+    Raises:
+        InputError: The exponents are not for such a network.
+    """
+    if not exponents:
+        return fused
+    rescaled = copy.deepcopy(fused)
+    layers = _convolutions(rescaled)
+    following = {name: after for chain in _chains(rescaled) for name, after in pairwise(chain)}
+    for name, table in exponents.items():
+        exponent = table.values.astype(np.int32)
+        if name not in following:
+            raise InputError(
+                f"exponents: {name}: expected a convolution before another, found none"
+            )
+        if exponent.shape != (len(layers[name].weight),):
+            raise InputError(
+                f"exponents: {name}: expected {len(layers[name].weight)} numbers, found "
+                f"{exponent.size}"
+            )
+        _rescale(layers[name], layers[following[name]], exponent)
+    return rescaled
+
+
+def _rescale(layer: nn.Conv2d, following: nn.Conv2d, exponent: Int32Array) -> None:
+    """Multiply output channels by ``2^e``, and divide the next layer's input channels by it."""
+    weight, bias = float_parameters(layer)
+    _overwrite(layer.weight, np.ldexp(weight, exponent.reshape(-1, *[1] * (weight.ndim - 1))))
+    if layer.bias is not None:
+        _overwrite(layer.bias, np.ldexp(bias, exponent))
+    weight, _ = float_parameters(following)
+    channels = _by_input_channel(following, -exponent)
+    _overwrite(following.weight, np.ldexp(weight, channels.reshape(*channels.shape, 1, 1)))
+
+
+def _overwrite(parameter: torch.Tensor, value: npt.NDArray[np.float32]) -> None:
+    with torch.no_grad():
+        parameter.copy_(torch.from_numpy(value))
+
+
+def _by_input_channel(layer: nn.Conv2d, values: Int32Array) -> Int32Array:
+    """One value per input channel (I,) as one per kernel (O, I / groups)."""
+    return np.repeat(values.reshape(layer.groups, -1), layer.out_channels // layer.groups, axis=0)
+
+
+def _convolutions(fused: nn.Module) -> dict[str, nn.Conv2d]:
+    layers = integer_layers(fused)
+    return {name: layer for name, layer in layers.items() if isinstance(layer, nn.Conv2d)}
+
+
+def _chains(fused: nn.Module) -> Iterator[list[str]]:
+    """Names of convolutions of which each feeds the next one and nothing else, two or more."""
+    layers = _convolutions(fused)
+    following: dict[str, str] = {}
+    for node in trace(fused).graph.nodes:
+        users = list(node.users)
+        if str(node.target) in layers and len(users) == 1 and str(users[0].target) in layers:
+            following[str(node.target)] = str(users[0].target)
+    inner = set(following.values())
+    for head in following:
+        if head in inner:
+            continue
+        chain = [head]
+        while chain[-1] in following:
+            chain.append(following[chain[-1]])
+        yield chain

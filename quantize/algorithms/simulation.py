@@ -1,0 +1,143 @@
+"""The network beside its own integers, tensor by tensor: where quantization costs what.
+
+Float is fast and shows every tensor, which no runtime does. Weights, biases and activations are
+rounded as the recipe says and computed with in float32: the same integers but for ties.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+from torch.ao.nn.intrinsic import ConvReLU2d
+
+from eightbit.calibration import dequantize
+from eightbit.calibration.fake_quantization import fake_quantize
+from eightbit.quantize.network.graph import input_names, tensor_name, trace
+from eightbit.quantize.recipe.integers import rounded_biases, weight_integers
+from eightbit.quantize.recipe.recipe import LayerParams, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One tensor, twice.
+
+    Attributes:
+        exact: What the float network computes.
+        rounded: What the recipe's integers compute, as float32; same shape.
+    """
+
+    exact: torch.Tensor
+    rounded: torch.Tensor
+
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Pair":
+        """The same done to both."""
+        return Pair(exact=function(self.exact), rounded=function(self.rounded))
+
+
+class PairedNetwork(fx.Interpreter):
+    """Runs both networks side by side, so that they can be compared at every tensor.
+
+    Each tensor is freed when nothing needs it any more: memory is twice that of the network.
+
+    Args:
+        fused: The float network after fusion.
+        recipe: Its integers.
+
+    Attributes:
+        recipe: As given.
+        inputs: Which tensor each layer reads.
+    """
+
+    def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
+        traced = trace(fused)
+        super().__init__(traced)
+        self.recipe = recipe
+        self._traced = traced
+        self.inputs = input_names(traced)
+        self._biases = rounded_biases(recipe, self.inputs)
+        self._weights: dict[str, torch.Tensor] = {}
+
+    def propagate(self, images: torch.Tensor) -> Pair:
+        """Logits of both for float32 images of shape (N, 3, H, W)."""
+        images = _channels_last(images)
+        with torch.inference_mode():
+            return cast("Pair", self.run(Pair(exact=images, rounded=images)))
+
+    def weight(self, name: str, layer: nn.Conv2d | nn.Linear, source: Pair) -> torch.Tensor:
+        """A layer's integer weights as float32 numbers; a subclass may choose them for its input.
+
+        Args:
+            name: Of the layer.
+            layer: The float layer itself.
+            source: Its input.
+        """
+        if name not in self._weights:
+            self._weights[name] = rounded_weight(layer, self.recipe.layers[name])
+        return self._weights[name]
+
+    def on_layer(self, name: str, sums: Pair) -> Pair:
+        """Called with what a layer computed, before its ReLU; a subclass may change it."""
+        return sums
+
+    def on_tensor(self, name: str, tensor: Pair) -> None:
+        """Called with every quantized tensor, after its own rounding."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Compute a node for both networks, and round what the recipe rounds."""
+        result = super().run_node(n)
+        name = tensor_name(self._traced, n)
+        if name is None or name not in self.recipe.activations:
+            return result
+        rounded = fake_quantize(result.rounded, self.recipe.activations[name])
+        after = Pair(exact=result.exact, rounded=rounded)
+        self.on_tensor(name, after)
+        return after
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Pair:
+        """A layer with its two sets of parameters; any other module alike for both."""
+        module = self._traced.get_submodule(target)
+        (source,) = args
+        if target not in self.recipe.layers:
+            return cast("Pair", source.map(module))
+        layer = module[0] if isinstance(module, ConvReLU2d) else module
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        weight = self.weight(target, layer, source)
+        rounded = _apply(layer, source.rounded, weight, self._biases[target])
+        sums = self.on_layer(target, Pair(exact=layer(source.exact), rounded=rounded))
+        # Nothing else has seen the sums yet, so they can become their own ReLU.
+        return sums.map(torch.relu_) if layer is not module else sums
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Pair:
+        """An operation without parameters, alike for both."""
+        exact, rounded = (
+            target(
+                *(getattr(arg, side) if isinstance(arg, Pair) else arg for arg in args), **kwargs
+            )
+            for side in ("exact", "rounded")
+        )
+        return Pair(exact=exact, rounded=rounded)
+
+
+def rounded_weight(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> torch.Tensor:
+    """The integer weights of a layer as float32 numbers, in the weight's own shape."""
+    if params.rounding is None and not params.protected:
+        # Many times faster than the contract's own arithmetic, and equal but for ties.
+        return fake_quantize(layer.weight.detach(), params.weight)
+    integers = weight_integers(layer, params)
+    return _channels_last(torch.from_numpy(dequantize(integers, params.weight)))
+
+
+def _channels_last(x: torch.Tensor) -> torch.Tensor:
+    """The memory order in which convolutions are fastest."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _apply(
+    layer: nn.Conv2d | nn.Linear, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+) -> torch.Tensor:
+    if isinstance(layer, nn.Linear):
+        return F.linear(x, weight, bias)
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)

@@ -1,0 +1,1 @@
+"""Model files: written, audited and opened again."""

@@ -1,0 +1,151 @@
+"""Counts what really computes in integers, after the runtime's own optimisation.
+
+A graph full of quantization nodes proves nothing: a runtime that cannot fuse them computes in
+float between them, slower than without. So the optimised graph is counted, not the written one.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import onnx
+import onnxruntime as ort
+
+from eightbit.benchmarks.artifact.artifact import Runtime, runtime_of
+from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal
+from eightbit.benchmarks.report.document import CoverageSection, OperatorCoverage
+from eightbit.models.plain_text import printable
+
+if TYPE_CHECKING:
+    import torch
+
+_ERRORS_ONLY = 3
+
+_Kinds = Mapping[str, tuple[frozenset[str], frozenset[str]]]
+
+# ONNX Runtime has no MaxPool of its own for integers: the ordinary one runs on uint8 as well.
+_INTEGER_MAX_POOL: Final = "MaxPool on integers"
+_WRITES_INTEGERS: Final = ("QLinear", "QGemm", "QuantizeLinear", "NhwcMaxPool")
+_MOVES: Final = frozenset({"MaxPool", "Transpose", "Slice", "Pad", "Reshape", "Flatten"})
+
+# ONNX Runtime lets a float convolution add its fourth input.
+_FLOAT_CONVOLUTIONS: Final = frozenset({"Conv", "FusedConv", "NhwcFusedConv"})
+_SUM_INPUT: Final = 3
+
+# By kind: the operators that compute in integers, and those that compute in float.
+_ONNX: Final[_Kinds] = {
+    "conv": (
+        frozenset({"QLinearConv"}),
+        frozenset({"Conv", "FusedConv", "NhwcFusedConv", "ConvInteger"}),
+    ),
+    "add": (frozenset({"QLinearAdd"}), frozenset({"Add", "Sum"})),
+    "linear": (
+        frozenset({"QGemm", "QLinearMatMul"}),
+        frozenset({"Gemm", "MatMul", "FusedGemm", "FusedMatMul", "MatMulInteger"}),
+    ),
+    "pool": (
+        frozenset(
+            {"QLinearGlobalAveragePool", "QLinearAveragePool", "NhwcMaxPool", _INTEGER_MAX_POOL}
+        ),
+        frozenset({"GlobalAveragePool", "AveragePool", "MaxPool", "ReduceMean"}),
+    ),
+}
+
+_TORCHSCRIPT: Final[_Kinds] = {
+    "conv": (
+        frozenset({"quantized::conv2d", "quantized::conv2d_relu"}),
+        frozenset({"aten::conv2d", "aten::_convolution"}),
+    ),
+    "add": (
+        frozenset({"quantized::add", "quantized::add_relu"}),
+        frozenset({"aten::add", "aten::add_"}),
+    ),
+    "linear": (
+        # Ours, whose sums stay float, and torch's.
+        frozenset({"aten::_int_mm", "quantized::linear"}),
+        frozenset({"aten::linear", "aten::addmm"}),
+    ),
+}
+
+
+def audit(path: Path) -> CoverageSection:
+    """Count the integer operators of an artefact, by kind.
+
+    Raises:
+        InputError: The file is neither ONNX nor TorchScript.
+    """
+    return _AUDITS[runtime_of(path)](path)
+
+
+def _audit_onnx(path: Path) -> CoverageSection:
+    """Count in the graph that ONNX Runtime runs on this CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        options = ort.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.optimized_model_filepath = str(optimized)
+        try:
+            ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as exc:  # ONNX Runtime's exceptions have no common base
+            raise onnxruntime_refusal(exc, printable(str(path)), ort.__version__) from exc
+        graph = onnx.load(optimized).graph
+    return count_onnx(graph)
+
+
+def count_onnx(graph: onnx.GraphProto) -> CoverageSection:
+    """Count the integer operators of a graph that ONNX Runtime has optimised, by kind."""
+    return _section(_operators(graph), _ONNX)
+
+
+def _operators(graph: onnx.GraphProto) -> Counter[str]:
+    """Nodes by operator.
+
+    A MaxPool that runs on integers counts as an integer operator, and a residual add that was
+    fused into a float convolution as one of its own.
+    """
+    integers: set[str] = set()
+    counts: Counter[str] = Counter()
+    for node in graph.node:
+        moves_integers = node.op_type in _MOVES and node.input[0] in integers
+        if moves_integers or node.op_type.startswith(_WRITES_INTEGERS):
+            integers.update(node.output)
+        if moves_integers and node.op_type == "MaxPool":
+            counts[_INTEGER_MAX_POOL] += 1
+        else:
+            counts[node.op_type] += 1
+        if node.op_type in _FLOAT_CONVOLUTIONS and any(node.input[_SUM_INPUT:]):
+            counts["Add"] += 1
+    return counts
+
+
+def _audit_torchscript(path: Path) -> CoverageSection:
+    """Count in the graph that torch runs; its pooling is of either kind, and is not counted."""
+    # Here, so that looking at an ONNX file does not load torch.
+    from eightbit.benchmarks.runtimes.torchscript_runner import load_module
+
+    module, _ = load_module(path)
+    return count_torchscript(module)
+
+
+def count_torchscript(module: "torch.jit.ScriptModule") -> CoverageSection:
+    """Count the integer operators of a loaded TorchScript module, by kind."""
+    return _section(Counter(node.kind() for node in module.inlined_graph.nodes()), _TORCHSCRIPT)
+
+
+def _section(counts: Counter[str], kinds: _Kinds) -> CoverageSection:
+    def coverage(kind: str) -> OperatorCoverage:
+        integer, real = kinds[kind]
+        quantized = sum(counts[name] for name in integer)
+        return OperatorCoverage(
+            quantized=quantized, total=quantized + sum(counts[name] for name in real)
+        )
+
+    return CoverageSection(**{kind: coverage(kind) for kind in kinds})
+
+
+_AUDITS: Final[Mapping[Runtime, Callable[[Path], CoverageSection]]] = {
+    Runtime.ONNXRUNTIME: _audit_onnx,
+    Runtime.TORCHSCRIPT: _audit_torchscript,
+}

@@ -1,0 +1,99 @@
+"""Pixels into a network: the first operations of a model that normalises its input itself.
+
+They are those of `preprocessing.normalise`, in float32 and in its order, so that the numbers, and
+the integers that they are rounded to, are the very same. Because the first convolution comes after
+them, its border is padded with real zero, the mean colour, as it was in training.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from onnx import TensorProto
+from torch import Tensor, nn
+
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.model_input import PREPROCESSED
+from eightbit.models.images.preprocessing import PIXEL_MAX, channel_statistics
+from eightbit.models.spec import Preprocessing
+from eightbit.quantize.artifacts.onnx_graph import GraphWriter
+
+
+def write_input(writer: GraphWriter, name: str, metadata: ArtifactMetadata) -> str:
+    """Write what comes before a network's own first node.
+
+    Args:
+        writer: Of the graph.
+        name: Of the graph's input.
+        metadata: What the input is, and how its pixels are normalised.
+
+    Returns:
+        ONNX name of the preprocessed images, float32 (N, 3, H, W).
+    """
+    if metadata.input == PREPROCESSED:
+        return name
+    mean, std = _per_channel(metadata.spec.preprocessing)
+    pixels = name
+    if metadata.input.layout == "NHWC":
+        pixels = writer.node("Transpose", [name], f"{name}/nchw", perm=[0, 3, 1, 2])
+    real = writer.node("Cast", [pixels], f"{name}/float", to=TensorProto.FLOAT)
+    for operator, constant, result, array in (
+        ("Div", "pixel_max", "scaled", np.array(PIXEL_MAX)),
+        ("Sub", "mean", "centred", mean),
+        ("Div", "std", "normalised", std),
+    ):
+        number = writer.constant(f"{name}.{constant}", array)
+        real = writer.node(operator, [real, number], f"{name}/{result}")
+    return real
+
+
+def with_input(network: nn.Module, metadata: ArtifactMetadata) -> nn.Module:
+    """The network behind what its input needs.
+
+    Args:
+        network: Takes preprocessed images, float32 (N, 3, H, W).
+        metadata: What shall be taken instead, and how its pixels are normalised.
+    """
+    if metadata.input == PREPROCESSED:
+        return network
+    channels_last = metadata.input.layout == "NHWC"
+    return nn.Sequential(PixelInput(metadata.spec.preprocessing, channels_last), network)
+
+
+class PixelInput(nn.Module):
+    """Normalises pixels.
+
+    Args:
+        preprocessing: Mean and standard deviation.
+        channels_last: Whether pixels are (N, H, W, 3) instead of (N, 3, H, W).
+    """
+
+    scale: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preprocessing: Preprocessing, channels_last: bool) -> None:
+        super().__init__()
+        self.channels_last = channels_last
+        mean, std = _per_channel(preprocessing)
+        self.register_buffer("scale", torch.tensor(PIXEL_MAX))
+        self.register_buffer("mean", torch.from_numpy(mean))
+        self.register_buffer("std", torch.from_numpy(std))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map uint8 pixels to preprocessed images, float32 (N, 3, H, W).
+
+        Raises:
+            AssertionError: Not uint8; preprocessed images would otherwise be preprocessed again.
+        """
+        torch._assert(x.dtype == torch.uint8, "expected pixels as uint8")
+        if self.channels_last:
+            x = x.permute(0, 3, 1, 2)
+        return (x.to(torch.float32) / self.scale - self.mean) / self.std
+
+
+def _per_channel(
+    preprocessing: Preprocessing,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Mean and standard deviation, float32 of shape (1, 3, 1, 1)."""
+    mean, std = channel_statistics(preprocessing)
+    return mean.reshape(1, 3, 1, 1), std.reshape(1, 3, 1, 1)

@@ -1,0 +1,97 @@
+"""Everything that is shipped, written from the fused network and its recipe."""
+
+import platform
+from collections.abc import Collection
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from torch import nn
+
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.model_input import ModelInput
+from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.onnx_export import export_onnx
+from eightbit.quantize.artifacts.torchscript_export import export_torchscript
+from eightbit.quantize.config import ArtifactFormat, Target
+from eightbit.quantize.recipe.recipe import Recipe, write_recipe
+from eightbit.quantize.stages import Stages
+
+# torch's quantized engines that compute what a recipe for a target says: oneDNN on x86, QNNPACK on
+# ARM.
+ENGINES: Final = {
+    Target.PORTABLE: ("onednn", "qnnpack"),
+    Target.X86_VNNI: ("onednn",),
+    Target.ARM64: ("qnnpack",),
+}
+
+_BUILT_BY: Final = ("eightbit", "torch", "onnx")
+
+
+def write_artifacts(
+    fused: nn.Module,
+    recipe: Recipe,
+    formats: Collection[ArtifactFormat],
+    folder: Path,
+    stages: Stages,
+) -> None:
+    """Write the recipe, the INT8 artefacts and the float ONNX model that they are compared with.
+
+    Float network and recipe determine every byte on one kind of CPU.
+
+    Args:
+        fused: The float network after fusion.
+        recipe: Its integers.
+        formats: Which INT8 artefacts to write.
+        folder: Where to.
+        stages: Told how long each took.
+
+    Raises:
+        InputError: The recipe was made for another network.
+    """
+    write_recipe(recipe, folder)
+    if ArtifactFormat.TORCHSCRIPT in formats:
+        with stages.stage("export TorchScript"):
+            stages.note_memory(write_torchscript(fused, recipe, folder / bundle.TORCHSCRIPT))
+    if ArtifactFormat.ONNX in formats:
+        with stages.stage("export ONNX"):
+            write_onnx(fused, recipe, folder / bundle.ONNX)
+    with stages.stage("export float ONNX"):
+        write_float_onnx(fused, recipe, folder / bundle.FLOAT_ONNX)
+
+
+def write_torchscript(fused: nn.Module, recipe: Recipe, path: Path) -> int:
+    """The INT8 network for torch; returns the highest resident memory of what built it."""
+    metadata = _metadata(recipe, Precision.INT8, engine=_engine(recipe.config.target))
+    return export_torchscript(fused, metadata, recipe, path)
+
+
+def _engine(target: Target) -> str:
+    """Torch's quantized engine for the target's CPU.
+
+    A portable model computes the same in both; its TorchScript file names this machine's.
+    """
+    first, *others = ENGINES[target]
+    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return others[0] if others and not is_x86 else first
+
+
+def write_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:
+    """The INT8 network for ONNX Runtime."""
+    export_onnx(fused, _metadata(recipe, Precision.INT8), recipe, path)
+
+
+def write_float_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:
+    """The float network of a recipe for ONNX Runtime."""
+    export_onnx(fused, _metadata(recipe, Precision.FP32), None, path)
+
+
+def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -> ArtifactMetadata:
+    return ArtifactMetadata(
+        precision=precision,
+        spec=recipe.spec,
+        input=ModelInput.of(recipe.config.input),
+        recipe_sha256=recipe.sha256 if precision is Precision.INT8 else None,
+        engine=engine,
+        versions={package: version(package) for package in _BUILT_BY},
+    )

@@ -1,0 +1,124 @@
+"""The pass over the calibration images: the network watched, the ranges said, a few images kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from eightbit.benchmarks.report.document import ConvergencePoint
+from eightbit.calibration import CalibrationResult, collect
+from eightbit.calibration.collection import IMAGES_PER_CHECKPOINT
+from eightbit.calibration.convergence import (
+    MAX_IMAGES,
+    Converged,
+    Watched,
+    images_per_look,
+    watched_method,
+)
+from eightbit.calibration.methods import Method
+from eightbit.calibration.qparams import FloatArray
+from eightbit.models.doors.pretrained import Pretrained
+from eightbit.models.errors import InputError
+from eightbit.models.images.sampling import balanced_order
+from eightbit.models.images.sources import ImageSource
+from eightbit.quantize.config import AUTO_SAMPLES, QuantConfig
+from eightbit.quantize.front_ends.front_ends import observe
+from eightbit.quantize.front_ends.observed import ObservedNetwork
+from eightbit.quantize.images import UsableImages
+from eightbit.quantize.stages import Stages, Watcher
+from eightbit.quantize.subset import Subset
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibrated:
+    """What the calibration images said, and what is kept of them.
+
+    Attributes:
+        collected: Statistics of the activations.
+        images: Which were read and which passed over.
+        subset: A few of them for the stages that follow: float32, shape (N, 3, H, W).
+        convergence: How far ranges moved from checkpoint to checkpoint.
+        watched: The method whose ranges those are.
+        settled: Whether they came to rest; None where a fixed number of images was asked for.
+    """
+
+    collected: CalibrationResult
+    images: UsableImages
+    subset: torch.Tensor
+    convergence: tuple[ConvergencePoint, ...]
+    watched: Method
+    settled: bool | None
+
+
+def calibrate(
+    fused: nn.Module,
+    pretrained: Pretrained,
+    source: ImageSource,
+    config: QuantConfig,
+    stages: Stages,
+) -> Calibrated:
+    """Run calibration images through the network and watch every tensor that will be rounded.
+
+    Args:
+        fused: The float network.
+        pretrained: Where it comes from.
+        source: The images; open for as long as they are read.
+        config: Front end, and how many images; or as many as the ranges of its method need.
+        stages: Told of the progress.
+
+    Raises:
+        InputError: No image is usable, or an activation is not finite.
+    """
+    is_auto = config.samples == AUTO_SAMPLES
+    converged = Converged(config.method) if is_auto else None
+    until = converged or Watched(watched_method(config.method))
+    images = UsableImages(
+        source,
+        balanced_order(source.items, config.seed),
+        pretrained.spec.preprocessing,
+        limit=MAX_IMAGES if is_auto else int(config.samples),
+    )
+    every = IMAGES_PER_CHECKPOINT if is_auto else images_per_look(images.limit)
+    subset = Subset()
+    with stages.stage("observe"):
+        observed = observe(fused, config.mode)
+    with stages.stage("calibrate", total=images.limit) as watcher:
+        pixels = (image.pixels for image in subset.watch(images))
+        collected = _collected(observed, pixels, pretrained.source, watcher, until, every)
+    return Calibrated(
+        collected=collected,
+        images=images,
+        subset=subset.images(),
+        convergence=tuple(_points(until)),
+        watched=until.method,
+        settled=converged.settled if converged else None,
+    )
+
+
+def _collected(
+    observed: ObservedNetwork,
+    pixels: Iterator[FloatArray],
+    weights: str,
+    watcher: Watcher,
+    until: Watched,
+    images_per_look: int,
+) -> CalibrationResult:
+    try:
+        return collect(
+            observed.module,
+            observed.observers,
+            pixels,
+            on_batch=watcher.advance,
+            until=until,
+            images_per_look=images_per_look,
+        )
+    except InputError:
+        raise
+    except ValueError as exc:
+        raise InputError(f"{weights}: {exc}; the checkpoint may be damaged") from exc
+
+
+def _points(until: Watched) -> Iterator[ConvergencePoint]:
+    for images, (tensor, change) in until.curve:
+        yield ConvergencePoint(images=images, tensor=tensor, largest_change=change)

@@ -1,0 +1,94 @@
+"""What an artefact sees in photos: from a file to labels, by the artefact's own metadata."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eightbit.benchmarks.artifact.artifact import open_artifact
+from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.runtimes.runner import check_finite
+from eightbit.models.errors import InputError, UnusableImage
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.spec import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """One class that an artefact considers.
+
+    Attributes:
+        index: Of the class.
+        label: Its name, or the index as text where names are not known.
+        probability: Softmax of the logits, 0 to 1.
+    """
+
+    index: int
+    label: str
+    probability: float
+
+
+def classify(
+    artifact: Path, images: Sequence[Path], *, threads: int, top: int = 5
+) -> Iterator[tuple[Path, tuple[Guess, ...]]]:
+    """Classify image files with an artefact, one at a time.
+
+    Args:
+        artifact: The .onnx or .pt file.
+        images: The photos.
+        threads: Threads for the runtime.
+        top: How many classes per image; equal logits rank by class index.
+
+    Yields:
+        Each image with its classes, the most probable first.
+
+    Raises:
+        InputError: The artefact cannot be loaded, carries no metadata, or gives a logit that is
+            not finite; or an image cannot be used.
+    """
+    metadata = open_artifact(artifact).metadata
+    if metadata is None:
+        raise InputError(
+            f"{artifact}: expected an artefact with its preprocessing inside, found a model "
+            "without eightbit metadata"
+        )
+    spec = metadata.spec
+    with IsolatedRunner(artifact, threads=threads) as runner:
+        for path in images:
+            pixels = _pixels(path, spec)
+            logits = runner(pixels[None])
+            check_finite(logits, where=str(path))
+            if logits.shape[1] != spec.num_classes:
+                raise InputError(
+                    f"{artifact}: expected {spec.num_classes} logits as its metadata says, found "
+                    f"{logits.shape[1]}; do not trust this file"
+                )
+            yield path, _guesses(logits[0].astype(np.float64), spec, top)
+
+
+def _pixels(path: Path, spec: ModelSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    try:
+        return preprocess(decode_image(path.read_bytes()), spec.preprocessing)
+    except UnusableImage as exc:
+        raise InputError(f"{path}: expected an image, found: {exc}") from exc
+    except OSError as exc:
+        raise InputError(f"{path}: expected an image, found: {exc.strerror}") from exc
+
+
+def _guesses(
+    logits: np.ndarray[tuple[int, ...], np.dtype[np.float64]], spec: ModelSpec, top: int
+) -> tuple[Guess, ...]:
+    weights = np.exp(logits - logits.max())
+    probabilities = weights / weights.sum()
+    # A stable sort of the negated logits: the lowest index of equals comes first.
+    order = np.argsort(-logits, kind="stable")[:top]
+    return tuple(
+        Guess(
+            index=int(index),
+            label=spec.labels[index] if spec.labels else str(index),
+            probability=float(probabilities[index]),
+        )
+        for index in order
+    )

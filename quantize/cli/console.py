@@ -1,0 +1,123 @@
+"""What a person at a terminal sees: progress on stderr, results on stdout."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from eightbit.models.plain_text import printable
+from eightbit.quantize.cli.classification import Guess
+from eightbit.quantize.stages import Stages
+
+# Wide enough for every table where the output is no terminal and has no width of its own.
+_WIDTH_OF_A_FILE = 100
+
+
+def results() -> Console:
+    """The console for results: stdout, without colours or a guess of the width into a file."""
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
+    return Console(width=width, highlight=False)
+
+
+class _RateColumn(ProgressColumn):
+    """How many of a stage's steps are done per second, for those that name them."""
+
+    def render(self, task: Task) -> Text:
+        """See `ProgressColumn`."""
+        speed, unit = task.finished_speed or task.speed, task.fields.get("unit")
+        return Text(f"{speed:,.3g} {unit}/s" if speed and unit else "")
+
+
+class ProgressBars:
+    """Shows each stage of a run as a bar; a `Watcher`. A context manager.
+
+    Where stderr is no terminal there are no bars: a log gets the errors alone.
+    """
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            _RateColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def begin(self, stage: str) -> None:
+        """See `Watcher`."""
+        self._progress.start()  # with the first stage, and no more after that
+        self._task = self._progress.add_task(stage, total=None)
+
+    def expect(self, total: int, unit: str = "") -> None:
+        """See `Watcher`."""
+        self._progress.update(self._task, total=total, unit=unit)
+
+    def advance(self, steps: int) -> None:
+        """See `Watcher`."""
+        self._progress.advance(self._task, steps)
+
+    def resume(self, steps: int) -> None:
+        """See `Watcher`."""
+        # A reset forgets how fast it was so far.
+        done = int(self._progress.tasks[self._task].completed) + steps
+        self._progress.reset(self._task, completed=done)
+
+    def tell(self, line: str) -> None:
+        """See `Watcher`."""
+        # Above the bars where there are any; a log gets it as well.
+        self._progress.console.print(
+            f"eightbit: {line}", markup=False, highlight=False, soft_wrap=True
+        )
+
+    def end(self) -> None:
+        """See `Watcher`."""
+        # It may have taken fewer steps than expected, where images were unusable.
+        total = self._progress.tasks[self._task].total or 1
+        self._progress.update(self._task, total=total, completed=total)
+
+
+@contextmanager
+def progress() -> Iterator[Stages]:
+    """The stages of a run, shown as bars."""
+    with ProgressBars() as bars:
+        yield Stages(bars)
+
+
+def guesses_table(path: Path, guesses: Sequence[Guess]) -> Table:
+    """The most probable classes of one photo."""
+    table = Table(box=box.SIMPLE_HEAD, title=Text(printable(str(path))), title_justify="left")
+    table.add_column("probability", justify="right")
+    table.add_column("class", justify="right")
+    table.add_column("label")
+    for guess in guesses:
+        row = (f"{guess.probability:.1%}", str(guess.index), Text(printable(guess.label)))
+        table.add_row(*row)
+    return table

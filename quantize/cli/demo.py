@@ -1,0 +1,57 @@
+"""The whole line on a network and images that come along: nothing is downloaded."""
+
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from eightbit.benchmarks.report.document import Report
+from eightbit.models.digits import LABELS, WEIGHTS_FILE, load_digits_split, write_class_folders
+from eightbit.models.doors.pretrained import Pretrained, load_pretrained
+from eightbit.models.spec import Architecture
+from eightbit.quantize.delivery import Delivery
+from eightbit.quantize.pipeline import quantize
+from eightbit.quantize.stages import Stages
+
+
+def run_demo(
+    out: Path,
+    *,
+    overwrite: bool = False,
+    threads: int | None = None,
+    stages: Stages | None = None,
+    command: str = "",
+) -> Report:
+    """Quantize the network for handwritten digits that is part of this package.
+
+    The training digits calibrate, the held-out digits evaluate. Both are written as class folders
+    of PNG files first and then take the way of anybody's photos.
+
+    Args:
+        out: Folder for the artefacts and the report.
+        overwrite: Whether files of an earlier run in ``out`` may be replaced.
+        threads: Threads for everything; None for all cores that may be used.
+        stages: Told of the progress; None to work silently.
+        command: The command line that does the same again, for the report.
+
+    Raises:
+        InputError: scikit-learn, which has the images, is not installed, or ``out`` cannot be
+            used.
+    """
+    stages = stages or Stages()
+    with tempfile.TemporaryDirectory() as temporary:
+        training, held_out = Path(temporary, "training-digits"), Path(temporary, "held-out-digits")
+        with stages.stage("write digits"):
+            digits = load_digits_split()
+            write_class_folders(digits.training.images, digits.training.labels, training)
+            write_class_folders(digits.held_out.images, digits.held_out.labels, held_out)
+        delivery = Delivery(
+            out=out, evaluate=held_out, threads=threads, overwrite=overwrite, command=command
+        )
+        return quantize(load_digits_network(), training, delivery, stages=stages)
+
+
+def load_digits_network() -> Pretrained:
+    """Load the weights that `eightbit.benchmarks.studies.train_digits` made and the package ships."""
+    asset = resources.files("eightbit.models") / "assets" / WEIGHTS_FILE
+    with resources.as_file(asset) as path:
+        return load_pretrained(Architecture.CIFAR_RESNET20, str(path), labels=LABELS)

@@ -1,0 +1,102 @@
+"""From what is typed on the command line to a loaded network: labels, preprocessing, weights."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from eightbit.models.doors.pretrained import Pretrained, load_pretrained
+from eightbit.models.errors import InputError
+from eightbit.models.label_files import read_class_names, read_image_labels
+from eightbit.models.spec import Architecture
+from eightbit.quantize.recipe.recipe import Recipe, read_recipe
+from eightbit.quantize.stages import Stages
+
+_LOAD = "load weights"
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What replaces the weights' own labels and preprocessing; None keeps theirs."""
+
+    labels: tuple[str, ...] | None = None
+    resize: int | None = None
+    crop: int | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+
+
+def read_labels(paths: Sequence[Path]) -> tuple[tuple[str, ...] | None, Mapping[str, str] | None]:
+    """Names of the classes and labels of images, each from its kind of file.
+
+    Raises:
+        InputError: A file cannot be read, or there are two of a kind.
+    """
+    tables = [path for path in paths if path.suffix.lower() == ".csv"]
+    names = [path for path in paths if path.suffix.lower() != ".csv"]
+    for same in (tables, names):
+        if len(same) > 1:
+            raise InputError(
+                f"--labels: expected one .csv of images and one file of class names at most, "
+                f"found {same[0]} and {same[1]}"
+            )
+    return (
+        read_class_names(names[0]) if names else None,
+        read_image_labels(tables[0]) if tables else None,
+    )
+
+
+def load_new(
+    architecture: Architecture, weights: str, preparation: Preparation, stages: Stages
+) -> Pretrained:
+    """Load the network that shall be quantized.
+
+    Raises:
+        InputError: See `load_pretrained`.
+    """
+    with stages.timed(_LOAD):
+        return load_pretrained(
+            architecture,
+            weights,
+            labels=preparation.labels,
+            resize=preparation.resize,
+            crop=preparation.crop,
+            mean=preparation.mean,
+            std=preparation.std,
+            progress=sys.stderr.isatty(),
+        )
+
+
+def load_recorded(
+    path: Path,
+    architecture: Architecture | None,
+    weights: str,
+    preparation: Preparation,
+    stages: Stages,
+) -> tuple[Recipe, Pretrained]:
+    """Load a recipe and the network that it was made for.
+
+    Raises:
+        InputError: The recipe cannot be read, or something else is given that it determines.
+    """
+    for field in fields(preparation):
+        if getattr(preparation, field.name) is not None:
+            raise InputError(
+                f"--{field.name}: expected only --weights beside --recipe, which determines the "
+                "rest; leave it out"
+            )
+    recipe = read_recipe(path)
+    spec = recipe.spec
+    if architecture not in (None, spec.architecture):
+        raise InputError(f"{path}: expected a recipe for {architecture}, found {spec.architecture}")
+    with stages.timed(_LOAD):
+        pretrained = load_pretrained(
+            spec.architecture,
+            weights,
+            labels=spec.labels,
+            preprocessing=spec.preprocessing,
+            progress=sys.stderr.isatty(),
+        )
+    return recipe, pretrained

@@ -1,0 +1,132 @@
+"""What a file of a bundle says about itself, as tables for a person."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from eightbit.benchmarks.artifact.artifact import Artifact, open_artifact
+from eightbit.benchmarks.artifact.model_input import PREPROCESSED, ModelInput
+from eightbit.benchmarks.report.document import CoverageSection
+from eightbit.models.doors.pretrained import weight_names
+from eightbit.models.networks.architectures import default_preprocessing, parameter_count
+from eightbit.models.plain_text import printable
+from eightbit.models.spec import Architecture, ModelSpec
+from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.audit import audit
+from eightbit.quantize.recipe.recipe import Recipe, read_recipe
+
+
+def describe(path: Path) -> RenderableType:
+    """Metadata, coverage and recipe of an artefact; or a recipe alone.
+
+    Raises:
+        InputError: The file is neither, or is damaged.
+    """
+    if path.suffix.lower() == ".json":
+        return _recipe_table(read_recipe(path))
+    artifact = open_artifact(path)
+    parts = [_artifact_table(artifact), _coverage_table(audit(path))]
+    recipe = _recipe_beside(artifact)
+    if recipe is not None:
+        parts.append(_recipe_table(recipe))
+    return Group(*parts)
+
+
+def architectures_table() -> RenderableType:
+    """The networks that can be quantized, with torchvision's weights for each."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("architecture", "parameters", "input", "torchvision weights"):
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    for architecture in Architecture:
+        side = default_preprocessing(architecture).crop
+        table.add_row(
+            architecture,
+            f"{parameter_count(architecture) / 1e6:.1f} M",
+            f"{side} px",
+            ", ".join(weight_names(architecture)) or "local files only",
+        )
+    return table
+
+
+def _artifact_table(artifact: Artifact) -> Table:
+    rows = {"runtime": artifact.runtime.value, "size": f"{artifact.path.stat().st_size:,} bytes"}
+    metadata = artifact.metadata
+    if metadata is None:
+        rows["metadata"] = "none: eightbit did not write this file"
+    else:
+        rows |= {"precision": metadata.precision.value, **_spec_rows(metadata.spec)}
+        rows["input"] = _input_text(metadata.input)
+        if metadata.engine is not None:
+            rows["engine"] = metadata.engine
+        if metadata.recipe_sha256 is not None:
+            rows["recipe"] = metadata.recipe_sha256
+        rows["built by"] = ", ".join(f"{name} {v}" for name, v in metadata.versions.items())
+    return _key_table(artifact.path.name, rows)
+
+
+def _input_text(taken: ModelInput) -> str:
+    what = "preprocessed images" if taken == PREPROCESSED else "RGB pixels, normalised inside"
+    return f"{taken.dtype} {taken.layout}, {what}"
+
+
+def _spec_rows(spec: ModelSpec) -> dict[str, str]:
+    preprocessing = spec.preprocessing
+    labels = f" ({', '.join(spec.labels[:3])}, ...)" if spec.labels else ", names not known"
+    return {
+        "architecture": spec.architecture.value,
+        "classes": f"{spec.num_classes}{labels}",
+        "preprocessing": f"shorter side {preprocessing.resize} px, centre {preprocessing.crop} px, "
+        f"mean {preprocessing.mean}, std {preprocessing.std}",
+    }
+
+
+def _coverage_table(coverage: CoverageSection) -> Table:
+    rows = {
+        name: f"{kind.quantized} of {kind.total}" for name, kind in coverage if kind is not None
+    }
+    return _key_table("computes in integers", rows)
+
+
+def _recipe_beside(artifact: Artifact) -> Recipe | None:
+    """The recipe of an artefact, if it still lies in the same folder."""
+    path = artifact.path.parent / bundle.RECIPE
+    wanted = artifact.metadata.recipe_sha256 if artifact.metadata else None
+    if wanted is None or not path.is_file():
+        return None
+    recipe = read_recipe(path)
+    return recipe if recipe.sha256 == wanted else None
+
+
+def _recipe_table(recipe: Recipe) -> Table:
+    config, origin = recipe.config, recipe.provenance
+    scales = [params.scale[0] for params in recipe.activations.values()]
+    channels = sum(len(layer.bias) for layer in recipe.layers.values())
+    rows = {
+        "digest": recipe.sha256,
+        "weights": f"{origin.weights} (SHA-256 {origin.weights_sha256[:12]}...)",
+        "intent": f"{config.method} ranges, {config.mode} front end, seed {config.seed}",
+        "calibrated on": f"{origin.images} images, {origin.threads} threads",
+        "activations": f"{len(scales)} tensors, scales {min(scales):.3g} to {max(scales):.3g}"
+        if scales
+        else "none quantized",
+        "weights in int8": f"{len(recipe.layers)} layers, {channels:,} output channels",
+        "channels rescaled": f"of {len(recipe.exponents)} layers",
+        "roundings learned": f"of {len(recipe.tables.rounding)} layers",
+        "layers in float": ", ".join(recipe.float_layers) or "none",
+        "output": f"{recipe.output}, one last bit is {recipe.output_scale:.4g}",
+    }
+    return _key_table("recipe", rows)
+
+
+def _key_table(title: str, rows: dict[str, str]) -> Table:
+    table = Table(
+        box=box.SIMPLE, show_header=False, title=Text(printable(title)), title_justify="left"
+    )
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for key, value in rows.items():
+        table.add_row(key, Text(printable(value)))
+    return table

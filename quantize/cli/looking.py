@@ -1,0 +1,77 @@
+"""The commands that look at what is there: they measure nothing and write nothing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eightbit.quantize.cli.options import Bundle, Threads
+
+looking = typer.Typer()
+
+
+@looking.command()
+def diagnose(
+    folder: Bundle,
+    data: Annotated[Path, typer.Option(metavar="SRC", help="Images: folder, .tar or .zip.")],
+    samples: Annotated[int, typer.Option(min=1, help="Images to draw.")] = 32,
+    threads: Threads = None,
+) -> None:
+    """Show what each quantized tensor loses, alone and accumulated, worst first."""
+    from eightbit.benchmarks.report.diagnosis import diagnosis_table
+    from eightbit.benchmarks.report.pages.terminal import render_table
+    from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.commands.benchmark import diagnose_bundle
+
+    with progress() as stages:
+        tensors = diagnose_bundle(folder, data, stages, samples=samples, threads=threads)
+    results().print(render_table(diagnosis_table(tensors, rows=len(tensors))))
+
+
+@looking.command()
+def inspect(file: Annotated[Path, typer.Argument(help="An artefact, or a recipe.json.")]) -> None:
+    """Show what an artefact says about itself, what computes in integers, and its recipe."""
+    from eightbit.quantize.cli.console import results
+    from eightbit.quantize.cli.inspection import describe
+
+    results().print(describe(file))
+
+
+@looking.command()
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A model, of any tool: .onnx or .pt.")
+    ] = None,
+) -> None:
+    """Say what to run on this machine, or why a model file may be slow or wrong on it."""
+    from eightbit.quantize.cli.console import results
+    from eightbit.quantize.doctor.examine import examine_file, examine_host
+    from eightbit.quantize.doctor.rendering import render_examination
+
+    examination = examine_host() if file is None else examine_file(file)
+    results().print(render_examination(examination))
+
+
+@looking.command()
+def classify(
+    file: Annotated[Path, typer.Argument(help="An artefact: .onnx or .pt.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show per photo.")] = 5,
+    threads: Threads = None,
+) -> None:
+    """Show the most probable classes of photos."""
+    from eightbit.benchmarks.runtimes.environment import usable_cores
+    from eightbit.quantize.cli.classification import classify as classify_images
+    from eightbit.quantize.cli.console import guesses_table, results
+
+    for path, guesses in classify_images(file, images, top=top, threads=threads or usable_cores()):
+        results().print(guesses_table(path, guesses))
+
+
+@looking.command()
+def models() -> None:
+    """List the architectures and torchvision's weights for them."""
+    from eightbit.quantize.cli.console import results
+    from eightbit.quantize.cli.inspection import architectures_table
+
+    results().print(architectures_table())

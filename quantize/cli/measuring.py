@@ -1,0 +1,180 @@
+"""The commands that measure a bundle on disk, and how every command ends that can fail a gate."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
+from eightbit.quantize.cli.options import MAX_THREADS, Bundle, ImageLabels, MaxDrop, Threads
+
+if TYPE_CHECKING:
+    from eightbit.benchmarks.report.document import Report
+
+measuring = typer.Typer()
+
+
+@measuring.command()
+def verify(
+    folder: Bundle,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="SRC", help="Images: folder, .tar or .zip; made up by default."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Images to draw; 64 by default.")
+    ] = None,
+    self_test: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Execute nothing else; take in what `python model.zip --self-test --json` printed "
+            "on another machine. May be given several times.",
+        ),
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Execute a bundle's artefacts in every way possible here, against the reference integers.
+
+    The result goes into the bundle's report as well.
+    """
+    from eightbit.benchmarks.accuracy.parity import parity_table
+    from eightbit.benchmarks.report.pages.terminal import render_table
+    from eightbit.benchmarks.report.tables.results import verification_table
+    from eightbit.quantize.assessment import VERIFICATION_IMAGES
+    from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.commands.verify import Reverified, verify_bundle
+    from eightbit.quantize.deploy.boards import TakenIn, take_in_self_tests
+    from eightbit.quantize.measure.report import failed_checks
+
+    if self_test and (images or samples):
+        raise InputError(
+            "--self-test: expected without --images and --samples, since it has its own pictures; "
+            "run verify twice"
+        )
+    found: TakenIn | Reverified
+    with progress() as stages:
+        if self_test:
+            found = take_in_self_tests(
+                folder, self_test, stages, threads=threads, command=command_line()
+            )
+        else:
+            found = verify_bundle(
+                folder,
+                images,
+                stages,
+                samples=samples or VERIFICATION_IMAGES,
+                threads=threads,
+                command=command_line(),
+            )
+    report = found.report
+    results().print(render_table(parity_table(report.parity, report.executions, report.edge)), "")
+    results().print(render_table(verification_table(found.gate)))
+    results().print(f"\nwritten to {folder}", markup=False)
+    end(failed_checks(found.gate))
+
+
+@measuring.command()
+def evaluate(
+    folder: Bundle,
+    data: Annotated[Path, typer.Option(metavar="SRC", help="Labelled images, as for quantize.")],
+    labels: ImageLabels = None,
+    max_drop: MaxDrop = None,
+    threads: Threads = None,
+) -> None:
+    """Measure the accuracy of a bundle's artefacts against float.
+
+    The result goes into the bundle's report as well. Killed, it continues where it was when it is
+    started again.
+    """
+    from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.cli.inputs import read_labels
+    from eightbit.quantize.commands.evaluate import evaluate_bundle
+
+    class_names, image_labels = read_labels([labels] if labels else [])
+    if class_names is not None:
+        raise InputError(f"{labels}: expected a .csv with the labels of the images, found names")
+    with progress() as stages:
+        report = evaluate_bundle(
+            folder,
+            data,
+            stages,
+            image_labels=image_labels,
+            max_drop_pp=max_drop,
+            threads=threads,
+            command=command_line(),
+        )
+    show(report)
+    results().print(f"\nwritten to {folder}", markup=False)
+    pass_gates(report, report.max_drop_pp)
+
+
+@measuring.command()
+def benchmark(
+    folder: Bundle,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=MAX_THREADS, help="Thread count; may be given several times."),
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Images per call; may be given several times.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SRC",
+            help="Photos to classify from the bytes of their files on: folder, .tar or .zip; made "
+            "up by default.",
+        ),
+    ] = None,
+) -> None:
+    """Measure the latency of a bundle's models, float and INT8, in every runtime there is.
+
+    The result goes into the bundle's report as well.
+    """
+    from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.commands.benchmark import benchmark_bundle
+
+    with progress() as stages:
+        report = benchmark_bundle(
+            folder,
+            stages,
+            threads=threads or (),
+            batches=batch or (),
+            images=images,
+            command=command_line(),
+        )
+    show(report)
+    results().print(f"\nwritten to {folder}", markup=False)
+
+
+def command_line() -> str:
+    """What was typed, safe to print."""
+    return printable(shlex.join(["eightbit", *sys.argv[1:]]))
+
+
+def show(report: "Report") -> None:
+    """Print a report."""
+    from eightbit.benchmarks.report.pages.terminal import render_terminal
+    from eightbit.quantize.cli.console import results
+
+    results().print(render_terminal(report))
+
+
+def pass_gates(report: "Report", max_drop: float | None) -> None:
+    """End well if every gate of a run is passed; see `end`."""
+    from eightbit.quantize.measure.report import failed_gates
+
+    end(failed_gates(report, max_drop))
+
+
+def end(failures: Sequence[str]) -> None:
+    """Name every failed gate on stderr and exit with 1, if there is one."""
+    for failure in failures:
+        print(f"eightbit: failed: {printable(failure)}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(1)

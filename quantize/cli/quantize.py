@@ -1,0 +1,230 @@
+"""The commands: arguments in, the public API called, results out.
+
+Whatever is heavy is imported inside the commands, so that ``eightbit --help`` answers at once.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from eightbit.benchmarks.artifact.model_input import InputFormat
+from eightbit.calibration.methods import Method
+from eightbit.calibration.weight_methods import WeightMethod
+from eightbit.models.errors import InputError
+from eightbit.models.spec import Architecture
+from eightbit.quantize.cli.bundling import bundling
+from eightbit.quantize.cli.looking import looking
+from eightbit.quantize.cli.measuring import command_line, measuring, pass_gates, show
+from eightbit.quantize.cli.options import Fallback, Labels, MaxDrop, Overwrite, Threads
+from eightbit.quantize.cli.reporting import reporting
+from eightbit.quantize.config import (
+    AUTO_SAMPLES,
+    ArtifactFormat,
+    Equalize,
+    Mode,
+    QuantConfig,
+    Rounding,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from eightbit.benchmarks.report.document import Report
+
+app = typer.Typer(
+    name="eightbit",
+    help="A pretrained ResNet in, a verified INT8 model for any CPU out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.add_typer(measuring)
+app.add_typer(looking)
+app.add_typer(reporting)
+app.add_typer(bundling)
+
+_DEFAULTS = QuantConfig()
+
+
+@app.command()
+def quantize(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for artefacts and report.")],
+    weights: Annotated[
+        str,
+        typer.Option(help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file."),
+    ],
+    architecture: Annotated[
+        Architecture | None,
+        typer.Argument(metavar="[ARCH]", help="See `eightbit models`; not needed with --recipe."),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="SRC", help="Images that set the ranges: folder, .tar or .zip."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rebuild from this recipe.json, without calibration."),
+    ] = None,
+    evaluate: Annotated[
+        Path | None, typer.Option(metavar="SRC", help="Images to measure accuracy on.")
+    ] = None,
+    labels: Labels = None,
+    resize: Annotated[
+        int | None, typer.Option(help="Shorter side in pixels; the weights' own by default.")
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(help="Centre square in pixels; the weights' own by default.")
+    ] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
+    ] = None,
+    samples: Annotated[
+        str, typer.Option(metavar="N|auto", help="Calibration images; auto: until ranges settle.")
+    ] = str(_DEFAULTS.samples),
+    mode: Annotated[
+        Mode, typer.Option(help="torch's front end; the result is the same.")
+    ] = _DEFAULTS.mode,
+    method: Annotated[Method, typer.Option(help="How ranges are chosen.")] = _DEFAULTS.method,
+    weight_method: Annotated[
+        WeightMethod, typer.Option(help="How weight ranges are chosen.")
+    ] = _DEFAULTS.weights,
+    rounding: Annotated[
+        Rounding, typer.Option(help="How weights are rounded.")
+    ] = _DEFAULTS.rounding,
+    equalize: Annotated[
+        Equalize, typer.Option(help="Rescale badly scaled channels first.")
+    ] = _DEFAULTS.equalize,
+    bias_correction: Annotated[
+        bool, typer.Option(help="Take the mean error of each channel back.")
+    ] = _DEFAULTS.bias_correction,
+    target: Annotated[
+        Target, typer.Option(help="The CPU to quantize for; portable answers alike on all.")
+    ] = _DEFAULTS.target,
+    input: Annotated[
+        InputFormat, typer.Option(help="What the models take: as uint8, raw RGB pixels.")
+    ] = _DEFAULTS.input,
+    formats: Annotated[
+        str, typer.Option(help="INT8 artefacts to write, separated by commas.")
+    ] = ",".join(ArtifactFormat),
+    max_drop: MaxDrop = None,
+    fallback: Fallback = False,
+    threads: Threads = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the draw of calibration images.")
+    ] = _DEFAULTS.seed,
+    overwrite: Overwrite = False,
+) -> None:
+    """Quantize a pretrained ResNet, verify the artefacts, and report what it cost."""
+    from eightbit.quantize import pipeline
+    from eightbit.quantize.bundle import check_target
+    from eightbit.quantize.cli.console import progress
+    from eightbit.quantize.cli.inputs import Preparation, load_new, load_recorded, read_labels
+    from eightbit.quantize.delivery import Delivery
+
+    check_target(out, overwrite=overwrite)
+    class_names, image_labels = read_labels(labels or [])
+    preparation = Preparation(labels=class_names, resize=resize, crop=crop, mean=mean, std=std)
+    delivery = Delivery(
+        out=out,
+        evaluate=evaluate,
+        image_labels=image_labels,
+        formats=_formats(formats),
+        threads=threads,
+        max_drop_pp=max_drop,
+        fallback=fallback,
+        overwrite=overwrite,
+        command=command_line(),
+    )
+    with progress() as stages:
+        if recipe is None:
+            if architecture is None or calibrate is None:
+                missing = "ARCH" if architecture is None else "--calibrate SRC"
+                raise InputError(
+                    f"quantize: expected ARCH and --calibrate SRC, or --recipe FILE, found no "
+                    f"{missing}"
+                )
+            pretrained = load_new(architecture, weights, preparation, stages)
+            config = QuantConfig(
+                mode=mode,
+                method=method,
+                weights=weight_method,
+                rounding=rounding,
+                equalize=equalize,
+                bias_correction=bias_correction,
+                target=target,
+                samples=_samples(samples),
+                seed=seed,
+                input=input,
+            )
+            report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
+        else:
+            _refuse_beside_recipe(context)
+            known, pretrained = load_recorded(recipe, architecture, weights, preparation, stages)
+            report = pipeline.rebuild(pretrained, known, delivery, stages)
+    _finish(report, out, max_drop)
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for artefacts and report.")
+    ] = Path("eightbit-demo"),
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the whole line offline on a small network that ships with eightbit."""
+    from eightbit.quantize.cli.console import progress
+    from eightbit.quantize.cli.demo import run_demo
+
+    with progress() as stages:
+        report = run_demo(
+            out, threads=threads, overwrite=overwrite, stages=stages, command=command_line()
+        )
+    _finish(report, out, None)
+
+
+def _refuse_beside_recipe(context: typer.Context) -> None:
+    """Refuse what a recipe has already decided, rather than ignore it.
+
+    Raises:
+        InputError: One of the options was typed.
+    """
+    for name in sorted(
+        {"calibrate", "fallback", "weight_method", *QuantConfig.model_fields} - {"weights"}
+    ):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(
+                f"--{name.replace('_', '-')}: expected only --weights beside --recipe, which "
+                "determines the rest; leave it out"
+            )
+
+
+def _samples(text: str) -> int | Literal["auto"]:
+    if text == AUTO_SAMPLES:
+        return AUTO_SAMPLES
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--samples: expected a number from 1 on, or auto, found {text!r}")
+    return int(text)
+
+
+def _formats(text: str) -> tuple[ArtifactFormat, ...]:
+    wanted = [name.strip() for name in text.split(",")]
+    known = [artifact_format.value for artifact_format in ArtifactFormat]
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"--formats: expected some of {', '.join(known)}, found {name!r}")
+    return tuple(ArtifactFormat(name) for name in known if name in wanted)
+
+
+def _finish(report: "Report", out: Path, max_drop: float | None) -> None:
+    from eightbit.quantize.cli.console import results
+
+    show(report)
+    results().print(f"\nwritten to {out}", markup=False)
+    pass_gates(report, max_drop)

@@ -1,0 +1,1 @@
+"""What is done later to a bundle: verify, evaluate, benchmark, diagnose."""

@@ -1,0 +1,172 @@
+"""Reports as they lie on disk: found by bundle or by file, named apart, and rendered again."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePath
+from typing import Final
+
+from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
+from eightbit.quantize import bundle
+from eightbit.quantize.measure.report import write_report
+
+RENDERED: Final = (bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
+REPORTS: Final = (bundle.REPORT_JSON, *RENDERED)
+
+_ONLY_ITSELF = 2  # the root and the name of a file or folder in it
+
+
+def report_file(place: Path) -> Path:
+    """The report of a bundle, or the file itself.
+
+    Raises:
+        InputError: There is none.
+    """
+    where = printable(str(place))
+    try:
+        is_folder = place.is_dir()
+        path = place / bundle.REPORT_JSON if is_folder else place
+        mode = path.stat().st_mode
+    except OSError as exc:
+        raise InputError(
+            f"{where}: expected a folder that `eightbit quantize` wrote, or its "
+            f"{bundle.REPORT_JSON}, found none: {exc.strerror}"
+        ) from exc
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{where}: expected a report, found something that is no file")
+    return path
+
+
+def read_reports(places: Sequence[Path]) -> dict[str, Report]:
+    """Several reports by names that tell them apart, in the order given.
+
+    Raises:
+        InputError: One of them is no report, is damaged or of a newer version, or comes twice.
+    """
+    files = [report_file(place) for place in places]
+    resolved = [path.resolve() for path in files]
+    for index, path in enumerate(resolved):
+        if path in resolved[:index]:
+            raise InputError(
+                f"{printable(str(places[index]))}: expected each report once, found it twice; "
+                "leave one out"
+            )
+    return dict(zip(short_names(resolved), map(read_report, files), strict=True))
+
+
+def short_names(files: Sequence[PurePath]) -> tuple[str, ...]:
+    """The shortest ends of the paths that tell them apart, without what all of them end in.
+
+    A bundle goes by its folder: of `/ci/main/out/report.json` and `/ci/branch/out/report.json` the
+    names are `main` and `branch`.
+
+    Args:
+        files: Absolute paths of reports, all different.
+    """
+    parts = [
+        path.parent.parts
+        if path.name == bundle.REPORT_JSON and len(path.parent.parts) > 1
+        else path.parts
+        for path in files
+    ]
+    while (
+        len({names[-1] for names in parts}) == 1 < len(parts)
+        and all(len(names) > _ONLY_ITSELF for names in parts)
+        and len({names[:-1] for names in parts}) == len(parts)
+    ):
+        parts = [names[:-1] for names in parts]
+    return tuple(_shortest_end(own, parts) for own in parts)
+
+
+def _shortest_end(own: tuple[str, ...], everyone: Sequence[tuple[str, ...]]) -> str:
+    length = 1
+    while sum(names[-length:] == own[-length:] for names in everyone) > 1 and length < len(own):
+        length += 1
+    return printable(str(PurePath(*own[-length:])))
+
+
+def replace_report(
+    report: Report, folder: Path, *, forms: Collection[str] = REPORTS
+) -> tuple[Path, ...]:
+    """Replace a bundle's report, each of its files at once: a killed run leaves whole ones.
+
+    Args:
+        report: The new one.
+        folder: The bundle.
+        forms: The names of those of its files that are replaced.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    written = []
+    try:
+        with tempfile.TemporaryDirectory(prefix=".report.", dir=folder) as staging:
+            for path in write_report(report, Path(staging)):
+                if path.name in forms:
+                    os.replace(path, folder / path.name)
+                    written.append(folder / path.name)
+    except OSError as exc:
+        raise InputError(
+            f"{printable(str(folder))}: the report cannot be written: {exc.strerror}; make the "
+            "folder writable, or copy the bundle elsewhere"
+        ) from exc
+    return tuple(written)
+
+
+def check_page(out: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Refuse early a page that could not be written in the end.
+
+    Args:
+        out: The page.
+        overwrite: Whether it may replace a file.
+        inputs: Bundles or reports, none of which it may replace.
+
+    Raises:
+        InputError: It is there and may not be overwritten, or is no file, or has no folder.
+    """
+    where = printable(str(out))
+    try:
+        is_folder, is_there = stat.S_ISDIR(out.stat().st_mode), True
+    except FileNotFoundError:
+        is_folder, is_there = False, os.path.lexists(out)
+    except OSError as exc:
+        raise InputError(
+            f"{where}: cannot be written: {exc.strerror}; choose another --out"
+        ) from exc
+    if is_folder:
+        raise InputError(f"{where}: expected the name of a file, found a folder; choose another")
+    if is_there and not overwrite:
+        raise InputError(
+            f"{where}: expected a new file, found one; choose another --out or give --overwrite"
+        )
+    if not out.parent.is_dir():
+        raise InputError(f"{where}: expected a folder to write in, found none; make it first")
+    if any(_same_file(out, report_file(place)) for place in inputs):
+        raise InputError(
+            f"{where}: expected another file than the reports to read, found one of them; choose "
+            "another --out"
+        )
+
+
+def _same_file(out: Path, report: Path) -> bool:
+    return os.path.exists(out) and os.path.samefile(out, report)
+
+
+def write_page(html: str, out: Path) -> None:
+    """Write a page at once: whoever reads it meanwhile sees the old one or the new one.
+
+    Raises:
+        InputError: The place cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".page.", dir=out.parent) as staging:
+            path = Path(staging, "page.html")
+            path.write_text(html, encoding="utf-8")
+            os.replace(path, out)
+    except OSError as exc:
+        raise InputError(
+            f"{printable(str(out))}: cannot be written: {exc.strerror}; choose another --out"
+        ) from exc

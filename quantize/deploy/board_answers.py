@@ -1,0 +1,148 @@
+"""What a bundle's self-test printed on another machine, checked before it counts."""
+
+import codecs
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import from_json
+
+from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.versioned_json import parse_versioned
+from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
+from eightbit.models.spec import FrozenModel
+
+SELF_TEST_ANSWERS_FORMAT_VERSION: Final = 1
+
+# Generous: a float32 has 24 characters at most, and someone may have indented the document.
+_BYTES_PER_LOGIT: Final = 40
+_BYTES_BESIDE: Final = 2**16
+
+_PRINTED: Final = "expected what `python model.zip --self-test --json` printed"
+
+# Windows PowerShell's `>` writes UTF-16.
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+
+_Logit = Annotated[float, Field(ge=-_FLOAT32_MAX, le=_FLOAT32_MAX, allow_inf_nan=False)]
+_Package = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
+_Number = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,40}$")]
+
+
+def _part_of_a_pair(machine: str) -> str:
+    """Names of executions are joined by "_vs_" in the report."""
+    if "vs" in machine.split("_"):
+        raise ValueError("expected an architecture, such as aarch64, found a pair")
+    return machine
+
+
+class SelfTestAnswers(FrozenModel):
+    """The document that `python model.zip --self-test --json` prints.
+
+    Attributes:
+        format_version: Its version.
+        model_sha256: Digest of the model that answered.
+        self_test_sha256: Digest of the self-test, its `self_test.json`.
+        machine: Architecture, as Python names it.
+        processor: What the machine calls its processor; empty where it does not say.
+        versions: Of Python and of the packages that took part.
+        pixels_sha256: Digest of each picture, decoded, resized and cropped.
+        logits: Of each picture.
+    """
+
+    format_version: Literal[1] = SELF_TEST_ANSWERS_FORMAT_VERSION
+    model_sha256: Sha256
+    self_test_sha256: Sha256
+    machine: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,31}$"),
+        AfterValidator(_part_of_a_pair),
+    ]
+    processor: Annotated[str, StringConstraints(max_length=200)] = ""
+    versions: Annotated[Mapping[_Package, _Number], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+    pixels_sha256: tuple[Sha256, ...]
+    logits: tuple[tuple[_Logit, ...], ...]
+
+    def as_array(self) -> FloatArray:
+        """The logits: float32, shape (pictures, classes)."""
+        return np.array(self.logits, np.float32)
+
+
+def read_self_test_answers(path: Path, *, pictures: int, classes: int) -> SelfTestAnswers:
+    """Read what a stranger's machine may have printed.
+
+    Args:
+        path: The file.
+        pictures: How many the self-test has.
+        classes: Of the model.
+
+    Raises:
+        InputError: No such file, too large, no such document, of a newer version, or of another
+            number of pictures or classes.
+    """
+    where = printable(str(path))
+    answers = parse_versioned(
+        SelfTestAnswers,
+        _document(_content(path, _BYTES_BESIDE + pictures * classes * _BYTES_PER_LOGIT), where),
+        where=where,
+        newest=SELF_TEST_ANSWERS_FORMAT_VERSION,
+    )
+    for name, found in (("pixels_sha256", answers.pixels_sha256), ("logits", answers.logits)):
+        if len(found) != pictures:
+            raise InputError(
+                f"{where}: {name}: expected {pictures}, one for each picture, found {len(found)}"
+            )
+    widths = sorted({len(row) for row in answers.logits} - {classes})
+    if widths:
+        raise InputError(
+            f"{where}: logits: expected {classes} for each picture, as the model has, found "
+            f"{widths[0]}"
+        )
+    return answers
+
+
+def _document(content: bytes, where: str) -> str:
+    """The text of a JSON object that is not the self-test itself.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+        found = from_json(text)
+    except ValueError:  # of bytes that are no text as well
+        start = printable(content[:60].decode("utf-8", "replace"))
+        raise InputError(
+            f"{where}: {_PRINTED}, found {start!r}; run it again"
+            if content
+            else f"{where}: {_PRINTED}, found an empty file; run it again"
+        ) from None
+    if not isinstance(found, dict):
+        raise InputError(f"{where}: {_PRINTED}, found other JSON; run it again")
+    if "images" in found and "logits" not in found:
+        raise InputError(f"{where}: {_PRINTED}, found the self-test itself; run it again")
+    return text
+
+
+def _content(path: Path, limit: int) -> bytes:
+    where = printable(str(path))
+    try:
+        # Opening a pipe that nobody writes to would wait for ever.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InputError(f"{where}: expected a file, found something that is none")
+            content = file.read(limit + 1)
+    except OSError as exc:
+        raise InputError(f"{where}: {_PRINTED}, found none: {exc.strerror}") from exc
+    if len(content) > limit:
+        raise InputError(f"{where}: expected at most {limit:,} bytes, found more")
+    return content

@@ -1,0 +1,294 @@
+"""The bundle's self-test as other machines ran it: compared with this machine, and into the report.
+
+Such a result cannot be measured again here. So it stays in the report, whatever is verified later,
+as long as the model is the one that answered.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
+from eightbit.benchmarks.accuracy.parity import REFERENCE, different_predictions, pair_name
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.document import Check, Report, VerificationSection
+from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
+from eightbit.benchmarks.runtimes.environment import usable_cores
+from eightbit.benchmarks.runtimes.executions import onnx_executions
+from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.errors import InputError
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.models.plain_text import printable
+from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.float_baseline import read_float_network
+from eightbit.quantize.commands.amend import Amending
+from eightbit.quantize.commands.benchmark import recipe_of
+from eightbit.quantize.config import Target
+from eightbit.quantize.deploy.board_answers import SelfTestAnswers, read_self_test_answers
+from eightbit.quantize.deploy.self_test import SELF_TEST_PICTURES, SelfTest, make_self_test
+from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.stale import check_name, onnx_digest
+from eightbit.quantize.threads import torch_threads
+from eightbit.quantize.verify.reference import reference_logits
+
+# Last bits by which a logit may differ from this machine's, as in classify.py.
+ALLOWED_LAST_BITS: Final = 2
+
+_ONNX: Final = "onnx"
+_MAX_NAME: Final = 64
+
+# Processors of boards, as ARM numbers them: Linux does not name them.
+_PARTS: Final = {
+    "0x41 0xd03": "cortex-a53",
+    "0x41 0xd05": "cortex-a55",
+    "0x41 0xd07": "cortex-a57",
+    "0x41 0xd08": "cortex-a72",
+    "0x41 0xd09": "cortex-a73",
+    "0x41 0xd0a": "cortex-a75",
+    "0x41 0xd0b": "cortex-a76",
+    "0x41 0xd0c": "neoverse-n1",
+    "0x41 0xd40": "neoverse-v1",
+    "0x41 0xd41": "cortex-a78",
+    "0x41 0xd42": "cortex-a78ae",
+    "0x41 0xd49": "neoverse-n2",
+    "0x41 0xd4f": "neoverse-v2",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenIn:
+    """What `take_in_self_tests` found.
+
+    Attributes:
+        report: The bundle's report, with the new pairs in it.
+        gate: The check of each result.
+    """
+
+    report: Report
+    gate: VerificationSection
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Here:
+    """What this machine says of the same pictures."""
+
+    pixels_sha256: tuple[str, ...]
+    logits: Mapping[str, FloatArray]
+
+
+def take_in_self_tests(
+    folder: Path,
+    files: Sequence[Path],
+    stages: Stages,
+    *,
+    threads: int | None = None,
+    command: str = "",
+) -> TakenIn:
+    """Compare what other machines answered to the bundle's self-test, and amend the report.
+
+    Args:
+        folder: The folder of the artefacts. Its report is replaced by one with the new pairs and
+            checks; where it has none, one is made.
+        files: What `python model.zip --self-test --json` printed on each machine.
+        stages: Told of the progress.
+        threads: For the reference; None for all usable cores.
+        command: The command line, for a new report.
+
+    Raises:
+        InputError: The folder holds no ONNX model or cannot be written, its report is of another
+            recipe, or a file is no such result or one of another model.
+    """
+    recipe = recipe_of(folder)
+    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    amending.begin()
+    digest = onnx_digest(folder)
+    answers = [
+        _of_this_model(
+            file,
+            read_self_test_answers(
+                file, pictures=SELF_TEST_PICTURES, classes=recipe.spec.num_classes
+            ),
+            folder,
+            digest,
+        )
+        for file in files
+    ]
+    with stages.stage("self-test here"):
+        test = make_self_test(folder)
+    for file, answer in zip(files, answers, strict=True):
+        _check_test(file, answer, test)
+    with stages.stage("reference"), torch_threads(threads or usable_cores()):
+        here = _here(folder, recipe, test)
+    checks: dict[str, Check] = {}
+
+    def change(before: Report) -> Report:
+        checks.clear()
+        report = before
+        for answer in answers:
+            report = _with(report, answer, recipe, here, checks)
+        return report
+
+    report = amending.finish(change)
+    gate = VerificationSection(
+        images=SELF_TEST_PICTURES,
+        passed=all(check.passed for check in checks.values()),
+        checks=tuple(checks.values()),
+    )
+    return TakenIn(report=report, gate=gate)
+
+
+def _here(folder: Path, recipe: Recipe, test: SelfTest) -> _Here:
+    images = json.loads(test.document)["images"]
+    how = recipe.spec.preprocessing
+    pixels = np.stack(
+        [cropped_pixels(decode_image(test.pictures[image["file"]]), how) for image in images]
+    )
+    network = read_float_network(folder / bundle.FLOAT_ONNX, recipe.spec)
+    return _Here(
+        pixels_sha256=tuple(image["pixels_sha256"] for image in images),
+        logits={
+            _ONNX: np.array([image["logits"] for image in images], np.float32),
+            REFERENCE: reference_logits(network, recipe, normalised_images(pixels, how)),
+        },
+    )
+
+
+def _of_this_model(
+    file: Path, answers: SelfTestAnswers, folder: Path, digest: str | None
+) -> SelfTestAnswers:
+    """The answers, if they are of the bundle's own model."""
+    model = printable(str(folder / bundle.ONNX))
+    if digest is None:
+        raise InputError(
+            f"{model}: expected the model whose self-test this is, found none; quantize again with "
+            "--formats onnx"
+        )
+    if answers.model_sha256 != digest:
+        raise InputError(
+            f"{printable(str(file))}: expected the self-test of {model}, SHA-256 "
+            f"{digest[:12]}..., found that of another model, {answers.model_sha256[:12]}...; pack "
+            "this one with `eightbit bundle` and run its self-test there"
+        )
+    here = onnx_executions(thorough=True)
+    local = {one.name for one in here.possible} | here.missing.keys()
+    if f"{_ONNX}_{answers.machine}".lower() in local:
+        raise InputError(
+            f"{printable(str(file))}: machine: expected an architecture, such as aarch64, found "
+            f"{answers.machine}, an execution of this machine; run the self-test again"
+        )
+    return answers
+
+
+def _check_test(file: Path, answers: SelfTestAnswers, test: SelfTest) -> None:
+    """Refuse answers to other pictures: another eightbit or Pillow may have chosen them."""
+    expected = hashlib.sha256(test.document).hexdigest()
+    if answers.self_test_sha256 != expected:
+        raise InputError(
+            f"{printable(str(file))}: expected the answers to the self-test that this eightbit "
+            "makes of this bundle, found those to another one; pack again with `eightbit bundle` "
+            "and run it there once more"
+        )
+
+
+def _with(
+    report: Report,
+    answers: SelfTestAnswers,
+    recipe: Recipe,
+    here: _Here,
+    checks: dict[str, Check],
+) -> Report:
+    """The report with one machine's pairs, entry and check in place of those of an earlier run."""
+    edge = report.edge or EdgeSection()
+    entry = SelfTestElsewhere(
+        name=_name(answers, edge.elsewhere),
+        machine=answers.machine,
+        processor=_processor(answers),
+        versions=answers.versions,
+        same_pixels=answers.pixels_sha256 == here.pixels_sha256,
+        model_sha256=answers.model_sha256,
+    )
+    pairs = {
+        pair_name(entry.name, other): _parity(answers.as_array(), logits, recipe)
+        for other, logits in here.logits.items()
+    }
+    check = _check(entry, pairs[pair_name(entry.name, _ONNX)], excused=_excused(entry, recipe))
+    checks[check.name] = check
+    others = tuple(one for one in edge.elsewhere if one.name != entry.name)
+    return report.model_copy(
+        update={
+            "edge": edge.model_copy(update={"elsewhere": (*others, entry)}),
+            "parity": {**report.parity, **pairs},
+            "verification": _checked(report, check),
+        }
+    )
+
+
+def _check(entry: SelfTestElsewhere, result: ParityResult, *, excused: bool) -> Check:
+    different = different_predictions(result)
+    same = result.max_lsb <= ALLOWED_LAST_BITS and not different
+    return Check(
+        name=check_name(entry.name),
+        passed=same or excused,
+        detail=f"at most {result.max_lsb} last bits apart, {ALLOWED_LAST_BITS} allowed; another "
+        f"class for {different} of {result.n} pictures, 0 allowed"
+        + ("" if entry.same_pixels else "; its pixels are others: it decodes or resizes otherwise")
+        + ("; not promised by the target" if excused and not same else ""),
+        synthetic=True,
+    )
+
+
+def _excused(entry: SelfTestElsewhere, recipe: Recipe) -> bool:
+    """Whether the recipe's target promises nothing of this pair: one of both may lack VNNI."""
+    if recipe.config.target is Target.PORTABLE:
+        return False
+    is_x86 = entry.machine.lower() in {"x86_64", "amd64"}
+    return is_x86 or read_cpu_features().pairs_saturate
+
+
+def _parity(found: FloatArray, expected: FloatArray, recipe: Recipe) -> ParityResult:
+    meter = ParityMeter(recipe.output_scale)
+    meter.update(found, expected)
+    return meter.result()
+
+
+def _checked(report: Report, new: Check) -> VerificationSection:
+    """The verification with one check in place of an older one of its name."""
+    known = report.verification
+    kept = [check for check in known.checks if check.name != new.name] if known else []
+    checks = (*kept, new)
+    return VerificationSection(
+        images=known.images if known else SELF_TEST_PICTURES,
+        passed=all(check.passed for check in checks),
+        checks=checks,
+    )
+
+
+def _name(answers: SelfTestAnswers, known: Sequence[SelfTestElsewhere]) -> str:
+    """That of an earlier run on the same kind of machine, or a new one.
+
+    The first machine of an architecture needs no more than that; another one is told from it by
+    its processor.
+    """
+    processor = _processor(answers)
+    for one in known:
+        if (one.machine, one.processor) == (answers.machine, processor):
+            return one.name
+    short = f"{_ONNX}_{answers.machine}"
+    word = re.sub(r"[^a-z0-9.]+", "-", processor.lower()).strip("-") or "other"
+    # "_vs_" joins the names of a pair.
+    word = "other" if word == "vs" else word
+    long = f"{short}_{word}"[: _MAX_NAME - 3]
+    names = (short, long, *(f"{long}_{number}" for number in range(2, len(known) + 2)))
+    return next(name for name in names if name not in {one.name for one in known})
+
+
+def _processor(answers: SelfTestAnswers) -> str:
+    return _PARTS.get(answers.processor, printable(answers.processor)[:200])

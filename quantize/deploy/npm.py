@@ -1,0 +1,197 @@
+"""ONNX Runtime for browsers: three files of an npm package, fetched once and kept.
+
+npm asks whatever registry its user has configured, so what it brings is a stranger's: nothing of it
+is read before its digest is the one that stands here.
+"""
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from eightbit.benchmarks.evaluation.cache import user_cache
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
+from eightbit.quantize.stages import Stages
+
+RUNTIME: Final = "onnxruntime-web"
+RUNTIME_VERSION: Final = "1.30.0"
+INTEGRITY: Final = (
+    "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZ"
+    "ClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+)
+RUNTIME_FILES: Final = (
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+)
+
+_ARCHIVE: Final = f"{RUNTIME}-{RUNTIME_VERSION}.tgz"
+_ARCHIVE_MAX_BYTES: Final = 64 * 2**20
+_FILE_MAX_BYTES: Final = 32 * 2**20
+_PATIENCE_S: Final = 600
+
+# How lines begin that give a field of an error, not the sentence.
+_FIELDS: Final = frozenset({"code", "errno", "path", "syscall"})
+
+
+def runtime_files(stages: Stages) -> dict[str, bytes]:
+    """The files of the runtime, by name; from the user's cache where they have been fetched.
+
+    Args:
+        stages: Told of the progress.
+
+    Raises:
+        InputError: They are not in the cache and npm cannot fetch them, or brings others.
+    """
+    kept = archive_path()
+    content = _checked(kept)
+    if content is None:
+        with stages.stage(f"fetch {RUNTIME}"):
+            content = _fetched(kept, stages)
+    return _members(content)
+
+
+def archive_path() -> Path:
+    """Where the package is kept; who has no npm can put it there by hand.
+
+    Raises:
+        InputError: This user has no home for a cache.
+    """
+    try:
+        return user_cache() / "eightbit" / "npm" / _ARCHIVE
+    except OSError as exc:
+        raise InputError(
+            "XDG_CACHE_HOME: expected a folder to keep the runtime of the page in, found none and "
+            "no home either; set it"
+        ) from exc
+
+
+def _checked(path: Path) -> bytes | None:
+    """The package, if it is there and is the one; a file that is not does no harm."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_ARCHIVE_MAX_BYTES + 1)
+    except OSError:
+        return None
+    return content if _integrity(content) == INTEGRITY else None
+
+
+def _integrity(content: bytes) -> str:
+    return f"sha512-{base64.b64encode(hashlib.sha512(content).digest()).decode()}"
+
+
+def _fetched(kept: Path, stages: Stages) -> bytes:
+    """The package as npm brings it; it is kept from then on, if there is a place for it.
+
+    Raises:
+        InputError: npm is absent, fails, or brings something else.
+    """
+    with tempfile.TemporaryDirectory(prefix="eightbit-npm-") as temporary:
+        folder = Path(temporary)
+        _pack(folder, kept)
+        content = _checked(folder / _ARCHIVE)
+        if content is None:
+            raise InputError(
+                f"npm: expected {_ARCHIVE} with the integrity {INTEGRITY}, found another file; "
+                f"check npm's registry, or {_by_hand(kept)}"
+            )
+        try:
+            _keep(folder / _ARCHIVE, kept)
+        except OSError as exc:
+            where = printable(str(exc.filename or kept))
+            stages.watcher.tell(f"{where}: {exc.strerror}; the next page fetches {RUNTIME} again")
+        return content
+
+
+def _pack(folder: Path, kept: Path) -> None:
+    """Have npm write the package into a folder.
+
+    Raises:
+        InputError: It is absent, fails or takes too long.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise InputError(
+            f"npm: expected it on the PATH to fetch {RUNTIME} {RUNTIME_VERSION}, found none; "
+            f"install it, or {_by_hand(kept)}"
+        )
+    package = f"{RUNTIME}@{RUNTIME_VERSION}"
+    command = [npm, "pack", package, "--pack-destination", str(folder), "--ignore-scripts"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,  # a package.json where the user stands says nothing about this one
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise InputError(
+            f"npm: expected it to fetch {package}: {one_line(exc)}; {_by_hand(kept)}"
+        ) from exc
+    if done.returncode:
+        raise InputError(
+            f"npm: expected it to fetch {package}, found {_complaint(done.stderr)}; check the "
+            f"network and npm's registry, or {_by_hand(kept)}"
+        )
+
+
+def _complaint(stderr: str) -> str:
+    """The first thing that npm says about an error, but for its numbers and names."""
+    marks = ("npm error ", "npm ERR! ")
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    said = [line.removeprefix(mark) for line in lines for mark in marks if line.startswith(mark)]
+    words = [line for line in said if line.split()[0] not in _FIELDS] or said or lines[-1:]
+    return one_line(words[0], limit=160) if words else "an error without a word"
+
+
+def _by_hand(kept: Path) -> str:
+    return f"put {_ARCHIVE} into {printable(str(kept.parent))}"
+
+
+def _keep(archive: Path, kept: Path) -> None:
+    """Put the package into the cache, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{kept.name}.", dir=kept.parent)
+    os.close(descriptor)
+    try:
+        shutil.copyfile(archive, name)
+        os.replace(name, kept)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _members(archive: bytes) -> dict[str, bytes]:
+    """The three files of a package, all else unread.
+
+    Raises:
+        InputError: One is missing, no plain file, or too large.
+    """
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as package:
+        for member in package:
+            folder, _, name = member.name.rpartition("/")
+            if folder != "package/dist" or name not in RUNTIME_FILES:
+                continue
+            file = package.extractfile(member) if member.isreg() else None
+            if file is None or member.size > _FILE_MAX_BYTES:
+                raise InputError(f"{_ARCHIVE}: {name}: expected a file of at most 32 MiB")
+            found[name] = file.read(_FILE_MAX_BYTES)
+    missing = [name for name in RUNTIME_FILES if name not in found]
+    if missing:
+        raise InputError(f"{_ARCHIVE}: expected {missing[0]} in it, found none")
+    return {name: found[name] for name in RUNTIME_FILES}

@@ -1,0 +1,111 @@
+"""The page that travels with a bundle: what the model is, and its own numbers."""
+
+from collections.abc import Iterator, Sequence
+
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision, Runtime
+from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.artifact.model_input import PREPROCESSED
+from eightbit.benchmarks.markdown import fill_markdown
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import (
+    counted,
+    decimal_bytes,
+    interval,
+    milliseconds,
+    percent,
+    ratio,
+    times,
+)
+from eightbit.benchmarks.report.tables.cost import speedup
+from eightbit.benchmarks.report.tables.results import shrinkage
+from eightbit.quantize import bundle
+
+_NOT_MEASURED = "not measured"
+
+
+def bundle_readme(
+    report: Report,
+    metadata: ArtifactMetadata,
+    *,
+    last_bit: float,
+    model_sha256: str,
+    tried_with: Sequence[str],
+) -> str:
+    """Markdown that ends in a newline; equal reports and models give equal text.
+
+    Args:
+        report: Of the model; what it lacks is said to be not measured.
+        metadata: Of the INT8 ONNX model.
+        last_bit: Of its logits.
+        model_sha256: Digest of its file.
+        tried_with: The packages, with their versions, that gave the self-test's logits.
+    """
+    spec = report.model.spec
+    preprocessing = metadata.spec.preprocessing
+    channels = zip(("red", "green", "blue"), preprocessing.mean, preprocessing.std, strict=True)
+    return fill_markdown(
+        "eightbit.quantize.deploy",
+        "bundle_README.md.j2",
+        report=report,
+        classes=counted(spec.num_classes, "class", "classes"),
+        version=report.eightbit_version,
+        last_bit=last_bit,
+        numbers=tuple(_numbers(report)),
+        preprocessing=preprocessing,
+        pixels_in=metadata.input != PREPROCESSED,
+        shape=f"shape {metadata.input.shape_text}",
+        channels=tuple(channels),
+        versions=", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
+        model_sha256=model_sha256,
+        tried_with=", ".join(tried_with),
+    )
+
+
+def _numbers(report: Report) -> Iterator[tuple[str, str]]:
+    yield from _accuracy(report)
+    yield "latency", _latency(report)
+    size = report.size_bytes.get(bundle.ONNX)
+    if size is not None:
+        factor = shrinkage(report, bundle.ONNX)
+        smaller = "" if factor is None else f", {ratio(factor)} smaller than float"
+        yield "size of the model", f"{decimal_bytes(size)}{smaller}"
+    calibration = report.calibration
+    if calibration is not None:
+        images = counted(calibration.images, "image")
+        yield "calibrated on", f"{images} of {calibration.source}"
+
+
+def _accuracy(report: Report) -> Iterator[tuple[str, str]]:
+    accuracy = report.accuracy
+    result = accuracy.onnx if accuracy else None
+    if accuracy is None or result is None:
+        yield "accuracy", _NOT_MEASURED
+        return
+    source = f" of {report.evaluation.source}" if report.evaluation else ""
+    images = f"{counted(result.n, 'image')}{source}"
+    if result.top1 is None:
+        yield "same class as float", f"{percent(result.top1_agreement)} of {images}"
+        return
+    yield (
+        "top-1 accuracy",
+        f"{percent(result.top1)} of {images}; float {percent(accuracy.fp32.top1)}",
+    )
+    drop = interval(result.drop_pp, result.drop_ci95_pp)
+    yield "drop of top-1 against float", f"{drop}, the 95 % interval in brackets"
+
+
+def _latency(report: Report) -> str:
+    """The first that was measured in ONNX Runtime, with its machine."""
+    onnx = next(format for format in DELIVERED if format.runtime is Runtime.ONNXRUNTIME)
+    for entry in report.latency:
+        if entry.runtime is onnx.runtime and entry.precision is Precision.INT8:
+            where = report.benchmark.environment if report.benchmark else None
+            where = where or report.environment
+            machine = f" on {where.cpu}" if where else ""
+            under = f"batch {entry.batch}, {counted(entry.threads, 'thread')}"
+            factor = speedup(entry, report.latency)
+            faster = f"; {times(factor, entry.speedup_ci95)} as fast as float" if factor else ""
+            return (
+                f"{milliseconds(entry.p50_ms)} ms (p50) in ONNX Runtime, {under}{machine}{faster}"
+            )
+    return _NOT_MEASURED

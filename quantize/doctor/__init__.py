@@ -1,0 +1,1 @@
+"""Examines a model file or this machine and says what is wrong."""

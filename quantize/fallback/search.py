@@ -1,0 +1,199 @@
+"""The fewest operations in float with which the accuracy keeps to a target.
+
+Operations go to float in the order of `float_order`; how many are needed is searched with `fewest`,
+each answer being an evaluation of real artefacts on all images. So the result is deterministic,
+and what it promises has been measured.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp, images_needed
+from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
+from eightbit.quantize.delivery import Delivery
+from eightbit.quantize.fallback.ranking import sensitivities
+from eightbit.quantize.fallback.trials import Outcome, Trials
+from eightbit.quantize.fewest import fewest
+from eightbit.quantize.images import LabelledSource
+from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.placement import float_candidates
+from eightbit.quantize.partial import partly_float
+from eightbit.quantize.priority import float_order
+from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.stages import Stages
+
+MAX_EVALUATIONS: Final = 8
+
+_LABEL: Final = "{} in float"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """A recipe that was tried, and the outcome of its worst artefact."""
+
+    recipe: Recipe
+    outcome: Outcome
+    met: bool
+    latency_ratio: float
+
+
+def fall_back(
+    fused: nn.Module,
+    recipe: Recipe,
+    images: torch.Tensor,
+    data: LabelledSource,
+    delivery: Delivery,
+    stages: Stages,
+) -> tuple[Recipe, FallbackSection]:
+    """Leave as few operations in float as the target allows.
+
+    Args:
+        fused: The float network after fusion.
+        recipe: With everything in integers.
+        images: To rank operations and to correct biases with: float32, shape (N, 3, H, W).
+        data: Labelled images to measure the drop on, all of them for every step.
+        delivery: The target, what is written and the threads.
+        stages: Told of the progress.
+
+    Returns:
+        The recipe to deliver, and what was tried. Where the target cannot be met, that is the one
+        whose interval ends lowest. If even a network that loses nothing missed the target, for
+        want of images, nothing but integers is tried.
+
+    Raises:
+        InputError: No image is usable, or a logit is not finite.
+    """
+    with tempfile.TemporaryDirectory(prefix="eightbit-") as folder:
+        trials = Trials(
+            fused,
+            data,
+            formats=delivery.formats,
+            threads=delivery.thread_count,
+            folder=Path(folder),
+        )
+        search = _Search(fused, recipe, images, trials, delivery.max_drop_pp, stages)
+        chosen = search.run()
+    return search.steps[chosen].recipe, search.section(chosen)
+
+
+class _Search:
+    """Tries numbers of steps of the order, and remembers what came of it."""
+
+    def __init__(
+        self,
+        fused: nn.Module,
+        recipe: Recipe,
+        images: torch.Tensor,
+        trials: Trials,
+        target_pp: float | None,
+        stages: Stages,
+    ) -> None:
+        if target_pp is None:
+            raise ValueError("fallback: expected a target, found none")
+        self.steps: dict[int, _Step] = {}
+        self._fused, self._recipe, self._images = fused, recipe, images
+        self._trials, self._target_pp, self._stages = trials, target_pp, stages
+        self._order: tuple[tuple[str, ...], ...] = ()
+
+    def run(self) -> int:
+        """Which of ``steps`` to deliver."""
+        with self._stages.stage("try float", total=self._trials.images) as watcher:
+            self._trials.measure_float(self._recipe, watcher)
+        found: int | None = 0
+        if not self._met(0):
+            found = None
+            lossless = drop_interval_pp(0, 0, self.steps[0].outcome.images)
+            if lossless[1] <= self._target_pp:
+                self._order = self._ranked()
+                found = fewest(self._met, len(self._order), questions=MAX_EVALUATIONS)
+        if found is not None:
+            return found
+        return min(self.steps, key=lambda k: (self.steps[k].outcome.drop_ci95_pp[1], k))
+
+    def _ranked(self) -> tuple[tuple[str, ...], ...]:
+        total = len(self._recipe.activations) + len(self._recipe.layers)
+        with self._stages.stage("rank operations", total=total) as watcher:
+            noise = sensitivities(self._fused, self._recipe, self._images, advance=watcher.advance)
+            return float_order(trace(self._fused), noise)
+
+    def _met(self, count: int) -> bool:
+        """Whether the first so many steps in float meet the target; measured once."""
+        if count not in self.steps:
+            self.steps[count] = self._tried(self._names(count))
+        return self.steps[count].met
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        return tuple(chain.from_iterable(self._order[:count]))
+
+    def _tried(self, names: Sequence[str]) -> _Step:
+        recipe = partly_float(self._fused, self._recipe, names, self._images)
+        label = _LABEL.format(len(names))
+        total = self._trials.images * len(self._trials.formats)
+        with self._stages.stage(f"try {label}", total=total) as watcher:
+            outcomes = self._trials.outcomes(recipe, label, watcher, enough=self._enough)
+            ratio = 1.0
+            if names:
+                ratio = self._trials.latency_ratio(label, _LABEL.format(0), recipe)
+                self._trials.discard(label)
+        return _Step(
+            recipe=recipe,
+            outcome=max(outcomes, key=lambda outcome: outcome.drop_ci95_pp[1]),
+            met=all(self._enough(outcome) for outcome in outcomes),
+            latency_ratio=ratio,
+        )
+
+    def _enough(self, outcome: Outcome) -> bool:
+        return outcome.drop_ci95_pp[1] <= self._target_pp
+
+    def section(self, chosen: int) -> FallbackSection:
+        """What was tried, for the report."""
+        step = self.steps[chosen]
+        before: tuple[str, ...] = ()
+        rows: list[FallbackStep] = []
+        for count in sorted(self.steps):
+            names, tried = self._names(count), self.steps[count]
+            rows.append(_row(tried, names, names[len(before) :], chosen=count == chosen))
+            before = names
+        return FallbackSection(
+            target_pp=self._target_pp,
+            met=step.met,
+            evaluations=len(self.steps),
+            candidates=len(float_candidates(trace(self._fused))),
+            images_needed=None if step.met else _images_needed(step.outcome, self._target_pp),
+            steps=tuple(rows),
+        )
+
+
+def _row(
+    step: _Step, names: Sequence[str], added: tuple[str, ...], *, chosen: bool
+) -> FallbackStep:
+    outcome = step.outcome
+    return FallbackStep(
+        float_layers=len(names),
+        added=added,
+        artifact=outcome.artifact,
+        drop_pp=outcome.drop_pp,
+        drop_ci95_pp=outcome.drop_ci95_pp,
+        top1_agreement=outcome.agreeing / outcome.images,
+        latency_ratio=step.latency_ratio,
+        met=step.met,
+        chosen=chosen,
+    )
+
+
+def _images_needed(outcome: Outcome, target_pp: float) -> int | None:
+    """With which a drop like this would meet the target, or else a network that loses nothing."""
+    images = outcome.images
+    needed = images_needed(outcome.broke, outcome.fixed, images, target_pp)
+    if needed is None:
+        lossless = images_needed(0, 0, images, target_pp)
+        # With as many as there are, it is not for want of images.
+        needed = lossless if lossless is not None and lossless > images else None
+    return needed

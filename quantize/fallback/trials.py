@@ -1,0 +1,216 @@
+"""Networks that might be delivered: each one written, run on all images and timed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from torch import nn
+
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.tally import IntArray
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.evaluation.pool import PredictionPool
+from eightbit.benchmarks.evaluation.prediction import in_chunks
+from eightbit.benchmarks.latency.launches import Candidate
+from eightbit.benchmarks.latency.results import measure_latency
+from eightbit.benchmarks.report.document import SkippedImage
+from eightbit.benchmarks.runtimes.runner import check_finite
+from eightbit.models.errors import InputError
+from eightbit.quantize.artifacts.write import write_float_onnx, write_onnx, write_torchscript
+from eightbit.quantize.config import ArtifactFormat
+from eightbit.quantize.images import LabelledSource, refuse_unusable
+from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.stages import Watcher
+
+# ONNX is written in a second, so it is tried first.
+_ORDER: Final = (ArtifactFormat.ONNX, ArtifactFormat.TORCHSCRIPT)
+_RUNTIMES: Final = {
+    ArtifactFormat.ONNX: Runtime.ONNXRUNTIME,
+    ArtifactFormat.TORCHSCRIPT: Runtime.TORCHSCRIPT,
+}
+_SUFFIXES: Final = {ArtifactFormat.ONNX: "onnx", ArtifactFormat.TORCHSCRIPT: "pt"}
+
+# Enough for a median that shows tenths.
+_LATENCY_ROUNDS: Final = 4
+_LATENCY_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One artefact against the labels and the float model.
+
+    Attributes:
+        artifact: Its format.
+        images: How many were evaluated.
+        broke: Images that float gets right and the artefact wrong.
+        fixed: Images that the artefact gets right and float wrong.
+        agreeing: Images to which both give the same class.
+    """
+
+    artifact: str
+    images: int
+    broke: int
+    fixed: int
+    agreeing: int
+
+    @property
+    def drop_pp(self) -> float:
+        """Float top-1 minus the artefact's, in percentage points."""
+        return 100 * (self.broke - self.fixed) / self.images
+
+    @property
+    def drop_ci95_pp(self) -> tuple[float, float]:
+        """95 % confidence interval of the drop."""
+        return drop_interval_pp(self.broke, self.fixed, self.images)
+
+
+class Trials:
+    """Tries recipes of one network on the same images.
+
+    Args:
+        fused: The float network after fusion.
+        data: Labelled images, open as long as recipes are tried.
+        formats: What is written in the end.
+        threads: For the runtimes.
+        folder: Empty, for the files; the first recipe's stay, as what others are timed against.
+
+    Attributes:
+        formats: As given, in the order in which they are tried.
+    """
+
+    def __init__(
+        self,
+        fused: nn.Module,
+        data: LabelledSource,
+        *,
+        formats: Sequence[ArtifactFormat],
+        threads: int,
+        folder: Path,
+    ) -> None:
+        self.formats = tuple(known for known in _ORDER if known in formats)
+        self._fused = fused
+        self._data = data
+        self._threads = threads
+        self._folder = folder
+        self._truth: IntArray | None = None
+        self._float: IntArray | None = None
+
+    @property
+    def images(self) -> int:
+        """How many there are, unusable ones included."""
+        return len(self._data.source.items)
+
+    def measure_float(self, recipe: Recipe, watcher: Watcher) -> None:
+        """Evaluate the float network, before any recipe.
+
+        Args:
+            recipe: Any one of this network.
+            watcher: Told of every batch.
+
+        Raises:
+            InputError: No image is usable, or a logit is not finite.
+        """
+        path = self._folder / "float.onnx"
+        write_float_onnx(self._fused, recipe, path)
+        self._float = self._classes(path, recipe, watcher)
+
+    def outcomes(
+        self, recipe: Recipe, name: str, watcher: Watcher, *, enough: Callable[[Outcome], bool]
+    ) -> tuple[Outcome, ...]:
+        """Evaluate the artefacts of a recipe, until one is not good enough.
+
+        Args:
+            recipe: What to try.
+            name: Of its files.
+            watcher: Told of every batch.
+            enough: Whether an artefact is good enough for the next one to be tried as well.
+
+        Raises:
+            InputError: No image is usable, an artefact cannot be loaded, or a logit is not finite.
+        """
+        found: list[Outcome] = []
+        for artifact in self.formats:
+            path = self._path(name, artifact)
+            if artifact is ArtifactFormat.ONNX:
+                write_onnx(self._fused, recipe, path)
+            else:
+                write_torchscript(self._fused, recipe, path)
+            found.append(self._compared(artifact, self._classes(path, recipe, watcher)))
+            if not enough(found[-1]):
+                break
+        return tuple(found)
+
+    def latency_ratio(self, name: str, other: str, recipe: Recipe) -> float:
+        """Median time per call of one tried recipe over that of another, in the first format.
+
+        Raises:
+            InputError: An artefact cannot be loaded.
+        """
+        artifact = self.formats[0]
+        side = recipe.spec.preprocessing.crop
+        candidates = [
+            Candidate(
+                label=which,
+                path=self._path(which, artifact),
+                runtime=_RUNTIMES[artifact],
+                precision=Precision.INT8,
+            )
+            for which in (name, other)
+        ]
+        mine, others = measure_latency(
+            candidates,
+            input_shape=(3, side, side),
+            threads=self._threads,
+            rounds=_LATENCY_ROUNDS,
+            seconds_per_candidate=_LATENCY_SECONDS,
+        )
+        return mine.p50_ms / others.p50_ms
+
+    def discard(self, name: str) -> None:
+        """Delete the files of a tried recipe."""
+        for artifact in self.formats:
+            self._path(name, artifact).unlink(missing_ok=True)
+
+    def _path(self, name: str, artifact: ArtifactFormat) -> Path:
+        return self._folder / f"{name}.{_SUFFIXES[artifact]}"
+
+    def _compared(self, artifact: ArtifactFormat, classes: IntArray) -> Outcome:
+        truth, exact = self._truth, self._float
+        if truth is None or exact is None:
+            raise ValueError("expected the float model to be evaluated first")
+        return Outcome(
+            artifact=artifact.value,
+            images=len(truth),
+            broke=int(np.count_nonzero((exact == truth) & (classes != truth))),
+            fixed=int(np.count_nonzero((exact != truth) & (classes == truth))),
+            agreeing=int(np.count_nonzero(exact == classes)),
+        )
+
+    def _classes(self, path: Path, recipe: Recipe, watcher: Watcher) -> IntArray:
+        """A model's class for every usable image: the highest logit, the first of equal ones."""
+        labels = self._data.labels
+        if labels is None:
+            raise InputError("fallback: expected labelled images to measure a drop on, found none")
+        source = self._data.source
+        chunks = in_chunks(source.items)
+        classes: list[IntArray] = []
+        truth: list[int] = []
+        skipped: list[SkippedImage] = []
+        preprocessing = recipe.spec.preprocessing
+        models = {path.name: path}
+        pool = PredictionPool(models, preprocessing, threads=self._threads, chunks=len(chunks))
+        with pool:
+            for items, answer in zip(chunks, pool.predict(source, chunks), strict=True):
+                prediction = answer.prediction(items, list(models))
+                for name, logits in prediction.logits.items():
+                    check_finite(logits, where=name)
+                    classes.append(np.argmax(logits, axis=1))
+                truth += [labels[image] for image in prediction.names]
+                skipped += [SkippedImage(name=name, reason=why) for name, why in prediction.skipped]
+                watcher.advance(len(items))
+        if not classes:
+            refuse_unusable(source, skipped)
+        self._truth = np.array(truth, dtype=np.int64)
+        return np.concatenate(classes)

@@ -1,0 +1,1 @@
+"""torch's own quantization, driven by a recipe: eager and FX."""

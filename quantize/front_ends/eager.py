@@ -1,0 +1,43 @@
+"""torch's eager mode front end: observers are children of the modules that they observe."""
+
+import copy
+from collections.abc import Mapping
+
+from torch import nn
+from torch.ao.quantization import QuantStub, convert, prepare
+
+from eightbit.calibration import ActivationObserver
+from eightbit.quantize.front_ends.observed import OBSERVING, ObservedNetwork
+from eightbit.quantize.network.graph import INPUT, OBSERVER_SUFFIX
+from eightbit.quantize.torch_settings import expected_deprecations
+
+
+def observe(fused: nn.Module) -> ObservedNetwork:
+    """A copy of the fused network with an observer behind every quantized tensor."""
+    with expected_deprecations():
+        observed = copy.deepcopy(fused)
+        observed.qconfig = OBSERVING  # type: ignore[assignment]
+        prepared = prepare(observed, inplace=True)
+    observers = {}
+    for path, module in prepared.named_modules():
+        if isinstance(module, ActivationObserver):
+            owner = path.removesuffix(OBSERVER_SUFFIX)
+            stub = isinstance(prepared.get_submodule(owner), QuantStub)
+            observers[INPUT if stub else owner] = module
+    return ObservedNetwork(module=prepared, observers=observers)
+
+
+def convert_observed(observed: ObservedNetwork, islands: Mapping[str, nn.Module]) -> nn.Module:
+    """Torch's quantized network, once every observer holds its parameters.
+
+    Args:
+        observed: What `observe` gave.
+        islands: Modules to put into it, by the names of their tensors.
+    """
+    modules = observed.module.named_modules()
+    stub = next(path for path, module in modules if isinstance(module, QuantStub))
+    with expected_deprecations():
+        converted: nn.Module = convert(observed.module)
+    for name, island in islands.items():
+        converted.set_submodule(stub if name == INPUT else name, island)
+    return converted

@@ -1,0 +1,128 @@
+"""Between the fused float network and torch's quantized one, by either of torch's front ends."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from torch import nn
+from torch.ao.quantization import QConfig
+
+from eightbit.calibration import ActivationObserver, QuantDType, QuantParams, WeightObserver
+from eightbit.models.errors import InputError
+from eightbit.quantize.config import Mode
+from eightbit.quantize.front_ends import eager, fx
+from eightbit.quantize.front_ends.islands import islands
+from eightbit.quantize.front_ends.observed import ObservedNetwork
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.network.graph import source_name, trace
+from eightbit.quantize.network.placement import float_candidates, quantized_tensors
+from eightbit.quantize.recipe.integers import check_rounding, round_weights
+from eightbit.quantize.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """One of torch's ways to place observers and to convert."""
+
+    observe: Callable[[nn.Module], ObservedNetwork]
+    convert: Callable[[ObservedNetwork, Mapping[str, nn.Module]], nn.Module]
+
+
+# What torch is told of a tensor whose producer an island replaces.
+_NO_MATTER = QuantParams(dtype=QuantDType.UINT8, scale=(1.0,), zero_point=(0,))
+
+
+def observe(fused: nn.Module, mode: Mode) -> ObservedNetwork:
+    """A copy of the fused network that is watched while it runs; both modes name tensors alike."""
+    observed = FRONT_ENDS[mode].observe(fused)
+    observers = dict(observed.observers)
+    for name, module in fused.named_modules():
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            # torch thinks that pooling keeps its input's scale, and does not look behind it.
+            observers[name] = ActivationObserver()
+            watched = nn.Sequential(observed.module.get_submodule(name), observers[name])
+            observed.module.set_submodule(name, watched)
+    return ObservedNetwork(module=observed.module, observers=observers)
+
+
+def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
+    """Torch's integer network with exactly the recipe's integers.
+
+    Args:
+        fused: The float network after fusion, with its own float weights.
+        recipe: The numbers; ``recipe.config.mode`` chooses the front end.
+
+    Returns:
+        Takes float32 (N, 3, H, W), gives float32 logits (N, classes).
+        Build and run it under the engine that it is meant for.
+
+    Raises:
+        InputError: The recipe was made for another network.
+    """
+    check_fit(fused, recipe)
+    front_end = FRONT_ENDS[recipe.config.mode]
+    observed = front_end.observe(round_weights(fused, recipe))
+    for name, observer in observed.observers.items():
+        observer.params = recipe.activations.get(name, _NO_MATTER)
+    for name, params in recipe.layers.items():
+        qconfig = QConfig(
+            activation=ActivationObserver, weight=WeightObserver.with_args(params=params.weight)
+        )
+        # FX reads it from the fused pair, eager mode from the convolution inside it.
+        for module in observed.module.get_submodule(name).modules():
+            module.qconfig = qconfig  # type: ignore[assignment]
+    return front_end.convert(observed, islands(fused, recipe))
+
+
+def check_fit(fused: nn.Module, recipe: Recipe) -> None:
+    """Refuse a recipe whose layers or tensors are not those of the network.
+
+    Raises:
+        InputError: A layer is missing, unknown, or has another number of channels; or one that
+            the network does not have shall stay in float; or a quantized tensor is missing or
+            unknown, or another one is the output; or rounding choices are not for the layer's
+            weights.
+    """
+    traced = trace(fused)
+    candidates = float_candidates(traced)
+    for name in recipe.float_layers:
+        if name not in candidates:
+            raise InputError(
+                "recipe: float_layers: expected convolutions, linear layers and residual adds of "
+                f"the network, found {name}"
+            )
+    _check_layers(fused, recipe)
+    tensors = set(quantized_tensors(traced, recipe.float_layers))
+    for tensor in sorted(tensors ^ recipe.activations.keys()):
+        wanted, found = "parameters", "none"
+        if tensor not in tensors:
+            wanted, found = "none, the network has no such quantized tensor", "some"
+        raise InputError(f"recipe: activations: {tensor}: expected {wanted}, found {found}")
+    output = source_name(traced, traced.graph.output_node())
+    if recipe.output != output:
+        raise InputError(f"recipe: output: expected {output}, found {recipe.output}")
+
+
+def _check_layers(fused: nn.Module, recipe: Recipe) -> None:
+    """Refuse integers that are not those of the network's integer layers."""
+    channels = {
+        name: len(layer.weight)
+        for name, layer in integer_layers(fused).items()
+        if name not in recipe.float_layers
+    }
+    promised = {name: len(params.bias) for name, params in recipe.layers.items()}
+    for name in sorted(channels.keys() | promised.keys()):
+        if channels.get(name) != promised.get(name):
+            raise InputError(
+                f"recipe: {name}: expected {channels.get(name, 0)} output channels, found "
+                f"{promised.get(name, 0)}; was it made for another network?"
+            )
+    for name, layer in integer_layers(fused).items():
+        if name in recipe.layers:
+            check_rounding(name, layer, recipe.layers[name])
+
+
+FRONT_ENDS: Final = {
+    Mode.FX: FrontEnd(fx.observe, fx.convert_observed),
+    Mode.EAGER: FrontEnd(eager.observe, eager.convert_observed),
+}

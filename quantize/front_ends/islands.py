@@ -1,0 +1,123 @@
+"""What torch's own conversion cannot say, as modules that take the place of those it made.
+
+Both front ends put them in, so both compute the same. Each takes quantized or float tensors and
+reads real numbers from either; the pool and the float layers are islands between a dequantize and
+a quantize, the classifier gives its integer sums as real numbers.
+"""
+
+import torch
+from torch import Tensor, fx, nn
+from torch.ao.nn.quantized import DeQuantize, Quantize
+
+from eightbit.calibration import QuantParams, bias_params
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.network.graph import INPUT, input_names, operation_kind, tensor_name, trace
+from eightbit.quantize.network.placement import logits_name, sources
+from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.recipe import LayerParams, Recipe
+
+
+def islands(fused: nn.Module, recipe: Recipe) -> dict[str, nn.Module]:
+    """The modules to put into torch's converted network, by the names of their tensors.
+
+    Args:
+        fused: The float network, with its own float weights.
+        recipe: Its integers, made for this network.
+    """
+    traced = trace(fused)
+    logits = logits_name(traced)
+    placed: dict[str, nn.Module] = {}
+    for node in traced.graph.nodes:
+        name = tensor_name(traced, node)
+        if name is None:
+            continue
+        island = _classifier(fused, recipe, name) if name == logits else None
+        if island is None:
+            island = _island(traced, node, name, recipe)
+        if island is not None:
+            placed[name] = island
+    return placed
+
+
+def _island(traced: fx.GraphModule, node: fx.Node, name: str, recipe: Recipe) -> nn.Module | None:
+    """What computes a tensor, None where torch's own conversion does it right."""
+    rounding = _rounding(recipe.activations.get(name))
+    kind = operation_kind(traced, node)
+    if name == INPUT:
+        return rounding if name not in recipe.activations else None
+    if kind == "add":
+        tensors = {name, *sources(traced, node)}
+        # Between quantized tensors torch's integer add computes the same.
+        is_real = name in recipe.float_layers and not tensors <= recipe.activations.keys()
+        return FloatAdd(rounding) if is_real else None
+    if kind == "pool" or name in recipe.float_layers:
+        return nn.Sequential(DeQuantize(), traced.get_submodule(name), rounding)
+    return None
+
+
+def _rounding(params: QuantParams | None) -> nn.Module:
+    """Rounds to a tensor's own grid, or hands real numbers on if it has none."""
+    if params is None:
+        return nn.Identity()
+    return Quantize(params.scale[0], params.zero_point[0], torch.quint8)
+
+
+class FloatAdd(nn.Module):
+    """A residual add with ReLU in float, in the place of torch's ``FloatFunctional``.
+
+    Args:
+        rounding: What is done to the sum.
+    """
+
+    def __init__(self, rounding: nn.Module) -> None:
+        super().__init__()
+        self.rounding = rounding
+
+    def add_relu(self, x: Tensor, y: Tensor) -> Tensor:
+        """The same as `forward`, under the name by which eager mode's networks call it."""
+        return self.forward(x, y)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Sum of two tensors of one shape, float32 or quantized; not below zero."""
+        out: Tensor = self.rounding(torch.relu(x.dequantize() + y.dequantize()))
+        return out
+
+
+class IntegerClassifier(nn.Module):
+    """A linear layer in integers whose int32 sums become float32 logits without rounding.
+
+    ``y = (sum(x_q * w_q) + b_q - z_x * sum(w_q)) * (s_x * s_w)``, the bracket exact in int32.
+
+    Args:
+        weight: Integers of the weight, shape (O, K).
+        params: The layer's scales and int32 biases.
+        source: Parameters of its input.
+    """
+
+    weight: Tensor
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, weight: Tensor, params: LayerParams, source: QuantParams) -> None:
+        super().__init__()
+        (input_scale,), (zero_point,) = source.scale, source.zero_point
+        scale = bias_params(params.weight, input_scale).scale
+        # Subtracted, since the audit takes an addition for a residual one.
+        shift = zero_point * weight.to(torch.int64).sum(1) - torch.tensor(params.bias)
+        self.register_buffer("weight", weight.to(torch.int8))
+        self.register_buffer("shift", shift.to(torch.int32))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map quantized features (N, K) to float32 logits (N, O)."""
+        sums = torch._int_mm(x.int_repr(), self.weight.t())
+        return (sums - self.shift) * self.scale
+
+
+def _classifier(fused: nn.Module, recipe: Recipe, name: str) -> nn.Module | None:
+    if name not in recipe.layers:
+        return None
+    params = recipe.layers[name]
+    source = recipe.activations[input_names(trace(fused))[name]]
+    weight = torch.from_numpy(weight_integers(integer_layers(fused)[name], params))
+    return IntegerClassifier(weight, params, source)

@@ -1,0 +1,1 @@
+"""Accuracy, latency and diagnosis of a bundle, as its report."""

@@ -1,0 +1,160 @@
+"""Latency of a bundle's models against float, in torch, ONNX Runtime and OpenVINO."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, product
+from pathlib import Path
+from typing import Final
+
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.benchmark import Benchmarked, benchmark
+from eightbit.benchmarks.latency.busy import OtherPrograms
+from eightbit.benchmarks.latency.launches import Candidate, Conditions, made_up_batch
+from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit
+from eightbit.benchmarks.latency.products import products_per_image
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.measurement import Effort
+from eightbit.benchmarks.report.figures import counted
+from eightbit.benchmarks.runtimes.environment import usable_cores
+from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
+from eightbit.models.spec import ModelSpec
+from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
+from eightbit.quantize.photos import Photos, made_up_photos
+from eightbit.quantize.stages import Stages, Watcher
+
+# Of a run that does much else, and of one that was asked for nothing else.
+BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1)
+THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5)
+
+_FLOAT_TORCHSCRIPT: Final = "float TorchScript"
+
+_SHIPPED: Final = (
+    (bundle.TORCHSCRIPT, Runtime.TORCHSCRIPT, Precision.INT8),
+    (bundle.FLOAT_ONNX, Runtime.ONNXRUNTIME, Precision.FP32),
+    (bundle.ONNX, Runtime.ONNXRUNTIME, Precision.INT8),
+    (bundle.FLOAT_ONNX, Runtime.OPENVINO, Precision.FP32),
+    (bundle.ONNX, Runtime.OPENVINO, Precision.INT8),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How fast a bundle's models are.
+
+    Attributes:
+        latency: One entry per model and setting.
+        benchmark: What is behind those entries; None where there are none.
+    """
+
+    latency: tuple[LatencyResult, ...] = ()
+    benchmark: BenchmarkSection | None = None
+
+
+def time_bundle(
+    folder: Path,
+    spec: ModelSpec,
+    stages: Stages,
+    *,
+    threads: Sequence[int],
+    batches: Sequence[int] = (1,),
+    effort: Effort = BRIEF,
+    photos: Photos | None = None,
+) -> Timing:
+    """Measure every model of the bundle against float in its own runtime.
+
+    In OpenVINO as well, where it is installed and works. The float TorchScript model is made for
+    the occasion, from the float ONNX one, and optimised by torch once more where that is faster.
+
+    Args:
+        folder: The bundle.
+        spec: Its network.
+        stages: Told of the progress.
+        threads: Thread counts to measure at.
+        batches: Images per call to measure at.
+        effort: How often and how long.
+        photos: What to classify from the bytes of a file on; None for made-up photos.
+
+    Raises:
+        InputError: A model cannot be loaded on this machine, or a photo cannot be used.
+    """
+    if max(threads) > usable_cores():
+        stages.watcher.tell(
+            f"--threads {max(threads)}: only {counted(usable_cores(), 'core')} can be used here, "
+            "so these latencies are not those of a machine with as many"
+        )
+    others = OtherPrograms()
+    side = spec.preprocessing.crop
+    products = products_per_image(spec.architecture, side=side, num_classes=spec.num_classes)
+    photos = photos or made_up_photos()
+    found: list[Benchmarked] = []
+    limits: dict[int, tuple[MachineLimit, ...]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        with stages.stage("latency, float baseline"):
+            float_path = Path(temporary) / "float.pt"
+            candidates = [*_float_torchscript(folder, spec, float_path), *_shipped(folder)]
+        for count, batch in product(threads, batches):
+            first = count not in limits  # at these threads: what no batch changes is measured once
+            images = made_up_batch(batch, (3, side, side), seed=0)
+            where = f"latency, {counted(count, 'thread')}, batch {batch}"
+            with stages.stage(where) as watcher:
+                measured = benchmark(
+                    candidates,
+                    Conditions(batch=images, threads=count, photos=photos.files if first else ()),
+                    effort,
+                    products_per_image=products,
+                    limits=limits.get(count),
+                    photos=photos.described,
+                    on_progress=partial(_tell, watcher),
+                )
+            limits[count] = measured.limits
+            found.append(measured)
+    section = BenchmarkSection(
+        products_per_image=products,
+        limits=tuple(chain.from_iterable(limits.values())),
+        whole_path=tuple(path for measured in found for path in measured.whole_path),
+        launches=effort.launches,
+        rounds=min(measured.rounds for measured in found),
+        busy_fraction=others.share(),
+        not_measured=dict(chain.from_iterable(one.not_measured.items() for one in found)),
+    )
+    latency = tuple(entry for measured in found for entry in measured.latency)
+    return Timing(latency=latency, benchmark=section)
+
+
+def _float_torchscript(folder: Path, spec: ModelSpec, path: Path) -> Iterator[Candidate]:
+    """The float network in torch, in both ways that may be its fastest."""
+    write_float_torchscript(folder / bundle.FLOAT_ONNX, spec, path)
+    for label, for_inference in (
+        (_FLOAT_TORCHSCRIPT, False),
+        (f"{_FLOAT_TORCHSCRIPT}, fused", True),
+    ):
+        yield Candidate(
+            label=label,
+            path=path,
+            runtime=Runtime.TORCHSCRIPT,
+            precision=Precision.FP32,
+            for_inference=for_inference,
+            optional=for_inference,
+        )
+
+
+def _shipped(folder: Path) -> Iterator[Candidate]:
+    for name, runtime, precision in _SHIPPED:
+        if (folder / name).exists() and (runtime is not Runtime.OPENVINO or has_openvino()):
+            yield Candidate(
+                label=name,
+                path=folder / name,
+                runtime=runtime,
+                precision=precision,
+                # Beside the runtime that the file is made for: nothing is delivered for it.
+                optional=runtime is Runtime.OPENVINO,
+            )
+
+
+def _tell(watcher: Watcher, done: int, total: int) -> None:
+    if done == 1:
+        watcher.expect(total)
+    watcher.advance(1)

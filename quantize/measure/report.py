@@ -1,0 +1,238 @@
+"""The report of a run, put together from what each stage found."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from eightbit.benchmarks.accuracy.fidelity import ParityResult
+from eightbit.benchmarks.accuracy.paired import images_needed
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.drop_gate import drop_gate
+from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.report.document import (
+    DIGEST_DIGITS,
+    CalibrationSection,
+    CoverageSection,
+    FidelitySection,
+    ModelSection,
+    Report,
+    VerificationSection,
+)
+from eightbit.benchmarks.report.fallback import FallbackSection
+from eightbit.benchmarks.report.pages.html import render_html
+from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.runtimes.environment import read_environment
+from eightbit.calibration.methods import Method
+from eightbit.quantize import bundle
+from eightbit.quantize.calibrate import Calibrated
+from eightbit.quantize.evaluation_run import EvaluatedImages
+from eightbit.quantize.measure.evaluation import Evaluation
+from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.verify.verification import COVERED, FINITE_LOGITS, Verification
+
+
+def make_report(
+    recipe: Recipe,
+    stages: Stages,
+    *,
+    command: str,
+    folder: Path | None = None,
+    coverage: CoverageSection | None = None,
+    verification: Verification | None = None,
+    evaluated: EvaluatedImages | None = None,
+    max_drop_pp: float | None = None,
+    fallback: FallbackSection | None = None,
+    calibration: Calibrated | None = None,
+    diagnosis: tuple[TensorDiagnosis, ...] = (),
+    latency: tuple[LatencyResult, ...] = (),
+    benchmark: BenchmarkSection | None = None,
+) -> Report:
+    """Everything that a run found; sections of what it did not do are None or empty.
+
+    Fidelity and parity come from the evaluation images where there are any, else from the
+    verification images.
+
+    Args:
+        recipe: What was measured.
+        stages: How long each stage took.
+        command: The command line that does the same again.
+        folder: The bundle, for the sizes of its files.
+        coverage: What computes in integers.
+        verification: Whether the artefacts are what the recipe says.
+        evaluated: Accuracy, and on which images.
+        max_drop_pp: The gate for the drop, if there is one.
+        fallback: What was left in float for the sake of accuracy.
+        calibration: What set the ranges.
+        diagnosis: Every quantized tensor, worst first.
+        latency: One entry per model and setting.
+        benchmark: What is behind those entries.
+    """
+    measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
+    stages.note_memory(peak_rss_bytes())
+    return Report(
+        eightbit_version=version("eightbit"),
+        command=command,
+        model=ModelSection(
+            spec=recipe.spec,
+            weights=recipe.provenance.weights,
+            weights_sha256=recipe.provenance.weights_sha256,
+        ),
+        config=recipe.config.model_dump(mode="json"),
+        recipe_sha256=recipe.sha256,
+        calibration=_calibration(calibration, evaluated, recipe.config.method),
+        evaluation=evaluated.section if evaluated else None,
+        verification=_verification(verification),
+        accuracy=evaluated.evaluation.accuracy if evaluated else None,
+        max_drop_pp=max_drop_pp,
+        fallback=fallback,
+        fidelity=FidelitySection(**measured.fidelity) if measured else None,
+        diagnosis=diagnosis,
+        parity=_parity(verification, evaluated),
+        executions=verification.executions if verification else None,
+        latency=latency,
+        benchmark=benchmark,
+        size_bytes=_sizes(folder) if folder else {},
+        coverage=coverage,
+        environment=read_environment(),
+        timings_s=stages.timings_s,
+        peak_rss_bytes=stages.peak_rss_bytes,
+    )
+
+
+def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write the report into a folder in every form; the JSON, which tells the others, last."""
+    contents = {
+        bundle.REPORT_MARKDOWN: render_markdown(report),
+        bundle.REPORT_HTML: render_html(report),
+        bundle.REPORT_JSON: report.to_json(),
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return tuple(folder / name for name in contents)
+
+
+def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str, ...]:
+    """What keeps these artefacts from being shipped, one line each; empty if nothing does.
+
+    Args:
+        report: Of a run.
+        max_drop_pp: Largest top-1 drop in percentage points that is accepted; None for any. The
+            upper end of the drop's 95 % interval is held against it, in every artefact: what
+            passes has been shown, and what was not measured or on too few images does not pass.
+    """
+    failures = failed_checks(report.verification) if report.verification else []
+    if not any(failure.startswith(f"verification: {COVERED}") for failure in failures):
+        failures += _left_integers(report)
+    if max_drop_pp is not None:
+        failures += _dropped(report, max_drop_pp)
+    return tuple(failures)
+
+
+def failed_checks(verification: VerificationSection) -> list[str]:
+    """Every check that did not pass, one line each."""
+    return [
+        f"verification: {check.name}: {check.detail}"
+        for check in verification.checks
+        if not check.passed
+    ]
+
+
+def _left_integers(report: Report) -> list[str]:
+    """Every kind of operator that computes in float and is not meant to, one line each."""
+    return [
+        f"coverage: {kind}: {counted.quantized} of {counted.total} in integers, "
+        f"{counted.total - counted.meant_as_float} expected"
+        for kind, counted in report.coverage or ()
+        if counted is not None and not counted.as_meant
+    ]
+
+
+def _dropped(report: Report, max_drop_pp: float) -> list[str]:
+    """Every artefact whose drop may be larger than is accepted, one line each."""
+    accuracy, measured, failures = report.accuracy, False, []
+    for format in reversed(DELIVERED):
+        name = format.key
+        result = accuracy.candidates.get(format.name) if accuracy else None
+        gate = drop_gate(result, max_drop_pp) if result else None
+        if result is None or result.drop_pp is None or gate is None:
+            continue
+        measured = True
+        if not gate.passed:
+            moves = "rises" if result.drop_pp < 0 else "drops"
+            failures.append(
+                f"max drop: {name}: top-1 {moves} by {abs(result.drop_pp):.2f} pp; "
+                f"{gate.text}; {_hint(name, result, max_drop_pp, report.standing_fallback)}"
+            )
+    if not measured:
+        failures.append(f"max drop: {_why_not_measured(report)}")
+    return failures
+
+
+def _why_not_measured(report: Report) -> str:
+    checks = report.verification.checks if report.verification else ()
+    if any(not check.passed and check.name.endswith(FINITE_LOGITS) for check in checks):
+        return "not measured, since not every logit is a number"
+    return "expected images with labels to measure it on, found none"
+
+
+def _hint(
+    name: str, result: CandidateAccuracy, max_drop_pp: float, fallback: FallbackSection | None
+) -> str:
+    """What would make the gate pass."""
+    if fallback is not None and _decided(fallback, name, max_drop_pp):
+        needed, otherwise = fallback.images_needed, "no choice of layers in float meets it"
+    else:
+        needed = images_needed(result.broke or 0, result.fixed or 0, result.n, max_drop_pp)
+        otherwise = "more images will not help; `eightbit quantize --fallback` may"
+    if needed is None:
+        return otherwise
+    return f"to show that, about {needed:,} evaluation images are needed"
+
+
+def _decided(fallback: FallbackSection, name: str, target_pp: float) -> bool:
+    """Whether a search for layers in float was for this target, and ended at this artefact."""
+    (step,) = (step for step in fallback.steps if step.chosen)
+    return (fallback.target_pp, step.artifact) == (target_pp, name)
+
+
+def _calibration(
+    calibrated: Calibrated | None, evaluated: EvaluatedImages | None, method: Method
+) -> CalibrationSection | None:
+    if calibrated is None:
+        return None
+    images = calibrated.images
+    return CalibrationSection(
+        source=images.source.name,
+        images=len(images.digests),
+        skipped=tuple(images.skipped),
+        also_in_evaluation=evaluated.shared if evaluated else 0,
+        digests=tuple(sorted({digest[:DIGEST_DIGITS] for digest in images.digests})),
+        convergence=calibrated.convergence,
+        watched=None if calibrated.watched == method else calibrated.watched.value,
+        settled=calibrated.settled,
+    )
+
+
+def _verification(verification: Verification | None) -> VerificationSection | None:
+    if verification is None:
+        return None
+    return VerificationSection(
+        images=verification.images, passed=verification.passed, checks=verification.checks
+    )
+
+
+def _parity(
+    verification: Verification | None, evaluated: EvaluatedImages | None
+) -> dict[str, ParityResult]:
+    """All pairs; those of which the evaluation has more images, as it found them."""
+    pairs = dict(verification.parity) if verification else {}
+    return {**pairs, **(evaluated.evaluation.parity if evaluated else {})}
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    paths = (folder / name for name in (*bundle.MODELS, bundle.RECIPE, bundle.TABLES))
+    return {path.name: path.stat().st_size for path in paths if path.exists()}

@@ -1,0 +1,1 @@
+"""The float network, fused and traced."""

@@ -1,0 +1,72 @@
+"""Folding: each Conv-BN(-ReLU) of a quantization-ready network becomes one module."""
+
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+from torch.ao.nn.intrinsic import ConvReLU2d
+from torch.ao.quantization import fuse_modules
+
+from eightbit.calibration.qparams import FloatArray
+from eightbit.models.errors import InputError
+from eightbit.models.networks.architectures import build_from_spec
+from eightbit.models.networks.fusable import FusableNetwork
+from eightbit.models.spec import ModelSpec
+from eightbit.quantize.torch_settings import expected_deprecations
+
+
+def fuse(model: FusableNetwork) -> nn.Module:
+    """A copy of the float network with BatchNorm folded and ReLU attached.
+
+    Folding is ``w' = w * gamma / sqrt(var + eps)``, ``b' = beta - mean * gamma / sqrt(var + eps)``
+    (Jacob et al., arXiv:1712.05877, section 3.2), by torch's own ``fuse_modules``.
+
+    Raises:
+        ValueError: The network is in training mode, where statistics still move.
+    """
+    if model.training:
+        raise ValueError("fuse: expected a network in eval mode; call model.eval() first")
+    with expected_deprecations():
+        fused = cast("nn.Module", fuse_modules(model, model.fusion_groups()))
+    # The order in which convolutions are fastest, here and in every copy.
+    return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def fused_skeleton(spec: ModelSpec) -> nn.Module:
+    """The fused network of a spec, with weights that are yet to be replaced."""
+    return fuse(build_from_spec(spec).eval())
+
+
+def check_is_network_of(fused: nn.Module, spec: ModelSpec) -> None:
+    """Refuse a network that its spec does not describe, such as one with dilated convolutions.
+
+    Raises:
+        InputError: Its modules are not those that the spec's architecture has.
+    """
+    with torch.device("meta"):
+        expected = fused_skeleton(spec)
+    if repr(fused) != repr(expected):
+        raise InputError(
+            f"{spec.architecture}: expected the network as it is built by this name, found one "
+            "with other layers; only ONNX can be written for it"
+        )
+
+
+def integer_layers(fused: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """The layers with weights of a fused network, by module name, in order of definition."""
+    layers: dict[str, nn.Conv2d | nn.Linear] = {}
+    for name, module in fused.named_modules():
+        inner = module[0] if isinstance(module, ConvReLU2d) else module
+        # A fused convolution appears twice, as the pair and inside it: the pair's name counts.
+        if isinstance(inner, nn.Conv2d | nn.Linear) and inner not in layers.values():
+            layers[name] = inner
+    return layers
+
+
+def float_parameters(layer: nn.Conv2d | nn.Linear) -> tuple[FloatArray, FloatArray]:
+    """Weight (O, ...) and bias (O,) of a layer as float32 arrays; a missing bias is zero."""
+    weight = layer.weight.detach().numpy()
+    if layer.bias is None:
+        return weight, np.zeros(len(weight), dtype=np.float32)
+    return weight, layer.bias.detach().numpy()

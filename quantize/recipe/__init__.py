@@ -1,0 +1,1 @@
+"""Every integer of a quantized network: chosen, rounded, written, checked."""

@@ -1,0 +1,86 @@
+"""Weights and biases are rounded once, here: every runtime is handed the same integers.
+
+torch's convert and ONNX each take them in their own form. torch wants floats with their scale,
+so it gets ``weight_q * s_w`` and ``bias_q * s_x * s_w``, which it rounds to the same integers
+again; were it left to choose a scale itself, its artefact would drift away from the ONNX one.
+"""
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from eightbit.calibration import QuantDType, bias_params, dequantize, quantize
+from eightbit.calibration.qparams import IntArray
+from eightbit.calibration.saturation import channels_at_risk, quantize_protected
+from eightbit.models.errors import InputError
+from eightbit.quantize.network.fusion import float_parameters, integer_layers
+from eightbit.quantize.network.graph import input_names, trace
+from eightbit.quantize.recipe.recipe import LayerParams, Recipe
+
+
+def weight_integers(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> IntArray:
+    """The int8 weights of a float layer by its recipe, as int64 of the weight's own shape."""
+    weight, _ = float_parameters(layer)
+    nearest = (quantize_protected if params.protected else quantize)(weight, params.weight)
+    return nearest if params.rounding is None else nearest + params.rounding.values
+
+
+def check_rounding(name: str, layer: nn.Conv2d | nn.Linear, params: LayerParams) -> None:
+    """Refuse rounding choices that are not for such a layer.
+
+    Raises:
+        InputError: Their shape is not the weight's, an integer leaves its range, or weights that
+            are said to be protected are not.
+    """
+    if params.rounding is None:
+        return
+    shape, found = tuple(layer.weight.shape), params.rounding.values.shape
+    if shape != found:
+        raise InputError(f"rounding: {name}: expected shape {shape}, found {found}")
+    integers = weight_integers(layer, params)
+    largest = int(np.abs(integers).max())
+    if largest > QuantDType.INT8.qmax:
+        raise InputError(
+            f"rounding: {name}: expected integers up to {QuantDType.INT8.qmax}, found {largest}"
+        )
+    if params.protected and (at_risk := int(channels_at_risk(integers).sum())):
+        raise InputError(
+            f"rounding: {name}: expected weights that no CPU adds up wrongly, found {at_risk} of "
+            f"{len(integers)} channels that may saturate; make the recipe anew"
+        )
+
+
+def rounded_biases(recipe: Recipe, inputs: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """The recipe's integer biases as float32 numbers, shape (O,), by layer name.
+
+    Args:
+        recipe: The integers.
+        inputs: Which tensor each layer reads, see `input_names`.
+    """
+    biases = {}
+    for name, params in recipe.layers.items():
+        (input_scale,) = recipe.activations[inputs[name]].scale
+        integers = np.array(params.bias, dtype=np.int64)
+        biases[name] = torch.from_numpy(
+            dequantize(integers, bias_params(params.weight, input_scale))
+        )
+    return biases
+
+
+def round_weights(fused: nn.Module, recipe: Recipe) -> nn.Module:
+    """A copy of the fused network whose weights and biases are the recipe's integers, as floats.
+
+    Raises:
+        InputError: The recipe was made for another network.
+    """
+    rounded = copy.deepcopy(fused)
+    layers = integer_layers(rounded)
+    for name, bias in rounded_biases(recipe, input_names(trace(fused))).items():
+        layer, params = layers[name], recipe.layers[name]
+        weight = torch.from_numpy(dequantize(weight_integers(layer, params), params.weight))
+        layer.weight = nn.Parameter(weight, requires_grad=False)
+        layer.bias = nn.Parameter(bias, requires_grad=False)
+    return rounded

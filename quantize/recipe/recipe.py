@@ -1,0 +1,244 @@
+"""The recipe: with the float weights, it determines every integer of both artefacts.
+
+It holds the intent, the numbers and where they come from, and nothing that differs between two
+runs of the same command on the same machine: no time, no path.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, InstanceOf, model_validator
+from torch import nn
+
+from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
+from eightbit.calibration import QuantDType, QuantParams
+from eightbit.models.doors.pretrained import Pretrained
+from eightbit.models.errors import InputError
+from eightbit.models.spec import FrozenModel, ModelSpec
+from eightbit.quantize import bundle
+from eightbit.quantize.config import QuantConfig
+from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.placement import float_candidates, quantized_tensors
+from eightbit.quantize.recipe.tables import Int8Table, Tables, read_tables
+
+RECIPE_FORMAT_VERSION: Final = 1
+
+# A ResNet-152 with 100,000 classes stays under this; anything larger is no recipe.
+RECIPE_MAX_BYTES: Final = 64 * 2**20
+
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+
+
+class LayerParams(FrozenModel):
+    """The integers of one convolution or linear layer.
+
+    Attributes:
+        weight: Parameters of the weights, one scale per output channel.
+        bias: The int32 bias itself, one integer per output channel, in units of ``s_x * s_w``.
+        protected: Whether the weights' integers are the nearest that a CPU without VNNI adds up
+            rightly, see `calibration.saturation`, rather than the nearest of all.
+        rounding: What is added to those integers, see `Tables`; None where nothing is. Not part of
+            the JSON.
+    """
+
+    weight: QuantParams
+    bias: tuple[Int32, ...]
+    protected: bool = False
+    rounding: Annotated[InstanceOf[Int8Table] | None, Field(exclude=True)] = None
+
+    @model_validator(mode="after")
+    def _one_of_each_per_output_channel(self) -> Self:
+        if (self.weight.dtype, self.weight.axis) != (QuantDType.INT8, 0):
+            raise ValueError("weight: expected int8 with one scale per output channel (axis 0)")
+        if len(self.weight.scale) != len(self.bias):
+            raise ValueError(
+                f"expected as many biases as weight scales, found {len(self.bias)} and "
+                f"{len(self.weight.scale)}"
+            )
+        return self
+
+
+class Provenance(FrozenModel):
+    """Where the numbers come from.
+
+    Attributes:
+        weights: Name of the pretrained weights, or of the file without its folder.
+        weights_sha256: Digest of that file.
+        images: How many images calibrated the ranges.
+        images_sha256: Digest of their preprocessed pixels, whatever their order.
+        threads: torch's thread count then: float's last bits depend on it.
+        versions: Of what computed the ranges.
+    """
+
+    weights: str
+    weights_sha256: Sha256
+    images: Annotated[int, Field(ge=1)]
+    images_sha256: Sha256
+    threads: Annotated[int, Field(ge=1)]
+    versions: SortedMapping[str]
+
+
+class Recipe(FrozenModel):
+    """Intent, numbers and provenance of one quantized network.
+
+    Attributes:
+        format_version: Of this file format.
+        spec: The network.
+        config: The intent.
+        activations: Parameters of every quantized activation, by tensor name.
+        layers: Integers of every convolution and linear layer that computes in integers, by
+            module name.
+        float_layers: Convolutions, linear layers and residual adds that compute in float.
+        output: Name of the tensor that the network returns.
+        exponents: By which channels were rescaled first, see `Tables`. Not part of the JSON.
+        tables_sha256: Digest of ``recipe.safetensors``, which holds roundings and exponents; None
+            where there are none.
+        output_scale: One last bit of the output, in which artefacts are compared: of logits, which
+            stay float, a 255th of their calibrated range; of a quantized tensor, its scale.
+        provenance: Where they come from.
+    """
+
+    format_version: Literal[1] = RECIPE_FORMAT_VERSION
+    spec: ModelSpec
+    config: QuantConfig
+    activations: Mapping[str, QuantParams]
+    layers: Mapping[str, LayerParams]
+    float_layers: tuple[str, ...] = ()
+    output: str
+    output_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    exponents: Annotated[Mapping[str, InstanceOf[Int8Table]], Field(exclude=True)] = {}
+    tables_sha256: Sha256 | None = None
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _activations_by_the_contract(self) -> Self:
+        for name, params in self.activations.items():
+            if (params.dtype, params.axis) != (QuantDType.UINT8, None):
+                raise ValueError(f"activations: {name}: expected uint8 with one scale")
+        for name, layer in self.layers.items():
+            if layer.protected != self.config.target.protects_weights:
+                raise ValueError(
+                    f"layers: {name}: expected protected to be "
+                    f"{str(not layer.protected).lower()} for target {self.config.target}"
+                )
+        for name in self.float_layers:
+            if name in self.layers:
+                raise ValueError(f"float_layers: {name}: expected no integers, found some")
+        return self
+
+    def to_json(self) -> str:
+        """The content of ``recipe.json``: the same recipe, the same bytes."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    @property
+    def tables(self) -> Tables:
+        """The content of ``recipe.safetensors``."""
+        rounding = {
+            name: params.rounding
+            for name, params in self.layers.items()
+            if params.rounding is not None
+        }
+        return Tables(rounding=rounding, exponents=self.exponents)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of ``recipe.json``, by which the artefacts name their recipe."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def leave_float(recipe: Recipe, fused: nn.Module, names: Collection[str]) -> Recipe:
+    """The same recipe with other layers in float, and without the numbers that those do not need.
+
+    Args:
+        recipe: With everything in integers, or at least with everything that shall stay so.
+        fused: Its network.
+        names: Convolutions, linear layers and residual adds that shall compute in float, in
+            addition to those that do so already.
+    """
+    traced = trace(fused)
+    wanted = {*recipe.float_layers, *names}
+    # In order of execution, so that the same layers are the same recipe; unknown names stay, for
+    # `check_fit` to refuse.
+    known = [name for name in float_candidates(traced) if name in wanted]
+    quantized = quantized_tensors(traced, wanted)
+    partial = recipe.model_copy(
+        update={
+            "float_layers": (*known, *sorted(wanted - set(known))),
+            "activations": {name: recipe.activations[name] for name in quantized},
+            "layers": {
+                name: params for name, params in recipe.layers.items() if name not in wanted
+            },
+        }
+    )
+    # Fewer layers have fewer tables, with another digest.
+    return with_tables(partial, partial.tables)
+
+
+def with_tables(recipe: Recipe, tables: Tables) -> Recipe:
+    """The same recipe with other roundings and exponents, and their digest.
+
+    Args:
+        recipe: The recipe.
+        tables: Roundings of layers that it has, and exponents.
+    """
+    layers = {
+        name: params.model_copy(update={"rounding": tables.rounding.get(name)})
+        for name, params in recipe.layers.items()
+    }
+    update = {"layers": layers, "exponents": tables.exponents, "tables_sha256": tables.sha256}
+    return recipe.model_copy(update=update)
+
+
+def write_recipe(recipe: Recipe, folder: Path) -> None:
+    """Write ``recipe.json``, and ``recipe.safetensors`` if there are tables."""
+    tables = recipe.tables
+    if tables.sha256 != recipe.tables_sha256:
+        raise ValueError("write_recipe: expected the digest of its tables; use with_tables")
+    (folder / bundle.RECIPE).write_text(recipe.to_json(), encoding="utf-8")
+    if tables.sha256 is not None:
+        (folder / bundle.TABLES).write_bytes(tables.content)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a ``recipe.json``, with the ``recipe.safetensors`` beside it if it names one.
+
+    Raises:
+        InputError: There is no such file, or its content is no recipe that this version reads.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a recipe.json, found no such file")
+    if path.stat().st_size > RECIPE_MAX_BYTES:
+        raise InputError(f"{path}: expected at most {RECIPE_MAX_BYTES} bytes, found more")
+    recipe = parse_versioned(
+        Recipe, path.read_bytes(), where=str(path), newest=RECIPE_FORMAT_VERSION
+    )
+    if recipe.tables_sha256 is None:
+        return recipe
+    beside = path.with_name(bundle.TABLES)
+    tables = read_tables(beside, recipe.tables_sha256)
+    for name in tables.rounding.keys() - recipe.layers.keys():
+        raise InputError(f"{beside}: rounding.{name}: expected a layer of the recipe, found none")
+    return with_tables(recipe, tables)
+
+
+def check_origin(recipe: Recipe, pretrained: Pretrained) -> None:
+    """Refuse to combine a recipe with weights that it was not made for.
+
+    Raises:
+        InputError: The weights' digest or the network's spec differ.
+    """
+    origin = recipe.provenance
+    if origin.weights_sha256 != pretrained.weights_sha256:
+        raise InputError(
+            f"{pretrained.source}: expected the weights of the recipe, {origin.weights} "
+            f"(SHA-256 {origin.weights_sha256[:12]}...), found "
+            f"{pretrained.weights_sha256[:12]}...; give the same file"
+        )
+    if recipe.spec != pretrained.spec:
+        raise InputError(
+            f"{pretrained.source}: expected the network of the recipe, "
+            f"{recipe.spec.architecture} with its preprocessing and labels, found another"
+        )

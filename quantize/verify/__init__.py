@@ -1,0 +1,1 @@
+"""Proof that the artefacts compute the recipe's integers."""

@@ -1,0 +1,133 @@
+"""Every execution of an artefact against the reference integers: the gate and the distances."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+
+from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
+from eightbit.benchmarks.accuracy.parity import (
+    FINITE,
+    NO_CRASH,
+    REFERENCE,
+    allowed_disagreement,
+    different_predictions,
+    pair_name,
+)
+from eightbit.benchmarks.report.document import Check
+from eightbit.benchmarks.runtimes.runner import FloatArray
+
+# Of the first words of names.
+_ORDER: Final = ("torchscript", "onnx", "openvino", REFERENCE)
+
+SAME_PREDICTIONS: Final = "every execution predicts like the reference"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What some executions say of each other.
+
+    Attributes:
+        checks: The gate.
+        parity: All pairs, by `pair_name`, in last bits; without what is not finite.
+    """
+
+    checks: tuple[Check, ...]
+    parity: Mapping[str, ParityResult]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check did."""
+        return all(check.passed for check in self.checks)
+
+
+def compare(
+    logits: Mapping[str, FloatArray],
+    *,
+    output_scale: float,
+    excused: Collection[str] = (),
+    crashed: Collection[str] = (),
+    predictions: bool = True,
+) -> Comparison:
+    """Compare executions with the reference and with each other.
+
+    Args:
+        logits: float32, shape (N, classes), by name of the execution, ``REFERENCE`` among them;
+            where N differs, of the first images only.
+        output_scale: Scale of the logits: one last bit.
+        excused: Names of executions whose predictions are measured and fail nothing.
+        crashed: Names of executions whose process died.
+        predictions: Whether predictions can fail at all; not on made-up pictures.
+    """
+    broken = {name: _not_finite(found) for name, found in logits.items() if _not_finite(found)}
+    sound = {name: found for name, found in logits.items() if name not in broken}
+    pairs = combinations(sorted(sound, key=_place), 2)
+    parity = {
+        pair_name(first, second): _parity(sound[first], sound[second], output_scale)
+        for first, second in pairs
+    }
+    checks = [_finite(logits, broken)]
+    died = ", ".join(sorted(crashed))
+    # There in any case, so that a later run in which none dies takes its place.
+    checks.append(Check(name=NO_CRASH, passed=not died, detail=f"died: {died or 'none'}"))
+    if predictions and REFERENCE in sound:
+        judged = {
+            name: parity[pair_name(name, REFERENCE)]
+            for name in sound
+            if name != REFERENCE and name not in excused
+        }
+        if judged:
+            checks.append(_same_predictions(judged, [name for name in sound if name in excused]))
+    if not predictions:
+        checks = [check.model_copy(update={"synthetic": True}) for check in checks]
+    return Comparison(checks=tuple(checks), parity=parity)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Where an execution stands in the name of a pair: the same in every run."""
+    return _ORDER.index(name.partition("_")[0]), name
+
+
+def _not_finite(logits: FloatArray) -> int:
+    return int(np.count_nonzero(~np.isfinite(logits)))
+
+
+def _parity(first: FloatArray, second: FloatArray, output_scale: float) -> ParityResult:
+    both = min(len(first), len(second))
+    meter = ParityMeter(output_scale)
+    meter.update(first[:both], second[:both])
+    return meter.result()
+
+
+def _finite(logits: Mapping[str, FloatArray], broken: Mapping[str, int]) -> Check:
+    found = ", ".join(f"{count} of {name}'s {logits[name].size}" for name, count in broken.items())
+    return Check(
+        name=FINITE,
+        passed=not broken,
+        detail=f"{found or f'0 of {sum(one.size for one in logits.values()):,}'} are NaN or "
+        "infinite",
+    )
+
+
+def _same_predictions(judged: Mapping[str, ParityResult], excused: Sequence[str]) -> Check:
+    """The gate, which names those that fail it, or else the one that is furthest."""
+    different = {name: different_predictions(result) for name, result in judged.items()}
+    failing = [
+        name
+        for name, result in judged.items()
+        if different[name] > max(1.0, allowed_disagreement(name) * result.n)
+    ]
+    furthest = max(judged, key=lambda name: different[name] / judged[name].n)
+    found = ", ".join(
+        f"{name}: {different[name]} of {judged[name].n} differ, "
+        f"{allowed_disagreement(name):.0%} allowed"
+        for name in failing or [furthest]
+    )
+    return Check(
+        name=SAME_PREDICTIONS,
+        passed=not failing,
+        detail=(found if any(different.values()) else "none differs")
+        + (f"; not promised by the target: {', '.join(excused)}" if excused else ""),
+    )

@@ -1,0 +1,173 @@
+"""A bundle's INT8 artefacts in every way that they can be executed here, on the same images."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from torch import nn
+
+from eightbit.benchmarks.accuracy.parity import REFERENCE
+from eightbit.benchmarks.artifact.artifact import Runtime, read_metadata
+from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.benchmarks.runtimes.executions import (
+    Availability,
+    joined,
+    onnx_executions,
+    torchscript_executions,
+)
+from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
+from eightbit.models.errors import InputError
+from eightbit.quantize import bundle
+from eightbit.quantize.config import Target
+from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.verify.reference import reference_logits
+
+# Images at a time.
+BATCH: Final = 8
+
+# Loading takes longer than running: two processes load while one would.
+_AT_A_TIME: Final = 2
+
+# An emulated processor is a hundred times slower: as many images as have so many pixels, four of
+# 224 px.
+_EMULATED_PIXELS: Final = 4 * 224**2
+
+_FEWEST: Final = 4
+
+_FILES: Final = {
+    Runtime.TORCHSCRIPT: bundle.TORCHSCRIPT,
+    Runtime.ONNXRUNTIME: bundle.ONNX,
+    Runtime.OPENVINO: bundle.ONNX,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executed:
+    """What the executions answered.
+
+    Attributes:
+        logits: float32, shape (N, classes), by name of the execution, the reference among them;
+            where it is slow, of the first images only.
+        failed: Why an execution gave no answer, by its name.
+        crashed: Names of those whose process ended by itself; a crash of the emulator does not
+            count.
+        peak_rss_bytes: Highest resident memory of the largest of their processes.
+    """
+
+    logits: Mapping[str, FloatArray]
+    failed: Mapping[str, str]
+    crashed: frozenset[str]
+    peak_rss_bytes: int
+
+
+def executions(folder: Path, *, thorough: bool) -> Availability:
+    """What is possible here with the INT8 artefacts of a bundle.
+
+    Args:
+        folder: The bundle.
+        thorough: Whether to include what takes long: torch's other engines, an emulated processor.
+
+    Raises:
+        InputError: An artefact is not what its name says.
+    """
+    parts = []
+    if (folder / bundle.TORCHSCRIPT).exists():
+        metadata = read_metadata(folder / bundle.TORCHSCRIPT)
+        engine = metadata.engine if metadata else None
+        parts.append(torchscript_executions(engine=engine, all_engines=thorough))
+    if (folder / bundle.ONNX).exists():
+        parts.append(onnx_executions(thorough=thorough))
+    return joined(parts)
+
+
+def execute(
+    folder: Path,
+    fused: nn.Module,
+    recipe: Recipe,
+    wanted: Sequence[Execution],
+    pixels: FloatArray,
+    *,
+    threads: int,
+    reference_pixels: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Executed:
+    """Compute the reference, while every execution runs in a fresh process, two at a time.
+
+    Args:
+        folder: The bundle.
+        fused: Its float network.
+        recipe: Its integers.
+        wanted: The executions.
+        pixels: The images: float32, shape (N, 3, crop, crop).
+        threads: For the executions together.
+        reference_pixels: How many pixels, all images together, the reference may compute.
+        advance: Called with 1 after the reference and after every execution.
+    """
+    at_a_time = min(_AT_A_TIME, threads)
+    logits: dict[str, FloatArray] = {}
+    failed: dict[str, str] = {}
+    crashed: set[str] = set()
+    peaks = [0]
+
+    def run(execution: Execution) -> tuple[FloatArray, int]:
+        path = folder / _FILES[execution.runtime]
+        images = pixels if execution.emulated_cpu is None else affordable(pixels, _EMULATED_PIXELS)
+        with IsolatedRunner(path, threads=threads // at_a_time, execution=execution) as runner:
+            return in_batches(runner, images), runner.peak_rss_bytes()
+
+    with ThreadPoolExecutor(max_workers=at_a_time) as pool:
+        running = {execution: pool.submit(run, execution) for execution in wanted}
+        try:
+            seen = affordable(pixels, reference_pixels)
+            logits[REFERENCE] = reference_logits(fused, recipe, seen)
+            advance(1)
+            for execution, future in running.items():
+                try:
+                    logits[execution.name], peak = future.result()
+                    peaks.append(peak)
+                except (InputError, WorkerCrashError) as exc:
+                    # A runtime that cannot do it says nothing against the artefact, but is told.
+                    failed[execution.name] = " ".join(str(exc).split())
+                    if isinstance(exc, WorkerCrashError) and execution.emulated_cpu is None:
+                        crashed.add(execution.name)
+                advance(1)
+        except BaseException:
+            # Interrupted: what has not begun need not begin.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Executed(
+        logits=logits, failed=failed, crashed=frozenset(crashed), peak_rss_bytes=max(peaks)
+    )
+
+
+def in_batches(runner: Runner, pixels: FloatArray) -> FloatArray:
+    """Logits of all images: float32, shape (N, classes)."""
+    parts = range(0, len(pixels), BATCH)
+    return np.concatenate([runner(pixels[start : start + BATCH]) for start in parts])
+
+
+def excused(recipe: Recipe, wanted: Sequence[Execution]) -> frozenset[str]:
+    """Names of the executions that a recipe's target does not promise anything for.
+
+    Only a portable artefact computes the same without VNNI: see `config.Target`.
+    """
+    if recipe.config.target is Target.PORTABLE:
+        return frozenset()
+    by_itself = read_cpu_features().pairs_saturate
+    return frozenset(one.name for one in wanted if one.lacks_vnni or by_itself)
+
+
+def affordable(pixels: FloatArray, budget: int) -> FloatArray:
+    """The first images, as many as have no more pixels than a budget, and at least four.
+
+    Args:
+        pixels: The images: float32, shape (N, 3, H, W).
+        budget: Of pixels, all images together.
+    """
+    return pixels[: max(_FEWEST, budget // (pixels.shape[2] * pixels.shape[3]))]

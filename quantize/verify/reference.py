@@ -1,0 +1,183 @@
+"""The reference: the recipe's integers computed with exactly, as the contract says.
+
+Every runtime is measured against it. It shares no kernel with one: sums of products are taken in
+float64, where whole numbers below 2^53 are exact in any order of summation, and what the contract
+rounds is rounded by `qparams` in float64. float32 would not do: a layer's sum leaves its 2^24 from
+K = 519 taps on, and a 3x3 kernel over 64 channels has 576.
+
+It is no runtime: it takes seconds where those take milliseconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+from torch.ao.nn.intrinsic import ConvReLU2d
+from torch.ao.quantization import DeQuantStub, QuantStub
+
+from eightbit.calibration import QuantParams, bias_params, quantize, requantize
+from eightbit.calibration.qparams import FloatArray, IntArray, real_numbers, signed_steps
+from eightbit.models.errors import InputError
+from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.quantize.front_ends.front_ends import check_fit
+from eightbit.quantize.network.graph import tensor_name, trace
+from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.recipe import Recipe
+
+# Images at a time: float64 tensors are eight times as large as a runtime's.
+_BATCH: Final = 8
+
+# What moves numbers and keeps their grid. Working on steps from real zero, padding is exact.
+_MOVING: Final = (nn.MaxPool2d, OptionAShortcut, QuantStub, DeQuantStub)
+
+
+def reference_logits(fused: nn.Module, recipe: Recipe, pixels: FloatArray) -> FloatArray:
+    """What the recipe's integers say of some images.
+
+    Layers that the recipe leaves in float compute in float64 with their own weights.
+
+    Args:
+        fused: The float network after fusion, with its own float weights (after equalisation, if
+            the recipe has exponents).
+        recipe: Its integers.
+        pixels: float32, shape (N, 3, H, W), N at least 1.
+
+    Returns:
+        float32, shape (N, classes); of a network without a top its features, (N, C, H', W').
+
+    Raises:
+        InputError: The recipe was made for another network, or the network holds an operation
+            that is not of a ResNet.
+        ValueError: A pixel is NaN.
+    """
+    check_fit(fused, recipe)
+    network = _Reference(fused, recipe)
+    parts = range(0, len(pixels), _BATCH)
+    return np.concatenate([network.logits(pixels[start : start + _BATCH]) for start in parts])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numbers:
+    """A tensor of the network.
+
+    Attributes:
+        values: float64; with parameters whole numbers, steps from real zero, otherwise real ones.
+        params: The grid that the steps are of, None for real numbers.
+    """
+
+    values: torch.Tensor
+    params: QuantParams | None
+
+    @property
+    def real(self) -> torch.Tensor:
+        """The real numbers that the values stand for; exact."""
+        if self.params is None:
+            return self.values
+        return torch.from_numpy(real_numbers(self.values.numpy(), self.params))
+
+    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "_Numbers":
+        """The same numbers in other places."""
+        return _Numbers(values=move(self.values), params=self.params)
+
+
+def _on_grid(q: IntArray, params: QuantParams) -> _Numbers:
+    steps = signed_steps(q, params).astype(np.float64)
+    return _Numbers(values=torch.from_numpy(steps), params=params)
+
+
+def _as_real(values: torch.Tensor) -> _Numbers:
+    return _Numbers(values=values, params=None)
+
+
+class _Reference(fx.Interpreter):
+    """Runs the traced network on `_Numbers`; each is freed when nothing needs it any more."""
+
+    def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
+        self._traced = trace(fused)
+        super().__init__(self._traced)
+        self._recipe = recipe
+        self._weights: dict[str, torch.Tensor] = {}
+
+    def logits(self, pixels: FloatArray) -> FloatArray:
+        """Logits of one batch."""
+        images = _as_real(torch.from_numpy(pixels.astype(np.float64)))
+        with torch.inference_mode():
+            result = cast("_Numbers", self.run(images))
+        return cast("FloatArray", result.real.numpy().astype(np.float32))
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Compute a node; real numbers are rounded where the recipe has a grid for them."""
+        result = super().run_node(n)
+        params = self._recipe.activations.get(tensor_name(self._traced, n) or "")
+        if params is None or result.params is not None:
+            return result
+        return _on_grid(quantize(result.values.numpy(), params), params)
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> _Numbers:
+        """A layer in integers or in float, the pool, or what only moves numbers."""
+        module = self._traced.get_submodule(target)
+        (source,) = args
+        if isinstance(module, _MOVING):
+            return cast("_Numbers", source.moved(module))
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            return _as_real(module(source.real))
+        layer = module[0] if isinstance(module, ConvReLU2d) else module
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            raise InputError(
+                f"{target}: expected a module of a ResNet, found {type(module).__name__}"
+            )
+        result = (
+            self._in_integers(target, layer, source)
+            if target in self._recipe.layers
+            else _in_float(layer, source.real)
+        )
+        # On steps from real zero as on real numbers: rounding keeps the order, and zero.
+        return result.moved(torch.relu) if layer is not module else result
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> _Numbers:
+        """A step of a residual add, or flattening."""
+        if target is torch.flatten:
+            source, *dimensions = args
+            return cast("_Numbers", source.moved(lambda x: torch.flatten(x, *dimensions, **kwargs)))
+        if target not in (torch.add, F.relu):
+            raise InputError(f"{target}: expected an operation of a ResNet, found another")
+        real = (arg.real if isinstance(arg, _Numbers) else arg for arg in args)
+        return _as_real(target(*real, **kwargs))
+
+    def _in_integers(self, name: str, layer: nn.Conv2d | nn.Linear, source: _Numbers) -> _Numbers:
+        """Exact sums of products and bias, rounded to the layer's own grid if it has one."""
+        params = self._recipe.layers[name]
+        assert source.params is not None  # an integer layer reads a quantized tensor: `placement`
+        if name not in self._weights:
+            self._weights[name] = torch.from_numpy(weight_integers(layer, params).astype(np.int8))
+        bias = torch.tensor(params.bias, dtype=torch.float64)
+        sums = _sums(layer, source.values, self._weights[name].double(), bias)
+        # The contract wants output channels first.
+        acc = sums.transpose(0, 1).numpy().astype(np.int64)
+        scales = bias_params(params.weight, source.params.scale[0])
+        output = self._recipe.activations.get(name)
+        if output is None:
+            real = real_numbers(acc, scales)
+            return _as_real(torch.from_numpy(real).transpose(0, 1))
+        return _on_grid(requantize(acc, scales, output).swapaxes(0, 1), output)
+
+
+def _in_float(layer: nn.Conv2d | nn.Linear, x: torch.Tensor) -> _Numbers:
+    bias = None if layer.bias is None else layer.bias.double()
+    return _as_real(_sums(layer, x, layer.weight.double(), bias))
+
+
+def _sums(
+    layer: nn.Conv2d | nn.Linear,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    """A layer's sums of products and bias in float64; whole numbers give whole numbers."""
+    if isinstance(layer, nn.Linear):
+        return F.linear(x, weight, bias)
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)

@@ -1,0 +1,185 @@
+"""Proof that what was written computes what the float network computes, on real images.
+
+Each artefact is loaded in a fresh process, as a user would load it, and answers the same images.
+The checks are a gate: a good model never fails one, whatever its last bits; how large the
+deviations are is reported beside them.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.parity import (
+    MAX_EXECUTION_DISAGREEMENT,
+    ExecutionsSection,
+    different_predictions,
+    pair_name,
+)
+from eightbit.benchmarks.report.document import Check, CoverageSection
+from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
+from eightbit.quantize.verify.comparison import compare
+from eightbit.quantize.verify.executions import BATCH, in_batches
+
+# Predictions that may differ from float on the verification images, as a fraction.
+MAX_FLOAT_DISAGREEMENT: Final = 0.20
+
+# The float artefact against the float network: other kernels give other last bits, no more.
+# Relative to the largest logit.
+MAX_FLOAT_ERROR: Final = 1e-3
+
+FLOAT: Final = "fp32"
+
+# How the names of checks begin or end.
+COVERED: Final = "onnx: everything computes in integers"
+FINITE_LOGITS: Final = "finite logits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What the verification images said.
+
+    Attributes:
+        images: How many there were.
+        checks: The gate.
+        fidelity: Each INT8 artefact against float, by its name.
+        parity: INT8 artefacts against each other, and all executions against each other and the
+            reference, by the names of the pair; in last bits.
+        executions: Of what else was executed, if anything.
+    """
+
+    images: int
+    checks: tuple[Check, ...]
+    fidelity: Mapping[str, FidelityResult]
+    parity: Mapping[str, ParityResult]
+    executions: ExecutionsSection | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether every logit was a number, so that the artefacts can be measured at all."""
+        return bool(self.fidelity)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check did."""
+        return all(check.passed for check in self.checks)
+
+
+def verify(
+    fused: nn.Module,
+    runners: Mapping[str, Runner],
+    pixels: FloatArray,
+    *,
+    output_scale: float,
+    coverage: CoverageSection | None,
+    executed: Mapping[str, FloatArray] | None = None,
+    excused: Collection[str] = (),
+    crashed: Collection[str] = (),
+    advance: Callable[[int], None] = lambda _: None,
+) -> Verification:
+    """Compare every artefact with the float network, and the INT8 ones with each other.
+
+    Args:
+        fused: The float network.
+        runners: The INT8 artefacts by name, and the float one as ``FLOAT``.
+        pixels: The images: float32, shape (N, 3, crop, crop).
+        output_scale: Scale of the logits: one last bit.
+        coverage: What computes in integers, if there is an ONNX artefact.
+        executed: Logits of the reference and of the artefacts' other executions, by name.
+        excused: Names of executions whose predictions fail nothing, see `executing.excused`.
+        crashed: Names of executions whose process died.
+        advance: Called with 1 after the network and after every artefact.
+    """
+    expected = _float_logits(fused, pixels)
+    advance(1)
+    found = {}
+    for name, runner in runners.items():
+        # The float artefact is no result of ours: a batch shows whether it was written well.
+        found[name] = in_batches(runner, pixels[:BATCH] if name == FLOAT else pixels)
+        advance(1)
+    checks = [_finite(name, logits) for name, logits in found.items()]
+    if not all(check.passed for check in checks):
+        return Verification(images=len(pixels), checks=tuple(checks), fidelity={}, parity={})
+    checks.append(_float_artifact(expected[:BATCH], found.pop(FLOAT)))
+    fidelity = {name: _fidelity(expected, logits) for name, logits in found.items()}
+    checks += [
+        _agreement(f"{name} predicts like the float model", result, MAX_FLOAT_DISAGREEMENT)
+        for name, result in fidelity.items()
+    ]
+    compared = compare(
+        {**found, **(executed or {})},
+        output_scale=output_scale,
+        excused=excused,
+        crashed=crashed,
+    )
+    checks += [
+        _agreement(
+            f"{first} vs {second}: same predictions",
+            compared.parity[pair_name(first, second)],
+            MAX_EXECUTION_DISAGREEMENT,
+        )
+        for first, second in combinations(found, 2)
+    ]
+    checks += compared.checks if executed else ()
+    if coverage is not None:
+        checks.append(_covered(coverage))
+    return Verification(
+        images=len(pixels), checks=tuple(checks), fidelity=fidelity, parity=compared.parity
+    )
+
+
+def _float_logits(fused: nn.Module, pixels: FloatArray) -> FloatArray:
+    """Logits of the float network itself: float32, shape (N, classes)."""
+    images = torch.from_numpy(pixels).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        return np.concatenate([fused(part).numpy() for part in images.split(BATCH)])
+
+
+def _finite(name: str, logits: FloatArray) -> Check:
+    bad = int(np.count_nonzero(~np.isfinite(logits)))
+    return Check(
+        name=f"{name}: {FINITE_LOGITS}",
+        passed=bad == 0,
+        detail=f"{bad} of {logits.size} are NaN or infinite",
+    )
+
+
+def _float_artifact(expected: FloatArray, found: FloatArray) -> Check:
+    error = float(np.abs(expected - found).max() / max(np.abs(expected).max(), 1e-30))
+    return Check(
+        name=f"{FLOAT} artefact computes the float network",
+        passed=error <= MAX_FLOAT_ERROR,
+        detail=f"differs by {error:.1e} of the largest logit, {MAX_FLOAT_ERROR:.0e} allowed",
+    )
+
+
+def _fidelity(expected: FloatArray, found: FloatArray) -> FidelityResult:
+    meter = FidelityMeter()
+    meter.update(expected, found)
+    return meter.result()
+
+
+def _agreement(name: str, result: FidelityResult | ParityResult, allowed: float) -> Check:
+    different = different_predictions(result)
+    return Check(
+        name=name,
+        passed=different <= allowed * result.n,
+        detail=f"{different / result.n:.1%} of predictions differ, {allowed:.0%} allowed",
+    )
+
+
+def _covered(coverage: CoverageSection) -> Check:
+    kinds = {name: kind for name, kind in coverage if kind is not None}
+    wanted = {name: kind.meant_as_float for name, kind in kinds.items() if kind.meant_as_float}
+    found = ", ".join(f"{name} {kind.quantized}/{kind.total}" for name, kind in kinds.items())
+    meant = ", ".join(f"{name} {number}" for name, number in wanted.items())
+    return Check(
+        name=f"{COVERED}, but for what the recipe leaves in float" if meant else COVERED,
+        passed=all(kind.as_meant for kind in kinds.values()),
+        detail=f"{found}; in float by the recipe: {meant}" if meant else found,
+    )
