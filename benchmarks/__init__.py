@@ -30,12 +30,17 @@ if TYPE_CHECKING:
         read_metadata,
     )
     from eightbit.benchmarks.comparison.comparison import Comparison, compare_reports
-    from eightbit.benchmarks.comparison.regression import Tolerance, find_regressions
+    from eightbit.benchmarks.comparison.regression import (
+        Finding,
+        Tolerance,
+        Verdict,
+        find_regressions,
+        regression_lines,
+    )
     from eightbit.benchmarks.latency.launches import Candidate
     from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
     from eightbit.benchmarks.processes.isolated import IsolatedRunner
     from eightbit.benchmarks.processes.process import WorkerCrashError
-    from eightbit.benchmarks.regression_findings import Finding, Verdict, regression_lines
     from eightbit.benchmarks.report.document import Report, read_report
     from eightbit.benchmarks.runtimes.environment import Environment, read_environment
     from eightbit.benchmarks.runtimes.execution import Execution
@@ -56,7 +61,7 @@ _MODULES = {
     "Execution": "runtimes.execution",
     "FidelityMeter": "accuracy.fidelity",
     "FidelityResult": "accuracy.fidelity",
-    "Finding": "regression_findings",
+    "Finding": "comparison.regression",
     "Flip": "accuracy.tally",
     "IsolatedRunner": "processes.isolated",
     "LatencyResult": "latency.results",
@@ -69,7 +74,7 @@ _MODULES = {
     "Runtime": "artifact.artifact",
     "Tolerance": "comparison.regression",
     "TorchScriptRunner": "runtimes.torchscript_runner",
-    "Verdict": "regression_findings",
+    "Verdict": "comparison.regression",
     "WorkerCrashError": "processes.process",
     "compare_reports": "comparison.comparison",
     "find_regressions": "comparison.regression",
@@ -79,7 +84,7 @@ _MODULES = {
     "read_environment": "runtimes.environment",
     "read_metadata": "artifact.artifact",
     "read_report": "report.document",
-    "regression_lines": "regression_findings",
+    "regression_lines": "comparison.regression",
 }
 
 __all__ = [

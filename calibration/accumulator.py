@@ -10,9 +10,8 @@ import numpy.typing as npt
 import torch
 
 from eightbit.calibration.histogram import BINS_PER_SIDE, SMALLEST_EXPONENT, Counts, Histogram
-from eightbit.calibration.moving_average import averaged
 from eightbit.calibration.octaves import energies, octave_of
-from eightbit.calibration.statistics import OctaveStatistics, Range, TensorStatistics
+from eightbit.calibration.statistics import OctaveStatistics, Range, TensorStatistics, averaged
 
 # About so many elements of one tensor of one image enter the histogram; all of them if there are
 # fewer than twice as many, and at least one of every channel. 128 images give at least 130,000, so

@@ -4,14 +4,85 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from eightbit.calibration.auto import auto_range
+import numpy as np
+
 from eightbit.calibration.entropy import entropy_range
-from eightbit.calibration.minmax import minmax_range
-from eightbit.calibration.moving_average import moving_average_range
-from eightbit.calibration.mse import mse_range
-from eightbit.calibration.percentile import percentile_range
+from eightbit.calibration.octaves import octave_weights
 from eightbit.calibration.qparams import QuantParams, activation_params
+from eightbit.calibration.range_search import least_error_range
 from eightbit.calibration.statistics import Range, TensorStatistics
+
+# The whole range that was seen.
+
+
+def minmax_range(statistics: TensorStatistics) -> Range:
+    """All that was ever seen: nothing saturates, and one outlier coarsens everything."""
+    return statistics.low, statistics.high
+
+
+# The moving average of the batches' extremes, as torch keeps it.
+
+
+def moving_average_range(statistics: TensorStatistics) -> Range:
+    """The average of minimum and maximum of the batches, each of eight images in their order.
+
+    It is what torch's ``MovingAverageMinMaxObserver`` computes. It depends on the order of the
+    images: the first batch counts most, and after 32 of them still for three quarters.
+
+    Raises:
+        ValueError: The statistics were merged from two passes, which have no common order.
+    """
+    if statistics.moving_average is None:
+        raise ValueError(
+            "moving-average: expected the statistics of one pass over the images, found merged "
+            "ones, which have no order; take another method or collect in one pass"
+        )
+    return statistics.moving_average
+
+
+# The range of all but a fixed share of the elements.
+
+# Of so many sampled elements, one stays outside at either end.
+_ONE_OUTSIDE_OF = 20_000
+
+
+def percentile_range(statistics: TensorStatistics) -> Range:
+    """All but the 0.005 % smallest and the 0.005 % largest elements (99.99 % inside)."""
+    values = statistics.values(statistics.histogram)
+    below = np.cumsum(statistics.histogram.counts)
+    outside = below[-1] // _ONE_OUTSIDE_OF
+    # Empty bins neither start nor end the range: both searches stop at a bin that adds elements.
+    low = values[int(np.searchsorted(below, outside, side="right"))]
+    high = values[int(np.searchsorted(below, below[-1] - outside))]
+    return float(low), float(high)
+
+
+# The range that is best for the predictions of most images.
+
+
+def auto_range(statistics: TensorStatistics) -> Range:
+    """The range with the least squared error where images of unusual size count less.
+
+    The candidates are the ranges of `minmax` and `percentile` and a search around the best;
+    `octave_weights` has the weights. `entropy` is no candidate: on 134 tensors of three trained
+    networks its range won 11 times, by no more than 0.03 % of the error, and it takes as long as
+    a third of all the rest, about a millisecond per tensor.
+    """
+    candidates = [minmax_range(statistics), percentile_range(statistics)]
+    return least_error_range(statistics, octave_weights(statistics.images), candidates)
+
+
+# The range with the least mean squared error over all elements.
+
+
+def mse_range(statistics: TensorStatistics) -> Range:
+    """The range with the least mean squared error between the elements and their integers.
+
+    Every element counts the same, so a few images of many times the usual size rule the range.
+    """
+    weights = dict.fromkeys(statistics.octaves, 1.0)
+    candidates = [minmax_range(statistics), percentile_range(statistics)]
+    return least_error_range(statistics, weights, candidates)
 
 
 class Method(StrEnum):

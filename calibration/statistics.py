@@ -8,12 +8,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from typing import Final
 
 import numpy as np
 
 from eightbit.calibration.histogram import Histogram, Values
 
 Range = tuple[float, float]
+
+# What torch.ao.quantization.MovingAverageMinMaxObserver takes by default.
+AVERAGING_CONSTANT: Final = 0.01
+
+
+def averaged(average: Range | None, batch: Range) -> Range:
+    """The moving average after one more batch: ``a + 0.01 * (x - a)``; the first is itself."""
+    if average is None:
+        return batch
+    low, high = (a + AVERAGING_CONSTANT * (x - a) for a, x in zip(average, batch, strict=True))
+    return low, high
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,11 @@
 """Text from strangers (file names, labels, error messages), made safe to show on one line."""
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """1 as "1 image" and 4000 as "4,000 images"; a plural in s need not be given."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def printable(text: str) -> str:
     r"""Replaces every character that is not plainly visible by its backslash escape.
 

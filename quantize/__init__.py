@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from eightbit.quantize.artifacts.torchscript_export import export_torchscript
     from eightbit.quantize.cli.classification import Guess, classify
     from eightbit.quantize.cli.demo import run_demo
-    from eightbit.quantize.config import ArtifactFormat, Mode, QuantConfig
-    from eightbit.quantize.delivery import Delivery
+    from eightbit.quantize.config import ArtifactFormat, Delivery, Mode, QuantConfig
     from eightbit.quantize.deploy.archive import SelfTestFailedError, write_bundle
     from eightbit.quantize.deploy.boards import TakenIn, take_in_self_tests
     from eightbit.quantize.doctor.examine import examine_file, examine_host
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "ArtifactFormat": "config",
-    "Delivery": "delivery",
+    "Delivery": "config",
     "Examination": "doctor.findings",
     "Finding": "doctor.findings",
     "Guess": "cli.classification",

@@ -25,9 +25,8 @@ from eightbit.models.images.sources import ImageSource
 from eightbit.quantize.config import AUTO_SAMPLES, QuantConfig
 from eightbit.quantize.front_ends.front_ends import observe
 from eightbit.quantize.front_ends.observed import ObservedNetwork
-from eightbit.quantize.images import UsableImages
+from eightbit.quantize.images import Subset, UsableImages
 from eightbit.quantize.stages import Stages, Watcher
-from eightbit.quantize.subset import Subset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

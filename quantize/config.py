@@ -1,13 +1,19 @@
 """The intent: what the user asked for, before any number is known."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from eightbit.benchmarks.artifact.model_input import InputFormat
+from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.calibration.methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
+from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel
 
 AUTO_SAMPLES: Final = "auto"
@@ -83,3 +89,71 @@ class QuantConfig(FrozenModel):
     samples: Annotated[int, Field(ge=1)] | Literal["auto"] = 128
     seed: Annotated[int, Field(ge=0)] = 0
     input: Annotated[InputFormat, Field(strict=False)] = InputFormat.FLOAT32
+
+
+# What a run shall leave behind.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What a run shall leave behind, and on which images it shall be measured.
+
+    Attributes:
+        out: Folder for the artefacts and the report.
+        evaluate: Images to measure accuracy on; None to verify only.
+        image_labels: Label by name of the image, for evaluation images without class folders.
+        formats: Which INT8 artefacts to write.
+        threads: Threads for everything, at least 1; None for all cores that may be used.
+        max_drop_pp: What the upper end of the top-1 drop's 95 % confidence interval, in every
+            artefact, must not exceed for the gate to be passed, in percentage points.
+        fallback: Whether to leave as few operations in float as that takes.
+        overwrite: Whether files of an earlier run in ``out`` may be replaced.
+        command: The command line that does the same again, for the report.
+
+    Raises:
+        InputError: The values contradict each other.
+    """
+
+    out: Path
+    evaluate: Path | None = None
+    image_labels: Mapping[str, str] | None = None
+    formats: tuple[ArtifactFormat, ...] = tuple(ArtifactFormat)
+    threads: int | None = None
+    max_drop_pp: float | None = None
+    fallback: bool = False
+    overwrite: bool = False
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        known = {artifact_format.value for artifact_format in ArtifactFormat}
+        if unknown := [name for name in self.formats if name not in known]:
+            raise InputError(f"formats: expected {', '.join(sorted(known))}, found {unknown[0]!r}")
+        if not self.formats:
+            raise InputError(f"formats: expected at least one of {', '.join(ArtifactFormat)}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads: expected at least 1, found {self.threads}")
+        if self.max_drop_pp is not None:
+            check_max_drop(self.max_drop_pp)
+        elif self.fallback:
+            raise InputError("fallback: expected a drop to stay below, found none; give --max-drop")
+        for given, what in (
+            (self.max_drop_pp, "max drop: expected images to measure the drop on"),
+            (self.image_labels, "labels: expected images that the labels belong to"),
+        ):
+            if given is not None and self.evaluate is None:
+                raise InputError(f"{what}, found none; give --evaluate")
+
+    @property
+    def thread_count(self) -> int:
+        """Threads, with the default filled in."""
+        return self.threads or usable_cores()
+
+
+def check_max_drop(max_drop_pp: float) -> None:
+    """Refuse a gate that nothing could fail or pass.
+
+    Raises:
+        InputError: It is no finite number.
+    """
+    if not math.isfinite(max_drop_pp):
+        raise InputError(f"max drop: expected percentage points, found {max_drop_pp}")

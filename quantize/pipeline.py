@@ -15,19 +15,17 @@ from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.sources import open_source
 from eightbit.quantize import bundle
-from eightbit.quantize import calibrate as calibrating
+from eightbit.quantize import calibrate as calibrate_module
 from eightbit.quantize.algorithms.bias_correction import correct_biases
 from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
 from eightbit.quantize.algorithms.gptq import round_adaptively
 from eightbit.quantize.artifacts.write import write_artifacts
-from eightbit.quantize.assessment import audit_artifact, models_of, opened_runners, verify_artifacts
 from eightbit.quantize.calibrate import Calibrated
-from eightbit.quantize.config import ArtifactFormat, QuantConfig, Rounding
-from eightbit.quantize.delivery import Delivery
-from eightbit.quantize.evaluation_run import EvaluatedImages, evaluate_artifacts
+from eightbit.quantize.config import ArtifactFormat, Delivery, QuantConfig, Rounding
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, open_labelled
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
+from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.measure.latency import time_bundle
 from eightbit.quantize.measure.report import make_report, write_report
 from eightbit.quantize.network.fusion import fuse
@@ -35,7 +33,13 @@ from eightbit.quantize.recipe.choose import make_recipe
 from eightbit.quantize.recipe.recipe import Recipe, check_origin, with_tables
 from eightbit.quantize.recipe.tables import Tables
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.threads import torch_threads
+from eightbit.quantize.torch_settings import torch_threads
+from eightbit.quantize.verify.verification import (
+    audit_artifact,
+    models_of,
+    opened_runners,
+    verify_artifacts,
+)
 
 _DEFAULT_CONFIG: Final = QuantConfig()
 
@@ -69,7 +73,7 @@ def quantize(
         with run.stages.stage("fuse"):
             equalized = equalize(fuse(pretrained.model), config.equalize)
             fused = equalized.network
-        calibrated = calibrating.calibrate(fused, pretrained, source, config, run.stages)
+        calibrated = calibrate_module.calibrate(fused, pretrained, source, config, run.stages)
         with run.stages.stage("choose parameters"):
             recipe = make_recipe(fused, calibrated.collected, pretrained, config)
             recipe = with_tables(recipe, Tables(exponents=equalized.exponents))

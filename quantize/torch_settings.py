@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import torch
+
 _EXPECTED: Final = (
     # torch.ao.quantization.{fuse_modules,prepare,convert,prepare_fx,convert_fx}
     ("torch.ao.quantization is deprecated", DeprecationWarning),
@@ -30,3 +32,17 @@ def expected_deprecations() -> Iterator[None]:
         for message, category in _EXPECTED:
             warnings.filterwarnings("ignore", message=message, category=category)
         yield
+
+
+# How many threads torch uses in this process, for as long as a run lasts.
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Set torch's thread count within the block; it belongs to the whole process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -8,11 +8,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.accuracy.confidence import Fraction
+from eightbit.benchmarks.accuracy.confidence import DoubleArray, log_softmax
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
-from eightbit.benchmarks.softmax import DoubleArray, log_softmax
 from eightbit.models.errors import InputError
-from eightbit.models.spec import Finite, FrozenModel
+from eightbit.models.spec import Finite, Fraction, FrozenModel
 
 
 class FidelityResult(FrozenModel):

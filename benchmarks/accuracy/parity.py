@@ -1,6 +1,5 @@
 """Whether an artefact computes the same integers however it is executed."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from pydantic import Field, PositiveInt
@@ -8,8 +7,6 @@ from pydantic import Field, PositiveInt
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.artifact.artifact import Runtime
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
-from eightbit.benchmarks.report.deployment import EdgeSection
-from eightbit.benchmarks.report.figures import NOTHING, Table, percent
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.models.spec import FrozenModel
@@ -25,9 +22,13 @@ MAX_OPENVINO_DISAGREEMENT: Final = 0.10
 
 # Names of the checks that say nothing of what an artefact answers.
 FINITE: Final = "every execution: finite logits"
+
+
 NO_CRASH: Final = "every execution comes to its end"
 
 VERSUS: Final = "_vs_"
+
+
 _TO_REFERENCE: Final = f"{VERSUS}{REFERENCE}"
 
 # The two files that are delivered, each in its own runtime.
@@ -69,74 +70,3 @@ def allowed_disagreement(*names: str) -> float:
 def pair_name(first: str, second: str) -> str:
     """The key of two executions in the report's `parity`."""
     return f"{first}{VERSUS}{second}"
-
-
-def parity_table(
-    parity: Mapping[str, ParityResult],
-    executions: ExecutionsSection | None,
-    edge: EdgeSection | None = None,
-) -> Table:
-    """Every execution against the reference; without a reference, every pair.
-
-    Args:
-        parity: All pairs.
-        executions: What is known of the executions; None where only the artefacts were compared.
-        edge: What is known of executions on other machines.
-    """
-    to_reference = {
-        pair.removesuffix(_TO_REFERENCE): result
-        for pair, result in parity.items()
-        if pair.endswith(_TO_REFERENCE)
-    }
-    shown = dict(sorted(to_reference.items())) or dict(parity)
-    if ARTIFACTS in parity:
-        shown[ARTIFACTS] = parity[ARTIFACTS]
-    against = "the reference integers" if to_reference else "each other"
-    return Table(
-        title=f"Parity of the INT8 logits with {against}, in last bits",
-        columns=("execution" if to_reference else "pair", *_COLUMNS),
-        rows=(
-            *(_row(name, result) for name, result in shown.items()),
-            *((name, *(NOTHING for _ in _COLUMNS)) for name in _missing(executions)),
-        ),
-        note=" ".join(_notes(parity, shown, executions, edge)) if to_reference else "",
-    )
-
-
-_COLUMNS: Final = ("identical", "within 1", "largest", "agree", "images")
-
-
-def _row(name: str, result: ParityResult) -> tuple[str, ...]:
-    return (
-        name,
-        percent(result.identical_fraction),
-        percent(result.within_one_lsb_fraction),
-        str(result.max_lsb),
-        percent(result.top1_agreement),
-        f"{result.n:,}",
-    )
-
-
-def _missing(executions: ExecutionsSection | None) -> Mapping[str, str]:
-    return executions.not_measured if executions else {}
-
-
-def _notes(
-    parity: Mapping[str, ParityResult],
-    shown: Mapping[str, ParityResult],
-    executions: ExecutionsSection | None,
-    edge: EdgeSection | None,
-) -> list[str]:
-    notes = ["agree: same class."]
-    if executions is not None:
-        notes.append(f"Images: {executions.source}.")
-        if executions.synthetic:
-            notes.append("They are made up: classes mean nothing on them; give --images.")
-        notes += [f"{name}: {reason}." for name, reason in executions.not_measured.items()]
-        if executions.environment is not None:
-            notes.append(f"Measured on {executions.environment.summary()}.")
-    if elsewhere := [one.name for one in edge.elsewhere if one.name in shown] if edge else []:
-        notes.append(f"{', '.join(elsewhere)}: the self-test's pictures, on another machine.")
-    if (more := len(parity) - len(shown)) > 0:
-        notes.append(f"{more} more {'pairs are' if more > 1 else 'pair is'} in report.json.")
-    return notes

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.accuracy.confidence import Fraction
 from eightbit.benchmarks.accuracy.paired import SIGNIFICANT, mcnemar_p
-from eightbit.models.spec import Finite, FrozenModel
+from eightbit.models.spec import Finite, Fraction, FrozenModel
 
 
 class ClassDrop(FrozenModel):

@@ -13,13 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.accuracy.confidence import ConfidenceMeter, ConfidenceResult, Fraction
+from eightbit.benchmarks.accuracy.confidence import (
+    ConfidenceMeter,
+    ConfidenceResult,
+    DoubleArray,
+    top_probability,
+)
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
 from eightbit.benchmarks.accuracy.per_class import ClassCounter, ClassDrop
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
-from eightbit.benchmarks.softmax import DoubleArray, top_probability
 from eightbit.models.errors import InputError
-from eightbit.models.spec import Finite, FrozenModel
+from eightbit.models.spec import Finite, Fraction, FrozenModel
 
 FINITE_CHECK: Final = "evaluation: finite logits"  # name of the check; failed, it ends one
 

@@ -22,8 +22,8 @@ from eightbit.benchmarks.comparison.differences import (
 )
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.figures import counted
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import counted
 
 _NO_CONDITIONS: Final = (
     "No number of threads and images per call was measured in all of them, so no times are shown; "

@@ -7,14 +7,19 @@ from eightbit.benchmarks.comparison.comparability import latency_environment
 from eightbit.benchmarks.comparison.comparison import Comparison
 from eightbit.benchmarks.comparison.pareto import pareto_picture
 from eightbit.benchmarks.comparison.pareto_chart import pareto_chart
-from eightbit.benchmarks.comparison.tables import against_first_table, overview_table
-from eightbit.benchmarks.comparison_facts import environments_table, parity_summary, settings_table
-from eightbit.benchmarks.regression_findings import (
+from eightbit.benchmarks.comparison.regression import (
     Finding,
     Verdict,
     not_compared,
     regression_lines,
     regression_table,
+)
+from eightbit.benchmarks.comparison.tables import (
+    against_first_table,
+    environments_table,
+    overview_table,
+    parity_summary,
+    settings_table,
 )
 from eightbit.benchmarks.report.figures import NOTHING, Table
 from eightbit.benchmarks.report.pages.page import render_page

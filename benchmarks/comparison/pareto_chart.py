@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from eightbit.benchmarks.chart_text import shortened
 from eightbit.benchmarks.comparison.pareto import Picture, Point
 from eightbit.benchmarks.report.charts.labels import Box, Label, add_labels
-from eightbit.benchmarks.report.charts.svg import COLOURS, chart, figure
+from eightbit.benchmarks.report.charts.rows import shortened
+from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, chart, figure
 from eightbit.benchmarks.report.figures import milliseconds
-from eightbit.benchmarks.report.pages.page import Chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Final
 
-from eightbit.benchmarks.closing import Closing
 from eightbit.benchmarks.evaluation.prediction import (
     PIECE_MAX_BYTES,
     Answer,
@@ -21,7 +20,7 @@ from eightbit.benchmarks.evaluation.prediction import (
     Ready,
 )
 from eightbit.benchmarks.processes.channel import receive_pieces, send_pieces
-from eightbit.benchmarks.processes.process import WorkerProcess
+from eightbit.benchmarks.processes.process import Closing, WorkerProcess
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.sources import ImageItem, ImageSource
 from eightbit.models.plain_text import printable

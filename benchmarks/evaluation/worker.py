@@ -25,12 +25,12 @@ from eightbit.benchmarks.evaluation.prediction import (
     Ready,
     answer_of,
 )
-from eightbit.benchmarks.process_memory import peak_rss_bytes
 from eightbit.benchmarks.processes.channel import (
     claim_standard_streams,
     receive_pieces,
     send_pieces,
 )
+from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.runtimes.feed import Feed, FileRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.runner import AnyArray

@@ -9,13 +9,15 @@ from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency.launches import (
     Candidate,
     Conditions,
+    Effort,
     Launched,
+    Measurement,
     OptionalCandidateError,
+    measure,
 )
 from eightbit.benchmarks.latency.limits import machine_limits
 from eightbit.benchmarks.latency.machine import MachineLimit, WholePath, not_measured_name
 from eightbit.benchmarks.latency.results import LatencyResult, latency_results
-from eightbit.benchmarks.measurement import Effort, Measurement, measure
 from eightbit.benchmarks.processes.calls import median_steps
 
 # Enough to tell which of two is faster by more than one percent.

@@ -20,8 +20,8 @@ import typer
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, read_metadata
 from eightbit.benchmarks.latency import bare_script, launcher
 from eightbit.benchmarks.latency.busy import OtherPrograms
+from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.latency.speedup import paired_speedup
-from eightbit.benchmarks.report.deployment import ColdStart
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 

@@ -4,14 +4,39 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.accuracy.confidence import Fraction
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
-from eightbit.benchmarks.report.figures import counted
 from eightbit.benchmarks.runtimes.environment import Environment
-from eightbit.models.spec import FrozenModel
+from eightbit.models.plain_text import counted
+from eightbit.models.spec import Fraction, FrozenModel, Positive
+
+
+class ColdStart(FrozenModel):
+    """From the start of a process to its first label.
+
+    Attributes:
+        launches: How often each program was started, in turns.
+        seconds: Of the archive as a program, process start and end included; the median.
+        bare_seconds: Of the shortest script in the same runtime that does the same by hand; the
+            median.
+        ratio: `seconds` over `bare_seconds`, launch by launch; the geometric mean.
+        ratio_ci95: Its 95 % confidence interval.
+        peak_rss_bytes: Highest resident memory of the archive's program; the median.
+        bare_peak_rss_bytes: Of the bare script; the median.
+    """
+
+    launches: PositiveInt
+    seconds: Positive
+    bare_seconds: Positive
+    ratio: Positive
+    ratio_ci95: tuple[Positive, Positive]
+    peak_rss_bytes: PositiveInt
+    bare_peak_rss_bytes: PositiveInt
+
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

@@ -13,9 +13,16 @@ import numpy as np
 from pydantic import PositiveInt
 
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
-from eightbit.benchmarks.latency.launches import Candidate, Conditions, Launched, made_up_batch
+from eightbit.benchmarks.latency.launches import (
+    Candidate,
+    Conditions,
+    Effort,
+    Launched,
+    Measurement,
+    made_up_batch,
+    measure,
+)
 from eightbit.benchmarks.latency.speedup import paired_speedup
-from eightbit.benchmarks.measurement import Effort, Measurement, measure
 from eightbit.models.spec import FrozenModel, Positive
 
 

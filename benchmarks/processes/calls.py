@@ -1,9 +1,10 @@
 """From the bytes of a photo to its class, step by step."""
 
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -59,3 +60,47 @@ def walk(photo: bytes, runner: FileRunner) -> Steps:
 def median_steps(walks: Sequence[Steps]) -> Steps:
     """The median of each step."""
     return Steps(*(statistics.median(column) for column in zip(*walks, strict=True)))
+
+
+# Calling a model until it has come to rest.
+#
+# The first calls allocate, fill caches and, in TorchScript, are profiled and compiled for.
+
+WINDOW: Final = 5
+
+
+LEAST_CALLS: Final = 3  # TorchScript profiles its first two calls
+
+
+MOST_CALLS: Final = 200
+
+# How much less the latest calls may take than those before them.
+_STILL_FALLING: Final = 0.02
+
+
+def settle(call: Callable[[], float], *, max_seconds: float) -> list[float]:
+    """Calls until the median of the latest `WINDOW` calls no longer falls, by two percent.
+
+    Args:
+        call: Makes one call and returns its duration in seconds.
+        max_seconds: No call is begun after so long, nor after `MOST_CALLS`; but `LEAST_CALLS` are
+            made whatever they take.
+
+    Returns:
+        Seconds of every call.
+    """
+    end = time.perf_counter() + max_seconds
+    seconds: list[float] = []
+    while len(seconds) < MOST_CALLS and not _at_rest(seconds):
+        if len(seconds) >= LEAST_CALLS and time.perf_counter() >= end:
+            break
+        seconds.append(call())
+    return seconds
+
+
+def _at_rest(seconds: list[float]) -> bool:
+    if len(seconds) < 2 * WINDOW:
+        return False
+    latest = statistics.median(seconds[-WINDOW:])
+    before = statistics.median(seconds[-2 * WINDOW : -WINDOW])
+    return latest >= (1 - _STILL_FALLING) * before

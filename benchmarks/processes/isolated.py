@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from eightbit.benchmarks.artifact.artifact import runtime_of
-from eightbit.benchmarks.closing import Closing
 from eightbit.benchmarks.processes.calls import Steps
 from eightbit.benchmarks.processes.channel import Action, Reply, Request, receive, send
-from eightbit.benchmarks.processes.process import WorkerCrashError, WorkerProcess
+from eightbit.benchmarks.processes.process import Closing, WorkerCrashError, WorkerProcess
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray

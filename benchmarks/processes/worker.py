@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 
-from eightbit.benchmarks.process_memory import peak_rss_bytes
-from eightbit.benchmarks.processes.calls import walk
+from eightbit.benchmarks.processes.calls import settle, walk
 from eightbit.benchmarks.processes.channel import (
     Action,
     Reply,
@@ -18,11 +17,11 @@ from eightbit.benchmarks.processes.channel import (
     receive,
     send,
 )
+from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.feed import FileRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray
-from eightbit.benchmarks.warm_up import settle
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 

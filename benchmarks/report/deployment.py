@@ -6,34 +6,14 @@ from pydantic import Field, PositiveInt
 
 from eightbit.benchmarks.artifact.artifact import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
+from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.runtimes.environment import Environment
-from eightbit.models.spec import FrozenModel, Positive
+from eightbit.models.spec import FrozenModel
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
+
+
 """What can be part of the name of an execution."""
-
-
-class ColdStart(FrozenModel):
-    """From the start of a process to its first label.
-
-    Attributes:
-        launches: How often each program was started, in turns.
-        seconds: Of the archive as a program, process start and end included; the median.
-        bare_seconds: Of the shortest script in the same runtime that does the same by hand; the
-            median.
-        ratio: `seconds` over `bare_seconds`, launch by launch; the geometric mean.
-        ratio_ci95: Its 95 % confidence interval.
-        peak_rss_bytes: Highest resident memory of the archive's program; the median.
-        bare_peak_rss_bytes: Of the bare script; the median.
-    """
-
-    launches: PositiveInt
-    seconds: Positive
-    bare_seconds: Positive
-    ratio: Positive
-    ratio_ci95: tuple[Positive, Positive]
-    peak_rss_bytes: PositiveInt
-    bare_peak_rss_bytes: PositiveInt
 
 
 class SelfTestElsewhere(FrozenModel):

@@ -1,15 +1,10 @@
 """Where quantization hurts: one row per quantized tensor, worst first."""
 
-from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field, NonNegativeInt
 
-from eightbit.benchmarks.accuracy.confidence import Fraction
-from eightbit.benchmarks.report.figures import NOTHING, Table, percent
-from eightbit.models.spec import FrozenModel
-
-_WORST: Final = 12
+from eightbit.models.spec import Fraction, FrozenModel
 
 # An activation may be larger than any setting: only NaN and infinity are refused.
 Real = Annotated[float, Field(allow_inf_nan=False)]
@@ -64,35 +59,3 @@ class TensorDiagnosis(FrozenModel):
     position: NonNegativeInt | None = None
     values: Histogram | None = None
     weights: Histogram | None = None
-
-
-def diagnosis_table(tensors: Sequence[TensorDiagnosis], *, rows: int = _WORST) -> Table:
-    """The first tensors of a diagnosis, which comes worst first."""
-    return Table(
-        title="Where the noise comes from, worst tensor first",
-        columns=("tensor", "alone", "accumulated", "weights", "saturated", "range", "observed"),
-        rows=tuple(
-            (
-                tensor.name,
-                *(
-                    NOTHING if value is None else f"{value:.1f} dB"
-                    for value in (
-                        tensor.sqnr_alone_db,
-                        tensor.sqnr_accumulated_db,
-                        tensor.weight_sqnr_db,
-                    )
-                ),
-                percent(tensor.saturated_fraction, 3),
-                f"{tensor.low:.3g}..{tensor.high:.3g}",
-                f"{tensor.observed_low:.3g}..{tensor.observed_high:.3g}",
-            )
-            for tensor in tensors[:rows]
-        ),
-        note="alone: SQNR of the float tensor rounded to its own integers; accumulated: with "
-        "everything before it quantized too; saturated: elements outside the range."
-        + (
-            f" {len(tensors) - rows} more tensors are in report.json."
-            if len(tensors) > rows
-            else ""
-        ),
-    )

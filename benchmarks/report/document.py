@@ -23,7 +23,11 @@ from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import Finite, FrozenModel, ModelSpec, Positive
 
+SHOWN: Final = 24  # so many have a picture in the report
+
 REPORT_FORMAT_VERSION: Final = 1
+
+
 REPORT_MAX_BYTES: Final = 64 * 2**20
 
 
@@ -42,6 +46,8 @@ class ModelSection(FrozenModel):
 
 
 Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 2**10)]
+
+
 """A JPEG file in Base64."""
 
 
@@ -69,6 +75,8 @@ class ConvergencePoint(FrozenModel):
 DIGEST_DIGITS: Final = 16
 
 ShortDigest = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{DIGEST_DIGITS}}}$")]
+
+
 """The beginning of a SHA-256: enough to tell the files of a set apart."""
 
 

@@ -101,11 +101,6 @@ def probability(p_value: float | None) -> str:
     return "<0.001" if p_value < 0.001 else f"{p_value:.{2 if p_value >= 0.1 else 3}f}"
 
 
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """1 as "1 image" and 4000 as "4,000 images"; a plural in s need not be given."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def class_name(index: int | None, labels: tuple[str, ...] | None) -> str:
     """A class by its label, or by its index where the labels do not name it."""
     if index is None:

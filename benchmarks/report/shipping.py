@@ -2,14 +2,233 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
-from eightbit.benchmarks.reasons import Advice, Reason, care, ship, stop
-from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.figures import counted
-from eightbit.benchmarks.shipping_accuracy import accuracy_reasons
-from eightbit.benchmarks.shipping_speed import speed_reasons
+from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, CandidateAccuracy
+from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.artifact.formats import written
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.document import AccuracySection, Report
+from eightbit.benchmarks.report.figures import times, upper_end
+from eightbit.benchmarks.report.tables.cost import speedup
+from eightbit.benchmarks.report.verdict import Verdict, VerdictKind, drop_gate, verdict
+from eightbit.benchmarks.runtimes.environment import Environment
+from eightbit.models.plain_text import counted
+
+# What speaks for shipping, and what against it.
+
+
+class Advice(StrEnum):
+    """What a reason speaks for."""
+
+    SHIP = "good"
+    CARE = "care"
+    STOP = "bad"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """One thing that was found, and what it speaks for."""
+
+    advice: Advice
+    text: str
+
+
+def ship(text: str) -> Reason:
+    """It speaks for shipping."""
+    return Reason(advice=Advice.SHIP, text=text.rstrip())
+
+
+def care(text: str) -> Reason:
+    """Somebody should look at it."""
+    return Reason(advice=Advice.CARE, text=text.rstrip())
+
+
+def stop(text: str) -> Reason:
+    """It must not be shipped."""
+    return Reason(advice=Advice.STOP, text=text.rstrip())
+
+
+def elsewhere(report: Report, environment: Environment | None) -> str:
+    """Where a section was measured, to follow a sentence; empty if where everything else was.
+
+    Args:
+        report: What the section is part of.
+        environment: Of the section.
+    """
+    if environment is None or environment == report.environment:
+        return ""
+    if report.environment is not None and environment.cpu == report.environment.cpu:
+        return "measured with other software than the rest"
+    return f"measured on {environment.cpu}"
+
+
+# Whether the accuracy of the artefacts speaks for shipping them.
+
+# Where nobody said how large a drop is accepted: one that surely exceeds this is not, and one that
+# may exceed it needs a look.
+_MUCH_PP: Final = 1.0
+
+# With images of a smaller share of the classes, most of what the model knows was never asked.
+_LEAST_CLASSES: Final = 0.5
+
+
+def accuracy_reasons(report: Report) -> Iterator[Reason]:
+    """The drop of every artefact, the search for layers in float, and the images themselves."""
+    if report.accuracy is None:
+        yield care(f"Accuracy was not measured: {why_not_evaluated(report)}.")
+        return
+    yield from _fallback(report)
+    yield from _drops(report, report.accuracy)
+    yield from _images(report, report.accuracy)
+
+
+def why_not_evaluated(report: Report) -> str:
+    """Why a report has no accuracy, to follow a colon."""
+    checks = report.verification.checks if report.verification else ()
+    if any(check.name == FINITE_CHECK and not check.passed for check in checks):
+        return "logits on the evaluation images are not finite"
+    return "no images to evaluate on were given"
+
+
+def _fallback(report: Report) -> Iterator[Reason]:
+    """What a search ended with; one of another evaluation than the report's decides nothing."""
+    fallback = report.standing_fallback
+    if fallback is None or fallback.met:
+        return
+    target = f"{fallback.target_pp:g} pp"
+    if fallback.images_needed is None:
+        yield stop(f"No choice of layers in float keeps the drop within {target}.")
+    else:
+        yield stop(
+            f"Too few images to show that the drop is within {target}: "
+            f"about {fallback.images_needed:,} are needed."
+        )
+
+
+def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
+    """One reason for all artefacts of which the same is found, whatever their figures."""
+    found: dict[Reason, dict[str, list[str]]] = {}
+    for name, result in accuracy.candidates.items():
+        said = verdict(result, report.max_drop_pp)
+        reason = _drop(result, said, report.max_drop_pp)
+        found.setdefault(reason, {}).setdefault(said.figures, []).append(name)
+    for reason, figures in found.items():
+        said_of = (f"{' and '.join(names)}: {figure}" for figure, names in figures.items())
+        yield Reason(advice=reason.advice, text=f"{'; '.join(said_of)}: {reason.text}")
+    formats = (format.name for format in written(report.size_bytes))
+    missing = [name for name in formats if name not in accuracy.candidates]
+    if missing or not found:
+        whose = " and ".join(missing) or "the artefacts"
+        yield care(f"Accuracy of {whose} was not measured.")
+
+
+def _drop(result: CandidateAccuracy, said: Verdict, allowed_pp: float | None) -> Reason:
+    """What the figures of an artefact say, to follow them."""
+    finding = f"{said.finding}."
+    if result.drop_ci95_pp is None:
+        return care(finding)
+    low, high = result.drop_ci95_pp
+    gate = None if allowed_pp is None else drop_gate(result, allowed_pp)
+    if gate is not None:
+        if not gate.passed:
+            return stop(f"{finding} The gate fails: {gate.text}.")
+        return ship(f"{finding} The gate passes: {gate.text}.")
+    if low > _MUCH_PP:
+        return stop(f"{finding} That is more than {_MUCH_PP:g} point.")
+    if said.kind is VerdictKind.DROP:
+        return care(finding)
+    if high > _MUCH_PP:
+        most = upper_end(high, _MUCH_PP)
+        return care(f"{finding} Too few images to rule out {most} pp. {said.power}")
+    return ship(f"{finding} {said.power}")
+
+
+def _images(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
+    calibration, evaluation = report.calibration, report.evaluation
+    where = elsewhere(report, evaluation.environment if evaluation else None)
+    if where:
+        yield Reason(advice=Advice.SHIP, text=f"Accuracy was {where}.")
+    if calibration is not None:
+        shared = calibration.also_in_evaluation
+        if shared:
+            images = counted(shared, "calibration image")
+            yield care(f"{images} also evaluated, which flatters the accuracy.")
+        elif shared is None and evaluation is not None and evaluation.source == calibration.source:
+            yield care(
+                "Calibration and evaluation images have the same source; how many are in both is "
+                "not known."
+            )
+    yield from _classes(accuracy, report.model.spec.num_classes)
+
+
+def _classes(accuracy: AccuracySection, classes: int) -> Iterator[Reason]:
+    """Whether so many classes were seen that right answers say something."""
+    if classes == 1:
+        yield care("The model has a single class: every answer is the same, so none can be wrong.")
+        return
+    seen = max((len(result.classes) for result in accuracy.candidates.values()), default=0)
+    if 0 < seen < _LEAST_CLASSES * classes:
+        yield care(f"{classes - seen:,} of {counted(classes, 'class', 'classes')} have no image.")
+
+
+# Whether the speed of the artefacts speaks for shipping them.
+
+
+class _Kind(StrEnum):
+    """What can be said of a speedup, from the worst to the best."""
+
+    SLOWER = "Slower than"
+    NOT_SHOWN = "Not shown to be faster than"
+    ONCE = "Without an interval, which takes more launches than one, against"
+    FASTER = "Faster than"
+
+
+_Found = dict[_Kind, dict[str, list[str]]]
+
+
+"""By what can be said and under which conditions, the artefacts."""
+
+
+def speed_reasons(report: Report) -> Iterator[Reason]:
+    """One reason for each kind of result, over all conditions that were measured."""
+    found: _Found = {}
+    measured = set()
+    for entry in report.latency:
+        factor = speedup(entry, report.latency)
+        if entry.precision is Precision.INT8 and factor:
+            measured.add(entry.runtime)
+            under = f"{counted(entry.threads, 'thread')}, batch {entry.batch}"
+            said = f"{entry.runtime.value} {times(factor, entry.speedup_ci95)}"
+            found.setdefault(_kind(entry), {}).setdefault(under, []).append(said)
+    missing = [form.name for form in written(report.size_bytes) if form.runtime not in measured]
+    if not found or missing:
+        whose = f" of {' and '.join(missing)}" if found else ""
+        yield care(f"Speed{whose} against float was not measured.")
+    where = elsewhere(report, report.benchmark.environment if report.benchmark else None)
+    for kind in _Kind:
+        if kind in found:
+            advise = ship if kind is _Kind.FASTER else care
+            yield advise(_sentence(kind, found[kind], where))
+
+
+def _kind(entry: LatencyResult) -> _Kind:
+    if entry.speedup_ci95 is None:
+        return _Kind.ONCE
+    low, high = entry.speedup_ci95
+    return _Kind.FASTER if low > 1 else _Kind.SLOWER if high < 1 else _Kind.NOT_SHOWN
+
+
+def _sentence(kind: _Kind, found: dict[str, list[str]], where: str) -> str:
+    # What speaks for shipping is said of the first conditions; what does not, of all of them.
+    shown = list(found.items())[: 1 if kind is _Kind.FASTER else None]
+    said = "; ".join(f"with {under}: {', '.join(names)}" for under, names in shown)
+    more = len(found) - len(shown)
+    also = f"; and with {counted(more, 'other setting')}" if more else ""
+    measured = f" ({where})" if where else ""
+    return f"{kind.value} the best float of the same runtime {said}{also}{measured}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.refusals import last_line, torchscript_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
-from eightbit.benchmarks.torchscript_refusal import last_line, torchscript_refusal
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 

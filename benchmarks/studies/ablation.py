@@ -14,11 +14,10 @@ from typing import Annotated, Final
 
 import typer
 
-from eightbit.benchmarks.networks import Network, parse_network
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.tables.results import decibels, nats
 from eightbit.benchmarks.runtimes.environment import read_environment
-from eightbit.benchmarks.studies.command import quantize
+from eightbit.benchmarks.studies.command import Network, parse_network, quantize
 
 # What is typed beside the defaults.
 CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -28,8 +28,8 @@ import typer
 
 from eightbit.benchmarks.artifact.artifact import read_metadata
 from eightbit.benchmarks.evaluation.pool import workers_and_threads
-from eightbit.benchmarks.process_memory import proportional_bytes
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
+from eightbit.benchmarks.processes.process import proportional_bytes
 from eightbit.benchmarks.report.document import read_report
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.runtimes.runner import FloatArray

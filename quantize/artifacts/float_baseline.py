@@ -11,9 +11,9 @@ from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize.artifacts.pixel_input import with_input
+from eightbit.quantize.artifacts.torchscript_export import archive_bytes, scripted
 from eightbit.quantize.network.fusion import fused_skeleton, integer_layers
 from eightbit.quantize.network.onnx_file import read_foreign
-from eightbit.quantize.torchscript_build import archive_bytes, scripted
 
 
 def write_float_torchscript(float_onnx: Path, spec: ModelSpec, path: Path) -> None:

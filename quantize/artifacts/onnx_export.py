@@ -23,8 +23,8 @@ from eightbit.models.errors import InputError
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
 from eightbit.quantize.artifacts.pixel_input import write_input
-from eightbit.quantize.front_ends.front_ends import check_fit
 from eightbit.quantize.network.graph import INPUT, tensor_name, trace
+from eightbit.quantize.recipe.fit import check_fit
 from eightbit.quantize.recipe.recipe import Recipe
 
 # The lowest that has everything, so that the oldest runtimes can load the artefact.

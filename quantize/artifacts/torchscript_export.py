@@ -8,10 +8,12 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
-from eightbit.quantize import torchscript_build
-from eightbit.quantize.front_ends.front_ends import check_fit
+from eightbit.benchmarks.artifact.artifact import (
+    ArtifactMetadata,
+)
+from eightbit.quantize.artifacts import torchscript_worker
 from eightbit.quantize.network.fusion import check_is_network_of
+from eightbit.quantize.recipe.fit import check_fit
 from eightbit.quantize.recipe.recipe import Recipe, write_recipe
 
 
@@ -36,12 +38,12 @@ def export_torchscript(
         files = Path(folder)
         save_file(
             {name: tensor.contiguous() for name, tensor in fused.state_dict().items()},
-            files / torchscript_build.WEIGHTS_FILE,
+            files / torchscript_worker.WEIGHTS_FILE,
         )
         write_recipe(recipe, files)
-        (files / torchscript_build.METADATA_FILE).write_text(metadata.to_json())
+        (files / torchscript_worker.METADATA_FILE).write_text(metadata.to_json())
         done = subprocess.run(
-            [sys.executable, "-P", "-m", torchscript_build.__name__, folder, str(path)],
+            [sys.executable, "-P", "-m", torchscript_worker.__name__, folder, str(path)],
             capture_output=True,
             text=True,
             check=False,

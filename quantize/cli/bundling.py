@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eightbit.models.errors import InputError
-from eightbit.quantize.cli.measuring import command_line, end
+from eightbit.quantize.cli.ending import command_line, end
 from eightbit.quantize.cli.options import Bundle, Overwrite
 
 bundling = typer.Typer()

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from eightbit.benchmarks.openmp import with_short_spins
-from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.processes.process import WorkerCrashError, with_short_spins
 from eightbit.models.errors import InputError
 from eightbit.quantize.cli.quantize import app
 

@@ -18,10 +18,10 @@ def diagnose(
     threads: Threads = None,
 ) -> None:
     """Show what each quantized tensor loses, alone and accumulated, worst first."""
-    from eightbit.benchmarks.report.diagnosis import diagnosis_table
     from eightbit.benchmarks.report.pages.terminal import render_table
+    from eightbit.benchmarks.report.tables.network import diagnosis_table
     from eightbit.quantize.cli.console import progress, results
-    from eightbit.quantize.commands.benchmark import diagnose_bundle
+    from eightbit.quantize.commands.diagnose import diagnose_bundle
 
     with progress() as stages:
         tensors = diagnose_bundle(folder, data, stages, samples=samples, threads=threads)

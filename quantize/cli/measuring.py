@@ -1,19 +1,16 @@
 """The commands that measure a bundle on disk, and how every command ends that can fail a gate."""
 
-import shlex
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eightbit.models.errors import InputError
-from eightbit.models.plain_text import printable
 from eightbit.quantize.cli.options import MAX_THREADS, Bundle, ImageLabels, MaxDrop, Threads
 
 if TYPE_CHECKING:
-    from eightbit.benchmarks.report.document import Report
+    pass
+from eightbit.quantize.cli.ending import command_line, end, pass_gates, show
 
 measuring = typer.Typer()
 
@@ -42,14 +39,14 @@ def verify(
 
     The result goes into the bundle's report as well.
     """
-    from eightbit.benchmarks.accuracy.parity import parity_table
     from eightbit.benchmarks.report.pages.terminal import render_table
+    from eightbit.benchmarks.report.tables.network import parity_table
     from eightbit.benchmarks.report.tables.results import verification_table
-    from eightbit.quantize.assessment import VERIFICATION_IMAGES
     from eightbit.quantize.cli.console import progress, results
     from eightbit.quantize.commands.verify import Reverified, verify_bundle
     from eightbit.quantize.deploy.boards import TakenIn, take_in_self_tests
     from eightbit.quantize.measure.report import failed_checks
+    from eightbit.quantize.verify.verification import VERIFICATION_IMAGES
 
     if self_test and (images or samples):
         raise InputError(
@@ -150,31 +147,3 @@ def benchmark(
         )
     show(report)
     results().print(f"\nwritten to {folder}", markup=False)
-
-
-def command_line() -> str:
-    """What was typed, safe to print."""
-    return printable(shlex.join(["eightbit", *sys.argv[1:]]))
-
-
-def show(report: "Report") -> None:
-    """Print a report."""
-    from eightbit.benchmarks.report.pages.terminal import render_terminal
-    from eightbit.quantize.cli.console import results
-
-    results().print(render_terminal(report))
-
-
-def pass_gates(report: "Report", max_drop: float | None) -> None:
-    """End well if every gate of a run is passed; see `end`."""
-    from eightbit.quantize.measure.report import failed_gates
-
-    end(failed_gates(report, max_drop))
-
-
-def end(failures: Sequence[str]) -> None:
-    """Name every failed gate on stderr and exit with 1, if there is one."""
-    for failure in failures:
-        print(f"eightbit: failed: {printable(failure)}", file=sys.stderr)
-    if failures:
-        raise typer.Exit(1)

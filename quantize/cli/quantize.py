@@ -14,8 +14,9 @@ from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
 from eightbit.quantize.cli.bundling import bundling
+from eightbit.quantize.cli.ending import command_line, pass_gates, show
 from eightbit.quantize.cli.looking import looking
-from eightbit.quantize.cli.measuring import command_line, measuring, pass_gates, show
+from eightbit.quantize.cli.measuring import measuring
 from eightbit.quantize.cli.options import Fallback, Labels, MaxDrop, Overwrite, Threads
 from eightbit.quantize.cli.reporting import reporting
 from eightbit.quantize.config import (
@@ -124,7 +125,7 @@ def quantize(
     from eightbit.quantize.bundle import check_target
     from eightbit.quantize.cli.console import progress
     from eightbit.quantize.cli.inputs import Preparation, load_new, load_recorded, read_labels
-    from eightbit.quantize.delivery import Delivery
+    from eightbit.quantize.config import Delivery
 
     check_target(out, overwrite=overwrite)
     class_names, image_labels = read_labels(labels or [])

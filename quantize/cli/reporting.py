@@ -8,12 +8,11 @@ import typer
 
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
-from eightbit.quantize.cli.measuring import end, show
+from eightbit.quantize.cli.ending import end, show
 from eightbit.quantize.cli.options import Overwrite
 
 if TYPE_CHECKING:
-    from eightbit.benchmarks.comparison.regression import Tolerance
-    from eightbit.benchmarks.regression_findings import Finding
+    from eightbit.benchmarks.comparison.regression import Finding, Tolerance
     from eightbit.benchmarks.report.document import Report
     from eightbit.benchmarks.report.figures import Table
 
@@ -131,8 +130,11 @@ def _gate(reports: Mapping[str, "Report"], tolerance: "Tolerance", page: Path | 
     from eightbit.benchmarks.comparison.comparability import comparison_warnings
     from eightbit.benchmarks.comparison.comparison import compare_reports
     from eightbit.benchmarks.comparison.page import render_comparison
-    from eightbit.benchmarks.comparison.regression import find_regressions
-    from eightbit.benchmarks.regression_findings import regression_lines, regression_table
+    from eightbit.benchmarks.comparison.regression import (
+        find_regressions,
+        regression_lines,
+        regression_table,
+    )
 
     (_, baseline), *others = reports.items()
     findings: dict[str, tuple[Finding, ...]] = {

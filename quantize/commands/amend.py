@@ -1,13 +1,17 @@
 """The report of a bundle on disk, amended by what a later command found out."""
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.accuracy.fidelity import ParityResult
+from eightbit.benchmarks.accuracy.parity import VERSUS
+from eightbit.benchmarks.report.deployment import EdgeSection
+from eightbit.benchmarks.report.document import Report, VerificationSection, read_report
 from eightbit.benchmarks.runtimes.environment import Environment, read_environment
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
@@ -16,7 +20,68 @@ from eightbit.quantize.commands.reports import replace_report, report_file
 from eightbit.quantize.measure.report import make_report
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.stale import onnx_digest, without_stale
+
+# What a report says of an ONNX model that has been replaced since, and so says of nothing.
+
+
+def onnx_digest(folder: Path) -> str | None:
+    """SHA-256 of a bundle's INT8 ONNX model; None where it has none."""
+    path = folder / bundle.ONNX
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def without_stale(report: Report, model_sha256: str | None) -> Report:
+    """The report without its archive, and without what other machines answered, of another model.
+
+    Args:
+        report: Of a bundle.
+        model_sha256: Digest of its INT8 ONNX model; None where it has none.
+    """
+    edge = report.edge
+    if edge is None:
+        return report
+    stale = {one.name for one in edge.elsewhere if one.model_sha256 != model_sha256}
+    elsewhere = tuple(one for one in edge.elsewhere if one.name not in stale)
+    if edge.model_sha256 not in (None, model_sha256):
+        edge = EdgeSection()
+    gone = {check_name(name) for name in stale}
+    pairs = {pair: found for pair, found in report.parity.items() if _first(pair) not in stale}
+    edge = edge.model_copy(update={"elsewhere": elsewhere})
+    return report.model_copy(
+        update={
+            "edge": None if edge == EdgeSection() else edge,
+            "parity": pairs,
+            "verification": _without_checks(report.verification, gone),
+        }
+    )
+
+
+def pairs_elsewhere(report: Report) -> dict[str, ParityResult]:
+    """The pairs of `parity` that only another machine can measure."""
+    names = {one.name for one in report.edge.elsewhere} if report.edge else set()
+    return {pair: result for pair, result in report.parity.items() if _first(pair) in names}
+
+
+def check_name(name: str) -> str:
+    """What the check of an execution elsewhere is called."""
+    return f"{name}: the self-test gives the same"
+
+
+def _without_checks(
+    known: VerificationSection | None, gone: set[str]
+) -> VerificationSection | None:
+    """The verification without some checks; None where no check is left."""
+    if known is None or not any(check.name in gone for check in known.checks):
+        return known
+    checks = tuple(check for check in known.checks if check.name not in gone)
+    if not checks:
+        return None
+    passed = all(check.passed for check in checks)
+    return VerificationSection(images=known.images, passed=passed, checks=checks)
+
+
+def _first(pair: str) -> str:
+    return pair.partition(VERSUS)[0]
 
 
 @dataclass(frozen=True, kw_only=True)

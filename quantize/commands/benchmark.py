@@ -3,27 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, read_metadata
-from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.environment import usable_cores
-from eightbit.models.errors import InputError
-from eightbit.models.images.sources import open_source
-from eightbit.models.plain_text import printable
-from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.float_baseline import read_float_network
-from eightbit.quantize.artifacts.write import ENGINES
-from eightbit.quantize.assessment import drawn_pixels
+from eightbit.quantize.artifacts.open_bundle import recipe_of
 from eightbit.quantize.commands.amend import Amending, environment_beside
-from eightbit.quantize.measure.diagnosis import diagnose
 from eightbit.quantize.measure.latency import THOROUGH, time_bundle
 from eightbit.quantize.measure.report import make_report
 from eightbit.quantize.photos import read_photos
-from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.threads import torch_threads
 
 
 def benchmark_bundle(
@@ -80,75 +67,3 @@ def benchmark_bundle(
         latency=timing.latency,
         benchmark=timing.benchmark,
     )
-
-
-def diagnose_bundle(
-    folder: Path,
-    data: Path,
-    stages: Stages,
-    *,
-    samples: int = 32,
-    threads: int | None = None,
-) -> tuple[TensorDiagnosis, ...]:
-    """What each quantized tensor of a bundle loses on the given images, worst first.
-
-    Args:
-        folder: The bundle.
-        data: Folder or archive of images; labels are not needed.
-        stages: Told of the progress.
-        samples: How many images to draw, class-balanced where there are classes.
-        threads: Threads for torch; None for all usable cores.
-
-    Raises:
-        InputError: The folder is no bundle, or the images cannot be used.
-    """
-    recipe = recipe_of(folder)
-    with open_source(data) as source, torch_threads(threads or usable_cores()):
-        with stages.stage("load images"):
-            pixels = drawn_pixels(recipe, source, samples)
-        with stages.stage("diagnose"):
-            fused = read_float_network(folder / bundle.FLOAT_ONNX, recipe.spec)
-            return diagnose(fused, recipe, torch.from_numpy(pixels))
-
-
-def recipe_of(folder: Path) -> Recipe:
-    """The recipe of a bundle whose artefacts belong to it.
-
-    Raises:
-        InputError: The folder is no bundle, or an artefact is of another recipe.
-    """
-    if not (folder / bundle.FLOAT_ONNX).is_file():
-        raise InputError(
-            f"{folder}: expected a folder that `eightbit quantize` wrote, found no "
-            f"{bundle.FLOAT_ONNX} in it"
-        )
-    recipe = read_recipe(folder / bundle.RECIPE)
-    for name in (bundle.TORCHSCRIPT, bundle.ONNX):
-        metadata = read_metadata(folder / name) if (folder / name).exists() else None
-        if metadata is not None:
-            _check_artefact(metadata, recipe, printable(str(folder / name)))
-    return recipe
-
-
-def _check_artefact(metadata: ArtifactMetadata, recipe: Recipe, where: str) -> None:
-    """Refuse an artefact that says something else than its recipe.
-
-    Raises:
-        InputError: It is of another recipe, network or input, or for another engine.
-    """
-    if metadata.recipe_sha256 != recipe.sha256:
-        raise InputError(
-            f"{where}: expected an artefact of the {bundle.RECIPE} beside it, found one of another "
-            "recipe; quantize again, or keep the files of one run together"
-        )
-    if (metadata.spec, metadata.input.name) != (recipe.spec, recipe.config.input):
-        raise InputError(
-            f"{where}: expected the preprocessing, the classes and the input of the "
-            f"{bundle.RECIPE} beside it, found others; do not trust this file: quantize again"
-        )
-    engines = ENGINES[recipe.config.target]
-    if metadata.engine is not None and metadata.engine not in engines:
-        raise InputError(
-            f"{where}: expected torch's quantized engine {' or '.join(engines)}, as its recipe is "
-            f"for {recipe.config.target}, found {printable(metadata.engine)}; quantize again"
-        )

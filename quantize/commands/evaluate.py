@@ -7,22 +7,20 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import ARTIFACTS
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
-from eightbit.benchmarks.evaluation.journal import Journal, open_journal
+from eightbit.benchmarks.evaluation.journal import Journal, JournalHeader, header_of, open_journal
 from eightbit.benchmarks.evaluation.pool import workers_and_threads
-from eightbit.benchmarks.journal_header import JournalHeader, header_of
 from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.report.document import Check, FidelitySection, Report, VerificationSection
-from eightbit.benchmarks.report.figures import counted
 from eightbit.benchmarks.runtimes.environment import usable_cores
-from eightbit.quantize.assessment import models_of
+from eightbit.models.plain_text import counted
+from eightbit.quantize.artifacts.open_bundle import recipe_of
 from eightbit.quantize.commands.amend import Amending, environment_beside
-from eightbit.quantize.commands.benchmark import recipe_of
-from eightbit.quantize.delivery import check_max_drop
-from eightbit.quantize.evaluation_run import EvaluatedImages, evaluate_artifacts
+from eightbit.quantize.config import check_max_drop
 from eightbit.quantize.images import LabelledSource, open_labelled
+from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.measure.report import make_report
 from eightbit.quantize.stages import Stages, Watcher
-from eightbit.quantize.verify.verification import Verification
+from eightbit.quantize.verify.verification import Verification, models_of
 
 _CONTINUES: Final = "the same command continues where this one ended"
 

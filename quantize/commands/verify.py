@@ -14,16 +14,15 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.sources import open_source
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import read_float_network
-from eightbit.quantize.assessment import VERIFICATION_IMAGES, drawn_pixels
-from eightbit.quantize.commands.amend import Amending, environment_beside
-from eightbit.quantize.commands.benchmark import recipe_of
-from eightbit.quantize.made_up import MADE_UP, made_up_pixels
+from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.commands.amend import Amending, environment_beside, pairs_elsewhere
+from eightbit.quantize.photos import MADE_UP, made_up_pixels
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.stale import pairs_elsewhere
-from eightbit.quantize.threads import torch_threads
+from eightbit.quantize.torch_settings import torch_threads
 from eightbit.quantize.verify.comparison import Comparison, compare
 from eightbit.quantize.verify.executions import excused, execute, executions
+from eightbit.quantize.verify.verification import VERIFICATION_IMAGES, drawn_pixels
 
 # The reference takes long: as many images as have so many pixels, 32 of 224 px.
 _REFERENCE_PIXELS: Final = 32 * 224**2

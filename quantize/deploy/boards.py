@@ -28,15 +28,14 @@ from eightbit.models.images.preprocessing import cropped_pixels, normalised_imag
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import read_float_network
-from eightbit.quantize.commands.amend import Amending
-from eightbit.quantize.commands.benchmark import recipe_of
+from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.commands.amend import Amending, check_name, onnx_digest
 from eightbit.quantize.config import Target
 from eightbit.quantize.deploy.board_answers import SelfTestAnswers, read_self_test_answers
 from eightbit.quantize.deploy.self_test import SELF_TEST_PICTURES, SelfTest, make_self_test
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
-from eightbit.quantize.stale import check_name, onnx_digest
-from eightbit.quantize.threads import torch_threads
+from eightbit.quantize.torch_settings import torch_threads
 from eightbit.quantize.verify.reference import reference_logits
 
 # Last bits by which a logit may differ from this machine's, as in classify.py.

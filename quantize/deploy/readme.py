@@ -5,10 +5,8 @@ from collections.abc import Iterator, Sequence
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision, Runtime
 from eightbit.benchmarks.artifact.formats import DELIVERED
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED
-from eightbit.benchmarks.markdown import fill_markdown
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
-    counted,
     decimal_bytes,
     interval,
     milliseconds,
@@ -16,8 +14,10 @@ from eightbit.benchmarks.report.figures import (
     ratio,
     times,
 )
+from eightbit.benchmarks.report.pages.markdown import fill_markdown
 from eightbit.benchmarks.report.tables.cost import speedup
 from eightbit.benchmarks.report.tables.results import shrinkage
+from eightbit.models.plain_text import counted
 from eightbit.quantize import bundle
 
 _NOT_MEASURED = "not measured"

@@ -18,8 +18,8 @@ from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.spec import ModelSpec, Preprocessing
 from eightbit.quantize import bundle
-from eightbit.quantize.commands.benchmark import recipe_of
-from eightbit.quantize.made_up import made_up_picture
+from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.photos import made_up_picture
 from eightbit.quantize.recipe.recipe import Recipe
 
 SELF_TEST_FORMAT_VERSION: Final = 1

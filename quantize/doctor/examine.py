@@ -5,8 +5,7 @@ from pathlib import Path
 from eightbit.benchmarks.artifact.artifact import Runtime, read_metadata, runtime_of
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features
 from eightbit.quantize.doctor.findings import Examination
-from eightbit.quantize.doctor.host import read_host, read_onnxruntime, read_torch
-from eightbit.quantize.host_advice import advise, cpu_line
+from eightbit.quantize.doctor.host import advise, cpu_line, read_host, read_onnxruntime, read_torch
 
 
 def examine_host() -> Examination:

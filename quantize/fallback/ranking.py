@@ -1,17 +1,39 @@
 """What each rounding costs the logits by itself: of a tensor, and of a layer's weights."""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import nn
+from torch import fx, nn
 
+from eightbit.quantize.algorithms.bias_correction import correct_biases
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
-from eightbit.quantize.network.graph import input_names, trace
-from eightbit.quantize.network.placement import float_candidates
-from eightbit.quantize.partial import partly_float
-from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.network.graph import input_names, operation_kind, tensor_name, trace
+from eightbit.quantize.network.placement import float_candidates, sources
+from eightbit.quantize.recipe.recipe import Recipe, leave_float
+
+# A recipe that leaves some operations in float, made anew from one that leaves none.
+
+
+def partly_float(
+    fused: nn.Module, recipe: Recipe, names: Collection[str], images: torch.Tensor
+) -> Recipe:
+    """The recipe that one gets by asking for these operations in float from the beginning.
+
+    Ranges and weights of what stays in integers are chosen one by one and stay as they are; the
+    biases are corrected for the noise that is left.
+
+    Args:
+        fused: The float network after fusion.
+        recipe: With everything in integers; whether its biases are corrected makes no difference.
+        names: Convolutions, linear layers and residual adds, by tensor name.
+        images: To correct biases with, if the recipe's intent says so: float32, (N, 3, H, W).
+    """
+    partly = leave_float(recipe, fused, names)
+    return correct_biases(fused, partly, images) if recipe.config.bias_correction else partly
+
 
 # More images change the order by a place or two.
 SENSITIVITY_IMAGES: Final = 64
@@ -88,3 +110,71 @@ def _squared_noise(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> fl
 
 def _centred(logits: torch.Tensor) -> torch.Tensor:
     return logits.double() - logits.double().mean(dim=1, keepdim=True)
+
+
+# In which order operations go to float: most noise saved for each of them first.
+
+
+def float_order(traced: fx.GraphModule, noise: Sensitivities) -> tuple[tuple[str, ...], ...]:
+    """All operations that may stay in float, in steps that pay.
+
+    One operation in float saves the rounding of its weights. The rounding of a tensor is saved only
+    if its producer and all its readers are in float, so they go together: a step is one operation,
+    or as many as free one more tensor, whichever saves the most noise for each operation that is
+    new. So steps cling together, and grow along a residual stream.
+
+    Args:
+        traced: The fused network, traced.
+        noise: What is saved by not rounding.
+
+    Returns:
+        The names of the operations of each step; each name once.
+    """
+    order = float_candidates(traced)
+    around = _around(traced, order)
+    touched: dict[str, list[str]] = defaultdict(list)
+    for tensor, names in around.items():
+        for name in names:
+            touched[name].append(tensor)
+    moves = [frozenset((name,)) for name in order] + [around[name] for name in noise.tensors]
+    floats: set[str] = set()
+
+    def saved(new: Iterable[str]) -> float:
+        """Of the noise that is left."""
+        after = floats.union(new)
+        tensors = dict.fromkeys(tensor for name in new for tensor in touched[name])
+        freed = sum(noise.tensors.get(tensor, 0.0) for tensor in tensors if around[tensor] <= after)
+        return freed + sum(noise.weights.get(name, 0.0) for name in new)
+
+    steps: list[tuple[str, ...]] = []
+    while len(floats) < len(order):
+        # In order of execution, so that sums and ties come out the same every time.
+        open_moves = [tuple(name for name in order if name in move - floats) for move in moves]
+        best = max((move for move in open_moves if move), key=lambda move: saved(move) / len(move))
+        steps.append(best)
+        floats.update(best)
+    return tuple(steps)
+
+
+def _around(traced: fx.GraphModule, order: tuple[str, ...]) -> dict[str, frozenset[str]]:
+    """For each tensor the operations that must be in float for it not to be rounded.
+
+    Pooling is in float where all around it is, so it stands for its own producer and readers.
+    """
+    touching: dict[str, set[str]] = defaultdict(set)
+    pools: list[str] = []
+    for node in traced.graph.nodes:
+        name = tensor_name(traced, node)
+        if name is None:
+            continue
+        touching[name].add(name)
+        for source in sources(traced, node):
+            touching[source].add(name)
+        if operation_kind(traced, node) == "pool":
+            pools.append(name)
+    for pool in pools:
+        near = {name for names in touching.values() if pool in names for name in names}
+        for names in touching.values():
+            if pool in names:
+                names |= near
+    return {name: frozenset(names.intersection(order)) for name, names in touching.items()}

@@ -5,8 +5,9 @@ each answer being an evaluation of real artefacts on all images. So the result i
 and what it promises has been measured.
 """
 
+import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,17 +18,55 @@ from torch import nn
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp, images_needed
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
-from eightbit.quantize.delivery import Delivery
-from eightbit.quantize.fallback.ranking import sensitivities
+from eightbit.quantize.config import Delivery
+from eightbit.quantize.fallback.ranking import float_order, partly_float, sensitivities
 from eightbit.quantize.fallback.trials import Outcome, Trials
-from eightbit.quantize.fewest import fewest
 from eightbit.quantize.images import LabelledSource
 from eightbit.quantize.network.graph import trace
 from eightbit.quantize.network.placement import float_candidates
-from eightbit.quantize.partial import partly_float
-from eightbit.quantize.priority import float_order
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
+
+# The smallest number with which something is met, found with few questions.
+
+
+def fewest(met: Callable[[int], bool], most: int, *, questions: int) -> int | None:
+    """The smallest of the numbers 0 to ``most`` for which the answer is yes.
+
+    Zero is asked first, then the range is halved again and again, by ratio and not by difference:
+    small numbers, which one hopes for, take few questions. With eight questions every number up to
+    40 is found exactly, numbers up to 200 to within a tenth.
+
+    Answers need not be monotone (a measurement has noise). What is returned has got a yes, and the
+    next smaller number that was asked a no; one that was never asked might have got a yes too.
+
+    Args:
+        met: The question; never asked twice for the same number.
+        most: The largest number; the last question is for it if there was no yes yet.
+        questions: How many at most, at least 2.
+
+    Returns:
+        The number, or None if no answer was yes.
+    """
+    if met(0):
+        return 0
+    low, high = 0, most + 1  # a no, and a yes or the end
+    for left in range(questions - 1, 0, -1):
+        if high - low == 1:
+            break
+        middle = most if left == 1 and high > most else _between(low, high)
+        if met(middle):
+            high = middle
+        else:
+            low = middle
+    return high if high <= most else None
+
+
+def _between(low: int, high: int) -> int:
+    """The geometric middle, apart from both ends."""
+    middle = round(math.sqrt((low + 1) * high))
+    return min(max(middle, low + 1), high - 1)
+
 
 MAX_EVALUATIONS: Final = 8
 

@@ -1,8 +1,13 @@
 """Accuracy, fidelity and parity of a bundle's artefacts, in one pass over images."""
 
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -14,8 +19,25 @@ from eightbit.benchmarks.accuracy.fidelity import (
 )
 from eightbit.benchmarks.accuracy.parity import pair_name
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, ClassificationTally
-from eightbit.benchmarks.report.document import AccuracySection, Check
+from eightbit.benchmarks.evaluation.journal import Journal
+from eightbit.benchmarks.evaluation.pool import PredictionPool
+from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
+from eightbit.benchmarks.report.document import (
+    DIGEST_DIGITS,
+    SHOWN,
+    AccuracySection,
+    Check,
+    EvaluationSection,
+    SkippedImage,
+)
 from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.errors import UnusableImage
+from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.sources import ImageSource
+from eightbit.models.images.thumbnails import thumbnail
+from eightbit.quantize.images import LabelledSource, refuse_unusable
+from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.stages import Stages
 from eightbit.quantize.verify.verification import FLOAT
 
 
@@ -106,3 +128,202 @@ def failed_finite_check(logits: Mapping[str, FloatArray], first: str) -> Check |
         passed=False,
         detail=f"NaN or infinite, of {total} logits from {first} on: {counts}; stopped there",
     )
+
+
+# All images of a source through all models of a bundle, and what they said together.
+
+# A report names no more of them: a large set may hold any number.
+_SKIPPED: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedImages:
+    """An evaluation and the images that it ran on.
+
+    Attributes:
+        evaluation: The result.
+        section: The images, for the report.
+        shared: How many of the calibration images are among them; None if it is not known which
+            images those were.
+    """
+
+    evaluation: Evaluation
+    section: EvaluationSection
+    shared: int | None
+
+
+def evaluate_artifacts(
+    models: Mapping[str, Path],
+    recipe: Recipe,
+    data: LabelledSource,
+    stages: Stages,
+    *,
+    threads: int,
+    calibration: Collection[str] | None = None,
+    journal: Journal | None = None,
+) -> EvaluatedImages | Check:
+    """Measure the artefacts against the float model on all images of a source.
+
+    Args:
+        models: The model files of a bundle by name, the float one as ``FLOAT``.
+        recipe: Of the artefacts.
+        data: The images.
+        stages: Told of the progress.
+        threads: For all models together.
+        calibration: Digests of the calibration images, whole or the first digits as a report keeps
+            them; None where they are not known.
+        journal: Of this evaluation: what is in it is not run again. None to keep nothing.
+
+    Returns:
+        The result, or the failed check that ended it: a logit was not a number.
+
+    Raises:
+        InputError: No image is usable, or a model cannot be loaded or cannot run them.
+        WorkerCrashError: A process that runs the models died.
+    """
+    run = _Run(tuple(models), recipe, data, stages, calibration)
+    if journal is not None:
+        run.continue_from(journal)
+    failed = run.predict(models, threads, journal)
+    return run.result() if failed is None else failed
+
+
+class _Run:
+    """One evaluation: answers come chunk by chunk, from a journal or from the models."""
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        recipe: Recipe,
+        data: LabelledSource,
+        stages: Stages,
+        calibration: Collection[str] | None,
+    ) -> None:
+        self._models, self._recipe, self._data, self._stages = models, recipe, data, stages
+        self._chunks = in_chunks(data.source.items)
+        self._evaluator = Evaluator(models, data.labels, output_scale=recipe.output_scale)
+        self._done = 0
+        self._images = 0
+        self._images_sha256 = hashlib.sha256()
+        self._calibration = None if calibration is None else frozenset(map(_short, calibration))
+        self._shared: set[str] = set()
+        self._skipped: list[SkippedImage] = []  # the first ones
+        self._skipped_count = 0
+        self._images_per_s: float | None = None
+
+    def continue_from(self, journal: Journal) -> None:
+        """Count what an earlier run found out."""
+        if journal.discarded is not None:
+            self._stages.watcher.tell(
+                f"what an earlier evaluation left is not used, since {journal.discarded}"
+            )
+        if not journal.has_answers:
+            return
+        source = self._data.source
+        classes = self._recipe.spec.num_classes
+        with self._stages.stage("continue", total=self._total, unit="images") as watcher:
+            for _, prediction in journal.answers(source, self._chunks, self._models, classes):
+                watcher.advance(len(self._chunks[self._done]))
+                self._count(prediction)
+        if self._done:
+            watcher.tell(f"continues after {self._begun:,} of {self._total:,} images")
+        else:
+            watcher.tell(f"starts again: of what an earlier evaluation left, {journal.void}")
+
+    def predict(
+        self, models: Mapping[str, Path], threads: int, journal: Journal | None
+    ) -> Check | None:
+        """Run what has not been run; the check that ended it, if one failed."""
+        if self._done == len(self._chunks):
+            return None
+        chunks, source = self._chunks, self._data.source
+        with self._stages.stage("load models"):
+            pool = PredictionPool(
+                models,
+                self._recipe.spec.preprocessing,
+                threads=threads,
+                chunks=len(chunks) - self._done,
+            )
+        with pool, self._stages.stage("evaluate", total=self._total, unit="images") as watcher:
+            watcher.resume(self._begun)
+            before, start = self._images, time.perf_counter()
+            for answer in pool.predict(source, chunks, start=self._done):
+                items = chunks[self._done]
+                prediction = answer.prediction(items, self._models)
+                if failed := failed_finite_check(prediction.logits, items[0].name):
+                    return failed
+                self._count(prediction)
+                if journal is not None:
+                    journal.append(answer)
+                watcher.advance(len(items))
+            if ran := self._images - before:
+                self._images_per_s = ran / (time.perf_counter() - start)
+        self._stages.note_memory(pool.peak_rss_bytes)
+        return None
+
+    def result(self) -> EvaluatedImages:
+        """What all images said.
+
+        Raises:
+            InputError: No image was usable.
+        """
+        data = self._data
+        if not self._images:
+            refuse_unusable(data.source, self._skipped)
+        evaluation = self._evaluator.result()
+        return EvaluatedImages(
+            evaluation=evaluation,
+            section=EvaluationSection(
+                source=data.source.name,
+                images=self._images,
+                labelled=data.labels is not None,
+                matched_by=data.classes.rule.value if data.classes else None,
+                skipped=tuple(self._skipped),
+                skipped_count=self._skipped_count,
+                images_sha256=self._images_sha256.hexdigest(),
+                images_per_s=self._images_per_s,
+                thumbnails=_thumbnails(evaluation.accuracy, data.source),
+            ),
+            shared=None if self._calibration is None else len(self._shared),
+        )
+
+    @property
+    def _total(self) -> int:
+        return len(self._data.source.items)
+
+    @property
+    def _begun(self) -> int:
+        """Images of the chunks that are done, unusable ones included."""
+        return sum(map(len, self._chunks[: self._done]))
+
+    def _count(self, prediction: Prediction) -> None:
+        self._done += 1
+        self._images += len(prediction.names)
+        for digest in prediction.digests:
+            self._images_sha256.update(bytes.fromhex(digest))
+        if self._calibration:
+            self._shared.update(self._calibration.intersection(map(_short, prediction.digests)))
+        self._skipped_count += len(prediction.skipped)
+        for name, reason in prediction.skipped[: _SKIPPED - len(self._skipped)]:
+            self._skipped.append(SkippedImage(name=name, reason=reason))
+        if prediction.names:
+            self._evaluator.update(prediction.names, prediction.logits)
+
+
+def _short(digest: str) -> str:
+    return digest[:DIGEST_DIGITS]
+
+
+def _thumbnails(accuracy: AccuracySection, source: ImageSource) -> dict[str, str]:
+    """Small pictures of the first images that an artefact flips, by name, in Base64."""
+    flips = chain.from_iterable(found.flips for found in accuracy.candidates.values())
+    flipped = {flip.image for flip in flips}
+    shown = [item for item in source.items if item.name in flipped][:SHOWN]
+    pictures = {}
+    for item in shown:
+        try:
+            picture = thumbnail(decode_image(source.read(item)))
+        except UnusableImage:
+            continue  # it was usable a moment ago: its row in the report stays without a picture
+        pictures[item.name] = base64.b64encode(picture).decode("ascii")
+    return pictures

@@ -11,14 +11,13 @@ from typing import Final
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency.benchmark import Benchmarked, benchmark
 from eightbit.benchmarks.latency.busy import OtherPrograms
-from eightbit.benchmarks.latency.launches import Candidate, Conditions, made_up_batch
+from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort, made_up_batch
 from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit
 from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.measurement import Effort
-from eightbit.benchmarks.report.figures import counted
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
+from eightbit.models.plain_text import counted
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript

@@ -7,10 +7,9 @@ from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.paired import images_needed
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import DELIVERED
-from eightbit.benchmarks.drop_gate import drop_gate
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import (
     DIGEST_DIGITS,
@@ -24,12 +23,12 @@ from eightbit.benchmarks.report.document import (
 from eightbit.benchmarks.report.fallback import FallbackSection
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.report.verdict import drop_gate
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.calibration.methods import Method
 from eightbit.quantize import bundle
 from eightbit.quantize.calibrate import Calibrated
-from eightbit.quantize.evaluation_run import EvaluatedImages
-from eightbit.quantize.measure.evaluation import Evaluation
+from eightbit.quantize.measure.evaluation import EvaluatedImages, Evaluation
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verify.verification import COVERED, FINITE_LOGITS, Verification

@@ -23,8 +23,8 @@ from eightbit.calibration import QuantParams, bias_params, quantize, requantize
 from eightbit.calibration.qparams import FloatArray, IntArray, real_numbers, signed_steps
 from eightbit.models.errors import InputError
 from eightbit.models.networks.cifar import OptionAShortcut
-from eightbit.quantize.front_ends.front_ends import check_fit
 from eightbit.quantize.network.graph import tensor_name, trace
+from eightbit.quantize.recipe.fit import check_fit
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import Recipe
 

@@ -14,7 +14,7 @@ from PIL import Image
 from eightbit.benchmarks.studies.arm64.processors import arm_problem
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import ArtifactFormat, Delivery, pipeline, quantize
-from eightbit.quantize.edge_archive import archive_of, bundle_files
+from eightbit.quantize.deploy.archive import archive_of, bundle_files
 from eightbit.quantize.measure.latency import Timing
 
 NETWORKS = {

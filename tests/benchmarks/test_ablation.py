@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from eightbit.benchmarks.networks import parse_network
 from eightbit.benchmarks.studies import ablation
+from eightbit.benchmarks.studies.command import parse_network
 from eightbit.calibration import Method
 
 NETWORK = parse_network("resnet18:some/r18.pth:64")

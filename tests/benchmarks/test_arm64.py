@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import typer.testing
 
-from eightbit.benchmarks.arm_instructions import multiplications
 from eightbit.benchmarks.studies.arm64 import arm64
-from eightbit.benchmarks.studies.arm64 import page as arm64_page
-from eightbit.benchmarks.studies.arm64 import processors as arm_processors
-from eightbit.benchmarks.studies.arm64 import root as arm64_root
+from eightbit.benchmarks.studies.arm64 import page as page_module
+from eightbit.benchmarks.studies.arm64 import processors as processors_module
+from eightbit.benchmarks.studies.arm64 import root as root_module
 from eightbit.benchmarks.studies.arm64.page import Answers, Compared, Network, markdown
 from eightbit.benchmarks.studies.arm64.processors import (
     ARM_PROCESSORS,
     arm_environment,
     arm_problem,
+    multiplications,
 )
 from eightbit.benchmarks.studies.arm64.root import debian_mirror, make_arm_root, write_processors
 from eightbit.benchmarks.studies.arm64.torch_build import write_stubs
@@ -50,9 +50,9 @@ def test_a_root_of_each_processor_tells_programs_which_one_it_is(tmp_path: Path)
 def test_what_is_missing_is_named_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arm_processors.shutil, "which", lambda _: None)
+    monkeypatch.setattr(processors_module.shutil, "which", lambda _: None)
     assert arm_problem(tmp_path) == "qemu-user is not installed: apt-get install qemu-user"
-    monkeypatch.setattr(arm_processors.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(processors_module.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert arm_problem(tmp_path) == f"{tmp_path} has no site: `make arm64` makes it"
     (tmp_path / "site").mkdir()
     (tmp_path / "processors").mkdir()
@@ -84,8 +84,8 @@ class _Apt:
 def apt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., _Apt]:
     def install(**answer: object) -> _Apt:
         program = _Apt(**answer)  # type: ignore[arg-type]
-        monkeypatch.setattr(arm64_root.subprocess, "run", program)
-        monkeypatch.setattr(arm64_root.shutil, "which", lambda name: f"/usr/bin/{name}")
+        monkeypatch.setattr(root_module.subprocess, "run", program)
+        monkeypatch.setattr(root_module.shutil, "which", lambda name: f"/usr/bin/{name}")
         return program
 
     return install
@@ -117,7 +117,7 @@ def test_a_failed_download_says_why_and_leaves_nothing_that_counts(
 def test_without_mmdebstrap_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arm64_root.shutil, "which", lambda _: None)
+    monkeypatch.setattr(root_module.shutil, "which", lambda _: None)
     with pytest.raises(InputError, match="apt-get install mmdebstrap"):
         make_arm_root(tmp_path, "http://mirror.example/debian/")
 
@@ -228,7 +228,7 @@ def _compared(apart: float, *, pixels: str = "a") -> Compared:
 
 
 def test_the_page_shows_each_machine_with_its_distance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arm64_page, "emulator_version", lambda: "qemu-aarch64 version 0")
+    monkeypatch.setattr(page_module, "emulator_version", lambda: "qemu-aarch64 version 0")
     networks = (
         Network(name="small", rows={"a72": _compared(0.0)}, torchscript={}),
         Network(name="large", rows={"a72": _compared(1.0, pixels="b")}, torchscript={}),
@@ -246,7 +246,7 @@ def test_the_page_shows_each_machine_with_its_distance(monkeypatch: pytest.Monke
 
 
 def test_torch_has_a_table_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arm64_page, "emulator_version", lambda: "qemu-aarch64 version 0")
+    monkeypatch.setattr(page_module, "emulator_version", lambda: "qemu-aarch64 version 0")
     answered = {"qnnpack on cortex-a72": _compared(0.5)}
     network = Network(name="small", rows={"a72": _compared(0.0)}, torchscript=answered)
     page = markdown([network], {}, "photos.tar", "the command")

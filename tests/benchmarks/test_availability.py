@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from eightbit.benchmarks.runtimes import executions as availability
+from eightbit.benchmarks.runtimes import executions
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import emulator_problem
 from eightbit.benchmarks.runtimes.executions import joined, onnx_executions, torchscript_executions
@@ -20,7 +20,7 @@ def on_a_cpu_with(monkeypatch):
             usable_logical=2,
             usable_physical=2,
         )
-        monkeypatch.setattr(availability, "read_cpu_features", lambda: cpu)
+        monkeypatch.setattr(executions, "read_cpu_features", lambda: cpu)
 
     return set_instructions
 
@@ -66,7 +66,7 @@ def test_every_engine_but_the_own_one_is_there_or_missed(monkeypatch):
 
 
 def test_a_missing_openvino_names_the_extra(monkeypatch):
-    monkeypatch.setattr(availability, "has_openvino", lambda: False)
+    monkeypatch.setattr(executions, "has_openvino", lambda: False)
     found = onnx_executions(thorough=True)
     assert "eightbit[openvino]" in found.missing["openvino"]
     assert "openvino_unoptimised" in found.missing
@@ -75,7 +75,7 @@ def test_a_missing_openvino_names_the_extra(monkeypatch):
 
 def test_a_missing_emulator_names_the_package(monkeypatch):
     monkeypatch.setattr(
-        availability, "emulator_problem", lambda: "qemu-user is not installed: apt-get install it"
+        executions, "emulator_problem", lambda: "qemu-user is not installed: apt-get install it"
     )
     found = onnx_executions(thorough=True)
     assert "apt-get install" in found.missing["onnx_haswell"]
@@ -83,14 +83,14 @@ def test_a_missing_emulator_names_the_package(monkeypatch):
 
 
 def test_the_quick_executions_leave_out_the_slow_ones_and_miss_nothing_of_them(monkeypatch):
-    monkeypatch.setattr(availability, "has_openvino", lambda: True)
+    monkeypatch.setattr(executions, "has_openvino", lambda: True)
     found = onnx_executions(thorough=False)
     assert _names(found) == ["onnx", "onnx_unoptimised", "openvino"]
     assert not found.missing
 
 
 def test_several_are_joined_in_order(monkeypatch):
-    monkeypatch.setattr(availability, "has_openvino", lambda: False)
+    monkeypatch.setattr(executions, "has_openvino", lambda: False)
     one = torchscript_executions(engine=None, all_engines=False)
     other = onnx_executions(thorough=True)
     both = joined([one, other])

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
-from eightbit.benchmarks.latency import benchmark as module
+from eightbit.benchmarks.latency import benchmark as benchmark_module
 from eightbit.benchmarks.latency.benchmark import benchmark, least_disturbed, with_baselines
 from eightbit.benchmarks.latency.launches import (
     Candidate,
     Conditions,
+    Effort,
     Launched,
+    Measurement,
     OptionalCandidateError,
 )
 from eightbit.benchmarks.latency.limits import Library
 from eightbit.benchmarks.latency.machine import MachineLimit
-from eightbit.benchmarks.measurement import Effort, Measurement
 from eightbit.benchmarks.processes.calls import Steps
 
 INT8, FP32 = Precision.INT8, Precision.FP32
@@ -75,7 +76,7 @@ def measured(monkeypatch):
                 no_rates=no_rates,
             )
 
-        monkeypatch.setattr(module, "measure", measure)
+        monkeypatch.setattr(benchmark_module, "measure", measure)
         return asked
 
     return install

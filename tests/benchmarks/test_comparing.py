@@ -16,10 +16,12 @@ from eightbit.benchmarks.comparison.tables import (
     accuracy_table,
     against_first_table,
     comparison_tables,
+    environments_table,
     overview_table,
+    parity_summary,
+    settings_table,
     speed_table,
 )
-from eightbit.benchmarks.comparison_facts import environments_table, parity_summary, settings_table
 from eightbit.benchmarks.report.document import EvaluationSection, ModelSection
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture, ModelSpec

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.accuracy.confidence import CONFIDENCE_BINS, ConfidenceMeter
-from eightbit.benchmarks.softmax import log_softmax, top_probability
+from eightbit.benchmarks.accuracy.confidence import (
+    CONFIDENCE_BINS,
+    ConfidenceMeter,
+    log_softmax,
+    top_probability,
+)
 
 
 def metered(confidence, right, batches=1):

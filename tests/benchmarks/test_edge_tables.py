@@ -7,12 +7,13 @@ from rich.console import Console
 from tests.benchmarks.made_up_reports import ENVIRONMENT, made_up_report
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
-from eightbit.benchmarks.edge_tables import deploy_commands, edge_tables
-from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.pages.terminal import render_terminal
+from eightbit.benchmarks.report.tables.cost import deploy_commands, edge_tables
 
 START = ColdStart(
     launches=5,

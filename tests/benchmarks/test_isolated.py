@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.processes.calls import LEAST_CALLS
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
-from eightbit.benchmarks.warm_up import LEAST_CALLS
 from eightbit.models.errors import InputError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.evaluation import cache as journal_file
+from eightbit.benchmarks.evaluation import cache as cache_module
 from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path, locked_file
 
 DAY_S = 24 * 3600
@@ -159,6 +159,6 @@ def test_without_a_home_there_is_no_place(monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(journal_file.Path, "home", home)
+    monkeypatch.setattr(cache_module.Path, "home", home)
     with pytest.raises(FileNotFoundError, match="home directory"):
         journal_folder()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.journal_header import JournalHeader, header_of
+from eightbit.benchmarks.evaluation.journal import JournalHeader, header_of
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.models.images.sources import ImageItem
 from eightbit.models.spec import Preprocessing

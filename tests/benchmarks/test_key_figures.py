@@ -2,7 +2,7 @@
 
 from tests.browser.made_up_reports import full
 
-from eightbit.benchmarks.key_figures import key_figures
+from eightbit.benchmarks.report.headline import key_figures
 
 
 def test_a_small_drop_has_as_many_digits_as_its_interval_and_no_minus_zero() -> None:

@@ -1,9 +1,14 @@
 import pytest
 
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
-from eightbit.benchmarks.latency.launches import Candidate, Conditions, Launched, made_up_batch
+from eightbit.benchmarks.latency.launches import (
+    Candidate,
+    Conditions,
+    Launched,
+    Measurement,
+    made_up_batch,
+)
 from eightbit.benchmarks.latency.results import latency_results, measure_latency
-from eightbit.benchmarks.measurement import Measurement
 from eightbit.models.errors import InputError
 
 INT8, FP32 = Precision.INT8, Precision.FP32

@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eightbit.benchmarks import measurement
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency import launches
 from eightbit.benchmarks.latency.launches import (
     Candidate,
     Conditions,
+    Effort,
     OptionalCandidateError,
     Schedule,
+    measure,
     planned,
     take_turns,
 )
-from eightbit.benchmarks.measurement import Effort, measure
 from eightbit.benchmarks.processes.calls import Steps
 from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.models.errors import InputError
@@ -263,7 +263,7 @@ def test_whatever_an_optional_candidate_was_asked(processes, monkeypatch, method
 
 def test_limits_are_measured_before_launches_when_no_candidate_runs(processes, monkeypatch):
     log = processes(a=0.1)
-    monkeypatch.setattr(measurement, "measure_rates", lambda threads: log.append("limits") or {})
+    monkeypatch.setattr(launches, "measure_rates", lambda threads: log.append("limits") or {})
     found = run({"a": FP32}, effort=Effort(launches=3, rounds=1, seconds=0.2, limits=2))
     assert len(found.rates) == 2
     assert [log[0], log[1 + log.index(("a", "end"))]] == ["limits", "limits"]
@@ -282,7 +282,7 @@ def test_where_a_matrix_product_crashes_there_is_no_limit_and_the_rest_is_measur
             raise answer
         return answer
 
-    monkeypatch.setattr(measurement, "measure_rates", crash_the_second_time)
+    monkeypatch.setattr(launches, "measure_rates", crash_the_second_time)
     found = run({"a": FP32}, effort=Effort(launches=3, rounds=1, seconds=0.2, limits=3))
     assert (found.rates, found.no_rates) == ((), "torch: was ended by SIGILL")
     assert len(found.by_candidate[0]) == 3

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.networks import Network, parse_network
+from eightbit.benchmarks.studies.command import Network, parse_network
 
 
 def test_a_network_as_it_is_typed():

@@ -11,19 +11,21 @@ from markupsafe import Markup
 from tests.browser.made_up_reports import HOSTILE, REPORTS, float_layers, full, hostile
 
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
-from eightbit.benchmarks.chart_text import shortened
 from eightbit.benchmarks.report.charts.accuracy import drop_chart, reliability_chart
 from eightbit.benchmarks.report.charts.network import in_order, sqnr_chart
+from eightbit.benchmarks.report.charts.rows import shortened
 from eightbit.benchmarks.report.charts.svg import COLOURS, chart, figure
 from eightbit.benchmarks.report.document import Check, VerificationSection
 from eightbit.benchmarks.report.pages.gallery import gallery
 from eightbit.benchmarks.report.pages.page import render_page, sort_key
 from eightbit.benchmarks.report.pages.parity_grid import parity_grid
+from eightbit.benchmarks.report.pages.sections import (
+    accuracy_sections,
+    cost_sections,
+    network_sections,
+    run_sections,
+)
 from eightbit.benchmarks.report.tables.results import coverage_table
-from eightbit.benchmarks.sections_accuracy import accuracy_sections
-from eightbit.benchmarks.sections_cost import cost_sections
-from eightbit.benchmarks.sections_network import network_sections
-from eightbit.benchmarks.sections_run import run_sections
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.execution import NO_VNNI, Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.benchmarks.runtimes.opening import open_runner
-from eightbit.benchmarks.studies.pairs import pairs as program
+from eightbit.benchmarks.studies.pairs import pairs as pairs_module
 from eightbit.benchmarks.studies.pairs.in_onnx import write_onnx
 from eightbit.benchmarks.studies.pairs.in_torchscript import write_torchscript
 from eightbit.benchmarks.studies.pairs.layers import Layer, Order, orders_of, outside_of, pairs_of
@@ -293,11 +293,11 @@ def test_layers_with_the_same_image_share_a_file():
 
 
 def test_the_program_writes_its_command_the_machine_and_the_table(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(program, "LAYERS", SMALL[:2])
+    monkeypatch.setattr(pairs_module, "LAYERS", SMALL[:2])
     found = Availability(possible=(ONNX,), missing={"onnx_haswell": "no emulator"})
-    monkeypatch.setattr(program, "executions", lambda: found)
+    monkeypatch.setattr(pairs_module, "executions", lambda: found)
     app = typer.Typer()
-    app.command()(program.main)
+    app.command()(pairs_module.main)
     out = tmp_path / "pairs.md"
     result = CliRunner().invoke(app, ["--out", str(out)])
     assert result.exit_code == 0, result.output
@@ -309,7 +309,7 @@ def test_the_program_writes_its_command_the_machine_and_the_table(tmp_path: Path
 
 
 def test_every_runtime_is_tried_natively_and_emulated_or_the_reason_is_told():
-    found = program.executions()
+    found = pairs_module.executions()
     names = {execution.name for execution in found.possible} | set(found.missing)
     for base in ("torchscript_onednn", "torchscript_fbgemm", "onnx", "openvino"):
         assert {base, f"{base}_haswell"} <= names

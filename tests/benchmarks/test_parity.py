@@ -3,8 +3,9 @@
 import pytest
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
-from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name, parity_table
+from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.tables.network import parity_table
 
 
 def _result(identical=1.0, n=64):

@@ -13,8 +13,8 @@ from PIL import Image
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
-from eightbit.benchmarks.studies.peers import process as peers_process
-from eightbit.benchmarks.studies.peers import worker as peers_worker
+from eightbit.benchmarks.studies.peers import process as process_module
+from eightbit.benchmarks.studies.peers import worker
 from eightbit.benchmarks.studies.peers.by_torch import load_fx, without_stubs
 from eightbit.benchmarks.studies.peers.job import PEERS, Candidate, Job, calibration_batches
 from eightbit.benchmarks.studies.peers.process import Failed, Measured, run
@@ -86,7 +86,7 @@ def _engine_restored() -> Iterator[None]:
 
 
 def test_every_candidate_can_be_loaded():
-    assert set(peers_worker.LOADERS) == set(Candidate)
+    assert set(worker.LOADERS) == set(Candidate)
     assert set(Candidate) == {Candidate.FLOAT, Candidate.ARTIFACT, *PEERS}
 
 
@@ -176,16 +176,16 @@ def test_an_error_of_a_library_has_its_kind_before_its_first_line(tiny_job, monk
     job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.ORT_MINMAX)
     job.folder.mkdir()
     (job.folder / "job.json").write_text(job.model_dump_json())
-    monkeypatch.setitem(peers_worker.LOADERS, Candidate.ORT_MINMAX, broken)
+    monkeypatch.setitem(worker.LOADERS, Candidate.ORT_MINMAX, broken)
     with pytest.raises(RuntimeError):
-        peers_worker.main(job.folder / "job.json")
-    assert (job.folder / peers_worker.FAILURE).read_text() == "RuntimeError: first"
+        worker.main(job.folder / "job.json")
+    assert (job.folder / worker.FAILURE).read_text() == "RuntimeError: first"
 
 
 def test_a_missing_nncf_is_told_with_the_extra_that_brings_it(tiny_job, monkeypatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(ValueError, match=r"pip install 'eightbit\[peers\]'"):
-        peers_worker.LOADERS[Candidate.NNCF](tiny_job(Architecture.CIFAR_RESNET20, Candidate.NNCF))
+        worker.LOADERS[Candidate.NNCF](tiny_job(Architecture.CIFAR_RESNET20, Candidate.NNCF))
 
 
 def test_a_process_that_is_killed_is_a_failure(tiny_job, monkeypatch):
@@ -194,6 +194,6 @@ def test_a_process_that_is_killed_is_a_failure(tiny_job, monkeypatch):
         return real(command, capture_output=True, text=True, check=False)
 
     real = subprocess.run
-    monkeypatch.setattr(peers_process.subprocess, "run", killed)
+    monkeypatch.setattr(process_module.subprocess, "run", killed)
     failed = run(tiny_job(Architecture.CIFAR_RESNET20, Candidate.NNCF))
     assert failed == Failed(reason="its process was ended by SIGKILL (out of memory?)")

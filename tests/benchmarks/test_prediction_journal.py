@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from eightbit.benchmarks.evaluation.cache import journal_path
-from eightbit.benchmarks.evaluation.journal import Journal, open_journal
+from eightbit.benchmarks.evaluation.journal import Journal, JournalHeader, header_of, open_journal
 from eightbit.benchmarks.evaluation.prediction import (
     Answer,
     ChunkItems,
@@ -23,7 +23,6 @@ from eightbit.benchmarks.evaluation.prediction import (
     answer_of,
     in_chunks,
 )
-from eightbit.benchmarks.journal_header import JournalHeader, header_of
 from eightbit.benchmarks.processes.channel import receive_pieces
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.sources import ImageSource, open_source

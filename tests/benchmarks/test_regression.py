@@ -15,9 +15,14 @@ from tests.benchmarks.made_up_reports import (
 
 from eightbit.benchmarks.comparison.comparison import compare_reports
 from eightbit.benchmarks.comparison.page import render_comparison
-from eightbit.benchmarks.comparison.regression import Tolerance, find_regressions
+from eightbit.benchmarks.comparison.regression import (
+    Tolerance,
+    Verdict,
+    find_regressions,
+    regression_lines,
+    regression_table,
+)
 from eightbit.benchmarks.latency.machine import BenchmarkSection
-from eightbit.benchmarks.regression_findings import Verdict, regression_lines, regression_table
 from eightbit.benchmarks.report.document import (
     Check,
     EvaluationSection,

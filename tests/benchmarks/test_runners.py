@@ -7,7 +7,7 @@ import torch
 from onnx import TensorProto, helper
 
 from eightbit.benchmarks.artifact.artifact import Runtime, open_artifact
-from eightbit.benchmarks.runtimes import opening as runners
+from eightbit.benchmarks.runtimes import opening
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
@@ -68,7 +68,7 @@ class TestEveryRuntime:
 
 
 def test_every_runtime_has_its_runner():
-    assert set(runners._OPENERS) == set(Runtime)
+    assert set(opening._OPENERS) == set(Runtime)
 
 
 def test_an_unoptimized_onnx_model_gives_the_same(write_model, tmp_path, batch, expected_logits):

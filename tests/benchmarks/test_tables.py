@@ -3,7 +3,6 @@ import pytest
 from eightbit.benchmarks.report.figures import (
     Table,
     class_name,
-    counted,
     decimal_bytes,
     interval,
     milliseconds,
@@ -12,6 +11,7 @@ from eightbit.benchmarks.report.figures import (
     probability,
     ratio,
 )
+from eightbit.models.plain_text import counted
 
 
 @pytest.mark.parametrize(

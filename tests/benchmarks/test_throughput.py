@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks.artifact.artifact import Runtime
-from eightbit.benchmarks.process_memory import proportional_bytes
+from eightbit.benchmarks.processes.process import proportional_bytes
 from eightbit.benchmarks.studies import throughput
 from eightbit.benchmarks.studies.throughput import (
     Evaluated,

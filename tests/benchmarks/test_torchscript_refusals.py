@@ -15,7 +15,7 @@ from tests.benchmarks.refused_models import (
 )
 
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime
-from eightbit.benchmarks.torchscript_refusal import torchscript_refusal
+from eightbit.benchmarks.artifact.refusals import torchscript_refusal
 
 WriteModel = Callable[..., Path]
 

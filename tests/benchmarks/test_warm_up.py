@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from eightbit.benchmarks.warm_up import LEAST_CALLS, MOST_CALLS, WINDOW, settle
+from eightbit.benchmarks.processes.calls import LEAST_CALLS, MOST_CALLS, WINDOW, settle
 
 
 def calling(seconds):

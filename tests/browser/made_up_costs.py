@@ -1,8 +1,9 @@
 """What models cost that never were: times of calls, and the start of a bundle."""
 
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
 
 
 def made_up_latency() -> tuple[LatencyResult, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.browser.web_sites import Site
 
-from eightbit.quantize.made_up import made_up_picture
+from eightbit.quantize.photos import made_up_picture
 
 
 @pytest.mark.usefixtures("browser")  # which skips where there is none

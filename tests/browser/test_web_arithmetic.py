@@ -25,7 +25,7 @@ from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.spec import Preprocessing
-from eightbit.quantize.made_up import made_up_picture
+from eightbit.quantize.photos import made_up_picture
 
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
 TEXT = """const text = (array) => {

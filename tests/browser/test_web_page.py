@@ -18,7 +18,7 @@ from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
-from eightbit.quantize.made_up import made_up_picture
+from eightbit.quantize.photos import made_up_picture
 
 CAMERA = (
     *("--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream"),

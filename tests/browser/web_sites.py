@@ -26,7 +26,7 @@ from eightbit.quantize.cli.demo import load_digits_network
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.deploy import web_page
 from eightbit.quantize.deploy.npm import archive_path, runtime_files
-from eightbit.quantize.made_up import made_up_pixels
+from eightbit.quantize.photos import made_up_pixels
 from eightbit.quantize.stages import Stages
 
 # As it was before any test set another one for itself.

@@ -14,8 +14,9 @@ from tests.docs.pages import CLASSES, ROOT
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.models import import_torchvision
 from eightbit.models.digits import LABELS, WEIGHTS_FILE, load_digits_split, write_class_folders
-from eightbit.quantize import assessment, pipeline
+from eightbit.quantize import pipeline
 from eightbit.quantize.measure.latency import Timing
+from eightbit.quantize.verify import verification
 
 PER_CLASS = 3
 
@@ -42,7 +43,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
-        patch.setattr(assessment, "executions", lambda *_, **__: Availability())
+        patch.setattr(verification, "executions", lambda *_, **__: Availability())
         yield folder
 
 

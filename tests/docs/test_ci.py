@@ -18,7 +18,7 @@ from tests.docs.pages import DOCS
 
 from eightbit.quantize import pipeline
 from eightbit.quantize.cli import entry
-from eightbit.quantize.commands import benchmark as remeasure
+from eightbit.quantize.commands import benchmark
 from eightbit.quantize.measure.latency import Timing
 
 PAGE = (DOCS / "ci.md").read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def job(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (accept,) = (words for _, text in BLOCKS for words in commands(text) if words[0] == "cp")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for module in (pipeline, remeasure):
+        for module in (pipeline, benchmark):
             patch.setattr(module, "time_bundle", lambda *_, **__: timing)
         for words in (*TYPED[:GATE], accept):
             assert run(words) == 0, words

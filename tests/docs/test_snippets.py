@@ -20,7 +20,7 @@ from tests.docs.pages import CLASSES, DOCS, PAGES, name_of
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner, read_metadata, read_report
 from eightbit.models import Pretrained, preprocess
 from eightbit.quantize import Delivery, QuantConfig, read_recipe, rebuild
-from eightbit.quantize.edge_archive import archive_of, bundle_files
+from eightbit.quantize.deploy.archive import archive_of, bundle_files
 
 Names = dict[str, Any]
 

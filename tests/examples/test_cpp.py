@@ -24,7 +24,7 @@ from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
 from eightbit.models import Preprocessing, decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
 from eightbit.quantize import classify
-from eightbit.quantize.made_up import made_up_picture
+from eightbit.quantize.photos import made_up_picture
 
 RUNNERS = {
     "classify_onnxruntime": (OnnxRunner, "int8.onnx"),

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from eightbit.benchmarks.accuracy.confidence import log_softmax
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed
-from eightbit.benchmarks.softmax import log_softmax
 from eightbit.models import Architecture, ModelSpec, Preprocessing
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import FORMATS, MAX_PIXELS, decode_image

@@ -162,7 +162,7 @@ def bundle_folder(whole_run: tuple[Path, Outcome]) -> Path:
 def packed(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive for other machines, to be read only; how fast it starts is not measured."""
     from eightbit.benchmarks import read_report
-    from eightbit.quantize.edge_archive import archive_of, bundle_files
+    from eightbit.quantize.deploy.archive import archive_of, bundle_files
 
     out = tmp_path_factory.mktemp("packed") / "model.zip"
     report = read_report(bundle_folder / "report.json")

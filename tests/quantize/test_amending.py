@@ -13,11 +13,11 @@ from tests.benchmarks.made_up_reports import latencies
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.latency.machine import BenchmarkSection
-from eightbit.quantize import bundle, evaluation_run
-from eightbit.quantize.commands import amend as amending
-from eightbit.quantize.commands import benchmark as remeasure
-from eightbit.quantize.commands import verify as reverification
+from eightbit.quantize import bundle
+from eightbit.quantize.commands import amend, verify
+from eightbit.quantize.commands import benchmark as benchmark_module
 from eightbit.quantize.commands.amend import Amending
+from eightbit.quantize.measure import evaluation as evaluation_module
 from eightbit.quantize.measure.latency import Timing
 from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.stages import Stages
@@ -149,9 +149,9 @@ def command(
     request: pytest.FixtureRequest, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[object, ...]:
     """A command that amends the bundle, and fails the test when it begins to work."""
-    monkeypatch.setattr(evaluation_run, "PredictionPool", _unused)
-    monkeypatch.setattr(reverification, "execute", _unused)
-    monkeypatch.setattr(remeasure, "time_bundle", _unused)
+    monkeypatch.setattr(evaluation_module, "PredictionPool", _unused)
+    monkeypatch.setattr(verify, "execute", _unused)
+    monkeypatch.setattr(benchmark_module, "time_bundle", _unused)
     more = ("--data", photos) if request.param == "evaluate" else ()
     return (request.param, folder, *more)
 
@@ -167,7 +167,7 @@ def test_a_report_that_is_a_pipe_is_refused_and_not_waited_for(
 def test_a_bundle_that_cannot_be_written_is_refused_before_the_work(
     eightbit: Eightbit, command: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(amending.os, "access", lambda _, mode: not mode & os.W_OK)
+    monkeypatch.setattr(amend.os, "access", lambda _, mode: not mode & os.W_OK)
     assert "the folder is read-only; make the folder writable" in eightbit(*command).error
 
 
@@ -215,7 +215,7 @@ def test_without_locks_the_findings_are_kept_and_the_user_is_told(
 
     told: list[str] = []
     one = _amending(folder)
-    monkeypatch.setattr(amending.fcntl, "flock", refuse)
+    monkeypatch.setattr(amend.fcntl, "flock", refuse)
     monkeypatch.setattr(one.stages.watcher, "tell", told.append)
     one.finish(lambda before: before.model_copy(update={"max_drop_pp": 3.0}))
     assert _report(folder).max_drop_pp == 3.0
@@ -226,7 +226,7 @@ def test_without_locks_the_findings_are_kept_and_the_user_is_told(
 def test_what_was_typed_later_is_remembered_with_what_it_found(
     eightbit: Eightbit, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remeasure, "time_bundle", lambda *_, **__: TIMING)
+    monkeypatch.setattr(benchmark_module, "time_bundle", lambda *_, **__: TIMING)
     quantized = _report(folder).command
     assert _report(folder).commands == (quantized,)
     assert eightbit("benchmark", folder).code == 0

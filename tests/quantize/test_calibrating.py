@@ -11,8 +11,7 @@ from PIL import Image
 from eightbit.benchmarks import read_report
 from eightbit.models import Architecture, load_pretrained
 from eightbit.models.images.sources import ImageItem, open_source
-from eightbit.quantize import QuantConfig, bundle, fuse, make_recipe, round_adaptively
-from eightbit.quantize import calibrate as calibrating
+from eightbit.quantize import QuantConfig, bundle, calibrate, fuse, make_recipe, round_adaptively
 from eightbit.quantize.stages import Stages
 
 Eightbit = Callable[..., Any]
@@ -66,7 +65,7 @@ def test_a_fixed_number_of_images_is_watched_and_not_cut_short(
     fused = fuse(pretrained.model)
     config = QuantConfig(method=method, samples=130)
     with open_source(many_photos) as source:
-        calibrated = calibrating.calibrate(fused, pretrained, source, config, Stages())
+        calibrated = calibrate.calibrate(fused, pretrained, source, config, Stages())
     assert [point.images for point in calibrated.convergence] == [128]
     assert calibrated.collected.images == 130
     assert calibrated.watched == watched
@@ -79,7 +78,7 @@ def test_more_images_asked_for_than_there_are_have_their_curve(
     pretrained = load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint), progress=False)
     config = QuantConfig(method="minmax", samples=4000)
     with open_source(many_photos) as source:
-        calibrated = calibrating.calibrate(
+        calibrated = calibrate.calibrate(
             fuse(pretrained.model), pretrained, source, config, Stages()
         )
     assert [point.images for point in calibrated.convergence] == [128]
@@ -105,9 +104,9 @@ def test_the_order_of_the_images_does_not_matter(
         def order(items: Sequence[ImageItem], seed: int, step: int = step) -> tuple[ImageItem, ...]:
             return tuple(sorted(items, key=lambda item: item.name)[::step])
 
-        monkeypatch.setattr(calibrating, "balanced_order", order)
+        monkeypatch.setattr(calibrate, "balanced_order", order)
         with open_source(photos) as source:
-            calibrated = calibrating.calibrate(fused, pretrained, source, config, Stages())
+            calibrated = calibrate.calibrate(fused, pretrained, source, config, Stages())
         recipe = make_recipe(fused, calibrated.collected, pretrained, config)
         recipes.append(round_adaptively(fused, recipe, calibrated.subset))
     assert recipes[0].to_json() == recipes[1].to_json()

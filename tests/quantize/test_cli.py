@@ -15,9 +15,9 @@ from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.quantize import bundle
-from eightbit.quantize.cli import measuring as cli_measuring
+from eightbit.quantize.cli import measuring
 from eightbit.quantize.cli.console import ProgressBars
-from eightbit.quantize.commands import benchmark as remeasure
+from eightbit.quantize.commands import benchmark as benchmark_module
 from eightbit.quantize.measure.latency import THOROUGH, Timing
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verify import verification
@@ -105,7 +105,7 @@ def test_evaluate_repeats_the_accuracy_of_the_run(
     folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
     found: list[Report] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli_measuring, "show", found.append)
+        patch.setattr(measuring, "show", found.append)
         options = ("--data", photos, "--threads", 1, "--max-drop", 100)
         outcome = eightbit("evaluate", folder, *options)
     assert outcome.code == 0, outcome
@@ -156,7 +156,7 @@ def test_benchmark_measures_at_the_given_threads_and_batches_and_amends_the_repo
         asked.update(settings)
         return Timing(latency=(entry,), benchmark=section)
 
-    monkeypatch.setattr(remeasure, "time_bundle", note)
+    monkeypatch.setattr(benchmark_module, "time_bundle", note)
     repeated = ("--threads", 1, "--threads", 2, "--threads", 1, "--batch", 4)
     outcome = eightbit("benchmark", folder, *repeated)
     assert outcome.code == 0, outcome

@@ -9,7 +9,7 @@ import pytest
 
 from eightbit.benchmarks import IsolatedRunner, open_runner, read_metadata
 from eightbit.benchmarks.latency import launches
-from eightbit.benchmarks.measurement import Effort
+from eightbit.benchmarks.latency.launches import Effort
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import preprocess
 from eightbit.quantize import bundle, read_recipe

@@ -18,11 +18,11 @@ from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.quantize import bundle
-from eightbit.quantize.commands import amend as amending
-from eightbit.quantize.commands import verify as reverification
+from eightbit.quantize.commands import amend
+from eightbit.quantize.commands import verify as verify_module
 from eightbit.quantize.config import QuantConfig, Target
 from eightbit.quantize.recipe.recipe import read_recipe
-from eightbit.quantize.verify import executions as executing
+from eightbit.quantize.verify import executions as executions_module
 from eightbit.quantize.verify.executions import affordable, excused, executions
 
 Eightbit = Callable[..., Any]
@@ -43,7 +43,7 @@ def only_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     available = Availability(
         possible=(ONNX, UNOPTIMISED), missing={"onnx_haswell": "no emulator: install it"}
     )
-    monkeypatch.setattr(reverification, "executions", lambda *_, **__: available)
+    monkeypatch.setattr(verify_module, "executions", lambda *_, **__: available)
 
 
 def _others() -> Callable[..., FloatArray]:
@@ -93,7 +93,7 @@ def test_every_execution_of_this_machine_agrees_with_the_reference(
 def test_without_images_made_up_pictures_are_used_and_predictions_fail_nothing(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executing, "reference_logits", _others())
+    monkeypatch.setattr(executions_module, "reference_logits", _others())
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
     assert outcome.code == 0, outcome
     assert "made up" in outcome.out
@@ -108,7 +108,7 @@ def test_without_images_made_up_pictures_are_used_and_predictions_fail_nothing(
 def test_other_predictions_fail_and_the_report_says_so(
     eightbit: Eightbit, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executing, "reference_logits", _others())
+    monkeypatch.setattr(executions_module, "reference_logits", _others())
     outcome = eightbit("verify", folder, "--images", photos, "--samples", 10, "--threads", 1)
     assert outcome.code == 1
     assert outcome.err.startswith(
@@ -126,7 +126,7 @@ def test_a_later_success_replaces_the_failed_checks(
 ) -> None:
     command = ("verify", folder, "--images", photos, "--samples", 10, "--threads", 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executing, "reference_logits", _others())
+        patch.setattr(executions_module, "reference_logits", _others())
         assert eightbit(*command).code == 1
     assert eightbit(*command).code == 0
     verification = read_report(folder / bundle.REPORT_JSON).verification
@@ -195,7 +195,7 @@ def test_made_up_pictures_can_show_a_fault(
     def no_numbers(*arguments: object) -> FloatArray:
         return np.full_like(_others()(*arguments), np.nan)
 
-    monkeypatch.setattr(executing, "reference_logits", no_numbers)
+    monkeypatch.setattr(executions_module, "reference_logits", no_numbers)
     assert eightbit("verify", folder, "--samples", 4, "--threads", 1).code == 1
     assert not _passed(folder, FINITE)
 
@@ -206,7 +206,7 @@ def test_an_execution_that_cannot_run_is_listed_with_the_reason(
 ) -> None:
     lacking = Execution(runtime=Runtime.TORCHSCRIPT, engine="nonesuch")
     available = Availability(possible=(ONNX, lacking))
-    monkeypatch.setattr(reverification, "executions", lambda *_, **__: available)
+    monkeypatch.setattr(verify_module, "executions", lambda *_, **__: available)
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
     assert outcome.code == 0, outcome
     section = read_report(folder / bundle.REPORT_JSON).executions
@@ -219,7 +219,7 @@ def test_a_bundle_that_runs_nowhere_is_refused_and_left_alone(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = Availability(missing={"onnx": "not here"})
-    monkeypatch.setattr(reverification, "executions", lambda *_, **__: missing)
+    monkeypatch.setattr(verify_module, "executions", lambda *_, **__: missing)
     before = (folder / bundle.REPORT_JSON).read_bytes()
     assert "onnx: not here" in eightbit("verify", folder, "--samples", 1).error
     assert (folder / bundle.REPORT_JSON).read_bytes() == before
@@ -255,7 +255,7 @@ def test_a_folder_that_cannot_be_written_is_refused_with_its_report_whole(
         raise PermissionError(13, "Permission denied")
 
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(amending.os, "replace", refuse)
+    monkeypatch.setattr(amend.os, "replace", refuse)
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
     assert "cannot be written: Permission denied" in outcome.error
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -286,7 +286,7 @@ def test_only_a_portable_artefact_answers_for_cpus_without_vnni(
         usable_logical=1,
         usable_physical=1,
     )
-    monkeypatch.setattr(executing, "read_cpu_features", lambda: cpu)
+    monkeypatch.setattr(executions_module, "read_cpu_features", lambda: cpu)
     recipe = read_recipe(bundle_folder / bundle.RECIPE)
     recipe = recipe.model_copy(update={"config": QuantConfig(target=target)})
     old = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")

@@ -20,10 +20,9 @@ import pytest
 from PIL import Image
 
 from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path
-from eightbit.benchmarks.evaluation.journal import open_journal
+from eightbit.benchmarks.evaluation.journal import JournalHeader, header_of, open_journal
 from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import Answer, Predicted, answer_of
-from eightbit.benchmarks.journal_header import JournalHeader, header_of
 from eightbit.benchmarks.processes.channel import receive_pieces, send_pieces
 from eightbit.benchmarks.report.document import (
     AccuracySection,
@@ -32,9 +31,10 @@ from eightbit.benchmarks.report.document import (
     read_report,
 )
 from eightbit.models.images.sources import open_source
-from eightbit.quantize import bundle, evaluation_run
-from eightbit.quantize.assessment import models_of
+from eightbit.quantize import bundle
+from eightbit.quantize.measure import evaluation as evaluation_module
 from eightbit.quantize.recipe.recipe import read_recipe
+from eightbit.quantize.verify.verification import models_of
 
 Eightbit = Callable[..., Any]
 
@@ -62,7 +62,7 @@ def _measured(folder: Path) -> str:
 def test_the_same_evaluation_does_not_run_twice_at_a_time(
     eightbit: Eightbit, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(evaluation_run, "PredictionPool")
+    monkeypatch.delattr(evaluation_module, "PredictionPool")
     with open_source(photos) as source:
         preprocessing = read_recipe(folder / bundle.RECIPE).spec.preprocessing
         header = header_of(models_of(folder), preprocessing, source.items, threads=1)

@@ -15,12 +15,17 @@ import pytest
 
 from eightbit.benchmarks import read_report
 from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY
-from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection, SelfTestElsewhere
-from eightbit.quantize import edge_archive, write_bundle
-from eightbit.quantize.deploy import archive as edge_bundle
-from eightbit.quantize.deploy.archive import SelfTestFailedError, self_test
+from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
+from eightbit.quantize import write_bundle
+from eightbit.quantize.deploy import archive as archive_module
+from eightbit.quantize.deploy.archive import (
+    SelfTestFailedError,
+    archive_of,
+    bundle_files,
+    self_test,
+)
 from eightbit.quantize.deploy.self_test import SelfTest, make_self_test
-from eightbit.quantize.edge_archive import archive_of, bundle_files
 from eightbit.quantize.stages import Stages
 
 Eightbit = Callable[..., Any]
@@ -61,14 +66,14 @@ def wrong(folder: Path) -> SelfTest:
 def test_the_command_delivers_an_archive_and_tells_of_it(
     eightbit: Eightbit, folder: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_bundle, "LAUNCHES", 2)
+    monkeypatch.setattr(archive_module, "LAUNCHES", 2)
     out = folder.parent / "model.zip"
     outcome = eightbit("bundle", folder, "--out", out)
     assert outcome.code == 0, outcome
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     assert f"SHA-256 {digest}" in outcome.out
     assert "self-test passed: the same classes, within 2 last bits (python 3." in outcome.out
-    assert f"pip install {' '.join(edge_archive.pinned_packages())}" in outcome.out
+    assert f"pip install {' '.join(archive_module.pinned_packages())}" in outcome.out
     assert "python model.zip photo.jpg" in outcome.out
     assert sorted(path.name for path in folder.parent.iterdir()) == ["bundle", "model.zip"]
     assert stat.S_IMODE(out.stat().st_mode) & 0o444 == 0o444  # who unpacks it may be another user
@@ -158,7 +163,7 @@ def test_the_self_test_is_of_this_model_and_its_classes_are_no_close_calls(
 def test_a_bundle_that_fails_its_self_test_is_not_delivered(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_archive, "make_self_test", wrong)
+    monkeypatch.setattr(archive_module, "make_self_test", wrong)
     before = (folder / "report.json").read_bytes()
     outcome = eightbit("bundle", folder, "--out", folder.parent / "model.zip")
     assert outcome.code == 1
@@ -174,11 +179,11 @@ def test_what_fails_beside_the_writing_is_not_said_of_the_place(
     def fail(*_: object, **__: object) -> None:
         raise OSError(11, "no more processes")
 
-    monkeypatch.setattr(edge_bundle, "self_test", fail)
+    monkeypatch.setattr(archive_module, "self_test", fail)
     with pytest.raises(OSError, match="no more processes"):
         write_bundle(folder, folder.parent / "model.zip", Stages())
-    monkeypatch.setattr(edge_bundle, "self_test", lambda _: "passed")
-    monkeypatch.setattr(edge_bundle, "measure_cold_start", lambda *_, **__: COLD_START)
+    monkeypatch.setattr(archive_module, "self_test", lambda _: "passed")
+    monkeypatch.setattr(archive_module, "measure_cold_start", lambda *_, **__: COLD_START)
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(ValueError, match=r"model\.zip: cannot be written: no more processes"):
         write_bundle(folder, folder.parent / "model.zip", Stages())
@@ -225,7 +230,7 @@ def test_a_bad_place_is_refused_before_any_work(
 def test_with_overwrite_a_file_is_replaced_and_other_machines_stay_in_the_report(
     folder: Path, tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_bundle, "measure_cold_start", lambda *_, **__: COLD_START)
+    monkeypatch.setattr(archive_module, "measure_cold_start", lambda *_, **__: COLD_START)
     model = hashlib.sha256((folder / "model.int8.onnx").read_bytes()).hexdigest()
     elsewhere = SelfTestElsewhere(
         name="onnx_aarch64", machine="aarch64", same_pixels=True, model_sha256=model
@@ -289,7 +294,7 @@ def test_names_of_classes_travel_one_per_line_whatever_is_in_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make_self_test(folder)
-    monkeypatch.setattr(edge_archive, "make_self_test", lambda _: made)
+    monkeypatch.setattr(archive_module, "make_self_test", lambda _: made)
     model = onnx.load(folder / "model.int8.onnx")
     (entry,) = (prop for prop in model.metadata_props if prop.key == ONNX_METADATA_KEY)
     described = json.loads(entry.value)

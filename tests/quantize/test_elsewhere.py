@@ -12,16 +12,17 @@ import pytest
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.artifact.artifact import Runtime
-from eightbit.benchmarks.report.deployment import ColdStart, EdgeSection
+from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.quantize import bundle
-from eightbit.quantize.commands import amend as amending
-from eightbit.quantize.commands import verify as reverification
+from eightbit.quantize.commands import amend
+from eightbit.quantize.commands import verify as verify_module
 from eightbit.quantize.commands.reports import replace_report
 from eightbit.quantize.config import QuantConfig, Target
-from eightbit.quantize.deploy import boards as elsewhere
+from eightbit.quantize.deploy import boards
 from eightbit.quantize.deploy.self_test import SelfTest, make_self_test
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
@@ -55,8 +56,8 @@ def folder(
     def only_json(report: Report, place: Path) -> None:
         (place / bundle.REPORT_JSON).write_text(report.to_json())
 
-    monkeypatch.setattr(elsewhere, "make_self_test", lambda _: self_test)
-    monkeypatch.setattr(amending, "replace_report", only_json)
+    monkeypatch.setattr(boards, "make_self_test", lambda _: self_test)
+    monkeypatch.setattr(amend, "replace_report", only_json)
     return Path(shutil.copytree(bundle_folder, tmp_path / "bundle"))
 
 
@@ -121,7 +122,7 @@ def _changed_model(folder: Path) -> None:
 def test_the_answers_of_a_board_are_compared_and_kept(
     eightbit: Eightbit, folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(amending, "replace_report", replace_report)
+    monkeypatch.setattr(amend, "replace_report", replace_report)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     known = _report(folder)
     outcome = eightbit("verify", folder, "--self-test", board(), "--threads", 1)
@@ -167,7 +168,7 @@ def test_another_class_fails_however_near_the_logits_are(
     eightbit: Eightbit, folder: Path, board: Board, self_test: SelfTest, monkeypatch: Any
 ) -> None:
     # All last bits are allowed: only the class is left.
-    monkeypatch.setattr(elsewhere, "ALLOWED_LAST_BITS", 10**6)
+    monkeypatch.setattr(boards, "ALLOWED_LAST_BITS", 10**6)
     document = json.loads(self_test.document)
     logits = [image["logits"] for image in document["images"]]
     logits[1] = logits[1][::-1]
@@ -227,7 +228,7 @@ def test_a_name_never_becomes_too_long_to_be_one(
 def only_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     """The quickest execution stands for all of them."""
     monkeypatch.setattr(
-        reverification, "executions", lambda *_, **__: Availability(possible=(ONNX,))
+        verify_module, "executions", lambda *_, **__: Availability(possible=(ONNX,))
     )
 
 
@@ -341,7 +342,7 @@ def test_answers_to_other_pictures_are_refused(
     eightbit: Eightbit, folder: Path, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Made again, as a user's command does.
-    monkeypatch.setattr(elsewhere, "make_self_test", make_self_test)
+    monkeypatch.setattr(boards, "make_self_test", make_self_test)
     assert eightbit("verify", folder, "--self-test", board()).code == 0
     error = eightbit("verify", folder, "--self-test", board(self_test_sha256="ab" * 32)).error
     assert "found those to another one; pack again with `eightbit bundle`" in error
@@ -379,10 +380,10 @@ def test_a_target_answers_for_what_it_promises(
     def recipe_for_target(_: Path) -> Recipe:
         return plain.model_copy(update={"config": QuantConfig(target=target)})
 
-    monkeypatch.setattr(elsewhere, "read_cpu_features", lambda: cpu)
+    monkeypatch.setattr(boards, "read_cpu_features", lambda: cpu)
     report = _report(folder).model_copy(update={"recipe_sha256": recipe_for_target(folder).sha256})
     (folder / bundle.REPORT_JSON).write_text(report.to_json())
-    monkeypatch.setattr(elsewhere, "recipe_of", recipe_for_target)
+    monkeypatch.setattr(boards, "recipe_of", recipe_for_target)
     outcome = eightbit("verify", folder, "--self-test", board(machine=machine, last_bits=3))
     assert outcome.code == code, outcome
     verification = _report(folder).verification

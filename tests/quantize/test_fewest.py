@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eightbit.quantize.fallback.search import MAX_EVALUATIONS
-from eightbit.quantize.fewest import fewest
+from eightbit.quantize.fallback.search import MAX_EVALUATIONS, fewest
 
 
 class Oracle:

@@ -29,13 +29,14 @@ from eightbit.quantize import (
     read_recipe,
 )
 from eightbit.quantize.artifacts.audit import audit
-from eightbit.quantize.assessment import audit_artifact
+from eightbit.quantize.artifacts.torchscript_export import scripted
 from eightbit.quantize.cli.inspection import describe
-from eightbit.quantize.front_ends.front_ends import check_fit, quantized_network
+from eightbit.quantize.front_ends.front_ends import quantized_network
 from eightbit.quantize.network.graph import trace
 from eightbit.quantize.network.placement import float_candidates
+from eightbit.quantize.recipe.fit import check_fit
 from eightbit.quantize.recipe.recipe import leave_float
-from eightbit.quantize.torchscript_build import scripted
+from eightbit.quantize.verify.verification import audit_artifact
 
 SIDE = 64
 Images = Callable[..., np.ndarray]

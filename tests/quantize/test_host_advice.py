@@ -4,8 +4,7 @@ import pytest
 
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.quantize import Severity, examine_host
-from eightbit.quantize.doctor.host import Host, OnnxRuntimeBuild, TorchBuild
-from eightbit.quantize.host_advice import advise
+from eightbit.quantize.doctor.host import Host, OnnxRuntimeBuild, TorchBuild, advise
 
 VNNI = ("avx2", "avx512_bw", "avx512_vnni")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from eightbit.quantize.input_blocks import InputBlocks, sampled_inputs
+from eightbit.quantize.algorithms.gptq import InputBlocks, sampled_inputs
 
 LAYERS = {
     "3x3": nn.Conv2d(16, 6, 3, padding=1, bias=False),

@@ -6,7 +6,7 @@ import pytest
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.models.spec import Preprocessing
-from eightbit.quantize.made_up import made_up_pixels
+from eightbit.quantize.photos import made_up_pixels
 
 
 @pytest.fixture(params=[32, 48, 224])

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from eightbit.models.errors import InputError
-from eightbit.quantize import page_folder
-from eightbit.quantize.page_folder import check_page_target, write_page_folder
+from eightbit.quantize import bundle
+from eightbit.quantize.bundle import check_page_target, write_page_folder
 
 KNOWN = frozenset({"model.json", "page.css", "inner/0.png"})
 FILES = {"model.json": b"new", "inner/0.png": b"picture"}
@@ -100,14 +100,14 @@ def test_a_failure_between_the_renames_puts_the_old_page_back(
 ) -> None:
     out = tmp_path / "site"
     write_page_folder(out, {"model.json": b"old"})
-    rename = page_folder.os.rename
+    rename = bundle.os.rename
 
     def failing(source: Path, target: Path) -> None:
         if Path(source).name == "new":
             raise OSError(28, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(page_folder.os, "rename", failing)
+    monkeypatch.setattr(bundle.os, "rename", failing)
     with pytest.raises(InputError, match="cannot be written: No space left on device"):
         write_page_folder(out, FILES)
     assert content(out) == {"model.json": b"old"}

@@ -12,10 +12,14 @@ from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.algorithms.simulation import Pair
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.fallback.ranking import Sensitivities, relative_noise, sensitivities
+from eightbit.quantize.fallback.ranking import (
+    Sensitivities,
+    float_order,
+    relative_noise,
+    sensitivities,
+)
 from eightbit.quantize.network.graph import trace
 from eightbit.quantize.network.placement import float_candidates, quantized_tensors
-from eightbit.quantize.priority import float_order
 
 
 @pytest.fixture(scope="module")

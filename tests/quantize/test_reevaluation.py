@@ -12,7 +12,8 @@ import pytest
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.report.document import Check, Report, read_report
 from eightbit.benchmarks.runtimes.environment import read_environment
-from eightbit.quantize import bundle, evaluation_run, pipeline
+from eightbit.quantize import bundle, pipeline
+from eightbit.quantize.measure import evaluation as evaluation_module
 
 Eightbit = Callable[..., Any]
 
@@ -89,7 +90,7 @@ def test_it_says_where_it_ran_if_that_was_elsewhere(
 def test_what_would_fail_in_the_end_is_refused_before_the_work(
     eightbit: Eightbit, folder: Path, flat_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(evaluation_run, "PredictionPool")
+    monkeypatch.delattr(evaluation_module, "PredictionPool")
     (folder / bundle.REPORT_JSON).write_text("{}")
     command = ("evaluate", folder, "--data", flat_photos, "--threads", 1)
     assert bundle.REPORT_JSON in eightbit(*command).error

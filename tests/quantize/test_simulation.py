@@ -16,10 +16,10 @@ from eightbit.models.images.sources import ImageItem
 from eightbit.quantize import Recipe, correct_biases, diagnose, fuse, make_recipe, observe
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.config import Mode, QuantConfig
-from eightbit.quantize.distributions import weight_histogram
 from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.images import Subset
+from eightbit.quantize.measure.diagnosis import weight_histogram
 from eightbit.quantize.network.fusion import integer_layers
-from eightbit.quantize.subset import Subset
 
 SIDE = 32
 

@@ -18,8 +18,9 @@ from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, bundle, fuse, make_recipe, observe, read_recipe
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import Mode
-from eightbit.quantize.front_ends.front_ends import check_fit, quantized_network
+from eightbit.quantize.front_ends.front_ends import quantized_network
 from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.fit import check_fit
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import leave_float, with_tables, write_recipe
 from eightbit.quantize.recipe.tables import Int8Table, Tables, parse_tables

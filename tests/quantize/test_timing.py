@@ -9,15 +9,14 @@ import pytest
 
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency.benchmark import Benchmarked
-from eightbit.benchmarks.latency.launches import Candidate, Conditions
-from eightbit.benchmarks.measurement import Effort
+from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
-from eightbit.quantize.commands.benchmark import recipe_of
-from eightbit.quantize.measure import latency as module
+from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.measure import latency as latency_module
 from eightbit.quantize.measure.latency import Timing, time_bundle
 from eightbit.quantize.stages import Silence, Stages
 
@@ -54,10 +53,10 @@ def test_a_broken_openvino_takes_nothing_else_with_it(
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('built for another processor')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes that load it
-    monkeypatch.setattr(module, "has_openvino", lambda: True)
+    monkeypatch.setattr(latency_module, "has_openvino", lambda: True)
     # torch takes longest to start, and has no part in this.
-    monkeypatch.setattr(module, "_float_torchscript", lambda *_: ())
-    monkeypatch.setattr(module, "_SHIPPED", module._SHIPPED[1:])
+    monkeypatch.setattr(latency_module, "_float_torchscript", lambda *_: ())
+    monkeypatch.setattr(latency_module, "_SHIPPED", latency_module._SHIPPED[1:])
     least = Effort(launches=1, rounds=1, seconds=0.05)
     spec = recipe_of(bundle_folder).spec
     found = time_bundle(bundle_folder, spec, Stages(), threads=(1,), effort=least)
@@ -77,9 +76,9 @@ def test_what_is_delivered_is_not_optional(
         needed.update(f"{one.label} in {one.runtime}" for one in candidates if not one.optional)
         return Benchmarked(latency=(), limits=(), whole_path=(), rounds=1)
 
-    monkeypatch.setattr(module, "write_float_torchscript", lambda *_: None)
-    monkeypatch.setattr(module, "benchmark", note)
-    monkeypatch.setattr(module, "has_openvino", lambda: True)
+    monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(latency_module, "benchmark", note)
+    monkeypatch.setattr(latency_module, "has_openvino", lambda: True)
     time_bundle(bundle_folder, recipe_of(bundle_folder).spec, Stages(), threads=(1,))
     assert needed == {
         "float TorchScript in torchscript",
@@ -99,13 +98,13 @@ def test_more_threads_than_cores_are_told_of_once(
         def tell(self, line: str) -> None:
             self.lines.append(line)
 
-    monkeypatch.setattr(module, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(
-        module,
+        latency_module,
         "benchmark",
         lambda *_, **__: Benchmarked(latency=(), limits=(), whole_path=(), rounds=1),
     )
-    monkeypatch.setattr(module, "usable_cores", lambda: 4)
+    monkeypatch.setattr(latency_module, "usable_cores", lambda: 4)
     spec = recipe_of(bundle_folder).spec
     few, many = Listener(), Listener()
     time_bundle(bundle_folder, spec, Stages(few), threads=(1, 4))
@@ -125,8 +124,8 @@ def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
         asked.append((threads, batch, more["limits"] is None, bool(conditions.photos)))
         return Benchmarked(latency=(), limits=(), whole_path=(), rounds=batch)
 
-    monkeypatch.setattr(module, "write_float_torchscript", lambda *_: None)
-    monkeypatch.setattr(module, "benchmark", note)
+    monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(latency_module, "benchmark", note)
     spec = recipe_of(bundle_folder).spec
     found = time_bundle(bundle_folder, spec, Stages(), threads=(1, 2), batches=(4, 2))
     assert asked == [

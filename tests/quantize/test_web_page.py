@@ -11,8 +11,8 @@ from tests.quantize.conftest import Eightbit
 
 from eightbit.benchmarks.report.document import read_report
 from eightbit.models.errors import InputError
-from eightbit.quantize import web_content
 from eightbit.quantize.deploy import web_page
+from eightbit.quantize.deploy import web_page as web_page_module
 from eightbit.quantize.deploy.npm import RUNTIME_FILES
 from eightbit.quantize.deploy.web_page import write_web_page
 from eightbit.quantize.stages import Stages
@@ -140,12 +140,12 @@ def test_nothing_of_the_page_names_another_place(bundle_folder: Path, tmp_path: 
 
 def test_a_name_is_written_as_text(bundle_folder: Path) -> None:
     from eightbit.benchmarks.artifact.artifact import read_metadata
-    from eightbit.benchmarks.report.pages.page import Tile
+    from eightbit.benchmarks.report.headline import Tile
 
     metadata = read_metadata(bundle_folder / "model.int8.onnx")
     assert metadata is not None
     tile = Tile(label="<b>", value="&", detail="<script>")
-    page = web_content.index(metadata, 0.1, [tile]).decode()
+    page = web_page_module.index(metadata, 0.1, [tile]).decode()
     assert "&lt;b&gt;" in page
     assert "<script>\n" not in page.replace("<script>if", "")
     assert page.count("<script>") == 1  # the guard's

@@ -5,22 +5,25 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.confidence import ConfidenceResult
 from eightbit.benchmarks.accuracy.per_class import ClassDrop
-from eightbit.benchmarks.chart_text import class_title
 from eightbit.benchmarks.report.charts.rows import (
     WIDTH,
     Row,
+    class_title,
     draw_bars,
     draw_intervals,
     draw_line,
     frame,
     rows_figure,
 )
-from eightbit.benchmarks.report.charts.svg import COLOURS, Margins, chart, figure
+from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, Margins, chart, figure
 from eightbit.benchmarks.report.document import AccuracySection
-from eightbit.benchmarks.report.figures import counted, interval, percent, points, probability
-from eightbit.benchmarks.report.pages.page import Chart
+from eightbit.benchmarks.report.fallback import FallbackSection
+from eightbit.benchmarks.report.figures import interval, percent, points, probability
+from eightbit.models.plain_text import counted
 
 _WORST_CLASSES: Final = 10
+
+
 _STYLES: Final = {"float": ("float", "o"), "ONNX": ("int8", "o"), "TorchScript": ("third", "D")}
 
 
@@ -174,4 +177,35 @@ def _classes_chart(
                 ]
                 for y, (row, entry) in enumerate(zip(rows, worst, strict=True))
             },
+        )
+
+
+# A picture of the search for the fewest layers in float.
+
+
+def fallback_chart(fallback: FallbackSection) -> Chart:
+    """The drop of every network that was tried, with its interval, against the target."""
+    rows = [
+        Row(
+            name=f"{step.float_layers} in float{' (delivered)' if step.chosen else ''}",
+            text=interval(step.drop_pp, step.drop_ci95_pp),
+            colour="int8" if step.met else "bad",
+            ends=(step.drop_pp,),
+            interval=step.drop_ci95_pp,
+        )
+        for step in fallback.steps
+    ]
+    with rows_figure(rows) as drawn:
+        axes = drawn.subplots()
+        draw_intervals(axes, rows)
+        frame(axes, rows, 0, fallback.target_pp)
+        draw_line(axes, fallback.target_pp, f"target {fallback.target_pp:g}")
+        axes.set_xlabel("top-1 drop in percentage points")
+        return chart(
+            drawn,
+            id="fallback-drop",
+            title="Drop of every network that was tried",
+            caption="The whole interval must lie left of the target; red ones do not.",
+            description="; ".join(f"{row.name}: drop {row.text}" for row in rows) + ".",
+            tips={f"dot-{y}": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
         )

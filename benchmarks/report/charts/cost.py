@@ -1,10 +1,9 @@
 """Pictures of the time that a call takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from eightbit.benchmarks.artifact.artifact import Precision
-from eightbit.benchmarks.chart_scale import log_ticks
 from eightbit.benchmarks.latency.machine import WholePath
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.charts.rows import (
@@ -13,13 +12,16 @@ from eightbit.benchmarks.report.charts.rows import (
     draw_intervals,
     draw_line,
     draw_spans,
+    log_ticks,
     rows_figure,
 )
-from eightbit.benchmarks.report.charts.svg import COLOURS, chart
-from eightbit.benchmarks.report.figures import counted, milliseconds
-from eightbit.benchmarks.report.pages.page import Chart
+from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, chart
+from eightbit.benchmarks.report.figures import decimal_bytes, milliseconds
+from eightbit.models.plain_text import counted
 
 _STEPS: Final = ("decode", "resize", "normalise", "infer")
+
+
 _STEP_COLOURS: Final = ("float", "third", "fourth", "int8")
 
 
@@ -153,4 +155,37 @@ def _speedups(entries: Sequence[LatencyResult], id: str, under: str) -> Chart:
             caption="Against the fastest float model of the same runtime, in the same run.",
             description="; ".join(f"{row.name}: {row.text}" for row in rows) + ".",
             tips={f"dot-{y}": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
+        )
+
+
+# A picture of how large the models are.
+
+_MODELS: Final = (".onnx", ".pt")
+
+
+def size_chart(size_bytes: Mapping[str, int]) -> Chart | None:
+    """A bar per model file; None where there is no model."""
+    rows = [
+        Row(
+            name=name,
+            text=decimal_bytes(size),
+            colour="float" if ".fp32." in name else "int8",
+            ends=(size / 1e6,),
+        )
+        for name, size in size_bytes.items()
+        if name.endswith(_MODELS)
+    ]
+    if not rows:
+        return None
+    with rows_figure(rows) as drawn:
+        axes = drawn.subplots()
+        draw_bars(axes, rows)
+        axes.set_xlabel("MB")
+        return chart(
+            drawn,
+            id="size",
+            title="Size of the model files",
+            caption="Blue: INT8, grey: float.",
+            description="; ".join(f"{row.name}: {row.text}" for row in rows) + ".",
+            tips={f"bar-{y}-0": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
         )

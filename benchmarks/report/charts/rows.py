@@ -1,24 +1,88 @@
 """Charts of one row per thing: its name, its number in words, and below them a bar or a dot."""
 
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
-from eightbit.benchmarks.chart_scale import log_ticks
-from eightbit.benchmarks.chart_text import shortened
 from eightbit.benchmarks.report.charts.svg import COLOURS, Margins, figure
+from eightbit.benchmarks.report.figures import class_name
+from eightbit.models.plain_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
+# Ticks of a logarithmic axis, in plain numbers.
+
+# By how far the ends are apart, which multiples of a power of ten bear a number.
+_STEPS: Final = ((8.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (90.0, (1.0, 2.0, 5.0)))
+
+
+_DECADES_ONLY: Final = (1.0,)
+
+
+_MOST: Final = 5  # decades that all bear one
+
+
+def log_ticks(axis: "Axis", low: float, high: float) -> None:
+    """Number a logarithmic axis that goes from low to high."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    steps = next((steps for ratio, steps in _STEPS if high / low <= ratio), _DECADES_ONLY)
+    axis.set_major_locator(LogLocator(subs=steps, numticks=_MOST + 1))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+
+
+def _number(value: float) -> str:
+    """1000.0 as "1,000" and 0.2 as "0.2"."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
+
+
+# Words and numbers for a chart, where there is little room.
+
+_LONGEST: Final = 28
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """A name with its middle left out where it is long: both ends tell names apart."""
+    text = printable(text)
+    if len(text) <= longest:
+        return text
+    tail = (longest - 1) // 2
+    return f"{text[: longest - 1 - tail]}…{text[-tail:]}"
+
+
+def class_title(index: int, labels: tuple[str, ...] | None) -> str:
+    """A class by its label; "class 3" where the labels do not name it."""
+    name = class_name(index, labels)
+    return f"class {name}" if name == str(index) else name
+
+
 WIDTH: Final = 420  # of a chart that has another one beside it
+
+
 _ROW: Final = 44
+
+
 _AROUND: Final = 50  # for the axis and its label
+
+
 _LEGEND: Final = 22
+
+
 _NAME_ABOVE: Final = 0.3
+
+
 _BESIDE: Final = 0.12  # of the width, left and right of what is drawn
+
+
 _LETTERS: Final = 54  # in a line
 
 

@@ -11,14 +11,37 @@ from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
-from eightbit.benchmarks.report.pages.page import Chart
 from eightbit.models.plain_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """A picture with what is said about it.
+
+    Attributes:
+        id: Unique on its page.
+        title: What it shows.
+        caption: How to read it.
+        svg: The picture; see `chart_svg.draw`.
+        wide: Whether it keeps its width and scrolls in its own box on a narrow screen.
+    """
+
+    id: str
+    title: str
+    caption: str
+    svg: Markup
+    wide: bool = False
+
+
 _SVG: Final = "http://www.w3.org/2000/svg"
+
+
 _LINK: Final = "{http://www.w3.org/1999/xlink}href"
+
+
 _DPI: Final = 72  # a point of the figure is a pixel of the page
 
 # Stand-ins for the page's colours while Matplotlib draws; the page has one set per scheme.
@@ -32,12 +55,26 @@ COLOURS: Final[Mapping[str, str]] = {
         )
     )
 }
+
+
 _COLOUR: Final = re.compile(r"#fe01[0-9a-f]{2}")
+
+
 _FAMILY: Final = re.compile(r"font-family: [^;]*; ")
+
+
 _POINTER: Final = re.compile(r"url\(#([^)]+)\)")
+
+
 _COORDINATES: Final = frozenset({"d", "x", "y", "transform", "points"})
+
+
 _FINE: Final = re.compile(r"(\.\d\d)\d+")  # a hundredth of a pixel is fine enough
+
+
 _DEGREES: Final = re.compile(r"rotate\(-?0 [^)]*\)")  # no rotation at all
+
+
 _VARIABLES: Final = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 
 _STYLE: Final[Mapping[str, Any]] = {

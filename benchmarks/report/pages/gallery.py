@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from eightbit.benchmarks.accuracy.tally import Flip
-from eightbit.benchmarks.chart_text import class_title, shortened
-from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.figures import counted, percent
+from eightbit.benchmarks.report.charts.rows import class_title, shortened
+from eightbit.benchmarks.report.document import SHOWN, Report
+from eightbit.benchmarks.report.figures import percent
+from eightbit.models.plain_text import counted
 
-SHOWN: Final = 24  # so many have a picture in the report
 _LONGEST: Final = 60  # letters of a class
+
+
 _JPEG: Final = b"\xff\xd8\xff"
 
 

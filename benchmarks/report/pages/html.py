@@ -1,15 +1,16 @@
 """The report as one HTML page, which needs nothing else."""
 
-from eightbit.benchmarks.key_figures import key_figures
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.headline import headline
+from eightbit.benchmarks.report.headline import headline, key_figures
 from eightbit.benchmarks.report.pages.page import render_page
+from eightbit.benchmarks.report.pages.sections import (
+    accuracy_sections,
+    cost_sections,
+    edge_sections,
+    network_sections,
+    run_sections,
+)
 from eightbit.benchmarks.report.shipping import shipping
-from eightbit.benchmarks.sections_accuracy import accuracy_sections
-from eightbit.benchmarks.sections_cost import cost_sections
-from eightbit.benchmarks.sections_edge import edge_sections
-from eightbit.benchmarks.sections_network import network_sections
-from eightbit.benchmarks.sections_run import run_sections
 
 
 def render_html(report: Report) -> str:

@@ -1,12 +1,57 @@
 """The report as GitHub Markdown."""
 
-from eightbit.benchmarks.edge_tables import deploy_commands, edge_tables
-from eightbit.benchmarks.markdown import Verbatim, fill_markdown
+import re
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.headline import headline
+from eightbit.benchmarks.report.tables.cost import deploy_commands, edge_tables
 from eightbit.benchmarks.report.tables.results import result_tables
 from eightbit.benchmarks.report.tables.run import detail_tables
 from eightbit.models.plain_text import printable
+
+# Markdown from templates, in which every inserted value shows as it is.
+
+# Whatever could begin inline markup, HTML, a math formula or the next cell of a table.
+_MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~$&]")
+
+
+class Verbatim(str):
+    """Text for an indented code block, where Markdown shows every character as it is."""
+
+    __slots__ = ()
+
+
+def fill_markdown(package: str, template: str, /, **values: Any) -> str:
+    """Fill a template of ours for GitHub Markdown.
+
+    Every value that the template inserts is escaped, so that names of files and classes
+    show as they are.
+
+    Args:
+        package: In whose assets the template is.
+        template: Name of the file.
+        **values: What the template names.
+    """
+    environment = Environment(
+        loader=PackageLoader(package, "assets"),
+        # The output is no HTML; escaping for Markdown is `finalize`, which no value can evade.
+        autoescape=False,
+        finalize=_escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def _escaped(value: object) -> str:
+    if isinstance(value, Verbatim):
+        return value
+    return _MARKUP.sub(r"\\\g<0>", printable(str(value)))
 
 
 def render_markdown(report: Report) -> str:

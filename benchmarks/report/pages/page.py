@@ -16,37 +16,15 @@ from eightbit.benchmarks.report.figures import NOTHING
 from eightbit.models.plain_text import printable
 
 _ASSETS: Final = files("eightbit.benchmarks.report.pages") / "assets"
+
+
 _SCRIPTS: Final = ("sortable.min.js", "page.js")
+
+
 _NUMBER: Final = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
+
+
 _FACTORS: Final = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chart:
-    """A picture with what is said about it.
-
-    Attributes:
-        id: Unique on its page.
-        title: What it shows.
-        caption: How to read it.
-        svg: The picture; see `chart_svg.draw`.
-        wide: Whether it keeps its width and scrolls in its own box on a narrow screen.
-    """
-
-    id: str
-    title: str
-    caption: str
-    svg: Markup
-    wide: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tile:
-    """A key figure."""
-
-    label: str
-    value: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

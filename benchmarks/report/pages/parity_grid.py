@@ -12,7 +12,8 @@ from eightbit.benchmarks.accuracy.parity import (
     allowed_disagreement,
     different_predictions,
 )
-from eightbit.benchmarks.report.figures import counted, percent
+from eightbit.benchmarks.report.figures import percent
+from eightbit.models.plain_text import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,17 +1,49 @@
 """A section of the report's page: what it is about, and what it shows."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
-from eightbit.benchmarks.report.figures import Table
-from eightbit.benchmarks.report.pages.gallery import Gallery
-from eightbit.benchmarks.report.pages.page import Chart
-from eightbit.benchmarks.report.pages.parity_grid import ParityGrid
+from eightbit.benchmarks.report.charts.accuracy import (
+    classes_charts,
+    drop_chart,
+    fallback_chart,
+    reliability_chart,
+)
+from eightbit.benchmarks.report.charts.cost import latency_charts, size_chart, whole_path_chart
+from eightbit.benchmarks.report.charts.network import (
+    convergence_chart,
+    distribution_charts,
+    sqnr_chart,
+)
+from eightbit.benchmarks.report.charts.svg import Chart
+from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import NOTHING, Table
+from eightbit.benchmarks.report.pages.gallery import Gallery, gallery
+from eightbit.benchmarks.report.pages.parity_grid import ParityGrid, parity_grid
+from eightbit.benchmarks.report.shipping import why_not_evaluated
+from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
+from eightbit.benchmarks.report.tables.cost import (
+    deploy_commands,
+    edge_tables,
+    latency_tables,
+    whole_path_tables,
+)
+from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
+from eightbit.benchmarks.report.tables.results import (
+    coverage_table,
+    fidelity_tables,
+    images_table,
+    size_table,
+    verification_table,
+)
+from eightbit.benchmarks.report.tables.run import cost_table, environment_table, skipped_table
 
 _NARROW: Final = 3
 
 Row = tuple[tuple[Chart, ...], ...]
+
+
 """Columns of charts beside each other."""
 
 
@@ -66,3 +98,313 @@ def row(*columns: Iterable[Chart | None]) -> tuple[Row, ...]:
     found = (tuple(chart for chart in column if chart is not None) for column in columns)
     filled = tuple(column for column in found if column)
     return (filled,) if filled else ()
+
+
+# The sections of the report's page about answers.
+
+EVALUATE: Final = "eightbit evaluate DIR --data SRC"
+
+
+def accuracy_sections(report: Report) -> Iterator[Section]:
+    """Accuracy, classes and confidence, layers in float, flips, fidelity."""
+    yield _accuracy(report)
+    if report.fallback is not None:
+        yield Section(
+            id="fallback",
+            title="Layers in float",
+            lead="What was left in float to keep the drop within its target, and what it cost.",
+            charts=row([fallback_chart(report.fallback)]),
+            tables=(fallback_table(report.fallback),),
+        )
+    yield _flips(report)
+    yield _fidelity(report)
+
+
+def _accuracy(report: Report) -> Section:
+    accuracy, labels = report.accuracy, report.model.spec.labels
+    if accuracy is None:
+        return Section(
+            id="accuracy",
+            title="Accuracy",
+            lead="How often each model is right, and what quantization changed.",
+            nothing=f"Not measured: {why_not_evaluated(report)}.",
+            command=EVALUATE,
+        )
+    return Section(
+        id="accuracy",
+        title="Accuracy",
+        lead="How often each model is right, and what quantization changed, image by image.",
+        charts=row(
+            [drop_chart(accuracy, report.max_drop_pp), reliability_chart(accuracy)],
+            classes_charts(accuracy, labels),
+        ),
+        tables=tuple(accuracy_tables(accuracy, labels)),
+    )
+
+
+def _flips(report: Report) -> Section:
+    if report.accuracy is None:
+        nothing = f"Not measured: {why_not_evaluated(report)}."
+    else:
+        nothing = "No image changed its class."
+    return Section(
+        id="flips",
+        title="Images whose class changed",
+        lead="Look at them: are they images on which either answer would do?",
+        gallery=gallery(report),
+        nothing=nothing,
+        command=EVALUATE if report.accuracy is None else "",
+    )
+
+
+def _fidelity(report: Report) -> Section:
+    return Section(
+        id="fidelity",
+        title="Fidelity of the logits",
+        lead="How close the numbers are from which classes are chosen; labels are not needed.",
+        tables=tuple(fidelity_tables(report.fidelity)) if report.fidelity else (),
+        nothing=f"Not measured: {why_not_evaluated(report)}.",
+        command=EVALUATE,
+    )
+
+
+# The sections of the report's page about time and room.
+
+BENCHMARK: Final = "eightbit benchmark DIR"
+
+
+def cost_sections(report: Report) -> Iterator[Section]:
+    """Latency, the whole path, size."""
+    yield Section(
+        id="latency",
+        title="Latency",
+        lead="How long one call takes, and how many times faster INT8 is than the best float model "
+        "of the same runtime.",
+        charts=tuple(
+            columns
+            for charts in latency_charts(report.latency)
+            for columns in row(*([chart] for chart in charts))
+        ),
+        tables=tuple(latency_tables(report.latency, report.benchmark)),
+        nothing="Not measured.",
+        command=BENCHMARK,
+    )
+    paths = report.benchmark.whole_path if report.benchmark else ()
+    yield Section(
+        id="whole-path",
+        title="From photo to class",
+        lead="What a user waits for: decoding, resizing and normalising the photo, then the model.",
+        charts=row([whole_path_chart(paths)]),
+        tables=tuple(whole_path_tables(report.benchmark)),
+        nothing="Not measured.",
+        command=BENCHMARK,
+    )
+    yield Section(
+        id="size",
+        title="Size",
+        lead="What has to be stored and sent.",
+        charts=row([size_chart(report.size_bytes)]),
+        tables=(size_table(report),) if report.size_bytes else (),
+        nothing="Not measured: no bundle was written.",
+    )
+
+
+# The section of the report's page about leaving for another machine.
+
+
+def edge_sections(report: Report) -> Iterator[Section]:
+    """How to classify a photo on a machine without torch."""
+    yield Section(
+        id="deploy",
+        title="Deploy",
+        lead="To classify photos on a machine without torch, copy model.zip there: it holds the "
+        "INT8 ONNX model, a program that runs it, and a self-test, which says whether other "
+        "versions of the packages will do as well: python model.zip --self-test.",
+        code=deploy_commands(report),
+        tables=tuple(edge_tables(report)),
+        nothing="The model was not written as ONNX.",
+    )
+
+
+# The sections of the report's page about what happens inside the network.
+
+_QUANTIZE: Final = "eightbit quantize MODEL --calibrate SRC --out DIR"
+
+
+_VERIFY: Final = "eightbit verify DIR --images SRC"
+
+
+def network_sections(report: Report) -> Iterator[Section]:
+    """Noise by layer, distributions, convergence, parity, coverage, verification."""
+    yield _layers(report)
+    yield Section(
+        id="distributions",
+        title="Values and weights of the worst tensors",
+        lead="What the chosen ranges (blue) cover and what they leave out; counts are on a "
+        "logarithmic scale.",
+        charts=tuple(
+            columns
+            for charts in distribution_charts(report.diagnosis)
+            for columns in row(*([chart] for chart in charts))
+        ),
+        nothing="Not measured: histograms need images, which a run with calibration has.",
+        command=_QUANTIZE,
+    )
+    yield _convergence(report)
+    yield Section(
+        id="parity",
+        title="Parity",
+        lead="Whether the artefacts compute the same integers however they are executed.",
+        grid=parity_grid(report.parity),
+        tables=(parity_table(report.parity, report.executions, report.edge),)
+        if report.parity
+        else (),
+        nothing="Not measured: no images were given.",
+        command=_VERIFY,
+    )
+    yield Section(
+        id="coverage",
+        title="Coverage",
+        lead="Which operators compute in integers, counted in the ONNX graph as ONNX Runtime "
+        "optimises it.",
+        tables=(coverage_table(report.coverage),) if report.coverage else (),
+        nothing="Not measured: no ONNX artefact was written.",
+        command="eightbit quantize MODEL --calibrate SRC --formats onnx --out DIR",
+    )
+    yield Section(
+        id="verification",
+        title="Verification",
+        lead="Whether the artefacts are what the recipe says.",
+        tables=(verification_table(report.verification),) if report.verification else (),
+        nothing="Not verified: no images were given.",
+        command=_VERIFY,
+    )
+
+
+def _layers(report: Report) -> Section:
+    tensors = report.diagnosis
+    table = diagnosis_table(tensors, rows=len(tensors)) if tensors else None
+    return Section(
+        id="layers",
+        title="Noise, tensor by tensor",
+        lead="Where quantization hurts: a tensor that is low alone needs another range or float; "
+        "one that is only low accumulated inherited it.",
+        charts=row([sqnr_chart(tensors)]) if tensors else (),
+        folded=replace(table, title=f"All {len(tensors)} tensors, worst first") if table else None,
+        nothing="Not measured: no images were given.",
+        command=_QUANTIZE,
+    )
+
+
+def _convergence(report: Report) -> Section:
+    calibration = report.calibration
+    chart = convergence_chart(calibration)
+    sentences: tuple[str, ...] = ()
+    if calibration is None:
+        nothing = "Nothing was calibrated: the integers came from a recipe."
+    elif calibration.images < 64:
+        nothing = "Too few images to compare two checkpoints of 32."
+    else:
+        nothing = "Not recorded by the version that calibrated."
+    if chart is not None and calibration is not None and calibration.settled is not None:
+        settled = "settled" if calibration.settled else "had not settled"
+        sentences = (f"The ranges {settled} after {calibration.images:,} images.",)
+    return Section(
+        id="convergence",
+        title="Convergence of the calibration",
+        lead="Whether more calibration images would have changed the ranges.",
+        sentences=sentences,
+        charts=row([chart]),
+        nothing=nothing,
+        command="" if calibration is None else f"{_QUANTIZE} --samples auto",
+    )
+
+
+# The sections of the report's page about the run itself.
+
+
+def run_sections(report: Report) -> Iterator[Section]:
+    """Images, environment, how to get this report again."""
+    yield Section(
+        id="images",
+        title="Images",
+        lead="Which images set the ranges, and on which accuracy was measured.",
+        tables=tuple(_images(report)),
+        nothing="No images were used.",
+    )
+    yield Section(
+        id="environment",
+        title="Environment",
+        lead="Where this was measured: times and last bits depend on it.",
+        tables=tuple(_environment(report)),
+        nothing="Not recorded.",
+    )
+    yield Section(
+        id="reproduce",
+        title="Reproduce",
+        lead="What gives this report again, in this order.",
+        code=report.commands,
+        tables=(_digests(report), *_config(report)),
+    )
+
+
+def _images(report: Report) -> Iterator[Table]:
+    calibration, evaluation = report.calibration, report.evaluation
+    if calibration or evaluation:
+        yield images_table(calibration, evaluation)
+    if calibration and calibration.skipped:
+        yield skipped_table("calibration", calibration.skipped, len(calibration.skipped))
+    if evaluation and evaluation.skipped:
+        yield skipped_table("evaluation", evaluation.skipped, evaluation.all_skipped)
+
+
+def _environment(report: Report) -> Iterator[Table]:
+    if report.environment:
+        yield environment_table(report.environment)
+    elsewhere = {
+        "Evaluation": report.evaluation.environment if report.evaluation else None,
+        "Parity": report.executions.environment if report.executions else None,
+        "Latency": report.benchmark.environment if report.benchmark else None,
+        "Start of the bundle": report.edge.environment if report.edge else None,
+    }
+    rows = tuple((what, where.summary()) for what, where in elsewhere.items() if where)
+    if rows:
+        yield Table(
+            title="Measured elsewhere", columns=("what", "where"), rows=rows, text_columns=2
+        )
+    if report.timings_s or report.peak_rss_bytes:
+        yield cost_table(report)
+
+
+def _digests(report: Report) -> Table:
+    rows = {
+        "eightbit": report.eightbit_version,
+        "weights": report.model.weights,
+        "SHA-256 of the weights": report.model.weights_sha256 or NOTHING,
+        "SHA-256 of the recipe": report.recipe_sha256 or NOTHING,
+    }
+    return Table(
+        title="Versions and digests",
+        columns=("what", "value"),
+        rows=tuple(rows.items()),
+        text_columns=2,
+        sorts=False,
+    )
+
+
+def _config(report: Report) -> Iterator[Table]:
+    if report.config:
+        rows = tuple((name, _said(value)) for name, value in report.config.items())
+        yield Table(
+            title="Configuration",
+            columns=("setting", "value"),
+            rows=rows,
+            text_columns=2,
+            sorts=False,
+        )
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return NOTHING if value is None else str(value)

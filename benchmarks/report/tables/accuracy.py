@@ -6,17 +6,48 @@ from typing import Final, TypeVar
 from eightbit.benchmarks.accuracy.per_class import ClassDrop
 from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.report.document import AccuracySection
+from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
 from eightbit.benchmarks.report.figures import (
     NOTHING,
     Table,
     class_name,
-    counted,
     interval,
     percent,
     points,
     probability,
 )
 from eightbit.benchmarks.report.verdict import verdict
+from eightbit.models.plain_text import counted
+
+_MAX_NAMES: Final = 3
+
+
+def fallback_table(fallback: FallbackSection) -> Table:
+    """The steps, and in the note what is meant."""
+    verdict = "met" if fallback.met else "FAILED"
+    return Table(
+        title=f"Layers in float for a drop of at most {fallback.target_pp:g} pp: {verdict}",
+        columns=("in float", "added", "drop [95 %]", "agree", "time", "target"),
+        rows=tuple(_row(step, fallback.target_pp) for step in fallback.steps),
+        text_columns=2,
+        note=f"in float: how many of {fallback.candidates} operations, those first that cost the "
+        "logits most; * is delivered; drop: its upper end must not exceed the target; time: of a "
+        "call, relative to the network with everything in integers.",
+    )
+
+
+def _row(step: FallbackStep, target_pp: float) -> tuple[str, ...]:
+    more = len(step.added) - _MAX_NAMES
+    names = ", ".join(step.added[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"{step.float_layers}{' *' if step.chosen else ''}",
+        names or NOTHING,
+        interval(step.drop_pp, step.drop_ci95_pp, target_pp),
+        percent(step.top1_agreement),
+        NOTHING if step.latency_ratio is None else f"{step.latency_ratio:.2f}x",
+        "met" if step.met else "missed",
+    )
+
 
 _Value = TypeVar("_Value", bound=Hashable)
 

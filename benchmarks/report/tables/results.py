@@ -3,9 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from eightbit.benchmarks.accuracy.parity import parity_table
-from eightbit.benchmarks.edge_tables import edge_tables
-from eightbit.benchmarks.report.diagnosis import diagnosis_table
 from eightbit.benchmarks.report.document import (
     CalibrationSection,
     CoverageSection,
@@ -14,10 +11,10 @@ from eightbit.benchmarks.report.document import (
     Report,
     VerificationSection,
 )
-from eightbit.benchmarks.report.fallback import fallback_table
 from eightbit.benchmarks.report.figures import Table, decimal_bytes, percent, ratio
-from eightbit.benchmarks.report.tables.accuracy import accuracy_tables
-from eightbit.benchmarks.report.tables.cost import latency_tables, whole_path_tables
+from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
+from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables
+from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
 
 # In the names of the files whose sizes are compared.
 _FLOAT_MARK: Final = ".fp32."

@@ -23,16 +23,17 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from eightbit.benchmarks.arm_instructions import TRACE, multiplications
 from eightbit.benchmarks.artifact.artifact import Runtime
 from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.studies.arm64.page import Answers, Compared, Network, markdown
 from eightbit.benchmarks.studies.arm64.processors import (
     ARM_PROCESSORS,
+    TRACE,
     ArmProcessor,
     arm_environment,
     check_arm,
+    multiplications,
 )
 from eightbit.benchmarks.studies.arm64.torch_build import make_torch
 from eightbit.benchmarks.studies.arm64.torchscript import torchscript_logits

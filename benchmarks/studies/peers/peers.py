@@ -18,10 +18,9 @@ from typing import Annotated, Final
 
 import typer
 
-from eightbit.benchmarks.networks import Network, parse_network
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
-from eightbit.benchmarks.studies.command import quantize
+from eightbit.benchmarks.studies.command import Network, parse_network, quantize
 from eightbit.benchmarks.studies.peers.job import PEERS, Candidate, Job, Outcome
 from eightbit.benchmarks.studies.peers.process import Failed, Measured, run
 from eightbit.benchmarks.studies.peers.table import FailedRow, Reference, Row, line, section

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eightbit.benchmarks.openmp import with_short_spins
+from eightbit.benchmarks.processes.process import with_short_spins
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.benchmarks.studies.peers.job import Job, Outcome
 from eightbit.benchmarks.studies.peers.worker import FAILURE, LOGITS, OUTCOME

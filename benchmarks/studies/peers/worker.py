@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.runner import Runner
 from eightbit.benchmarks.studies.peers.job import Candidate, Job, Outcome, evaluation_batches

@@ -15,8 +15,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from eightbit.benchmarks.artifact.artifact import TORCHSCRIPT_EXTRA_FILE, parse_metadata
-from eightbit.benchmarks.process_memory import peak_rss_bytes
+from eightbit.benchmarks.artifact.artifact import (
+    TORCHSCRIPT_EXTRA_FILE,
+    parse_metadata,
+)
+from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.pixel_input import with_input
 from eightbit.quantize.front_ends.front_ends import quantized_network
@@ -25,6 +28,8 @@ from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.torch_settings import expected_deprecations
 
 WEIGHTS_FILE = "fused.safetensors"
+
+
 METADATA_FILE = "metadata.json"
 
 _DEBUG_SUFFIX = ".debug_pkl"

@@ -1,0 +1,116 @@
+"""TODO docstring."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from eightbit.benchmarks.accuracy.fidelity import ParityResult
+from eightbit.benchmarks.accuracy.parity import _TO_REFERENCE, ARTIFACTS, ExecutionsSection
+from eightbit.benchmarks.report.deployment import EdgeSection
+from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.report.figures import NOTHING, Table, percent
+
+
+def parity_table(
+    parity: Mapping[str, ParityResult],
+    executions: ExecutionsSection | None,
+    edge: EdgeSection | None = None,
+) -> Table:
+    """Every execution against the reference; without a reference, every pair.
+
+    Args:
+        parity: All pairs.
+        executions: What is known of the executions; None where only the artefacts were compared.
+        edge: What is known of executions on other machines.
+    """
+    to_reference = {
+        pair.removesuffix(_TO_REFERENCE): result
+        for pair, result in parity.items()
+        if pair.endswith(_TO_REFERENCE)
+    }
+    shown = dict(sorted(to_reference.items())) or dict(parity)
+    if ARTIFACTS in parity:
+        shown[ARTIFACTS] = parity[ARTIFACTS]
+    against = "the reference integers" if to_reference else "each other"
+    return Table(
+        title=f"Parity of the INT8 logits with {against}, in last bits",
+        columns=("execution" if to_reference else "pair", *_COLUMNS),
+        rows=(
+            *(_row(name, result) for name, result in shown.items()),
+            *((name, *(NOTHING for _ in _COLUMNS)) for name in _missing(executions)),
+        ),
+        note=" ".join(_notes(parity, shown, executions, edge)) if to_reference else "",
+    )
+
+
+_COLUMNS: Final = ("identical", "within 1", "largest", "agree", "images")
+
+
+def _row(name: str, result: ParityResult) -> tuple[str, ...]:
+    return (
+        name,
+        percent(result.identical_fraction),
+        percent(result.within_one_lsb_fraction),
+        str(result.max_lsb),
+        percent(result.top1_agreement),
+        f"{result.n:,}",
+    )
+
+
+def _missing(executions: ExecutionsSection | None) -> Mapping[str, str]:
+    return executions.not_measured if executions else {}
+
+
+def _notes(
+    parity: Mapping[str, ParityResult],
+    shown: Mapping[str, ParityResult],
+    executions: ExecutionsSection | None,
+    edge: EdgeSection | None,
+) -> list[str]:
+    notes = ["agree: same class."]
+    if executions is not None:
+        notes.append(f"Images: {executions.source}.")
+        if executions.synthetic:
+            notes.append("They are made up: classes mean nothing on them; give --images.")
+        notes += [f"{name}: {reason}." for name, reason in executions.not_measured.items()]
+        if executions.environment is not None:
+            notes.append(f"Measured on {executions.environment.summary()}.")
+    if elsewhere := [one.name for one in edge.elsewhere if one.name in shown] if edge else []:
+        notes.append(f"{', '.join(elsewhere)}: the self-test's pictures, on another machine.")
+    if (more := len(parity) - len(shown)) > 0:
+        notes.append(f"{more} more {'pairs are' if more > 1 else 'pair is'} in report.json.")
+    return notes
+
+
+_WORST: Final = 12
+
+
+def diagnosis_table(tensors: Sequence[TensorDiagnosis], *, rows: int = _WORST) -> Table:
+    """The first tensors of a diagnosis, which comes worst first."""
+    return Table(
+        title="Where the noise comes from, worst tensor first",
+        columns=("tensor", "alone", "accumulated", "weights", "saturated", "range", "observed"),
+        rows=tuple(
+            (
+                tensor.name,
+                *(
+                    NOTHING if value is None else f"{value:.1f} dB"
+                    for value in (
+                        tensor.sqnr_alone_db,
+                        tensor.sqnr_accumulated_db,
+                        tensor.weight_sqnr_db,
+                    )
+                ),
+                percent(tensor.saturated_fraction, 3),
+                f"{tensor.low:.3g}..{tensor.high:.3g}",
+                f"{tensor.observed_low:.3g}..{tensor.observed_high:.3g}",
+            )
+            for tensor in tensors[:rows]
+        ),
+        note="alone: SQNR of the float tensor rounded to its own integers; accumulated: with "
+        "everything before it quantized too; saturated: elements outside the range."
+        + (
+            f" {len(tensors) - rows} more tensors are in report.json."
+            if len(tensors) > rows
+            else ""
+        ),
+    )

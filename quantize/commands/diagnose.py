@@ -1,0 +1,45 @@
+"""TODO docstring."""
+
+from pathlib import Path
+
+import torch
+
+from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.runtimes.environment import usable_cores
+from eightbit.models.images.sources import open_source
+from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.float_baseline import read_float_network
+from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.measure.diagnosis import diagnose
+from eightbit.quantize.stages import Stages
+from eightbit.quantize.torch_settings import torch_threads
+from eightbit.quantize.verify.verification import drawn_pixels
+
+
+def diagnose_bundle(
+    folder: Path,
+    data: Path,
+    stages: Stages,
+    *,
+    samples: int = 32,
+    threads: int | None = None,
+) -> tuple[TensorDiagnosis, ...]:
+    """What each quantized tensor of a bundle loses on the given images, worst first.
+
+    Args:
+        folder: The bundle.
+        data: Folder or archive of images; labels are not needed.
+        stages: Told of the progress.
+        samples: How many images to draw, class-balanced where there are classes.
+        threads: Threads for torch; None for all usable cores.
+
+    Raises:
+        InputError: The folder is no bundle, or the images cannot be used.
+    """
+    recipe = recipe_of(folder)
+    with open_source(data) as source, torch_threads(threads or usable_cores()):
+        with stages.stage("load images"):
+            pixels = drawn_pixels(recipe, source, samples)
+        with stages.stage("diagnose"):
+            fused = read_float_network(folder / bundle.FLOAT_ONNX, recipe.spec)
+            return diagnose(fused, recipe, torch.from_numpy(pixels))
