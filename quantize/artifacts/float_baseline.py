@@ -11,7 +11,7 @@ from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize.artifacts.pixel_input import with_input
-from eightbit.quantize.artifacts.torchscript_export import archive_bytes, scripted
+from eightbit.quantize.artifacts.torchscript_worker import archive_bytes, scripted
 from eightbit.quantize.network.fusion import fused_skeleton, integer_layers
 from eightbit.quantize.network.onnx_file import read_foreign
 

@@ -51,7 +51,7 @@ def run_demo(
 
 
 def load_digits_network() -> Pretrained:
-    """Load the weights that `eightbit.benchmarks.studies.train_digits` made and the package ships."""
+    """Load the weights that the package ships; the study `train_digits` made them."""
     asset = resources.files("eightbit.models") / "assets" / WEIGHTS_FILE
     with resources.as_file(asset) as path:
         return load_pretrained(Architecture.CIFAR_RESNET20, str(path), labels=LABELS)

@@ -1,67 +1,64 @@
-"""The rooms and the arrows between them, read from the sources."""
+"""What may import what, and how large rooms, files and functions may be: read from the sources."""
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
+from collections import Counter
 
 import pytest
+from tests.house.rooms import MAY_IMPORT, MODULES, ROOT, TOP, imported, known_by, named, room_of
 
-ROOT = Path(__file__).resolve().parents[2]
-
-MAY_IMPORT = {
-    "models": set(),
-    "calibration": set(),
-    "benchmarks": {"models"},
-    "quantize": {"models", "calibration", "benchmarks"},
+# A room's listing has to be read at a glance.
+MAX_FILES = 14
+MORE_FILES = {"calibration": 18}
+MAX_FILE_LINES = 450
+MAX_FUNCTION_LINES = 60
+# Whatever is longer has its reason beside its name.
+LONG_FUNCTIONS = {
+    "quantize/cli/quantize.py:quantize",  # one argument an option, each with its help
 }
-MODULES = sorted(path for room in MAY_IMPORT for path in (ROOT / room).glob("*.py"))
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=named)
 
 
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+@every_module
+def test_a_module_imports_only_rooms_that_its_room_may_know(path):
+    known = known_by(room_of(named(path)))
+    beyond = {name for name in imported(path) if room_of(name) not in known}
+    # A face names what its rooms hold, and imports nothing before it is used.
+    assert path.name == "__init__.py" or not beyond
 
 
-def imported_rooms(path: Path) -> set[str]:
-    names = (name.split(".") for name in imported(path))
-    return {parts[1] for parts in names if parts[0] == "eightbit" and len(parts) > 1}
+def test_every_room_stands_in_the_table():
+    rooms = {room_of(named(path)) for path in MODULES}
+    assert rooms <= MAY_IMPORT.keys() | {*TOP, "benchmarks"}
+    assert MAY_IMPORT.keys() <= rooms
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_module_imports_only_rooms_that_its_room_may_know(path: Path) -> None:
-    room = path.parent.name
-    assert imported_rooms(path) <= MAY_IMPORT[room] | {room}
+def test_no_arrow_leads_back():
+    assert all(room not in known_by(other) for room in MAY_IMPORT for other in MAY_IMPORT[room])
 
 
-def graph_of_modules() -> dict[str, set[str]]:
-    """Imports at module level between the modules of the project; lazy ones do not count."""
-    known = {f"eightbit.{path.parent.name}.{path.stem}" for path in MODULES}
-    graph: dict[str, set[str]] = {}
-    for path in MODULES:
-        targets = set()
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ImportFrom) and node.module is not None:
-                candidates = {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
-                targets |= candidates & known
-        graph[f"eightbit.{path.parent.name}.{path.stem}"] = targets
-    return graph
-
-
-def test_there_is_no_circle_between_modules() -> None:
-    remaining = graph_of_modules()
+def test_there_is_no_circle_between_modules():
+    remaining = {named(path): set(imported(path, lazy=False)) for path in MODULES}
     while remaining:
         free = {name for name, targets in remaining.items() if not targets & remaining.keys()}
         assert free, f"a circle among {sorted(remaining)}"
         remaining = {name: targets for name, targets in remaining.items() if name not in free}
 
 
-def test_the_arithmetic_of_quantization_is_written_in_one_module() -> None:
+def test_the_package_does_not_know_the_studies():
+    users = {named(path) for path in MODULES if "studies" not in path.parts}
+    assert not {
+        name
+        for name in users
+        for target in imported(ROOT / name)
+        if target.startswith("benchmarks/studies/")
+    }
+
+
+def test_the_arithmetic_of_quantization_is_written_in_one_module():
     rounding = {"rint", "round_", "fake_quantize_per_tensor_affine", "quantize_per_tensor"}
     users = {
-        f"{path.parent.name}/{path.name}"
+        named(path)
         for path in MODULES
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in rounding
@@ -73,12 +70,30 @@ def test_the_arithmetic_of_quantization_is_written_in_one_module() -> None:
     assert users <= {"calibration/qparams.py", "benchmarks/accuracy/fidelity.py", *others}
 
 
-def test_no_file_is_called_like_a_dependency() -> None:
+def test_no_file_is_called_like_a_dependency():
     dependencies = {"torch", "torchvision", "onnx", "onnxruntime", "numpy", "pillow", "PIL"}
     dependencies |= {"safetensors", "pydantic", "typer", "rich", "jinja2", "scipy", "utils"}
     assert not {path.stem for path in MODULES} & dependencies
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_file_holds_one_idea(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 350
+def test_a_room_can_be_seen_at_a_glance():
+    files = Counter(
+        path.parent.relative_to(ROOT).as_posix() for path in MODULES if path.name != "__init__.py"
+    )
+    assert {room: n for room, n in files.items() if n > MORE_FILES.get(room, MAX_FILES)} == {}
+
+
+@every_module
+def test_a_file_is_not_too_long(path):
+    assert len(path.read_text().splitlines()) <= MAX_FILE_LINES
+
+
+def test_a_function_fits_a_screen():
+    long = {
+        f"{named(path)}:{node.name}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
+    }
+    assert long == LONG_FUNCTIONS

@@ -22,8 +22,8 @@ def test_images_and_labels_need_no_torch() -> None:
     script = (
         "import sys\n"
         "import eightbit.models\n"
-        "import eightbit.models.images.preprocessing, eightbit.models.images.sources, eightbit.models.labels\n"
-        "import eightbit.models.images.loading, eightbit.models.images.sampling, eightbit.models.images.decoding\n"
+        "from eightbit.models import labels\n"
+        "from eightbit.models.images import decoding, loading, preprocessing, sampling, sources\n"
         "from eightbit.models import Architecture, ModelSpec, load_images, resolve_labels\n"
         "print(sorted(name for name in sys.modules if name.split('.')[0].startswith('torch')))\n"
     )

@@ -1,7 +1,7 @@
 """A packed model on emulated ARM processors beside x86, in last bits: a page in Markdown.
 
-Usage: python -m eightbit.benchmarks.studies.arm64.arm64 DIR... --images SRC --out FILE.md [--samples N]
-    [--torchscript] [--arm FOLDER]
+Usage: python -m eightbit.benchmarks.studies.arm64.arm64 DIR... --images SRC --out FILE.md
+    [--samples N] [--torchscript] [--arm FOLDER]
 
 `make arm64` makes what the emulator runs. Each DIR, which `eightbit quantize` wrote, is packed by
 `eightbit bundle`; the program in the archive then classifies its own self-test and N images here,

@@ -1,10 +1,11 @@
 r"""This project beside the usual quantizers, on the same networks and images: tables in Markdown.
 
-Usage: python -m eightbit.benchmarks.studies.peers.peers --calibrate SRC --evaluate SRC --out FILE.md \
-           [--samples 256] [--limit N] [--ours "--method mse"] ARCHITECTURE:WEIGHTS:SIDE ...
+Usage: python -m eightbit.benchmarks.studies.peers.peers --calibrate SRC --evaluate SRC \
+           --out FILE.md [--samples 256] [--limit N] [--ours "--method mse"] \
+           ARCHITECTURE:WEIGHTS:SIDE ...
 
 NNCF needs `pip install 'eightbit[peers]'`. Every peer works in a process of its own; one that
-fails is a row that says so. `peers_torch`, `peers_onnx` and `peers_nncf` say how each is set.
+fails is a row that says so. `by_torch`, `by_onnxruntime` and `by_nncf` say how each is set.
 """
 
 import shlex

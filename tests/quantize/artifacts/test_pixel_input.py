@@ -35,7 +35,7 @@ from eightbit.quantize import (
 from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
 from eightbit.quantize.artifacts.pixel_input import PixelInput
-from eightbit.quantize.artifacts.torchscript_export import scripted
+from eightbit.quantize.artifacts.torchscript_worker import scripted
 
 SIDE = 32
 PIXEL_FORMATS = [InputFormat.UINT8, InputFormat.UINT8_NHWC]

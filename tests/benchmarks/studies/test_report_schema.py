@@ -10,7 +10,7 @@ from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.benchmarks.studies import report_schema
 from eightbit.models.errors import InputError
 
-PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "schema" / "report-1.json"
+PUBLISHED = Path(__file__).resolve().parents[3] / "docs" / "schema" / "report-1.json"
 REGENERATE = "python -m eightbit.benchmarks.studies.report_schema --out docs/schema/report-1.json"
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from eightbit.calibration import CalibrationResult, Method, choose_params, collect
 from eightbit.models import Architecture, Pretrained, build_model
 from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
-from eightbit.quantize.artifacts.torchscript_export import scripted
+from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.front_ends.front_ends import quantized_network
 from eightbit.quantize.front_ends.islands import IntegerClassifier
 from eightbit.quantize.network.fusion import integer_layers

@@ -29,7 +29,7 @@ from eightbit.quantize import (
     read_recipe,
 )
 from eightbit.quantize.artifacts.audit import audit
-from eightbit.quantize.artifacts.torchscript_export import scripted
+from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.cli.inspection import describe
 from eightbit.quantize.front_ends.front_ends import quantized_network
 from eightbit.quantize.network.graph import trace

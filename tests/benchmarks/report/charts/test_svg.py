@@ -16,7 +16,7 @@ def test_settings_in_the_working_directory_change_nothing(tmp_path: Path) -> Non
     def drawn(folder: str, settings: str) -> str:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "matplotlibrc").write_text(settings, encoding="utf-8")
-        root = Path(__file__).resolve().parents[2]
+        root = Path(__file__).resolve().parents[4]
         code = f"import sys; sys.path.append({str(root)!r})\n{_DRAW}"
         return subprocess.run(
             [sys.executable, "-c", code],

@@ -204,8 +204,9 @@ def test_the_file_begins_with_the_command_that_makes_it_and_the_machine(tmp_path
     assert result.exit_code == 0, result.output
     text = out.read_text()
     assert (
-        "`python -m eightbit.benchmarks.studies.peers.peers --calibrate c.tar --evaluate e.tar --out FILE.md "
-        "--samples 256 --limit 40 --ours '' --ours '--method mse' resnet18:r18.pth:64`"
+        "`python -m eightbit.benchmarks.studies.peers.peers --calibrate c.tar --evaluate e.tar "
+        "--out FILE.md --samples 256 --limit 40 --ours '' --ours '--method mse' "
+        "resnet18:r18.pth:64`"
     ) in text
     assert "torch 2" in text
     assert "/some" not in text
