@@ -8,9 +8,8 @@ from typing import Final, NoReturn
 import numpy as np
 import torch
 
-from eightbit.benchmarks.report.document import SkippedImage
 from eightbit.models.errors import InputError
-from eightbit.models.images.loading import LoadedImage, load_images
+from eightbit.models.images.loading import LoadedImage, SkippedImage, load_images
 from eightbit.models.images.sources import ImageItem, ImageSource, open_source
 from eightbit.models.labels import ClassMatch, match_images
 from eightbit.models.spec import ModelSpec, Preprocessing
@@ -61,7 +60,7 @@ class UsableImages:
                 if len(self.digests) == self.limit:
                     break
             else:
-                self.skipped.append(SkippedImage(name=image.item.name, reason=image.reason))
+                self.skipped.append(image)
         if not self.digests:
             refuse_unusable(self.source, self.skipped)
 

@@ -7,11 +7,11 @@ logits: memory depends on the number of classes, not of images.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from eightbit.benchmarks.accuracy.confidence import (
     ConfidenceMeter,
@@ -23,6 +23,8 @@ from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
 from eightbit.benchmarks.accuracy.per_class import ClassCounter, ClassDrop
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
+from eightbit.models.images.sources import ImageName
+from eightbit.models.plain_text import printable
 from eightbit.models.spec import Finite, Fraction, FrozenModel
 
 FINITE_CHECK: Final = "evaluation: finite logits"  # name of the check; failed, it ends one
@@ -30,16 +32,6 @@ FINITE_CHECK: Final = "evaluation: finite logits"  # name of the check; failed, 
 TOP5_MIN_CLASSES: Final = 6  # with five or fewer every answer is among the top five
 
 IntArray = npt.NDArray[np.int64]
-
-
-def _without_surrogates(name: object) -> object:
-    if not isinstance(name, str):
-        return name
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-ImageName = Annotated[str, BeforeValidator(_without_surrogates)]
-"""Name of an image file; bytes that are no UTF-8 become backslash escapes."""
 
 
 class Flip(FrozenModel):
@@ -328,7 +320,6 @@ def _checked_labels(labels: Sequence[int], names: Sequence[str], classes: int) -
     for label, name in zip(labels, names, strict=True):
         if not 0 <= label < classes:
             raise InputError(
-                f"{_without_surrogates(name)}: expected a label from 0 to {classes - 1}, "
-                f"found {label}"
+                f"{printable(name)}: expected a label from 0 to {classes - 1}, found {label}"
             )
     return np.asarray(labels, dtype=np.int64)

@@ -17,6 +17,7 @@ from pydantic import Field, NonNegativeInt
 from eightbit.benchmarks.artifact.artifact import Sha256
 from eightbit.benchmarks.processes.channel import Message, Piece
 from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.sources import ImageItem
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import MAX_CLASSES, FrozenModel
@@ -97,13 +98,13 @@ class Prediction:
     Attributes:
         names: Of the images that ran, N of them.
         digests: Of their files.
-        skipped: Name and reason of each image that was passed over.
+        skipped: The images that were passed over.
         logits: float32, shape (N, classes), by name of the model; empty where no image ran.
     """
 
     names: tuple[str, ...]
     digests: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...]
+    skipped: tuple[SkippedImage, ...]
     logits: Mapping[str, FloatArray]
 
 
@@ -140,7 +141,7 @@ class Answer:
             if file.unusable is None and file.digest is not None
         ]
         skipped = [
-            (item.name, printable(file.unusable))
+            SkippedImage(name=item.name, reason=printable(file.unusable))
             for item, file in zip(items, told.files, strict=True)
             if file.unusable is not None
         ]

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_valida
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection
-from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, ImageName
+from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.artifact.artifact import Sha256
 from eightbit.benchmarks.artifact.formats import DELIVERED
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
@@ -20,6 +20,7 @@ from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.errors import InputError
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import Finite, FrozenModel, ModelSpec, Positive
 
@@ -49,13 +50,6 @@ Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=3
 
 
 """A JPEG file in Base64."""
-
-
-class SkippedImage(FrozenModel):
-    """A file that could not be used, and why."""
-
-    name: ImageName
-    reason: str
 
 
 class ConvergencePoint(FrozenModel):

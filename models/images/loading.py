@@ -13,8 +13,8 @@ import numpy.typing as npt
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import preprocess
-from eightbit.models.images.sources import ImageItem, ImageSource
-from eightbit.models.spec import Preprocessing
+from eightbit.models.images.sources import ImageItem, ImageName, ImageSource
+from eightbit.models.spec import FrozenModel, Preprocessing
 
 _AHEAD_PER_WORKER = 4
 
@@ -34,16 +34,10 @@ class LoadedImage:
     pixels: npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SkippedImage:
-    """An image that cannot be used.
+class SkippedImage(FrozenModel):
+    """A file that could not be used, and why."""
 
-    Attributes:
-        item: Which one.
-        reason: One line.
-    """
-
-    item: ImageItem
+    name: ImageName
     reason: str
 
 
@@ -91,5 +85,5 @@ def _load(
         data = source.read(item)
         pixels = preprocess(decode_image(data), preprocessing)
     except UnusableImage as exc:
-        return SkippedImage(item=item, reason=str(exc))
+        return SkippedImage(name=item.name, reason=str(exc))
     return LoadedImage(item=item, digest=hashlib.sha256(data).hexdigest(), pixels=pixels)

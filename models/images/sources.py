@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator
 
 from eightbit.models.errors import InputError
 from eightbit.models.images.storage import Storage, open_storage
@@ -12,6 +14,16 @@ from eightbit.models.plain_text import printable
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
+
+
+def _without_surrogates(name: object) -> object:
+    if not isinstance(name, str):
+        return name
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+ImageName = Annotated[str, BeforeValidator(_without_surrogates)]
+"""Name of an image file; bytes that are no UTF-8 become backslash escapes."""
 
 
 @dataclass(frozen=True, order=True, kw_only=True)

@@ -15,9 +15,9 @@ from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import in_chunks
 from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.latency.results import measure_latency
-from eightbit.benchmarks.report.document import SkippedImage
 from eightbit.benchmarks.runtimes.runner import check_finite
 from eightbit.models.errors import InputError
+from eightbit.models.images.loading import SkippedImage
 from eightbit.quantize.artifacts.write import write_float_onnx, write_onnx, write_torchscript
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.images import LabelledSource, refuse_unusable
@@ -208,7 +208,7 @@ class Trials:
                     check_finite(logits, where=name)
                     classes.append(np.argmax(logits, axis=1))
                 truth += [labels[image] for image in prediction.names]
-                skipped += [SkippedImage(name=name, reason=why) for name, why in prediction.skipped]
+                skipped += prediction.skipped
                 watcher.advance(len(items))
         if not classes:
             refuse_unusable(source, skipped)

@@ -28,11 +28,11 @@ from eightbit.benchmarks.report.document import (
     AccuracySection,
     Check,
     EvaluationSection,
-    SkippedImage,
 )
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.sources import ImageSource
 from eightbit.models.images.thumbnails import thumbnail
 from eightbit.quantize.images import LabelledSource, refuse_unusable
@@ -304,8 +304,7 @@ class _Run:
         if self._calibration:
             self._shared.update(self._calibration.intersection(map(_short, prediction.digests)))
         self._skipped_count += len(prediction.skipped)
-        for name, reason in prediction.skipped[: _SKIPPED - len(self._skipped)]:
-            self._skipped.append(SkippedImage(name=name, reason=reason))
+        self._skipped += prediction.skipped[: _SKIPPED - len(self._skipped)]
         if prediction.names:
             self._evaluator.update(prediction.names, prediction.logits)
 

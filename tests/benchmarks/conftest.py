@@ -28,10 +28,10 @@ from eightbit.benchmarks.report.document import (
     ModelSection,
     OperatorCoverage,
     Report,
-    SkippedImage,
     VerificationSection,
 )
 from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
 CLASSES = 7

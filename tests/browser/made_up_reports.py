@@ -27,10 +27,10 @@ from eightbit.benchmarks.report.document import (
     ModelSection,
     OperatorCoverage,
     Report,
-    SkippedImage,
     VerificationSection,
 )
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.spec import Architecture, ModelSpec
 
 _ARABIC = "\u0645\u0631\u062d\u0628\u0627"

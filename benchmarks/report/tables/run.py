@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.benchmarks.report.document import Report, SkippedImage
+from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import NOTHING, Table, class_name, decimal_bytes, percent
 from eightbit.benchmarks.runtimes.environment import Environment
+from eightbit.models.images.loading import SkippedImage
 
 _MAX_LISTED: Final = 20
 

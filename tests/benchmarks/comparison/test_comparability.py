@@ -16,7 +16,8 @@ from eightbit.benchmarks.comparison.comparability import (
     same_float_model,
     same_images,
 )
-from eightbit.benchmarks.report.document import EvaluationSection, ModelSection, SkippedImage
+from eightbit.benchmarks.report.document import EvaluationSection, ModelSection
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
 

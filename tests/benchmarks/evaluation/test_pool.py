@@ -22,6 +22,7 @@ from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.preprocessing import preprocess
 from eightbit.models.images.sources import ImageItem, ImageSource, open_source
 from eightbit.models.spec import Preprocessing
@@ -112,13 +113,15 @@ def test_unusable_images_are_passed_over_with_the_reason(onnx_only, tmp_path):
         first, second, third = predicted(onnx_only, source, threads=2)
     assert len(first.names) == len(first.logits["onnx"]) == 15
     assert "001.png" not in first.names
-    ((name, reason),) = first.skipped
-    assert name == "001.png"
-    assert reason.startswith("not an image of a known format")
+    (skipped,) = first.skipped
+    assert skipped.name == "001.png"
+    assert skipped.reason.startswith("not an image of a known format")
     assert (second.names, second.logits) == ((), {})
     assert len(second.skipped) == CHUNK_IMAGES
     assert third.names == ("032.png",)
-    assert third.skipped == (("033.png", "cannot be read: No such file or directory"),)
+    assert third.skipped == (
+        SkippedImage(name="033.png", reason="cannot be read: No such file or directory"),
+    )
 
 
 def test_images_are_read_only_a_little_ahead_of_the_answers(onnx_only, pictures, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks.evaluation.prediction import Answer, FileOutcome, answer_of, in_chunks
+from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.sources import ImageItem
 
 ITEMS = tuple(ImageItem(name=f"{index}.png", folder=None) for index in range(4))
@@ -32,7 +33,10 @@ def test_a_prediction_names_what_ran_and_what_was_passed_over(answer):
     found = answer.prediction(ITEMS, MODELS)
     assert found.names == ("0.png", "3.png")
     assert found.digests == (DIGESTS[0], DIGESTS[3])
-    assert found.skipped == (("1.png", r"damaged\nimage"), ("2.png", "cannot be read"))
+    assert found.skipped == (
+        SkippedImage(name="1.png", reason=r"damaged\nimage"),
+        SkippedImage(name="2.png", reason="cannot be read"),
+    )
     assert list(found.logits) == ["onnx", "fp32"]
     for name, logits in zip(MODELS, LOGITS, strict=True):
         assert found.logits[name].dtype == np.float32
@@ -43,7 +47,7 @@ def test_without_usable_images_there_are_no_logits():
     unusable = answer_of(0, [FILES[1]], [], peak_rss_bytes=1)
     found = unusable.prediction(ITEMS[:1], MODELS)
     assert (found.names, found.logits) == ((), {})
-    assert found.skipped == (("0.png", r"damaged\nimage"),)
+    assert found.skipped == (SkippedImage(name="0.png", reason=r"damaged\nimage"),)
 
 
 def _told(answer: Answer, **changes: object) -> Answer:

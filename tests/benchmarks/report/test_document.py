@@ -7,11 +7,11 @@ from eightbit.benchmarks.report.document import (
     Check,
     EvaluationSection,
     OperatorCoverage,
-    SkippedImage,
     VerificationSection,
     read_report,
 )
 from eightbit.models.errors import InputError
+from eightbit.models.images.loading import SkippedImage
 
 
 @pytest.fixture(params=["full_report", "almost_empty_report"])

@@ -50,7 +50,7 @@ def test_unusable_images_are_skipped_with_their_reason(folder: Path) -> None:
     with open_source(folder) as source:
         (folder / "07.png").unlink()
         loaded = list(load_images(source, source.items, SMALL))
-    skipped = {image.item.name: image.reason for image in loaded if isinstance(image, SkippedImage)}
+    skipped = {image.name: image.reason for image in loaded if isinstance(image, SkippedImage)}
     assert list(skipped) == ["03.png", "05.png", "07.png"]
     assert "not an image" in skipped["03.png"]
     assert "damaged" in skipped["05.png"]

@@ -10,11 +10,11 @@ from eightbit.benchmarks.accuracy.tally import Flip
 from eightbit.benchmarks.report.document import (
     Check,
     FidelitySection,
-    SkippedImage,
     VerificationSection,
 )
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.pages.terminal import render_terminal
+from eightbit.models.images.loading import SkippedImage
 
 HOSTILE = "[red]a|b\n# c\x1b[31m `d` <img src=x> **e** \\[link](x)\u202eg"
 
