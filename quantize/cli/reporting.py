@@ -170,8 +170,9 @@ def _print_warnings(warnings: tuple[str, ...]) -> None:
 
 
 def _finish_page(html: str, page: Path) -> None:
+    from eightbit.quantize.atomic_files import write_file, writing
     from eightbit.quantize.cli.console import results
-    from eightbit.quantize.commands.reports import write_page
 
-    write_page(html, page)
+    with writing(page):
+        write_file(page, html.encode())
     results().print(f"\nwritten to {page}", markup=False)

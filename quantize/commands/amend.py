@@ -1,5 +1,6 @@
 """The report of a bundle on disk, amended by what a later command found out."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -16,7 +17,7 @@ from eightbit.benchmarks.runtimes.environment import Environment, read_environme
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
-from eightbit.quantize.commands.reports import replace_report, report_file
+from eightbit.quantize.commands.reports import replace_report, report_file, writing_report
 from eightbit.quantize.measure.report import make_report
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
@@ -107,11 +108,9 @@ class Amending:
             InputError: The report is damaged, or of another recipe, or cannot be replaced.
         """
         report = self._report()
-        if not os.access(self.folder, os.W_OK | os.X_OK):
-            raise InputError(
-                f"{printable(str(self.folder))}: the report cannot be written: the folder is "
-                "read-only; make the folder writable, or copy the bundle elsewhere"
-            )
+        with writing_report(self.folder):
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise OSError(errno.EACCES, "the folder is read-only")
         return report
 
     def finish(self, change: Callable[[Report], Report]) -> Report:

@@ -2,8 +2,8 @@
 
 import os
 import stat
-import tempfile
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -11,6 +11,7 @@ from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
+from eightbit.quantize.atomic_files import staging, writing
 from eightbit.quantize.measure.report import write_report
 
 RENDERED: Final = (bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
@@ -101,19 +102,17 @@ def replace_report(
     Raises:
         InputError: The folder cannot be written.
     """
-    written = []
-    try:
-        with tempfile.TemporaryDirectory(prefix=".report.", dir=folder) as staging:
-            for path in write_report(report, Path(staging)):
-                if path.name in forms:
-                    os.replace(path, folder / path.name)
-                    written.append(folder / path.name)
-    except OSError as exc:
-        raise InputError(
-            f"{printable(str(folder))}: the report cannot be written: {exc.strerror}; make the "
-            "folder writable, or copy the bundle elsewhere"
-        ) from exc
-    return tuple(written)
+    with writing_report(folder), staging(folder) as new:
+        written = [path for path in write_report(report, new) if path.name in forms]
+        for path in written:
+            os.replace(path, folder / path.name)
+    return tuple(folder / path.name for path in written)
+
+
+def writing_report(folder: Path) -> AbstractContextManager[None]:
+    """See `writing`; what cannot be written is the report of a bundle."""
+    todo = "make the folder writable, or copy the bundle elsewhere"
+    return writing(folder, "the report cannot be written", todo)
 
 
 def check_page(out: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
@@ -153,20 +152,3 @@ def check_page(out: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> No
 
 def _same_file(out: Path, report: Path) -> bool:
     return os.path.exists(out) and os.path.samefile(out, report)
-
-
-def write_page(html: str, out: Path) -> None:
-    """Write a page at once: whoever reads it meanwhile sees the old one or the new one.
-
-    Raises:
-        InputError: The place cannot be written.
-    """
-    try:
-        with tempfile.TemporaryDirectory(prefix=".page.", dir=out.parent) as staging:
-            path = Path(staging, "page.html")
-            path.write_text(html, encoding="utf-8")
-            os.replace(path, out)
-    except OSError as exc:
-        raise InputError(
-            f"{printable(str(out))}: cannot be written: {exc.strerror}; choose another --out"
-        ) from exc

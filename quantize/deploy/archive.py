@@ -6,10 +6,9 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +23,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.atomic_files import staging, writing
 from eightbit.quantize.commands.amend import Amending, environment_beside, onnx_digest
 from eightbit.quantize.commands.reports import check_page
 from eightbit.quantize.deploy.readme import bundle_readme
@@ -192,9 +192,8 @@ def write_bundle(
     with stages.stage("pack"):
         archive = archive_of(bundle_files(folder, before))
     with ExitStack() as kept:
-        with _writing(out):
-            staging = tempfile.TemporaryDirectory(prefix=".bundle.", dir=out.parent)
-            packed = Path(kept.enter_context(staging), "model.zip")
+        with writing(out):
+            packed = kept.enter_context(staging(out.parent)) / "model.zip"
             packed.write_bytes(archive)
             photo = packed.with_name("photo.jpg")
             photo.write_bytes(made_up_photos().files[0])
@@ -204,7 +203,7 @@ def write_bundle(
             start = measure_cold_start(
                 packed, folder / bundle.ONNX, photo, launches=LAUNCHES, advance=watcher.advance
             )
-        with _writing(out):
+        with writing(out):
             os.replace(packed, out)
     section = EdgeSection(
         model_sha256=onnx_digest(folder),
@@ -239,17 +238,6 @@ def self_test(packed: Path) -> str:
         last = (done.stderr.splitlines() or ["no message"])[-1]
         raise InputError(f"the packed model cannot be run: {one_line(last)}")
     return one_line(verdict)
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """What fails in it fails for want of a place to write."""
-    try:
-        yield
-    except OSError as exc:
-        raise InputError(
-            f"{printable(str(out))}: cannot be written: {exc.strerror}; choose another --out"
-        ) from exc
 
 
 def _amended(before: Report, section: EdgeSection) -> Report:

@@ -7,7 +7,6 @@ is read before its digest is the one that stands here.
 import base64
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 import tarfile
@@ -18,6 +17,7 @@ from typing import Final
 from eightbit.benchmarks.evaluation.cache import user_cache
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
+from eightbit.quantize.atomic_files import write_file
 from eightbit.quantize.stages import Stages
 
 RUNTIME: Final = "onnxruntime-web"
@@ -103,7 +103,8 @@ def _fetched(kept: Path, stages: Stages) -> bytes:
                 f"check npm's registry, or {_by_hand(kept)}"
             )
         try:
-            _keep(folder / _ARCHIVE, kept)
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(kept, content)
         except OSError as exc:
             where = printable(str(exc.filename or kept))
             stages.watcher.tell(f"{where}: {exc.strerror}; the next page fetches {RUNTIME} again")
@@ -157,22 +158,6 @@ def _complaint(stderr: str) -> str:
 
 def _by_hand(kept: Path) -> str:
     return f"put {_ARCHIVE} into {printable(str(kept.parent))}"
-
-
-def _keep(archive: Path, kept: Path) -> None:
-    """Put the package into the cache, whole or not at all.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{kept.name}.", dir=kept.parent)
-    os.close(descriptor)
-    try:
-        shutil.copyfile(archive, name)
-        os.replace(name, kept)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _members(archive: bytes) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from eightbit.models.plain_text import counted, printable
 from eightbit.models.spec import Architecture
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import recipe_of
-from eightbit.quantize.bundle import check_page_target, write_page_folder
+from eightbit.quantize.atomic_files import write_folder, writing
 from eightbit.quantize.deploy.npm import RUNTIME, RUNTIME_FILES, RUNTIME_VERSION, runtime_files
 from eightbit.quantize.deploy.self_test import SELF_TEST_PICTURES, make_self_test
 from eightbit.quantize.recipe.recipe import Recipe
@@ -85,7 +85,7 @@ def write_web_page(
         InputError: The folder is no bundle or has no ONNX model, the runtime cannot be fetched, or
             ``out`` cannot be used.
     """
-    check_page_target(out, _KNOWN, DESCRIPTION, overwrite=overwrite)
+    check_page_target(out, overwrite=overwrite)
     recipe = recipe_of(folder)
     report = _report(folder, recipe)
     metadata = _metadata(folder, with_float=with_float)
@@ -106,12 +106,53 @@ def write_web_page(
         }
         files[FILE_LIST] = file_list(files)
         files[SERVICE_WORKER] = asset(SERVICE_WORKER)
-        write_page_folder(out, files)
+        with writing(out):
+            write_folder(out, files)
     where, size = printable(str(out)), sum(map(len, files.values()))
     return (
         f"written to {where}: {counted(len(files), 'file')}, {decimal_bytes(size)}\n"
         f"look at it: python -m http.server --directory {where}, then http://localhost:8000"
     )
+
+
+def check_page_target(out: Path, *, overwrite: bool) -> None:
+    """Refuse early what could not be written in the end.
+
+    Args:
+        out: The folder.
+        overwrite: Whether what an earlier run left may be replaced.
+
+    Raises:
+        InputError: It is a file or a link, or it holds something that may not be replaced.
+    """
+    where = printable(str(out))
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        found = "a link" if out.is_symlink() else "a file"
+        raise InputError(f"{where}: expected a folder, found {found}; choose another --out")
+    if not out.is_dir():
+        return
+    names = sorted(_names(out))
+    if names and not overwrite:
+        raise InputError(
+            f"{where}: expected an empty or new folder, found files in it; choose another --out "
+            "or give --overwrite"
+        )
+    foreign = [name for name in names if name not in _KNOWN]
+    if foreign or (names and DESCRIPTION not in names):
+        found = printable(foreign[0]) if foreign else f"no {DESCRIPTION}"
+        raise InputError(
+            f"{where}: expected a folder that `eightbit bundle --web` wrote, found {found} in it; "
+            "it would be replaced as a whole: choose another --out"
+        )
+
+
+def _names(folder: Path) -> list[str]:
+    """Everything in a folder, as paths with slashes; a link or an empty folder is a name, too."""
+    found: list[str] = []
+    for path in folder.iterdir():
+        inner = [] if path.is_symlink() or not path.is_dir() else _names(path)
+        found += [f"{path.name}/{name}" for name in inner] or [path.name]
+    return found
 
 
 def _report(folder: Path, recipe: Recipe) -> Report | None:

@@ -1,4 +1,4 @@
-"""Names that tell reports apart, and pages that are written at once or not at all."""
+"""Names that tell reports apart, and files of a report that are replaced together."""
 
 import errno
 import os
@@ -13,7 +13,6 @@ from eightbit.quantize.commands.reports import (
     check_page,
     replace_report,
     short_names,
-    write_page,
 )
 
 
@@ -38,27 +37,6 @@ def test_names_are_the_shortest_that_tell_paths_apart(paths, names):
 def test_names_show_what_is_not_visible():
     paths = [PurePosixPath("/x/a\x1b[31m/report.json"), PurePosixPath("/x/b/report.json")]
     assert short_names(paths) == ("a\\x1b[31m", "b")
-
-
-def test_a_page_is_replaced_at_once_and_leaves_nothing_beside_it(tmp_path):
-    page = tmp_path / "page.html"
-    page.write_text("old")
-
-    write_page("new é", page)
-
-    assert page.read_text(encoding="utf-8") == "new é"
-    assert list(tmp_path.iterdir()) == [page]
-
-
-def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="cannot be written"):
-        write_page("new", tmp_path / "missing" / "page.html")
-
-
-def test_a_page_may_have_the_longest_name_there_is(tmp_path):
-    page = tmp_path / ("x" * 250 + ".html")
-    write_page("new", page)
-    assert page.read_text() == "new"
 
 
 @pytest.mark.parametrize("error", [errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP])
