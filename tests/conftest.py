@@ -1,4 +1,4 @@
-"""Fixtures for every room: real files, which lie outside the repository, and made-up networks."""
+"""Fixtures for every room: real files, which lie outside the repository, and synthetic networks."""
 
 import os
 import shutil

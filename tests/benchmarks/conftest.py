@@ -9,29 +9,13 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from tests.benchmarks.made_up_reports import ENVIRONMENT
+from tests.synthetic_reports.reports import almost_empty, full
 
-from eightbit.benchmarks.accuracy.confidence import ConfidenceMeter, ConfidenceResult
-from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
-from eightbit.benchmarks.accuracy.per_class import ClassDrop, adjusted
-from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, Flip
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision, Runtime
-from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import (
-    AccuracySection,
-    CalibrationSection,
-    Check,
-    CoverageSection,
-    EvaluationSection,
-    FidelitySection,
-    ModelSection,
-    OperatorCoverage,
     Report,
-    VerificationSection,
 )
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.models.images.loading import SkippedImage
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
 CLASSES = 7
@@ -159,162 +143,9 @@ def model_file(
 
 @pytest.fixture
 def almost_empty_report() -> Report:
-    return Report(
-        eightbit_version="0.1.0",
-        command="eightbit benchmark out",
-        model=ModelSection(
-            spec=ModelSpec(architecture=Architecture.RESNET18, num_classes=1000), weights="DEFAULT"
-        ),
-    )
+    return almost_empty()
 
 
 @pytest.fixture
 def full_report() -> Report:
-    return Report(
-        eightbit_version="0.1.0",
-        command="eightbit quantize resnet18 --weights DEFAULT --calibrate photos --out out",
-        model=ModelSection(
-            spec=ModelSpec(
-                architecture=Architecture.RESNET18,
-                num_classes=7,
-                labels=("cat", "dog", "bird", "fish", "horse", "frog", "ship"),
-            ),
-            weights="DEFAULT",
-            weights_sha256="cd" * 32,
-        ),
-        config={"method": "minmax", "samples": 128, "target": "portable"},
-        recipe_sha256="ab" * 32,
-        calibration=CalibrationSection(
-            source="photos.tar",
-            images=128,
-            skipped=(SkippedImage(name="broken.png", reason="truncated"),),
-            also_in_evaluation=3,
-        ),
-        evaluation=EvaluationSection(source="photos-test.tar", images=4000, labelled=True),
-        verification=VerificationSection(
-            images=64,
-            passed=True,
-            checks=(
-                Check(name="same integers", passed=True, detail="99.98 % within one last bit"),
-                Check(name="every convolution in integers", passed=True, detail="20 of 20"),
-            ),
-        ),
-        accuracy=AccuracySection(
-            fp32=AccuracyResult(top1=0.811, top5=0.96, n=4000, confidence=_confidence(right=3244)),
-            torchscript=_candidate_accuracy(broke=60, fixed=52),
-            onnx=_candidate_accuracy(broke=30, fixed=26),
-        ),
-        fidelity=FidelitySection(
-            torchscript=FidelityResult(
-                sqnr_db=35.87,
-                median_image_sqnr_db=37.25,
-                mean_kl=0.004321,
-                top1_agreement=0.9695,
-                n=4000,
-            ),
-            onnx=FidelityResult(
-                sqnr_db=35.91,
-                median_image_sqnr_db=37.42,
-                mean_kl=0.003456,
-                top1_agreement=0.9835,
-                n=4000,
-            ),
-        ),
-        parity={
-            "torchscript-onnx": ParityResult(
-                max_lsb=1,
-                identical_fraction=0.9512,
-                within_one_lsb_fraction=1.0,
-                top1_agreement=0.99,
-                n=64,
-            )
-        },
-        latency=tuple(
-            _latency(runtime, artifact, precision, p50_ms)
-            for runtime, artifact, precision, p50_ms in (
-                (Runtime.ONNXRUNTIME, "model.fp32.onnx", Precision.FP32, 31.0),
-                (Runtime.ONNXRUNTIME, "model.int8.onnx", Precision.INT8, 10.0),
-                (Runtime.TORCHSCRIPT, "float TorchScript", Precision.FP32, 42.0),
-                (Runtime.TORCHSCRIPT, "model.int8.pt", Precision.INT8, 14.0),
-            )
-        ),
-        size_bytes={
-            "model.int8.onnx": 11_700_000,
-            "model.int8.pt": 12_000_000,
-            "model.fp32.onnx": 44_700_000,
-            "recipe.json": 81_234,
-        },
-        coverage=CoverageSection(
-            conv=OperatorCoverage(quantized=20, total=20),
-            add=OperatorCoverage(quantized=8, total=8),
-            linear=OperatorCoverage(quantized=1, total=1),
-            pool=OperatorCoverage(quantized=2, total=2),
-        ),
-        environment=ENVIRONMENT,
-        timings_s={"calibrate": 6.6, "export": 2.25},
-        peak_rss_bytes=1_234_000_000,
-    )
-
-
-def _candidate_accuracy(*, broke: int, fixed: int) -> CandidateAccuracy:
-    return CandidateAccuracy(
-        top1=0.811 - (broke - fixed) / 4000,
-        top5=0.959,
-        n=4000,
-        drop_pp=100 * (broke - fixed) / 4000,
-        drop_ci95_pp=drop_interval_pp(broke, fixed, 4000),
-        flips=(Flip(image="bird/7.png", label=2, float_class=2, int8_class=3),),
-        flip_count=broke + fixed + 10,
-        broke=broke,
-        fixed=fixed,
-        top1_agreement=1 - (broke + fixed + 10) / 4000,
-        confidence=_confidence(right=3244 - broke + fixed),
-        mcnemar_p=mcnemar_p(broke, fixed),
-        classes=_classes(broke=broke, fixed=fixed),
-    )
-
-
-def _confidence(*, right: int) -> ConfidenceResult:
-    """Of 4,000 images, a quarter of them at 55 % and half of those right."""
-    meter = ConfidenceMeter()
-    meter.update(np.full(1000, 0.55), np.arange(1000) < 500)
-    meter.update(np.full(3000, 0.95), np.arange(3000) < right - 500)
-    return meter.result()
-
-
-def _classes(*, broke: int, fixed: int) -> tuple[ClassDrop, ...]:
-    """Seven classes: a tenth of what changed in each, and the rest in the third and the sixth."""
-    counts = [(broke // 10, fixed // 10)] * 7
-    counts[2] = (broke - 6 * (broke // 10), fixed // 10)
-    counts[5] = (broke // 10, fixed - 6 * (fixed // 10))
-    p_values = [mcnemar_p(*count) for count in counts]
-    return tuple(
-        ClassDrop(
-            index=index,
-            n=600 if index else 400,
-            top1_fp32=0.811,
-            drop_pp=100 * (lost - won) / (600 if index else 400),
-            broke=lost,
-            fixed=won,
-            p_value=p_value,
-            p_adjusted=p_adjusted,
-        )
-        for index, ((lost, won), p_value, p_adjusted) in enumerate(
-            zip(counts, p_values, adjusted(p_values), strict=True)
-        )
-    )
-
-
-def _latency(runtime: Runtime, artifact: str, precision: Precision, p50_ms: float) -> LatencyResult:
-    return LatencyResult(
-        runtime=runtime,
-        artifact=artifact,
-        precision=precision,
-        threads=2,
-        batch=1,
-        n=100,
-        p50_ms=p50_ms,
-        p90_ms=p50_ms * 1.1,
-        p99_ms=p50_ms * 1.5,
-        images_per_s=1000 / p50_ms,
-    )
+    return full()

@@ -38,7 +38,7 @@ class Opened:
     def screenshot(self, name: str) -> None:
         """Leave a picture of the whole page for a person to look at.
 
-        Pictures of every made-up report take half a minute: they are for those who ask.
+        Pictures of every synthetic report take half a minute: they are for those who ask.
         """
         if not name.startswith(_ALWAYS) and not os.environ.get("EIGHTBIT_SCREENSHOTS"):
             return

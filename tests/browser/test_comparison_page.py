@@ -4,16 +4,10 @@ from collections.abc import Callable
 from itertools import combinations
 
 import pytest
-from tests.benchmarks.made_up_reports import (
-    ENVIRONMENT,
-    IMAGES,
-    RIGHT,
-    accuracy,
-    answers,
-    latencies,
-    made_up_report,
-)
 from tests.browser.conftest import OpenPage, check_accessibility, check_schemes_and_phone
+from tests.synthetic_reports.answers import IMAGES, RIGHT, accuracy, answers
+from tests.synthetic_reports.costs import latencies
+from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
 
 from eightbit.benchmarks.comparison.comparison import compare_reports
 from eightbit.benchmarks.comparison.page import render_comparison
@@ -33,7 +27,7 @@ HOSTILE = "<script>document.title='broken in'</script>\"'&\u202e" + "n" * 200
 
 
 def variant(broke: int, speedup: float, int8_ms: float, method: str = "auto") -> Report:
-    return made_up_report(
+    return synthetic_report(
         accuracy=accuracy(answers(range(broke), range(RIGHT, RIGHT + 6))),
         latency=latencies(speedup, (speedup * 0.9, speedup * 1.1), int8_ms=int8_ms),
         config={"method": method, "target": "portable", "rounding": "gptq"},
@@ -58,7 +52,7 @@ def many() -> dict[str, Report]:
 def unlabelled() -> dict[str, Report]:
     section = EvaluationSection(source="photos.tar", images=IMAGES, labelled=False)
     return {
-        name: made_up_report(
+        name: synthetic_report(
             accuracy=accuracy(answers(range(broke), labelled=False)), evaluation=section
         )
         for name, broke in (("first", 30), ("second", 60))
@@ -66,7 +60,7 @@ def unlabelled() -> dict[str, Report]:
 
 
 def bare() -> dict[str, Report]:
-    nothing = made_up_report(
+    nothing = synthetic_report(
         accuracy=None,
         evaluation=None,
         latency=(),
@@ -83,8 +77,8 @@ def bare() -> dict[str, Report]:
 def hostile() -> dict[str, Report]:
     elsewhere = ENVIRONMENT.model_copy(update={"cpu": HOSTILE, "isa": (HOSTILE,)})
     return {
-        "first": made_up_report(),
-        HOSTILE: made_up_report(
+        "first": synthetic_report(),
+        HOSTILE: synthetic_report(
             command=HOSTILE,
             config={"method": HOSTILE, HOSTILE: HOSTILE},
             environment=elsewhere,

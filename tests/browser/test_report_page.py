@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.browser.conftest import Opened, OpenPage, check_schemes_and_phone
-from tests.browser.made_up_reports import HOSTILE, REPORTS, full
+from tests.synthetic_reports.reports import HOSTILE, REPORTS, full
 
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.pages.html import render_html
@@ -43,7 +43,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="session")
 def page_of() -> Callable[[str], str]:
-    """The page of a made-up report, rendered once."""
+    """The page of a synthetic report, rendered once."""
     pages: dict[str, str] = {}
 
     def page(name: str) -> str:

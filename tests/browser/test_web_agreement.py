@@ -1,4 +1,4 @@
-"""The benchmark that gives real files to the page, on made-up ones."""
+"""The benchmark that gives real files to the page, on synthetic ones."""
 
 import re
 import subprocess

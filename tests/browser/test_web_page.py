@@ -228,7 +228,7 @@ def test_a_broken_self_test_fails_and_says_how(
 
 @pytest.fixture(scope="module")
 def camera_browser(browser: Browser) -> Iterator[Browser]:
-    """One with a made-up camera, for which page.test is a stranger's name of this machine."""
+    """One with a synthetic camera, for which page.test is a stranger's name of this machine."""
     started = browser.browser_type.launch(
         executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=CAMERA
     )

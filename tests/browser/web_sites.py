@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from tests.browser.made_up_reports import full
+from tests.synthetic_reports.reports import full
 
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration import collect

@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tests.benchmarks.made_up_reports import latencies
 from tests.docs.pages import DOCS
+from tests.synthetic_reports.costs import latencies
 
 from eightbit.quantize import pipeline
 from eightbit.quantize.cli import entry

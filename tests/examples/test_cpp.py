@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 from tests.examples.conftest import LABELS, ROOT, SIDE
-from tests.examples.made_up_models import LENGTH, described, model_that_onednn_refuses
 from tests.examples.running import run
+from tests.examples.synthetic_models import LENGTH, described, model_that_onednn_refuses
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner
 from eightbit.benchmarks.artifact.artifact import TORCHSCRIPT_EXTRA_FILE

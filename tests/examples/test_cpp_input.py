@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tests.examples.made_up_models import LENGTH, SIDE, described, onnx_model, torchscript_model
 from tests.examples.running import Outcome, run
+from tests.examples.synthetic_models import LENGTH, SIDE, described, onnx_model, torchscript_model
 
 ONNX_PROGRAMS = ("classify_onnxruntime", "classify_openvino")
 PROGRAMS = (*ONNX_PROGRAMS, "classify_torchscript")
@@ -18,7 +18,7 @@ LOGITS = [1.0, 2.0, 3.0]
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """Black pixels, as many as the made-up models take."""
+    """Black pixels, as many as the synthetic models take."""
     path = tmp_path / "image.rgb"
     path.write_bytes(bytes(LENGTH))
     return path

@@ -1,4 +1,4 @@
-"""Fixtures of this room: small made-up images."""
+"""Fixtures of this room: small synthetic images."""
 
 import io
 from collections.abc import Callable

@@ -71,7 +71,7 @@ def bundle_of(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
-def made_up(request, random_network, noise_images, recipe_for, bundle_of):
+def synthetic(request, random_network, noise_images, recipe_for, bundle_of):
     """Of a network with random weights, whose images are noise."""
     architecture, mode, float_layers = request.param
     pretrained: Pretrained = random_network(architecture, side=SIDE)
@@ -127,8 +127,8 @@ class ArtefactContract:
         assert found.identical_fraction >= 0.999
         assert found.max_lsb <= 1
 
-    def test_every_architecture_is_within_few_last_bits_of_the_reference(self, made_up):
-        found = self.distance(made_up)
+    def test_every_architecture_is_within_few_last_bits_of_the_reference(self, synthetic):
+        found = self.distance(synthetic)
         assert found.within_one_lsb_fraction >= 0.95
         assert found.max_lsb <= 4
 

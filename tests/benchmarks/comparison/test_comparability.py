@@ -1,14 +1,9 @@
 """Which numbers may stand beside each other; the others get a sentence, not a silence."""
 
 import pytest
-from tests.benchmarks.made_up_reports import (
-    ENVIRONMENT,
-    IMAGES,
-    accuracy,
-    answers,
-    latencies,
-    made_up_report,
-)
+from tests.synthetic_reports.answers import IMAGES, accuracy, answers
+from tests.synthetic_reports.costs import latencies
+from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
 
 from eightbit.benchmarks.comparison.comparability import (
     comparison_warnings,
@@ -22,18 +17,18 @@ from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 
 
 def evaluated_on(source="photos.tar", images=IMAGES, **options):
-    return made_up_report(
+    return synthetic_report(
         evaluation=EvaluationSection(source=source, images=images, labelled=True, **options)
     )
 
 
 def with_model(spec=None, weights="photos.pth", digest="cd" * 32):
     spec = spec or ModelSpec(architecture=Architecture.RESNET18, num_classes=10)
-    return made_up_report(model=ModelSection(spec=spec, weights=weights, weights_sha256=digest))
+    return synthetic_report(model=ModelSection(spec=spec, weights=weights, weights_sha256=digest))
 
 
 def test_equal_reports_are_comparable_in_everything():
-    reports = {"a": made_up_report(), "b": made_up_report()}
+    reports = {"a": synthetic_report(), "b": synthetic_report()}
     assert comparison_warnings(reports) == ()
     assert same_images(*reports.values())
     assert same_float_model(*reports.values())
@@ -46,13 +41,13 @@ def test_equal_reports_are_comparable_in_everything():
         evaluated_on("other.tar"),
         evaluated_on(images=2000),
         evaluated_on(skipped=(SkippedImage(name="1.png", reason="truncated"),)),
-        made_up_report(evaluation=None),
+        synthetic_report(evaluation=None),
     ],
     ids=["name", "number", "skipped", "unknown"],
 )
 def test_other_images_are_noticed(other):
-    assert not same_images(made_up_report(), other)
-    (warning,) = comparison_warnings({"a": made_up_report(), "b": other})
+    assert not same_images(synthetic_report(), other)
+    (warning,) = comparison_warnings({"a": synthetic_report(), "b": other})
     assert warning.startswith("Evaluated on different images")
     assert warning.endswith("Their accuracies are not comparable.")
 
@@ -62,7 +57,7 @@ def test_on_another_processor_one_float_answer_less_does_not_make_other_images()
     one_less = one_less.model_copy(
         update={"fp32": one_less.fp32.model_copy(update={"top1": one_less.fp32.top1 - 1 / IMAGES})}
     )
-    reports = {"here": made_up_report(), "there": made_up_report(accuracy=one_less)}
+    reports = {"here": synthetic_report(), "there": synthetic_report(accuracy=one_less)}
     assert same_images(*reports.values())
     assert not same_float_answers(*reports.values())
     assert comparison_warnings(reports) == ()
@@ -81,7 +76,7 @@ def test_another_network_may_answer_the_same_images_differently():
     worse = other.accuracy.model_copy(
         update={"fp32": other.accuracy.fp32.model_copy(update={"top1": 0.7})}
     )
-    assert same_images(made_up_report(), other.model_copy(update={"accuracy": worse}))
+    assert same_images(synthetic_report(), other.model_copy(update={"accuracy": worse}))
 
 
 @pytest.mark.parametrize(
@@ -102,14 +97,14 @@ def test_another_network_may_answer_the_same_images_differently():
     ids=["architecture", "classes", "weights", "unknown weights", "preprocessing"],
 )
 def test_another_float_model_is_noticed(other):
-    assert not same_float_model(made_up_report(), other)
-    (warning,) = comparison_warnings({"a": made_up_report(), "b": other})
+    assert not same_float_model(synthetic_report(), other)
+    (warning,) = comparison_warnings({"a": synthetic_report(), "b": other})
     assert warning.endswith("drop is from its own float model.")
 
 
 def test_another_machine_is_named():
     elsewhere = ENVIRONMENT.model_copy(update={"cpu": "Other CPU", "logical_cores": 8})
-    reports = {"a": made_up_report(), "b": made_up_report(environment=elsewhere)}
+    reports = {"a": synthetic_report(), "b": synthetic_report(environment=elsewhere)}
 
     (warning,) = comparison_warnings(reports)
 
@@ -128,7 +123,7 @@ def test_two_unknown_weights_are_not_known_to_be_the_same():
 
 def test_the_machine_of_a_report_without_latencies_does_not_matter():
     elsewhere = ENVIRONMENT.model_copy(update={"cpu": "Other CPU"})
-    reports = {"a": made_up_report(), "b": made_up_report(environment=elsewhere, latency=())}
+    reports = {"a": synthetic_report(), "b": synthetic_report(environment=elsewhere, latency=())}
     assert comparison_warnings(reports) == ()
 
 
@@ -137,9 +132,9 @@ def test_other_versions_are_named():
         update={"versions": {"onnxruntime": "1.32.0", "torch": "2.13.0"}}
     )
     reports = {
-        "a": made_up_report(),
-        "b": made_up_report(environment=newer),
-        "c": made_up_report(latency=latencies(2.0)),
+        "a": synthetic_report(),
+        "b": synthetic_report(environment=newer),
+        "c": synthetic_report(latency=latencies(2.0)),
     }
 
     assert comparison_warnings(reports) == (

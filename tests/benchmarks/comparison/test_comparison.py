@@ -1,14 +1,9 @@
 """Several reports side by side, and the picture of accuracy against latency."""
 
 import pytest
-from tests.benchmarks.made_up_reports import (
-    ENVIRONMENT,
-    IMAGES,
-    accuracy,
-    answers,
-    latencies,
-    made_up_report,
-)
+from tests.synthetic_reports.answers import IMAGES, accuracy, answers
+from tests.synthetic_reports.costs import latencies
+from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
 
 from eightbit.benchmarks.comparison.comparison import Conditions, common_conditions, compare_reports
 from eightbit.benchmarks.comparison.pareto import pareto_picture
@@ -28,7 +23,7 @@ from eightbit.models.spec import Architecture, ModelSpec
 
 
 def compared(**reports):
-    return compare_reports({"first": made_up_report(), **reports})
+    return compare_reports({"first": synthetic_report(), **reports})
 
 
 def rows_of(table):
@@ -37,11 +32,11 @@ def rows_of(table):
 
 def test_one_report_has_nothing_beside_it():
     with pytest.raises(InputError, match="at least two"):
-        compare_reports({"only": made_up_report()})
+        compare_reports({"only": synthetic_report()})
 
 
 def test_each_artefact_has_a_row_with_its_own_numbers():
-    worse = made_up_report(
+    worse = synthetic_report(
         accuracy=accuracy(answers(range(60))), latency=latencies(2.0, (1.9, 2.1), int8_ms=4.0)
     )
 
@@ -61,7 +56,7 @@ def test_each_artefact_has_a_row_with_its_own_numbers():
 
 
 def test_the_tables_of_a_terminal_say_the_same_in_pieces():
-    comparison = compared(second=made_up_report())
+    comparison = compared(second=synthetic_report())
     overview = overview_table(comparison)
     pieces = {**rows_of(accuracy_table(comparison))["first", "ONNX"]}
     pieces |= rows_of(speed_table(comparison))["first", "ONNX"]
@@ -69,7 +64,7 @@ def test_the_tables_of_a_terminal_say_the_same_in_pieces():
 
 
 def test_what_was_not_measured_leaves_a_dash():
-    bare = made_up_report(accuracy=None, evaluation=None, latency=(), fidelity=None)
+    bare = synthetic_report(accuracy=None, evaluation=None, latency=(), fidelity=None)
 
     row = rows_of(overview_table(compared(bare=bare)))["bare", "ONNX"]
 
@@ -78,14 +73,14 @@ def test_what_was_not_measured_leaves_a_dash():
 
 
 def test_a_report_without_any_artefact_has_no_row():
-    nothing = made_up_report(
+    nothing = synthetic_report(
         accuracy=None, evaluation=None, latency=(), fidelity=None, size_bytes={}
     )
     assert {bundle for bundle, _ in rows_of(overview_table(compared(nothing=nothing)))} == {"first"}
 
 
 def test_only_settings_that_differ_are_shown():
-    other = made_up_report(config={"method": "minmax", "target": "portable", "rounding": "gptq"})
+    other = synthetic_report(config={"method": "minmax", "target": "portable", "rounding": "gptq"})
 
     table = settings_table(compared(other=other))
 
@@ -96,19 +91,19 @@ def test_only_settings_that_differ_are_shown():
 
 
 def test_a_setting_that_only_one_has_differs():
-    other = made_up_report(
+    other = synthetic_report(
         config={"method": "auto", "target": "portable", "rounding": "gptq", "seed": 3}
     )
     assert settings_table(compared(other=other)).rows == (("first", "-"), ("other", "3"))
 
 
 def test_nothing_that_differs_is_no_table():
-    assert settings_table(compared(same=made_up_report())) is None
+    assert settings_table(compared(same=synthetic_report())) is None
 
 
 def test_networks_and_images_are_settings_too():
     spec = ModelSpec(architecture=Architecture.RESNET34, num_classes=10)
-    other = made_up_report(
+    other = synthetic_report(
         model=ModelSection(spec=spec, weights="photos.pth", weights_sha256="ee" * 32),
         evaluation=EvaluationSection(source="other.tar", images=IMAGES, labelled=True),
     )
@@ -118,10 +113,10 @@ def test_networks_and_images_are_settings_too():
 
 
 def test_later_reports_are_compared_with_the_first_image_by_image():
-    worse = made_up_report(
+    worse = synthetic_report(
         accuracy=accuracy(answers(range(60))), latency=latencies(2.0, (1.9, 2.1))
     )
-    same = made_up_report()
+    same = synthetic_report()
 
     table = against_first_table(compared(worse=worse, same=same))
 
@@ -138,7 +133,7 @@ def test_later_reports_are_compared_with_the_first_image_by_image():
 
 
 def test_accuracies_on_other_images_are_not_compared():
-    other = made_up_report(
+    other = synthetic_report(
         evaluation=EvaluationSection(source="other.tar", images=IMAGES, labelled=True)
     )
     table = against_first_table(compared(other=other))
@@ -153,9 +148,9 @@ def test_accuracies_on_other_images_are_not_compared():
 def test_the_fewest_threads_that_all_have_are_compared():
     one, two = latencies(3.0, threads=1), latencies(2.0, threads=2)
     reports = {
-        "a": made_up_report(latency=(*one, *two)),
-        "b": made_up_report(latency=two),
-        "c": made_up_report(latency=()),
+        "a": synthetic_report(latency=(*one, *two)),
+        "b": synthetic_report(latency=two),
+        "c": synthetic_report(latency=()),
     }
     assert common_conditions(reports) == Conditions(batch=1, threads=2)
     assert [own.speedup for own in compare_reports(reports).artifacts] == [2.0, 2.0, None]
@@ -163,14 +158,14 @@ def test_the_fewest_threads_that_all_have_are_compared():
 
 def test_the_smallest_batch_comes_before_the_fewest_threads():
     entries = (*latencies(3.0, threads=1, batch=8), *latencies(2.0, threads=2, batch=1))
-    reports = {name: made_up_report(latency=entries) for name in "ab"}
+    reports = {name: synthetic_report(latency=entries) for name in "ab"}
     assert common_conditions(reports) == Conditions(batch=1, threads=2)
 
 
 def test_without_a_common_condition_no_times_are_shown_and_a_warning_is():
     reports = {
-        "a": made_up_report(latency=latencies(3.0, threads=1)),
-        "b": made_up_report(latency=latencies(3.0, threads=2)),
+        "a": synthetic_report(latency=latencies(3.0, threads=1)),
+        "b": synthetic_report(latency=latencies(3.0, threads=2)),
     }
     comparison = compare_reports(reports)
     assert comparison.conditions is None
@@ -182,7 +177,7 @@ def test_without_a_common_condition_no_times_are_shown_and_a_warning_is():
 
 
 def test_parity_is_that_of_the_worst_execution():
-    table = parity_summary(compared(second=made_up_report(parity={})))
+    table = parity_summary(compared(second=synthetic_report(parity={})))
     assert table.rows == (
         ("first", "passed", "2", "70.00 %", "97.00 %", "3"),
         ("second", "passed", "-", "-", "-", "-"),
@@ -190,14 +185,14 @@ def test_parity_is_that_of_the_worst_execution():
 
 
 def test_reports_without_verification_have_no_parity_table():
-    bare = made_up_report(parity={}, verification=None)
+    bare = synthetic_report(parity={}, verification=None)
     assert parity_summary(compare_reports({"a": bare, "b": bare})) is None
 
 
 def test_environments_are_listed_only_where_they_differ():
     other = ENVIRONMENT.model_copy(update={"cpu": "Other CPU"})
-    assert environments_table(compared(same=made_up_report())) is None
-    table = environments_table(compared(other=made_up_report(environment=other)))
+    assert environments_table(compared(same=synthetic_report())) is None
+    table = environments_table(compared(other=synthetic_report(environment=other)))
     assert [row[:2] for row in table.rows] == [
         ("first", "Example CPU @ 3 GHz"),
         ("other", "Other CPU"),
@@ -205,7 +200,7 @@ def test_environments_are_listed_only_where_they_differ():
 
 
 def test_a_terminal_gets_only_tables_with_rows():
-    bare = made_up_report(
+    bare = synthetic_report(
         accuracy=None,
         evaluation=None,
         latency=(),
@@ -227,7 +222,7 @@ def point_of(picture, bundle, artifact="ONNX"):
 
 def test_the_front_are_those_that_no_other_one_beats_at_both():
     def report(broke, int8_ms):
-        return made_up_report(
+        return synthetic_report(
             accuracy=accuracy(answers(range(broke))), latency=latencies(3.0, int8_ms=int8_ms)
         )
 
@@ -252,7 +247,9 @@ def test_the_front_are_those_that_no_other_one_beats_at_both():
 
 
 def test_a_point_has_the_intervals_of_its_drop_and_of_its_speedup():
-    comparison = compared(second=made_up_report(latency=latencies(3.0, (2.5, 3.75), int8_ms=10.0)))
+    comparison = compared(
+        second=synthetic_report(latency=latencies(3.0, (2.5, 3.75), int8_ms=10.0))
+    )
 
     point = point_of(pareto_picture(comparison), "second")
 
@@ -264,7 +261,7 @@ def test_a_point_has_the_intervals_of_its_drop_and_of_its_speedup():
 
 
 def test_without_labels_the_picture_is_of_agreement_and_float_agrees_with_itself():
-    bare = made_up_report(
+    bare = synthetic_report(
         accuracy=accuracy(answers(range(40), labelled=False)),
         evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
     )
@@ -277,7 +274,7 @@ def test_without_labels_the_picture_is_of_agreement_and_float_agrees_with_itself
 
 
 def test_no_interval_of_agreement_goes_beyond_100_percent():
-    same = made_up_report(
+    same = synthetic_report(
         accuracy=accuracy(answers(labelled=False)),
         evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
     )
@@ -287,7 +284,7 @@ def test_no_interval_of_agreement_goes_beyond_100_percent():
 
 
 def test_one_report_without_labels_makes_it_agreement_for_all():
-    bare = made_up_report(
+    bare = synthetic_report(
         accuracy=accuracy(answers(range(40), labelled=False)),
         evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
     )
@@ -297,9 +294,9 @@ def test_one_report_without_labels_makes_it_agreement_for_all():
 
 
 def test_only_models_with_accuracy_and_latency_are_in_the_picture():
-    picture = pareto_picture(compared(slow=made_up_report(latency=())))
+    picture = pareto_picture(compared(slow=synthetic_report(latency=())))
     assert {point.bundle for point in picture.points} == {"first"}
     nothing = compare_reports(
-        {name: made_up_report(accuracy=None, evaluation=None) for name in "ab"}
+        {name: synthetic_report(accuracy=None, evaluation=None) for name in "ab"}
     )
     assert pareto_picture(nothing).points == ()

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.benchmarks.made_up_reports import IMAGES, RIGHT, answers
+from tests.synthetic_reports.answers import IMAGES, RIGHT, answers
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.tally import AccuracyResult

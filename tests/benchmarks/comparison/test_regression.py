@@ -1,17 +1,9 @@
 """The gate passes and fails on the right side, for each thing that it looks at."""
 
 import pytest
-from tests.benchmarks.made_up_reports import (
-    ENVIRONMENT,
-    IMAGES,
-    RIGHT,
-    accuracy,
-    answers,
-    coverage,
-    latencies,
-    made_up_report,
-    verification,
-)
+from tests.synthetic_reports.answers import IMAGES, RIGHT, accuracy, answers
+from tests.synthetic_reports.costs import latencies
+from tests.synthetic_reports.reports import ENVIRONMENT, coverage, synthetic_report, verification
 
 from eightbit.benchmarks.comparison.comparison import compare_reports
 from eightbit.benchmarks.comparison.page import render_comparison
@@ -38,7 +30,7 @@ def lines(report, baseline, **tolerance):
 
 
 def test_a_report_passes_against_itself():
-    report = made_up_report()
+    report = synthetic_report()
 
     findings = find_regressions(report, report)
 
@@ -72,27 +64,27 @@ def onnx(broke, fixed=(), **options):
     ],
 )
 def test_accuracy_is_lost_if_proven_and_more_than_allowed(broke, fails):
-    report = made_up_report(accuracy=onnx(broke))
-    baseline = made_up_report(accuracy=onnx(range(12)))
+    report = synthetic_report(accuracy=onnx(broke))
+    baseline = synthetic_report(accuracy=onnx(range(12)))
 
     assert bool(lines(report, baseline)) is fails
 
 
 def test_a_loss_larger_than_allowed_passes_where_it_may_be_chance():
     # 100 other images, 60 of them lost: 0.5 points, give or take 0.5.
-    report = made_up_report(accuracy=onnx(range(100, 162), range(RIGHT, RIGHT + 40)))
-    baseline = made_up_report(accuracy=onnx(()))
+    report = synthetic_report(accuracy=onnx(range(100, 162), range(RIGHT, RIGHT + 40)))
+    baseline = synthetic_report(accuracy=onnx(()))
     assert 100 * 22 / IMAGES > 0.5
 
     assert lines(report, baseline) != ()
-    noisy = made_up_report(accuracy=onnx(range(100, 192), range(RIGHT, RIGHT + 70)))
+    noisy = synthetic_report(accuracy=onnx(range(100, 192), range(RIGHT, RIGHT + 70)))
     assert lines(noisy, baseline) == ()
 
 
 def test_only_the_same_images_are_compared_one_by_one():
     """24 images more are lost of 200: proven where they are the same ones, else not."""
-    baseline = made_up_report(accuracy=onnx(range(200)))
-    report = made_up_report(accuracy=onnx(range(224)))
+    baseline = synthetic_report(accuracy=onnx(range(200)))
+    report = synthetic_report(accuracy=onnx(range(224)))
     elsewhere = report.model_copy(
         update={"evaluation": report.evaluation.model_copy(update={"source": "other.tar"})}
     )
@@ -106,14 +98,20 @@ def test_only_the_same_images_are_compared_one_by_one():
 
 
 def test_the_allowed_loss_of_accuracy_can_be_chosen():
-    report, baseline = made_up_report(accuracy=onnx(range(30))), made_up_report(accuracy=onnx(()))
+    report, baseline = (
+        synthetic_report(accuracy=onnx(range(30))),
+        synthetic_report(accuracy=onnx(())),
+    )
 
     assert lines(report, baseline, accuracy_pp=0.7) != ()
     assert lines(report, baseline, accuracy_pp=0.8) == ()
 
 
 def test_the_line_says_what_was_lost_and_what_is_allowed():
-    report, baseline = made_up_report(accuracy=onnx(range(60))), made_up_report(accuracy=onnx(()))
+    report, baseline = (
+        synthetic_report(accuracy=onnx(range(60))),
+        synthetic_report(accuracy=onnx(())),
+    )
 
     (line,) = lines(report, baseline)
 
@@ -125,8 +123,8 @@ def test_the_line_says_what_was_lost_and_what_is_allowed():
 
 def test_each_artefact_is_compared_with_its_like():
     good, bad = answers(range(10)), answers(range(80))
-    report = made_up_report(accuracy=accuracy(onnx=good, torchscript=bad))
-    baseline = made_up_report(accuracy=accuracy(onnx=bad, torchscript=good))
+    report = synthetic_report(accuracy=accuracy(onnx=good, torchscript=bad))
+    baseline = synthetic_report(accuracy=accuracy(onnx=bad, torchscript=good))
 
     (line,) = lines(report, baseline)
 
@@ -135,7 +133,7 @@ def test_each_artefact_is_compared_with_its_like():
 
 def test_without_labels_agreement_counts():
     def unlabelled(broke):
-        return made_up_report(
+        return synthetic_report(
             accuracy=onnx(broke, labelled=False),
             evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
         )
@@ -146,18 +144,18 @@ def test_without_labels_agreement_counts():
 
 
 def test_labels_that_the_baseline_has_may_not_be_missing():
-    report = made_up_report(accuracy=onnx((), labelled=False))
+    report = synthetic_report(accuracy=onnx((), labelled=False))
 
-    (line,) = lines(report, made_up_report())
+    (line,) = lines(report, synthetic_report())
 
     assert line == "regression: top-1 drop, ONNX: 0.10 pp before, not measured now"
 
 
 def test_labels_that_only_the_report_has_leave_agreement_to_be_compared():
-    baseline = made_up_report(accuracy=onnx(range(12), labelled=False))
+    baseline = synthetic_report(accuracy=onnx(range(12), labelled=False))
 
-    assert lines(made_up_report(accuracy=onnx(range(12))), baseline) == ()
-    (line,) = lines(made_up_report(accuracy=onnx(range(60))), baseline)
+    assert lines(synthetic_report(accuracy=onnx(range(12))), baseline) == ()
+    (line,) = lines(synthetic_report(accuracy=onnx(range(60))), baseline)
     assert "agreement" in line
 
 
@@ -168,7 +166,7 @@ def fallen(right, **options):
     """Float and INT8 both answer fewer images right, so there is no drop."""
     section = onnx(())
     top1 = right / IMAGES
-    return made_up_report(
+    return synthetic_report(
         accuracy=section.model_copy(
             update={
                 key: getattr(section, key).model_copy(update={"top1": top1})
@@ -179,7 +177,7 @@ def fallen(right, **options):
     )
 
 
-RETRAINED = made_up_report().model.model_copy(update={"weights_sha256": "ee" * 32})
+RETRAINED = synthetic_report().model.model_copy(update={"weights_sha256": "ee" * 32})
 
 
 @pytest.mark.parametrize(
@@ -192,14 +190,14 @@ RETRAINED = made_up_report().model.model_copy(update={"weights_sha256": "ee" * 3
     ],
 )
 def test_a_float_model_that_became_worse_takes_int8_with_it(right, fails):
-    baseline = made_up_report(accuracy=onnx(()))
+    baseline = synthetic_report(accuracy=onnx(()))
     found = lines(fallen(right, model=RETRAINED), baseline)
     assert bool(found) is fails
     assert all(line.startswith("regression: top-1, ONNX: ") for line in found)
 
 
 def test_the_allowed_loss_of_accuracy_holds_for_accuracy_itself():
-    report, baseline = fallen(1600, model=RETRAINED), made_up_report(accuracy=onnx(()))
+    report, baseline = fallen(1600, model=RETRAINED), synthetic_report(accuracy=onnx(()))
     assert lines(report, baseline, accuracy_pp=39) != ()
     assert lines(report, baseline, accuracy_pp=40) == ()
 
@@ -207,7 +205,7 @@ def test_the_allowed_loss_of_accuracy_holds_for_accuracy_itself():
 def test_accuracy_itself_is_not_compared_on_other_images():
     elsewhere = EvaluationSection(source="other.tar", images=IMAGES, labelled=True)
     report = fallen(1600, model=RETRAINED, evaluation=elsewhere)
-    findings = find_regressions(report, made_up_report(accuracy=onnx(())))
+    findings = find_regressions(report, synthetic_report(accuracy=onnx(())))
     assert regression_lines(findings) == ()
     assert "Not compared: top-1 itself" in regression_table(findings, "now").note
 
@@ -215,7 +213,7 @@ def test_accuracy_itself_is_not_compared_on_other_images():
 def test_what_compared_nothing_has_not_passed():
     speed_alone = dict.fromkeys(("verification", "accuracy", "fidelity", "coverage"))
     elsewhere = ENVIRONMENT.model_copy(update={"isa": ("avx2",)})
-    baseline = made_up_report(**speed_alone, size_bytes={})
+    baseline = synthetic_report(**speed_alone, size_bytes={})
     report = baseline.model_copy(update={"environment": elsewhere})
     findings = find_regressions(report, baseline)
     assert regression_lines(findings) == ()
@@ -228,7 +226,7 @@ def test_what_compared_nothing_has_not_passed():
 
 
 def test_a_page_without_a_baseline_names_none():
-    reports = {"a": made_up_report(latency=()), "b": made_up_report(latency=())}
+    reports = {"a": synthetic_report(latency=()), "b": synthetic_report(latency=())}
     page = render_comparison(compare_reports(reports))
     assert '<p class="about">a, b</p>' in page
     assert "the baseline" not in page
@@ -249,21 +247,21 @@ def test_a_page_without_a_baseline_names_none():
     ],
 )
 def test_speed_is_lost_if_proven_and_more_than_allowed(speedup, interval, fails):
-    report = made_up_report(latency=latencies(speedup, interval))
-    baseline = made_up_report(latency=latencies(3.0, (2.95, 3.05)))
+    report = synthetic_report(latency=latencies(speedup, interval))
+    baseline = synthetic_report(latency=latencies(3.0, (2.95, 3.05)))
 
     assert bool(lines(report, baseline)) is fails
 
 
 def test_a_machine_that_is_slower_at_everything_is_no_regression():
-    report = made_up_report(latency=latencies(3.0, (2.9, 3.1), int8_ms=70.0))
+    report = synthetic_report(latency=latencies(3.0, (2.9, 3.1), int8_ms=70.0))
 
-    assert lines(report, made_up_report()) == ()
+    assert lines(report, synthetic_report()) == ()
 
 
 def test_the_allowed_loss_of_speed_can_be_chosen():
-    report = made_up_report(latency=latencies(2.6, (2.55, 2.65)))
-    baseline = made_up_report(latency=latencies(3.0, (2.95, 3.05)))
+    report = synthetic_report(latency=latencies(2.6, (2.55, 2.65)))
+    baseline = synthetic_report(latency=latencies(3.0, (2.95, 3.05)))
 
     assert lines(report, baseline, speed=0.13) != ()
     assert lines(report, baseline, speed=0.14) == ()
@@ -272,7 +270,7 @@ def test_the_allowed_loss_of_speed_can_be_chosen():
 def test_a_report_of_an_earlier_version_has_the_ratio_of_its_medians():
     def old(speedup):
         results = latencies(speedup)
-        return made_up_report(
+        return synthetic_report(
             latency=tuple(entry.model_copy(update={"speedup": None}) for entry in results)
         )
 
@@ -283,9 +281,9 @@ def test_a_report_of_an_earlier_version_has_the_ratio_of_its_medians():
 
 def test_speed_on_a_cpu_with_other_instructions_is_not_compared():
     elsewhere = ENVIRONMENT.model_copy(update={"isa": ("avx2",)})
-    report = made_up_report(latency=latencies(1.5, (1.4, 1.6)), environment=elsewhere)
+    report = synthetic_report(latency=latencies(1.5, (1.4, 1.6)), environment=elsewhere)
 
-    findings = find_regressions(report, made_up_report())
+    findings = find_regressions(report, synthetic_report())
 
     assert [f.what for f in findings if f.verdict is Verdict.NOT_COMPARED] == [
         "speedup, model.int8.onnx in onnxruntime, 2 threads"
@@ -299,11 +297,11 @@ def test_the_cpu_that_counts_is_where_the_latency_was_measured():
     benchmark = BenchmarkSection(
         products_per_image=1_000_000, launches=5, rounds=4, environment=ENVIRONMENT
     )
-    report = made_up_report(
+    report = synthetic_report(
         latency=latencies(1.5, (1.4, 1.6)), environment=elsewhere, benchmark=benchmark
     )
 
-    assert lines(report, made_up_report()) != ()
+    assert lines(report, synthetic_report()) != ()
 
 
 def test_a_speed_that_could_not_be_measured_is_missing_and_the_line_says_why():
@@ -311,16 +309,16 @@ def test_a_speed_that_could_not_be_measured_is_missing_and_the_line_says_why():
     section = BenchmarkSection(
         products_per_image=1_000_000, launches=5, rounds=4, not_measured={name: "it is broken"}
     )
-    (line,) = lines(made_up_report(latency=(), benchmark=section), made_up_report())
+    (line,) = lines(synthetic_report(latency=(), benchmark=section), synthetic_report())
 
     assert line.endswith("2 threads: 3.00x before, not measured now: it is broken")
 
 
 @pytest.mark.parametrize("conditions", [{"threads": 1}, {"batch": 8}])
 def test_speed_under_other_conditions_is_missing(conditions):
-    report = made_up_report(latency=latencies(9.0, (8.9, 9.1), **conditions))
+    report = synthetic_report(latency=latencies(9.0, (8.9, 9.1), **conditions))
 
-    (line,) = lines(report, made_up_report())
+    (line,) = lines(report, synthetic_report())
 
     assert line.endswith("2 threads: 3.00x before, not measured now")
 
@@ -333,14 +331,14 @@ def test_speed_under_other_conditions_is_missing(conditions):
     [(1_000_000, False), (1_010_000, False), (1_010_001, True), (500_000, False)],
 )
 def test_an_int8_file_may_grow_by_one_percent(size, fails):
-    report = made_up_report(size_bytes={"model.int8.onnx": size})
+    report = synthetic_report(size_bytes={"model.int8.onnx": size})
 
-    assert bool(lines(report, made_up_report())) is fails
-    assert lines(report, made_up_report(), size=0.02) == ()
+    assert bool(lines(report, synthetic_report())) is fails
+    assert lines(report, synthetic_report(), size=0.02) == ()
 
 
 def test_a_file_that_grew_is_told_in_bytes():
-    (line,) = lines(made_up_report(size_bytes={"model.int8.onnx": 1_012_000}), made_up_report())
+    (line,) = lines(synthetic_report(size_bytes={"model.int8.onnx": 1_012_000}), synthetic_report())
 
     assert line == (
         "regression: size, model.int8.onnx: 1,012,000 bytes, 1,000,000 before: worse by 1.2 %, "
@@ -349,17 +347,17 @@ def test_a_file_that_grew_is_told_in_bytes():
 
 
 def test_the_size_of_other_files_does_not_count():
-    report = made_up_report(size_bytes={"model.int8.onnx": 1_000_000, "recipe.json": 9_000_000})
-    baseline = made_up_report(size_bytes={"model.int8.onnx": 1_000_000, "recipe.json": 90_000})
+    report = synthetic_report(size_bytes={"model.int8.onnx": 1_000_000, "recipe.json": 9_000_000})
+    baseline = synthetic_report(size_bytes={"model.int8.onnx": 1_000_000, "recipe.json": 90_000})
 
     assert lines(report, baseline) == ()
 
 
 def test_fewer_operators_in_integers_fail():
-    (line,) = lines(made_up_report(coverage=coverage(19)), made_up_report())
+    (line,) = lines(synthetic_report(coverage=coverage(19)), synthetic_report())
     assert line == "regression: in integers, conv: 19 of 20, 20 of 20 before"
 
-    assert lines(made_up_report(), made_up_report(coverage=coverage(19))) == ()
+    assert lines(synthetic_report(), synthetic_report(coverage=coverage(19))) == ()
 
 
 @pytest.mark.parametrize("before", [verification(), verification(passed=False), None])
@@ -373,7 +371,7 @@ def test_a_failed_verification_fails_whatever_the_baseline_says(before):
         ),
     )
 
-    (line,) = lines(made_up_report(verification=section), made_up_report(verification=before))
+    (line,) = lines(synthetic_report(verification=section), synthetic_report(verification=before))
 
     assert line == "regression: verification: failed checks: same integers"
 
@@ -393,7 +391,7 @@ MISSING = {
 def test_what_only_the_baseline_measured_fails_and_is_named(section):
     nothing, what = MISSING[section]
 
-    found = lines(made_up_report(**{section: nothing}), made_up_report())
+    found = lines(synthetic_report(**{section: nothing}), synthetic_report())
 
     assert found
     assert found[0].startswith(f"regression: {what}: ")
@@ -404,13 +402,13 @@ def test_what_only_the_baseline_measured_fails_and_is_named(section):
 def test_what_only_the_report_measured_does_not_count(section):
     nothing, _ = MISSING[section]
 
-    assert lines(made_up_report(), made_up_report(**{section: nothing})) == ()
+    assert lines(synthetic_report(), synthetic_report(**{section: nothing})) == ()
 
 
 def test_an_artefact_that_is_no_longer_made_is_missing():
     both = accuracy(onnx=answers(), torchscript=answers())
 
-    (line,) = lines(made_up_report(accuracy=onnx(())), made_up_report(accuracy=both))
+    (line,) = lines(synthetic_report(accuracy=onnx(())), synthetic_report(accuracy=both))
 
     assert "TorchScript" in line
 
@@ -418,7 +416,7 @@ def test_an_artefact_that_is_no_longer_made_is_missing():
 def test_a_baseline_without_any_finding_gates_nothing_and_is_refused():
     empty = {section: nothing for section, (nothing, _) in MISSING.items()}
     with pytest.raises(InputError, match="measured something"):
-        find_regressions(made_up_report(**empty), made_up_report(**empty))
+        find_regressions(synthetic_report(**empty), synthetic_report(**empty))
 
 
 @pytest.mark.parametrize(
@@ -429,9 +427,9 @@ def test_a_baseline_without_any_finding_gates_nothing_and_is_refused():
     ],
 )
 def test_a_baseline_of_another_network_is_refused(spec):
-    other = made_up_report(model=ModelSection(spec=spec, weights="x", weights_sha256="cd" * 32))
+    other = synthetic_report(model=ModelSection(spec=spec, weights="x", weights_sha256="cd" * 32))
     with pytest.raises(InputError, match="baseline: expected a report of resnet18 with 10 classes"):
-        find_regressions(made_up_report(), other)
+        find_regressions(synthetic_report(), other)
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
@@ -444,8 +442,8 @@ def test_a_tolerance_is_a_number_from_zero_on(value):
 
 
 def test_the_table_shows_every_comparison_with_its_verdict():
-    report = made_up_report(accuracy=onnx(range(60)), latency=latencies(3.1, (3.0, 3.2)))
-    baseline = made_up_report(accuracy=onnx(()))
+    report = synthetic_report(accuracy=onnx(range(60)), latency=latencies(3.1, (3.0, 3.2)))
+    baseline = synthetic_report(accuracy=onnx(()))
 
     table = regression_table(find_regressions(report, baseline), "branch")
 
@@ -462,13 +460,13 @@ def test_the_table_shows_every_comparison_with_its_verdict():
 
 
 def test_the_title_of_a_table_without_a_regression_says_passed():
-    report = made_up_report()
+    report = synthetic_report()
     assert regression_table(find_regressions(report, report), "now").title.endswith(": passed")
 
 
 def test_the_table_names_what_was_measured_too_roughly_to_fail():
     sure, rough = (
-        made_up_report(accuracy=onnx(range(10)), latency=latencies(3.0, interval))
+        synthetic_report(accuracy=onnx(range(10)), latency=latencies(3.0, interval))
         for interval in ((2.95, 3.05), (2.0, 4.5))
     )
 
@@ -481,14 +479,14 @@ def test_the_table_names_what_was_measured_too_roughly_to_fail():
 
 
 def test_what_failed_was_measured_well_enough():
-    slow = made_up_report(latency=latencies(1.5, (1.3, 1.8)))
-    findings = find_regressions(slow, made_up_report())
+    slow = synthetic_report(latency=latencies(1.5, (1.3, 1.8)))
+    findings = find_regressions(slow, synthetic_report())
     assert regression_lines(findings) != ()
     assert "Too uncertain" not in regression_table(findings, "now").note
 
 
 def test_few_images_are_too_rough_as_well():
     tolerance = Tolerance(accuracy_pp=0.05)
-    report = made_up_report(accuracy=onnx(range(10)))
+    report = synthetic_report(accuracy=onnx(range(10)))
     unsure = [found.what for found in find_regressions(report, report, tolerance) if found.unsure]
     assert unsure == ["top-1 drop, ONNX"]

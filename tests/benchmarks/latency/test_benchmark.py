@@ -43,7 +43,7 @@ CONDITIONS = Conditions(
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Puts made-up seconds per call in place of a measurement; returns what was asked for."""
+    """Puts synthetic seconds per call in place of a measurement; returns what was asked for."""
 
     def install(no_rates=None, **seconds):
         asked = []

@@ -15,7 +15,7 @@ INT8, FP32 = Precision.INT8, Precision.FP32
 
 
 def results(series, *, batch=1, busy=None, limits=None):
-    """Results of made-up turns by (label, runtime, precision, is_baseline)."""
+    """Results of synthetic turns by (label, runtime, precision, is_baseline)."""
     candidates = [
         Candidate(label=label, path=None, runtime=runtime, precision=kind, is_baseline=baseline)
         for label, runtime, kind, baseline in series

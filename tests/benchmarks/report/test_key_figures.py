@@ -1,6 +1,6 @@
 """The tiles on top of the page."""
 
-from tests.browser.made_up_reports import full
+from tests.synthetic_reports.reports import full
 
 from eightbit.benchmarks.report.headline import key_figures
 

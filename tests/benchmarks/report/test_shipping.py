@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.browser.made_up_reports import almost_empty, float_layers, full, made_up
+from tests.synthetic_reports.reports import almost_empty, float_layers, full, one_class
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
@@ -181,7 +181,7 @@ def test_an_artefact_whose_speed_was_not_measured_is_named() -> None:
 
 
 def test_a_single_class_says_nothing() -> None:
-    report = made_up(("only",), broke=0, fixed=0)
+    report = one_class()
     assert "a single class" in texts(report, Advice.CARE)
 
 

@@ -1,4 +1,4 @@
-"""The program and its table, with made-up logits; `test_peers_worker` runs real peers."""
+"""The program and its table, with synthetic logits; `test_peers_worker` runs real peers."""
 
 from pathlib import Path
 

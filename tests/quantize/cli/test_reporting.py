@@ -5,12 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.benchmarks.made_up_reports import (
-    accuracy,
-    answers,
-    latencies,
-    made_up_report,
-)
+from tests.synthetic_reports.answers import accuracy, answers
+from tests.synthetic_reports.costs import latencies
+from tests.synthetic_reports.reports import synthetic_report
 
 from eightbit.benchmarks.report.document import Check, Report, VerificationSection
 
@@ -23,11 +20,11 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def bundle(name: str, report: Report | None = None) -> Path:
     folder = Path(name)
     folder.mkdir(parents=True)
-    (folder / "report.json").write_text((report or made_up_report()).to_json())
+    (folder / "report.json").write_text((report or synthetic_report()).to_json())
     return folder
 
 
-WORSE = made_up_report(accuracy=accuracy(answers(range(80))), latency=latencies(2.0, (1.9, 2.1)))
+WORSE = synthetic_report(accuracy=accuracy(answers(range(80))), latency=latencies(2.0, (1.9, 2.1)))
 
 
 # One bundle.
@@ -117,7 +114,7 @@ def test_a_bundle_and_a_report_elsewhere_can_be_compared(eightbit):
 
 
 def test_what_is_not_comparable_is_a_warning_and_no_refusal(eightbit):
-    elsewhere = made_up_report()
+    elsewhere = synthetic_report()
     environment = elsewhere.environment.model_copy(update={"cpu": "Other CPU"})
     places = (
         bundle("a"),
@@ -164,7 +161,7 @@ def test_tolerances_are_points_and_percent(eightbit):
 
 
 def test_the_tolerance_of_the_size_is_in_percent(eightbit):
-    bigger = made_up_report(size_bytes={"model.int8.onnx": 1_040_000})
+    bigger = synthetic_report(size_bytes={"model.int8.onnx": 1_040_000})
     places = ("report", bundle("now", bigger), "--baseline", bundle("before"))
 
     assert eightbit(*places).code == 1
@@ -249,9 +246,9 @@ def _a_pipe() -> tuple[object, ...]:
 
 
 def _baseline_of_another_network() -> tuple[object, ...]:
-    spec = made_up_report().model.spec.model_copy(update={"num_classes": 9})
-    model = made_up_report().model.model_copy(update={"spec": spec})
-    return bundle("a"), "--baseline", bundle("b", made_up_report(model=model))
+    spec = synthetic_report().model.spec.model_copy(update={"num_classes": 9})
+    model = synthetic_report().model.model_copy(update={"spec": spec})
+    return bundle("a"), "--baseline", bundle("b", synthetic_report(model=model))
 
 
 def _tolerance_without_a_baseline() -> tuple[object, ...]:
@@ -323,7 +320,7 @@ def test_a_failed_check_cannot_write_lines_into_a_log(eightbit):
     name = "good\n::error::forged\x1b[31m"
     check = Check(name=name, passed=False, detail="x")
     failed = VerificationSection(images=1, passed=False, checks=(check,))
-    places = (bundle("now", made_up_report(verification=failed)), "--baseline", bundle("before"))
+    places = (bundle("now", synthetic_report(verification=failed)), "--baseline", bundle("before"))
 
     outcome = eightbit("report", *places)
 
@@ -335,7 +332,7 @@ def test_a_failed_check_cannot_write_lines_into_a_log(eightbit):
 def test_hostile_text_reaches_neither_the_terminal_nor_the_page(eightbit):
     command = "eightbit \x1b[31m<script>alert(1)</script>"
     config = {"method": "</td><script>alert(2)</script>", "target": "[bold]x[/bold]"}
-    hostile = made_up_report(command=command, config=config)
+    hostile = synthetic_report(command=command, config=config)
 
     outcome = eightbit("report", bundle("a"), bundle("<b>&[red]", hostile))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.benchmarks.made_up_reports import latencies
+from tests.synthetic_reports.costs import latencies
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.latency.machine import BenchmarkSection

@@ -5,7 +5,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 import pytest
-from tests.benchmarks.made_up_reports import made_up_report
+from tests.synthetic_reports.reports import synthetic_report
 
 from eightbit.models.errors import InputError
 from eightbit.quantize.commands.reports import (
@@ -50,7 +50,7 @@ def test_a_place_that_cannot_be_looked_at_is_refused(tmp_path, monkeypatch, erro
 
 
 def test_the_files_of_a_report_are_replaced_together_or_as_asked(tmp_path):
-    report = made_up_report()
+    report = synthetic_report()
     assert [path.name for path in replace_report(report, tmp_path)] == [
         *("report.md", "report.html", "report.json")
     ]

@@ -3,13 +3,9 @@
 import re
 
 import pytest
-from tests.benchmarks.made_up_reports import (
-    RIGHT,
-    accuracy,
-    answers,
-    latencies,
-    made_up_report,
-)
+from tests.synthetic_reports.answers import RIGHT, accuracy, answers
+from tests.synthetic_reports.costs import latencies
+from tests.synthetic_reports.reports import synthetic_report
 
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
@@ -47,7 +43,7 @@ def numbers(text: str) -> dict[str, str]:
 
 def test_it_has_the_numbers_of_this_very_model() -> None:
     calibration = CalibrationSection(source="photos.tar", images=128)
-    found = numbers(readme(made_up_report(calibration=calibration)))
+    found = numbers(readme(synthetic_report(calibration=calibration)))
     assert found == {
         "top-1 accuracy": "79.90 % of 4,000 images of photos.tar; float 80.00 %",
         "drop of top-1 against float": "0.10 pp \\[-0.11, 0.33\\], the 95 % interval in brackets",
@@ -60,17 +56,19 @@ def test_it_has_the_numbers_of_this_very_model() -> None:
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
     nothing = {"accuracy": None, "evaluation": None, "environment": None}
-    found = numbers(readme(made_up_report(latency=(), calibration=None, size_bytes={}, **nothing)))
+    found = numbers(
+        readme(synthetic_report(latency=(), calibration=None, size_bytes={}, **nothing))
+    )
     assert found == {"accuracy": "not measured", "latency": "not measured"}
 
 
 def test_accuracy_of_torchscript_alone_says_nothing_of_this_model() -> None:
-    report = made_up_report(accuracy=accuracy(None, torchscript=answers(range(10))))
+    report = synthetic_report(accuracy=accuracy(None, torchscript=answers(range(10))))
     assert numbers(readme(report))["accuracy"] == "not measured"
 
 
 def test_without_labels_it_says_how_often_the_class_is_that_of_float() -> None:
-    report = made_up_report(accuracy=accuracy(answers(range(10), (RIGHT,), labelled=False)))
+    report = synthetic_report(accuracy=accuracy(answers(range(10), (RIGHT,), labelled=False)))
     found = numbers(readme(report))
     assert found["same class as float"] == "99.72 % of 4,000 images of photos.tar"
     assert "drop of top-1 against float" not in found
@@ -79,7 +77,7 @@ def test_without_labels_it_says_how_often_the_class_is_that_of_float() -> None:
 def test_without_a_float_run_latency_has_no_speedup() -> None:
     (_, int8) = latencies(3.0)
     alone = int8.model_copy(update={"speedup": None})
-    found = numbers(readme(made_up_report(latency=(alone,), environment=None)))
+    found = numbers(readme(synthetic_report(latency=(alone,), environment=None)))
     assert found["latency"] == "10.0 ms (p50) in ONNX Runtime, batch 1, 2 threads"
 
 
@@ -92,7 +90,7 @@ def test_without_a_float_run_latency_has_no_speedup() -> None:
     ],
 )
 def test_preprocessing_is_told_in_words_and_numbers(taken: InputFormat, said: str) -> None:
-    text = readme(made_up_report(), taken)
+    text = readme(synthetic_report(), taken)
     assert said in text
     assert "the shorter side resized to 256 pixels" in text
     assert "the 224 x 224 pixels in the centre" in text
@@ -100,7 +98,7 @@ def test_preprocessing_is_told_in_words_and_numbers(taken: InputFormat, said: st
 
 
 def test_it_says_how_to_begin_and_how_to_check() -> None:
-    text = readme(made_up_report())
+    text = readme(synthetic_report())
     assert "    pip install -r requirements.txt\n    python classify.py photo.jpg\n" in text
     assert "`python model.zip photo.jpg`" in text
     assert "    python classify.py --self-test\n" in text
@@ -111,11 +109,11 @@ def test_it_says_how_to_begin_and_how_to_check() -> None:
 
 
 def test_names_of_strangers_stay_words() -> None:
-    report = made_up_report()
+    report = synthetic_report()
     spec = report.model.spec.model_copy(update={"labels": (HOSTILE,) * 10})
     calibration = CalibrationSection(source=HOSTILE, images=1)
     model = ModelSection(spec=spec, weights=HOSTILE)
-    text = readme(made_up_report(model=model, calibration=calibration))
+    text = readme(synthetic_report(model=model, calibration=calibration))
     assert "\x1b" not in text
     assert "<script>" not in text
     assert not re.search(r"^# z", text, re.MULTILINE)

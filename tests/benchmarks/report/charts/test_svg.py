@@ -6,7 +6,7 @@ from pathlib import Path
 
 _DRAW = """
 import sys
-from tests.browser.made_up_reports import full
+from tests.synthetic_reports.reports import full
 from eightbit.benchmarks.report.charts.accuracy import drop_chart
 sys.stdout.write(str(drop_chart(full().accuracy).svg))
 """

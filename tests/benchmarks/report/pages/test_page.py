@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
-from tests.browser.made_up_reports import HOSTILE, REPORTS, float_layers, full, hostile
+from tests.synthetic_reports.reports import HOSTILE, REPORTS, float_layers, full, hostile
 
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.report.charts.accuracy import drop_chart, reliability_chart
@@ -72,15 +72,13 @@ def test_a_chart_has_the_colours_and_the_font_of_its_page() -> None:
     assert not re.search(r"#[0-9a-f]{6}\b", svg)
 
 
-def test_ids_of_two_charts_differ_and_are_all_pointed_to() -> None:
-    ids = [set(re.findall(r' id="([^"]+)"', str(drawn(id).svg))) for id in ("one", "two")]
-    assert ids[0]
-    assert not ids[0] & ids[1]
-    svg = str(drawn("one").svg)
-    for id in ids[0]:
-        assert (
-            f"#{id})" in svg or f'="#{id}"' in svg or f'describedby="{id}"' in svg or "title" in id
-        )
+def test_every_id_begins_with_the_charts_and_is_pointed_to() -> None:
+    svg = str(drawn("here").svg)
+    ids = re.findall(r' id="([^"]+)"', svg)
+    pointers = re.findall(r'(?:url\(|href=")#([^")]+)', svg)
+    assert all(id.startswith("here-") for id in ids)
+    assert {*pointers, "here-title", "here-desc"} == set(ids)
+    assert len(ids) == len(set(ids)) == 4  # of the area that clips, and of the mark
 
 
 def test_a_chart_is_named_and_described_and_its_marks_too() -> None:

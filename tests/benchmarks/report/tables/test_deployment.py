@@ -4,7 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
-from tests.benchmarks.made_up_reports import ENVIRONMENT, made_up_report
+from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.latency.machine import ColdStart
@@ -58,11 +58,11 @@ def report_with(*others: SelfTestElsewhere, **parity: int) -> Report:
         )
         for pair, lsb in parity.items()
     }
-    return made_up_report(edge=edge, parity=pairs)
+    return synthetic_report(edge=edge, parity=pairs)
 
 
 def test_before_there_is_a_bundle_the_report_says_how_to_get_it() -> None:
-    report = made_up_report()
+    report = synthetic_report()
     assert deploy_commands(report) == COMMANDS
     assert list(edge_tables(report)) == []
     text = render_markdown(report)
@@ -76,7 +76,7 @@ def test_before_there_is_a_bundle_the_report_says_how_to_get_it() -> None:
 def test_a_version_that_is_no_version_does_not_reach_the_shell() -> None:
     hostile = ENVIRONMENT.model_copy(update={"versions": {"numpy": "2; rm -rf ~"}})
     assert "pip install onnxruntime numpy pillow" in deploy_commands(
-        made_up_report(environment=hostile)
+        synthetic_report(environment=hostile)
     )
 
 
@@ -88,7 +88,7 @@ def test_in_markdown_the_table_stands_under_the_commands() -> None:
 
 
 def test_a_run_without_onnx_has_nothing_to_bundle() -> None:
-    report = made_up_report(size_bytes={"model.int8.pt": 1000})
+    report = synthetic_report(size_bytes={"model.int8.pt": 1000})
     assert deploy_commands(report) == ()
     assert "## Deploy" not in render_markdown(report)
     assert "The model was not written as ONNX." in render_html(report)
@@ -111,7 +111,7 @@ def test_start_memory_size_and_digest_are_shown_with_their_interval() -> None:
 
 def test_a_start_that_was_not_measured_is_left_out() -> None:
     edge = EdgeSection(bundle_sha256="12" * 32, bundle_bytes=1_000_000)
-    (table,) = edge_tables(made_up_report(edge=edge))
+    (table,) = edge_tables(synthetic_report(edge=edge))
     assert [row[0] for row in table.rows] == ["size", "SHA-256"]
     assert table.note == ""
 
@@ -139,7 +139,7 @@ def test_the_distance_to_the_reference_is_preferred() -> None:
 
 def test_only_results_from_elsewhere_are_shown_too() -> None:
     edge = EdgeSection(elsewhere=(elsewhere("onnx_aarch64"),))
-    (table,) = edge_tables(made_up_report(edge=edge))
+    (table,) = edge_tables(synthetic_report(edge=edge))
     assert table.title == "The bundle's self-test on other machines"
 
 

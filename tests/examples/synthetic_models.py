@@ -35,7 +35,7 @@ def onnx_model(path: Path, logits: list[float], metadata: str | None = None) -> 
             helper.make_node("Mul", ["column", "none"], ["nothing"]),
             helper.make_node("Add", ["nothing", "logits"], ["answer"]),
         ],
-        "made_up",
+        "synthetic",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["N", len(logits)])],
         [

@@ -1,20 +1,83 @@
-"""Answers of models that never were, counted as those of real ones are."""
+"""What models answer that never were: which images each gets right is chosen, and then counted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
 
-from eightbit.benchmarks.accuracy.tally import ClassificationTally
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.tally import (
+    AccuracyResult,
+    CandidateAccuracy,
+    ClassificationTally,
+    Flip,
+)
 from eightbit.benchmarks.report.document import AccuracySection
 from eightbit.benchmarks.runtimes.runner import FloatArray
 
 IMAGES: Final = 4000
+RIGHT: Final = 3200  # of `answers`: the float model answers the first ones of the images right
 _BATCH: Final = 500
-_HURT: Final = 3  # the class that loses most
+_HURT: Final = 3  # of `tallied`: the class that loses most
 
 
-def made_up_accuracy(
+def answers(
+    broke: Collection[int] = (),
+    fixed: Collection[int] = (),
+    *,
+    labelled: bool = True,
+    listed: bool = True,
+) -> CandidateAccuracy:
+    """An INT8 model that differs from float on these images.
+
+    Args:
+        broke: Numbers of images below `RIGHT`.
+        fixed: Numbers of images from `RIGHT` on.
+        labelled: Whether the true classes are known.
+        listed: Whether the report lists every flip, or only counts them.
+    """
+    assert all(image < RIGHT for image in broke)
+    assert all(image >= RIGHT for image in fixed)
+    flips = tuple(
+        Flip(
+            image=f"{image}.png",
+            label=0 if labelled else None,
+            float_class=0 if image < RIGHT else 1,
+            int8_class=2 if image < RIGHT else 0,
+        )
+        for image in sorted((*broke, *fixed))
+    )
+    lost, won = len(broke), len(fixed)
+    known = {
+        "top1": (RIGHT - lost + won) / IMAGES,
+        "drop_pp": 100 * (lost - won) / IMAGES,
+        "drop_ci95_pp": drop_interval_pp(lost, won, IMAGES),
+        "broke": lost,
+        "fixed": won,
+    }
+    return CandidateAccuracy(
+        top5=None,
+        n=IMAGES,
+        flips=flips if listed else flips[:1],
+        flip_count=len(flips),
+        top1_agreement=1 - len(flips) / IMAGES,
+        **(known if labelled else dict.fromkeys(known)),
+    )
+
+
+def accuracy(
+    onnx: CandidateAccuracy | None, torchscript: CandidateAccuracy | None = None
+) -> AccuracySection:
+    """Those INT8 models beside the float model that they differ from."""
+    labelled = onnx is None or onnx.top1 is not None
+    return AccuracySection(
+        fp32=AccuracyResult(top1=RIGHT / IMAGES if labelled else None, top5=None, n=IMAGES),
+        torchscript=torchscript,
+        onnx=onnx,
+    )
+
+
+def tallied(
     labels: Sequence[str],
     names: Sequence[str] = (),
     *,
@@ -23,7 +86,7 @@ def made_up_accuracy(
     more_broke: int = 2,
     labelled: bool = True,
 ) -> AccuracySection:
-    """What an evaluation on made-up answers finds.
+    """What an evaluation of logits finds, with its classes and its confidence.
 
     Every image is as often right as the float model is sure of it. A third of what breaks is of one
     class, of which nothing is fixed; ten more images change from one wrong class to another where
