@@ -84,17 +84,7 @@ def load_pretrained(
             does not suit them.
     """
     found = _find_weights(architecture, weights, progress=progress)
-    num_classes = found.checkpoint.num_classes
-    if num_classes is None:
-        raise InputError(
-            f"{found.source}: expected a classifier (fc.weight and fc.bias), found none; give the"
-            " whole model's checkpoint"
-        )
-    if not 1 <= num_classes <= MAX_CLASSES:
-        raise InputError(
-            f"{found.source}: expected a classifier of 1 to {MAX_CLASSES:,} classes, found"
-            f" {num_classes:,}"
-        )
+    num_classes = _num_classes(found)
     if labels is not None and len(labels) != num_classes:
         raise InputError(
             f"{found.source}: expected {num_classes} labels, one per class, found {len(labels)}"
@@ -114,6 +104,26 @@ def load_pretrained(
         weights_sha256=found.checkpoint.sha256,
         source=found.source,
     )
+
+
+def _num_classes(weights: _Weights) -> int:
+    """Width of the classifier.
+
+    Raises:
+        InputError: There is none, or it is of no usable width.
+    """
+    num_classes = weights.checkpoint.num_classes
+    if num_classes is None:
+        raise InputError(
+            f"{weights.source}: expected a classifier (fc.weight and fc.bias), found none; give the"
+            " whole model's checkpoint"
+        )
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise InputError(
+            f"{weights.source}: expected a classifier of 1 to {MAX_CLASSES:,} classes, found"
+            f" {num_classes:,}"
+        )
+    return num_classes
 
 
 def _changed(preprocessing: Preprocessing, changes: dict[str, Any]) -> Preprocessing:
