@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from eightbit.quantize.artifacts.torchscript_export import export_torchscript
     from eightbit.quantize.cli.classification import Guess, classify
     from eightbit.quantize.cli.demo import run_demo
+    from eightbit.quantize.commands.verify import Verified
     from eightbit.quantize.config import ArtifactFormat, Delivery, Mode, QuantConfig
     from eightbit.quantize.deploy.archive import SelfTestFailedError, write_bundle
-    from eightbit.quantize.deploy.boards import TakenIn, take_in_self_tests
+    from eightbit.quantize.deploy.boards import take_in_self_tests
     from eightbit.quantize.doctor.examine import examine_file, examine_host
     from eightbit.quantize.doctor.findings import Examination, Finding, Severity
     from eightbit.quantize.front_ends.front_ends import observe, quantized_network
@@ -44,7 +45,7 @@ _MODULES = {
     "SelfTestFailedError": "deploy.archive",
     "Severity": "doctor.findings",
     "Stages": "stages",
-    "TakenIn": "deploy.boards",
+    "Verified": "commands.verify",
     "Watcher": "stages",
     "classify": "cli.classification",
     "correct_biases": "algorithms.bias_correction",
@@ -83,7 +84,7 @@ __all__ = [
     "SelfTestFailedError",
     "Severity",
     "Stages",
-    "TakenIn",
+    "Verified",
     "Watcher",
     "classify",
     "correct_biases",

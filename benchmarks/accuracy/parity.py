@@ -1,6 +1,7 @@
 """Whether an artefact computes the same integers however it is executed."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 from pydantic import Field, PositiveInt
 
@@ -27,9 +28,10 @@ FINITE: Final = "every execution: finite logits"
 NO_CRASH: Final = "every execution comes to its end"
 
 VERSUS: Final = "_vs_"
+TO_REFERENCE: Final = f"{VERSUS}{REFERENCE}"
 
-
-_TO_REFERENCE: Final = f"{VERSUS}{REFERENCE}"
+Pairs: TypeAlias = Mapping[str, ParityResult]
+"""Two executions against each other, by the name of the pair."""
 
 # The two files that are delivered, each in its own runtime.
 ARTIFACTS: Final = "torchscript_vs_onnx"
@@ -41,7 +43,7 @@ class ExecutionsSection(FrozenModel):
     Attributes:
         source: Where the images came from.
         images: How many there were at most; a slow execution may have seen fewer.
-        synthetic: Whether they were made up, so that predictions say nothing.
+        synthetic: Whether they are no photos, so that predictions say nothing.
         not_measured: Why an execution could not be measured and what to do, by its name.
         environment: Where they ran, where that was not in the run that the report is of.
         command: The command line of a later verification; empty if that run verified.
@@ -70,3 +72,8 @@ def allowed_disagreement(*names: str) -> float:
 def pair_name(first: str, second: str) -> str:
     """The key of two executions in the report's `parity`."""
     return f"{first}{VERSUS}{second}"
+
+
+def first_of(pair: str) -> str:
+    """The first execution of a pair, by its key in the report's `parity`."""
+    return pair.partition(VERSUS)[0]

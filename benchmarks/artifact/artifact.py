@@ -5,6 +5,7 @@ extra file `eightbit.json`. Files come from strangers, so that everything read h
 and checked. Nothing here needs torch: a TorchScript archive is a zip.
 """
 
+import hashlib
 import json
 import zipfile
 import zlib
@@ -89,6 +90,12 @@ class Artifact:
     runtime: Runtime
     precision: Precision | None
     metadata: ArtifactMetadata | None
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_artifact(path: Path) -> Artifact:

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from pydantic import PositiveInt
 
-from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.artifact import Sha256, file_sha256
 from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path, locked_file
 from eightbit.benchmarks.evaluation.prediction import (
     CHUNK_IMAGES,
@@ -108,7 +108,7 @@ def header_of(
     for item in items:
         listing.update(item.name.encode("utf-8", "backslashreplace") + b"\0")
     return JournalHeader(
-        models=tuple((name, _digest_of_file(path)) for name, path in models.items()),
+        models=tuple((name, file_sha256(path)) for name, path in models.items()),
         preprocessing=preprocessing,
         images=len(items),
         listing_sha256=listing.hexdigest(),
@@ -120,11 +120,6 @@ def header_of(
         ),
         environment=read_environment(),
     )
-
-
-def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 Tell: TypeAlias = Callable[[str], None]

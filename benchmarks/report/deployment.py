@@ -1,6 +1,6 @@
-"""The model outside the workshop: how fast it starts there, and what it answered elsewhere."""
+"""The model on other machines: the archive to deploy, how fast it starts, what it answered."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt
 
@@ -16,7 +16,7 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
 """What can be part of the name of an execution."""
 
 
-class SelfTestElsewhere(FrozenModel):
+class SelfTestResult(FrozenModel):
     """The bundle's self-test as another machine ran it; its logits are a pair of `parity`.
 
     Attributes:
@@ -42,7 +42,7 @@ class EdgeSection(FrozenModel):
     Attributes:
         model_sha256: Digest of the INT8 ONNX model in the archive: of another model the archive and
             its start say nothing.
-        bundle_sha256: Digest of the archive; None where only results from elsewhere are known.
+        bundle_sha256: Digest of the archive; None where only self-tests are known.
         bundle_bytes: Its size, likewise.
         cold_start: How fast it starts; None where that was not measured.
         elsewhere: Its self-test on other machines.
@@ -54,6 +54,23 @@ class EdgeSection(FrozenModel):
     bundle_sha256: Sha256 | None = None
     bundle_bytes: PositiveInt | None = None
     cold_start: ColdStart | None = None
-    elsewhere: tuple[SelfTestElsewhere, ...] = ()
+    elsewhere: tuple[SelfTestResult, ...] = ()
     environment: Environment | None = None
     command: str = ""
+
+    def with_self_test(self, result: SelfTestResult) -> Self:
+        """With the self-test of a machine in place of an earlier one of its name."""
+        others = (one for one in self.elsewhere if one.name != result.name)
+        return self.model_copy(update={"elsewhere": (*others, result)})
+
+    def without_stale(self, model_sha256: str | None) -> "EdgeSection | None":
+        """Without what is of another INT8 ONNX model; None where nothing is left."""
+        other = self.model_sha256 not in (None, model_sha256)
+        kept = tuple(one for one in self.elsewhere if one.model_sha256 == model_sha256)
+        section = (EdgeSection() if other else self).model_copy(update={"elsewhere": kept})
+        return None if section == EdgeSection() else section
+
+
+def self_test_check(name: str) -> str:
+    """Name of the check of a self-test, by the name of its execution."""
+    return f"{name}: the self-test gives the same"

@@ -1,21 +1,22 @@
 """The report: what quantization gave and what it cost, as versioned JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.accuracy.parity import ExecutionsSection
-from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy
+from eightbit.benchmarks.accuracy.parity import ARTIFACTS, ExecutionsSection, Pairs, first_of
+from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.artifact.artifact import Sha256
 from eightbit.benchmarks.artifact.formats import DELIVERED
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.report.deployment import EdgeSection
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
 from eightbit.benchmarks.runtimes.environment import Environment
@@ -145,42 +146,6 @@ class EvaluationSection(FrozenModel):
         return self
 
 
-class Check(FrozenModel):
-    """One thing that was verified.
-
-    Attributes:
-        name: What it is.
-        passed: Whether it is so.
-        detail: What was expected and found.
-        synthetic: Whether only made-up pictures were looked at.
-    """
-
-    name: str
-    passed: bool
-    detail: str
-    synthetic: bool = False
-
-
-class VerificationSection(FrozenModel):
-    """Whether the artefacts are what the recipe says.
-
-    Attributes:
-        images: How many were used.
-        passed: Whether every check passed.
-        checks: The checks.
-    """
-
-    images: NonNegativeInt
-    passed: bool
-    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _passed_means_every_check(self) -> Self:
-        if self.passed != all(check.passed for check in self.checks):
-            raise ValueError("passed: expected true exactly if every check passed")
-        return self
-
-
 class AccuracySection(FrozenModel):
     """Accuracy of the float model and of the artefacts; None for what was not evaluated."""
 
@@ -240,6 +205,9 @@ class CoverageSection(FrozenModel):
     add: OperatorCoverage
     linear: OperatorCoverage
     pool: OperatorCoverage | None = None
+
+
+SectionT = TypeVar("SectionT", ExecutionsSection, EvaluationSection, BenchmarkSection, EdgeSection)
 
 
 class Report(FrozenModel):
@@ -314,6 +282,122 @@ class Report(FrozenModel):
             return None
         results = {format.key: getattr(self.accuracy, format.key) for format in DELIVERED}
         return self.fallback if still_counts(self.fallback, results) else None
+
+    def with_checks(self, checks: Sequence[Check], *, images: int) -> Self:
+        """The report after a verification.
+
+        Args:
+            checks: What it checked.
+            images: How many it used, where there was no verification before.
+        """
+        known = self.verification
+        new = known.merged_with(checks) if known else VerificationSection.of(checks, images=images)
+        return self.model_copy(update={"verification": new})
+
+    def with_executions(
+        self,
+        section: ExecutionsSection,
+        parity: Pairs,
+        checks: Sequence[Check],
+    ) -> Self:
+        """The report after every execution of this machine; pairs of other machines stay."""
+        others = {one.name for one in self.edge.elsewhere} if self.edge else set()
+        kept = {pair: found for pair, found in self.parity.items() if first_of(pair) in others}
+        return self.with_checks(checks, images=section.images).model_copy(
+            update={"executions": self._placed(section), "parity": {**kept, **parity}}
+        )
+
+    def with_self_test(
+        self,
+        result: SelfTestResult,
+        parity: Pairs,
+        check: Check,
+        *,
+        images: int,
+    ) -> Self:
+        """The report after a self-test on another machine."""
+        edge = (self.edge or EdgeSection()).with_self_test(result)
+        return self.with_checks((check,), images=images).model_copy(
+            update={"edge": edge, "parity": {**self.parity, **parity}}
+        )
+
+    def with_archive(self, section: EdgeSection) -> Self:
+        """The report with a new archive of the same model."""
+        known = self.edge.elsewhere if self.edge else ()
+        edge = self._placed(section).model_copy(update={"elsewhere": known})
+        return self.model_copy(update={"edge": edge})
+
+    def with_latency(
+        self, latency: tuple[LatencyResult, ...], section: BenchmarkSection | None
+    ) -> Self:
+        """The report after a benchmark."""
+        placed = section and self._placed(section)
+        return self.model_copy(update={"latency": latency, "benchmark": placed})
+
+    def with_evaluation(
+        self,
+        section: EvaluationSection,
+        *,
+        accuracy: AccuracySection,
+        fidelity: FidelitySection,
+        parity: Pairs,
+        also_in_evaluation: int | None,
+    ) -> Self:
+        """The report after an evaluation; see `CalibrationSection` for the last argument."""
+        return self.without_evaluation(also_in_evaluation).model_copy(
+            update={
+                "evaluation": self._placed(section),
+                "accuracy": accuracy,
+                "fidelity": fidelity,
+                "parity": {**self.parity, **parity},
+            }
+        )
+
+    def without_evaluation(self, also_in_evaluation: int | None = 0) -> Self:
+        """The report without what an evaluation measured, and its failed check."""
+        earlier, calibration = self.evaluation, self.calibration
+        return self.model_copy(
+            update={
+                "evaluation": None,
+                "accuracy": None,
+                "fidelity": None if earlier else self.fidelity,
+                "parity": {
+                    pair: found
+                    for pair, found in self.parity.items()
+                    if earlier is None or pair != ARTIFACTS or found.n != earlier.images
+                },
+                "calibration": calibration
+                and calibration.model_copy(update={"also_in_evaluation": also_in_evaluation}),
+                "verification": self.verification and self.verification.without({FINITE_CHECK}),
+            }
+        )
+
+    def without_stale(self, model_sha256: str | None) -> Self:
+        """The report without an archive, and without self-tests, of another INT8 ONNX model.
+
+        Args:
+            model_sha256: Digest of the bundle's; None where it has none.
+        """
+        if self.edge is None:
+            return self
+        stale = {one.name for one in self.edge.elsewhere if one.model_sha256 != model_sha256}
+        gone = {self_test_check(name) for name in stale}
+        return self.model_copy(
+            update={
+                "edge": self.edge.without_stale(model_sha256),
+                "parity": {
+                    pair: found
+                    for pair, found in self.parity.items()
+                    if first_of(pair) not in stale
+                },
+                "verification": self.verification and self.verification.without(gone),
+            }
+        )
+
+    def _placed(self, section: SectionT) -> SectionT:
+        """A later section, whose environment is left out where it is the report's own."""
+        here = section.environment == self.environment
+        return section.model_copy(update={"environment": None}) if here else section
 
     def to_json(self) -> str:
         """The report as indented JSON that ends in a newline; equal reports give equal text.

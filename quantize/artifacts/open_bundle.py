@@ -1,17 +1,86 @@
-"""TODO docstring."""
+"""A bundle on disk, opened by a later command: its recipe, its artefacts, its report."""
 
+import os
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, read_metadata
+from torch import nn
+
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, file_sha256, read_metadata
+from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.write import ENGINES
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
 
-def recipe_of(folder: Path) -> Recipe:
-    """The recipe of a bundle whose artefacts belong to it.
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A folder that `eightbit quantize` wrote; `open_bundle` makes it.
+
+    Attributes:
+        folder: Where it is.
+        recipe: Its artefacts are of it.
+    """
+
+    folder: Path
+    recipe: Recipe
+
+    @property
+    def onnx(self) -> Path | None:
+        """The INT8 ONNX model; None where there is none."""
+        path = self.folder / bundle.ONNX
+        return path if path.is_file() else None
+
+    @property
+    def float_onnx(self) -> Path:
+        """The float ONNX model."""
+        return self.folder / bundle.FLOAT_ONNX
+
+    def require_onnx(self) -> Path:
+        """The INT8 ONNX model.
+
+        Raises:
+            InputError: There is none.
+        """
+        if self.onnx is None:
+            raise InputError(
+                f"{printable(str(self.folder))}: expected the INT8 model as ONNX, found no "
+                f"{bundle.ONNX}; quantize again with --formats onnx"
+            )
+        return self.onnx
+
+    def read_float_network(self) -> nn.Module:
+        """The fused float network, with the weights of the float ONNX model.
+
+        Raises:
+            InputError: That model is not one of this network.
+        """
+        return read_float_network(self.float_onnx, self.recipe.spec)
+
+    def read_report(self) -> Report | None:
+        """The report as it is now, without what it says of another INT8 ONNX model.
+
+        Returns:
+            The report; None where there is none, or it is of another recipe.
+
+        Raises:
+            InputError: It is damaged.
+        """
+        path = self.folder / bundle.REPORT_JSON
+        if not os.path.lexists(path):
+            return None
+        report = read_report(report_file(path))
+        if report.recipe_sha256 != self.recipe.sha256:
+            return None
+        return report.without_stale(None if self.onnx is None else file_sha256(self.onnx))
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Open a bundle whose artefacts belong to its recipe.
 
     Raises:
         InputError: The folder is no bundle, or an artefact is of another recipe.
@@ -26,7 +95,43 @@ def recipe_of(folder: Path) -> Recipe:
         metadata = read_metadata(folder / name) if (folder / name).exists() else None
         if metadata is not None:
             _check_artefact(metadata, recipe, printable(str(folder / name)))
-    return recipe
+    return Bundle(folder=folder, recipe=recipe)
+
+
+def metadata_of(path: Path) -> ArtifactMetadata:
+    """What a model of a bundle says about itself.
+
+    Raises:
+        InputError: It says nothing.
+    """
+    metadata = read_metadata(path)
+    if metadata is None:
+        raise InputError(
+            f"{printable(str(path))}: expected an artefact with its preprocessing inside, found a "
+            "model without eightbit metadata; quantize again"
+        )
+    return metadata
+
+
+def report_file(place: Path) -> Path:
+    """The report of a bundle, or the file itself.
+
+    Raises:
+        InputError: There is none.
+    """
+    where = printable(str(place))
+    try:
+        is_folder = place.is_dir()
+        path = place / bundle.REPORT_JSON if is_folder else place
+        mode = path.stat().st_mode
+    except OSError as exc:
+        raise InputError(
+            f"{where}: expected a folder that `eightbit quantize` wrote, or its "
+            f"{bundle.REPORT_JSON}, found none: {exc.strerror}"
+        ) from exc
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{where}: expected a report, found something that is no file")
+    return path
 
 
 def _check_artefact(metadata: ArtifactMetadata, recipe: Recipe, where: str) -> None:

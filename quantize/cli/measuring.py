@@ -43,8 +43,8 @@ def verify(
     from eightbit.benchmarks.report.tables.network import parity_table
     from eightbit.benchmarks.report.tables.results import verification_table
     from eightbit.quantize.cli.console import progress, results
-    from eightbit.quantize.commands.verify import Reverified, verify_bundle
-    from eightbit.quantize.deploy.boards import TakenIn, take_in_self_tests
+    from eightbit.quantize.commands.verify import Verified, verify_bundle
+    from eightbit.quantize.deploy.boards import take_in_self_tests
     from eightbit.quantize.measure.report import failed_checks
     from eightbit.quantize.verify.verification import VERIFICATION_IMAGES
 
@@ -53,7 +53,7 @@ def verify(
             "--self-test: expected without --images and --samples, since it has its own pictures; "
             "run verify twice"
         )
-    found: TakenIn | Reverified
+    found: Verified
     with progress() as stages:
         if self_test:
             found = take_in_self_tests(

@@ -102,8 +102,9 @@ def _tolerance(baseline: Path | None, *given: float | None) -> "Tolerance":
 
 def _show_again(place: Path) -> None:
     from eightbit.benchmarks.report.document import read_report
+    from eightbit.quantize.artifacts.open_bundle import report_file
     from eightbit.quantize.cli.console import results
-    from eightbit.quantize.commands.reports import RENDERED, replace_report, report_file
+    from eightbit.quantize.commands.reports import RENDERED, replace_report
 
     found = read_report(report_file(place))
     show(found)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.runtimes.environment import usable_cores
-from eightbit.quantize.artifacts.open_bundle import recipe_of
-from eightbit.quantize.commands.amend import Amending, environment_beside
+from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
+from eightbit.quantize.artifacts.open_bundle import open_bundle
+from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.measure.latency import THOROUGH, time_bundle
 from eightbit.quantize.measure.report import make_report
 from eightbit.quantize.photos import read_photos
@@ -40,8 +40,9 @@ def benchmark_bundle(
         InputError: The folder is no bundle or cannot be written, its report is of another recipe,
             a model cannot be loaded, or no photo can be used.
     """
-    recipe = recipe_of(folder)
-    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    opened = open_bundle(folder)
+    recipe = opened.recipe
+    amending = Amending(bundle=opened, stages=stages, command=command)
     amending.begin()
     timing = time_bundle(
         folder,
@@ -52,13 +53,9 @@ def benchmark_bundle(
         effort=THOROUGH,
         photos=read_photos(images, recipe.spec) if images else None,
     )
-
-    def change(before: Report) -> Report:
-        found = {"environment": environment_beside(before), "command": command}
-        section = timing.benchmark and timing.benchmark.model_copy(update=found)
-        return before.model_copy(update={"latency": timing.latency, "benchmark": section})
-
-    amending.finish(change)
+    later = {"environment": read_environment(), "command": command}
+    section = timing.benchmark and timing.benchmark.model_copy(update=later)
+    amending.finish(lambda before: before.with_latency(timing.latency, section))
     return make_report(
         recipe,
         stages,

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Diagnosing a bundle that lies on disk: what each of its quantized tensors loses."""
 
 from pathlib import Path
 
@@ -7,9 +7,7 @@ import torch
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.models.images.sources import open_source
-from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.float_baseline import read_float_network
-from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.measure.diagnosis import diagnose
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torch_settings import torch_threads
@@ -36,10 +34,10 @@ def diagnose_bundle(
     Raises:
         InputError: The folder is no bundle, or the images cannot be used.
     """
-    recipe = recipe_of(folder)
+    opened = open_bundle(folder)
     with open_source(data) as source, torch_threads(threads or usable_cores()):
         with stages.stage("load images"):
-            pixels = drawn_pixels(recipe, source, samples)
+            pixels = drawn_pixels(opened.recipe, source, samples)
         with stages.stage("diagnose"):
-            fused = read_float_network(folder / bundle.FLOAT_ONNX, recipe.spec)
-            return diagnose(fused, recipe, torch.from_numpy(pixels))
+            fused = opened.read_float_network()
+            return diagnose(fused, opened.recipe, torch.from_numpy(pixels))

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.accuracy.parity import ARTIFACTS
-from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
-from eightbit.benchmarks.evaluation.journal import Journal, JournalHeader, header_of, open_journal
+from eightbit.benchmarks.evaluation.journal import Journal, header_of, open_journal
 from eightbit.benchmarks.evaluation.pool import workers_and_threads
 from eightbit.benchmarks.processes.process import WorkerCrashError
-from eightbit.benchmarks.report.document import Check, FidelitySection, Report, VerificationSection
-from eightbit.benchmarks.runtimes.environment import usable_cores
+from eightbit.benchmarks.report.checks import Check
+from eightbit.benchmarks.report.document import FidelitySection, Report
+from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
+from eightbit.models.images.sources import ImageSource
 from eightbit.models.plain_text import counted
-from eightbit.quantize.artifacts.open_bundle import recipe_of
-from eightbit.quantize.commands.amend import Amending, environment_beside
+from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
+from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.config import check_max_drop
 from eightbit.quantize.images import LabelledSource, open_labelled
 from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
@@ -63,28 +63,23 @@ def evaluate_bundle(
     """
     if max_drop_pp is not None:
         check_max_drop(max_drop_pp)
-    recipe = recipe_of(folder)
-    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    opened = open_bundle(folder)
+    recipe = opened.recipe
+    amending = Amending(bundle=opened, stages=stages, command=command)
     known = amending.begin()
     labelled = open_labelled(data, recipe.spec, image_labels, max_drop_pp=max_drop_pp)
-    gate_pp = max_drop_pp
-    if max_drop_pp is None:
-        gate_pp = known.max_drop_pp if labelled.labels is not None else None
-        _tell(known, labelled, stages.watcher)
-    models, count = models_of(folder), threads or usable_cores()
-    with labelled.source as source:
-        preprocessing, (_, each) = recipe.spec.preprocessing, workers_and_threads(count)
-        header = header_of(models, preprocessing, source.items, threads=each)
-        with _journal(folder, data, header, stages) as journal:
-            found = evaluate_artifacts(
-                *(models, recipe, labelled, stages),
-                threads=count,
-                calibration=_calibrated_on(known),
-                journal=journal,
-            )
-            amending.finish(lambda before: _amended(before, found, max_drop_pp, command))
-            if journal is not None:
-                journal.delete()
+    gate_pp = _gate(known, labelled, stages.watcher) if max_drop_pp is None else max_drop_pp
+    count = threads or usable_cores()
+    with labelled.source as source, _journal(opened, data, source, count, stages) as journal:
+        found = evaluate_artifacts(
+            *(models_of(folder), recipe, labelled, stages),
+            threads=count,
+            calibration=_calibrated_on(known),
+            journal=journal,
+        )
+        amending.finish(lambda before: _amended(before, found, max_drop_pp, command))
+        if journal is not None:
+            journal.delete()
     if isinstance(found, EvaluatedImages):
         return make_report(recipe, stages, command=command, evaluated=found, max_drop_pp=gate_pp)
     failed = Verification(images=len(source.items), checks=(found,), fidelity={}, parity={})
@@ -93,10 +88,13 @@ def evaluate_bundle(
 
 @contextmanager
 def _journal(
-    folder: Path, data: Path, header: JournalHeader, stages: Stages
+    opened: Bundle, data: Path, source: ImageSource, threads: int, stages: Stages
 ) -> Iterator[Journal | None]:
     """The journal, where there can be one. What ends the evaluation early says how it goes on."""
-    journal = open_journal(folder, data, header, stages.watcher.tell)
+    _, each = workers_and_threads(threads)
+    preprocessing = opened.recipe.spec.preprocessing
+    header = header_of(models_of(opened.folder), preprocessing, source.items, threads=each)
+    journal = open_journal(opened.folder, data, header, stages.watcher.tell)
     if journal is None:
         yield None
         return
@@ -113,75 +111,45 @@ def _journal(
             raise
 
 
-def _tell(known: Report, labelled: LabelledSource, watcher: Watcher) -> None:
-    """What becomes of the report's gate and of its accuracy, where nobody would expect it."""
-    if labelled.labels is not None:
-        if known.max_drop_pp is not None:
+def _gate(known: Report, labelled: LabelledSource, watcher: Watcher) -> float | None:
+    """The report's own gate, where there are labels to decide it.
+
+    What becomes of it and of the report's accuracy is told, where nobody would expect it.
+    """
+    if labelled.labels is None:
+        if known.accuracy is not None and known.accuracy.fp32.top1 is not None:
             watcher.tell(
-                f"the gate of the report applies: a drop of at most {known.max_drop_pp:g} points; "
-                "--max-drop sets another"
+                f"without labels only agreement is measured: it replaces the report's accuracy on "
+                f"{counted(known.accuracy.fp32.n, 'labelled image')}"
             )
-    elif known.accuracy is not None and known.accuracy.fp32.top1 is not None:
+        return None
+    if known.max_drop_pp is not None:
         watcher.tell(
-            f"without labels only agreement is measured: it replaces the report's accuracy on "
-            f"{counted(known.accuracy.fp32.n, 'labelled image')}"
+            f"the gate of the report applies: a drop of at most {known.max_drop_pp:g} points; "
+            "--max-drop sets another"
         )
+    return known.max_drop_pp
 
 
 def _amended(
     before: Report, found: EvaluatedImages | Check, max_drop_pp: float | None, command: str
 ) -> Report:
-    """The report with what is known now; what an earlier evaluation said is gone."""
-    # A gate of an earlier run stands until another one is set.
-    gate = {"max_drop_pp": before.max_drop_pp if max_drop_pp is None else max_drop_pp}
-    if not isinstance(found, EvaluatedImages):
-        earlier = before.evaluation
-        return before.model_copy(
-            update={
-                **gate,
-                "verification": _with_check(before, (found,)),
-                "accuracy": None,
-                "fidelity": None if earlier else before.fidelity,
-                "parity": {
-                    pair: result
-                    for pair, result in before.parity.items()
-                    if earlier is None or pair != ARTIFACTS or result.n != earlier.images
-                },
-                "evaluation": None,
-                "calibration": before.calibration
-                and before.calibration.model_copy(update={"also_in_evaluation": 0}),
-            }
+    """The report with what is known now; a gate of an earlier run stands until another is set."""
+    if isinstance(found, EvaluatedImages):
+        later = {"environment": read_environment(), "command": command}
+        after = before.with_evaluation(
+            found.section.model_copy(update=later),
+            accuracy=found.evaluation.accuracy,
+            fidelity=FidelitySection(**found.evaluation.fidelity),
+            parity=found.evaluation.parity,
+            also_in_evaluation=found.shared,
         )
-    new = {"environment": environment_beside(before), "command": command}
-    return before.model_copy(
-        update={
-            **gate,
-            "verification": _with_check(before, ()),
-            "accuracy": found.evaluation.accuracy,
-            "evaluation": found.section.model_copy(update=new),
-            "calibration": before.calibration
-            and before.calibration.model_copy(update={"also_in_evaluation": found.shared}),
-            "fidelity": FidelitySection(**found.evaluation.fidelity),
-            "parity": {**before.parity, **found.evaluation.parity},
-        }
-    )
+    else:
+        after = before.without_evaluation().with_checks((found,), images=0)
+    return after if max_drop_pp is None else after.model_copy(update={"max_drop_pp": max_drop_pp})
 
 
 def _calibrated_on(known: Report) -> tuple[str, ...] | None:
     """Digests of the calibration images; None if nobody remembers which those were."""
     calibration = known.calibration
     return calibration.digests or None if calibration else None
-
-
-def _with_check(before: Report, new: tuple[Check, ...]) -> VerificationSection | None:
-    """The verification with the evaluation's own check, which is there only if it failed."""
-    known = before.verification
-    kept = known.checks if known else ()
-    checks = (*(check for check in kept if check.name != FINITE_CHECK), *new)
-    if not checks:
-        return None
-    return VerificationSection(
-        images=known.images if known else 0,
-        passed=all(check.passed for check in checks),
-        checks=checks,
-    )

@@ -11,6 +11,7 @@ from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.open_bundle import report_file
 from eightbit.quantize.atomic_files import staging, writing
 from eightbit.quantize.measure.report import write_report
 
@@ -18,27 +19,6 @@ RENDERED: Final = (bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
 REPORTS: Final = (bundle.REPORT_JSON, *RENDERED)
 
 _ONLY_ITSELF = 2  # the root and the name of a file or folder in it
-
-
-def report_file(place: Path) -> Path:
-    """The report of a bundle, or the file itself.
-
-    Raises:
-        InputError: There is none.
-    """
-    where = printable(str(place))
-    try:
-        is_folder = place.is_dir()
-        path = place / bundle.REPORT_JSON if is_folder else place
-        mode = path.stat().st_mode
-    except OSError as exc:
-        raise InputError(
-            f"{where}: expected a folder that `eightbit quantize` wrote, or its "
-            f"{bundle.REPORT_JSON}, found none: {exc.strerror}"
-        ) from exc
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{where}: expected a report, found something that is no file")
-    return path
 
 
 def read_reports(places: Sequence[Path]) -> dict[str, Report]:

@@ -14,17 +14,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.artifact import file_sha256
 from eightbit.benchmarks.latency.cold_start import LAUNCHES, measure_cold_start
+from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import decimal_bytes, times
+from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
 from eightbit.quantize.atomic_files import staging, writing
-from eightbit.quantize.commands.amend import Amending, environment_beside, onnx_digest
+from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.commands.reports import check_page
 from eightbit.quantize.deploy.readme import bundle_readme
 from eightbit.quantize.deploy.self_test import make_self_test
@@ -53,25 +55,19 @@ _UNIX: Final = 3
 _MODE: Final = 0o100644 << 16
 
 
-def bundle_files(folder: Path, report: Report) -> dict[str, bytes]:
+def bundle_files(opened: Bundle, report: Report) -> dict[str, bytes]:
     """The content of the archive by name, in its order.
 
     Args:
-        folder: The bundle that `eightbit quantize` wrote.
+        opened: The bundle that `eightbit quantize` wrote.
         report: Of its models.
 
     Raises:
         InputError: See `make_self_test`; or the INT8 ONNX model says nothing about itself.
     """
-    self_test = make_self_test(folder)
-    model = (folder / bundle.ONNX).read_bytes()
-    metadata = read_metadata(folder / bundle.ONNX)
-    if metadata is None:
-        where = printable(str(folder / bundle.ONNX))
-        raise InputError(
-            f"{where}: expected an artefact with its preprocessing inside, found a model without "
-            "eightbit metadata; quantize again"
-        )
+    self_test = make_self_test(opened)
+    path = opened.require_onnx()
+    model, metadata = path.read_bytes(), metadata_of(path)
     pins = pinned_packages()
     labels = metadata.spec.labels
     readme = bundle_readme(
@@ -186,14 +182,30 @@ def write_bundle(
             "choose another --out"
         )
     check_page(out, overwrite=overwrite)
-    recipe = recipe_of(folder)
-    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    opened = open_bundle(folder)
+    amending = Amending(bundle=opened, stages=stages, command=command)
     before = amending.begin()
     with stages.stage("pack"):
-        archive = archive_of(bundle_files(folder, before))
-    with ExitStack() as kept:
+        archive = archive_of(bundle_files(opened, before))
+    model = opened.require_onnx()
+    verdict, start = _publish(archive, out, model, stages)
+    section = EdgeSection(
+        model_sha256=file_sha256(model),
+        bundle_sha256=hashlib.sha256(archive).hexdigest(),
+        bundle_bytes=len(archive),
+        cold_start=start,
+        environment=read_environment(),
+        command=command,
+    )
+    amending.finish(lambda report: report.with_archive(section))
+    return _summary(out, section, verdict)
+
+
+def _publish(archive: bytes, out: Path, model: Path, stages: Stages) -> tuple[str, ColdStart]:
+    """Put an archive in its place if its self-test passes: the verdict, and how fast it starts."""
+    with ExitStack() as stack:
         with writing(out):
-            packed = kept.enter_context(staging(out.parent)) / "model.zip"
+            packed = stack.enter_context(staging(out.parent)) / "model.zip"
             packed.write_bytes(archive)
             photo = packed.with_name("photo.jpg")
             photo.write_bytes(made_up_photos().files[0])
@@ -201,20 +213,11 @@ def write_bundle(
             verdict = self_test(packed)
         with stages.stage("start-up time", total=LAUNCHES + 1) as watcher:
             start = measure_cold_start(
-                packed, folder / bundle.ONNX, photo, launches=LAUNCHES, advance=watcher.advance
+                packed, model, photo, launches=LAUNCHES, advance=watcher.advance
             )
         with writing(out):
             os.replace(packed, out)
-    section = EdgeSection(
-        model_sha256=onnx_digest(folder),
-        bundle_sha256=hashlib.sha256(archive).hexdigest(),
-        bundle_bytes=len(archive),
-        cold_start=start,
-        environment=environment_beside(before),
-        command=command,
-    )
-    amending.finish(lambda report: _amended(report, section))
-    return _summary(out, section, verdict)
+    return verdict, start
 
 
 def self_test(packed: Path) -> str:
@@ -238,13 +241,6 @@ def self_test(packed: Path) -> str:
         last = (done.stderr.splitlines() or ["no message"])[-1]
         raise InputError(f"the packed model cannot be run: {one_line(last)}")
     return one_line(verdict)
-
-
-def _amended(before: Report, section: EdgeSection) -> Report:
-    """The report with the new archive; what other machines answered belongs to the same model."""
-    elsewhere = before.edge.elsewhere if before.edge else ()
-    edge = section.model_copy(update={"elsewhere": elsewhere})
-    return before.model_copy(update={"edge": edge})
 
 
 def _summary(out: Path, section: EdgeSection, verdict: str) -> str:

@@ -16,8 +16,10 @@ import numpy as np
 
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
 from eightbit.benchmarks.accuracy.parity import REFERENCE, different_predictions, pair_name
-from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
-from eightbit.benchmarks.report.document import Check, Report, VerificationSection
+from eightbit.benchmarks.artifact.artifact import file_sha256
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
+from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.executions import onnx_executions
@@ -26,10 +28,9 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.plain_text import printable
-from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.float_baseline import read_float_network
-from eightbit.quantize.artifacts.open_bundle import recipe_of
-from eightbit.quantize.commands.amend import Amending, check_name, onnx_digest
+from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
+from eightbit.quantize.commands.amend import Amending
+from eightbit.quantize.commands.verify import Verified
 from eightbit.quantize.config import Target
 from eightbit.quantize.deploy.board_answers import SelfTestAnswers, read_self_test_answers
 from eightbit.quantize.deploy.self_test import SELF_TEST_PICTURES, SelfTest, make_self_test
@@ -63,19 +64,6 @@ _PARTS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TakenIn:
-    """What `take_in_self_tests` found.
-
-    Attributes:
-        report: The bundle's report, with the new pairs in it.
-        gate: The check of each result.
-    """
-
-    report: Report
-    gate: VerificationSection
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Here:
     """What this machine says of the same pictures."""
 
@@ -90,7 +78,7 @@ def take_in_self_tests(
     *,
     threads: int | None = None,
     command: str = "",
-) -> TakenIn:
+) -> Verified:
     """Compare what other machines answered to the bundle's self-test, and amend the report.
 
     Args:
@@ -105,74 +93,55 @@ def take_in_self_tests(
         InputError: The folder holds no ONNX model or cannot be written, its report is of another
             recipe, or a file is no such result or one of another model.
     """
-    recipe = recipe_of(folder)
-    amending = Amending(folder=folder, recipe=recipe, stages=stages, command=command)
+    opened = open_bundle(folder)
+    amending = Amending(bundle=opened, stages=stages, command=command)
     amending.begin()
-    digest = onnx_digest(folder)
-    answers = [
-        _of_this_model(
-            file,
-            read_self_test_answers(
-                file, pictures=SELF_TEST_PICTURES, classes=recipe.spec.num_classes
-            ),
-            folder,
-            digest,
-        )
-        for file in files
-    ]
+    answers = [_read_answers(file, opened) for file in files]
     with stages.stage("self-test here"):
-        test = make_self_test(folder)
+        test = make_self_test(opened)
     for file, answer in zip(files, answers, strict=True):
         _check_test(file, answer, test)
     with stages.stage("reference"), torch_threads(threads or usable_cores()):
-        here = _here(folder, recipe, test)
+        here = _here(opened, test)
     checks: dict[str, Check] = {}
 
     def change(before: Report) -> Report:
         checks.clear()
         report = before
         for answer in answers:
-            report = _with(report, answer, recipe, here, checks)
+            report = _with(report, answer, opened.recipe, here, checks)
         return report
 
     report = amending.finish(change)
-    gate = VerificationSection(
-        images=SELF_TEST_PICTURES,
-        passed=all(check.passed for check in checks.values()),
-        checks=tuple(checks.values()),
-    )
-    return TakenIn(report=report, gate=gate)
+    gate = VerificationSection.of(tuple(checks.values()), images=SELF_TEST_PICTURES)
+    return Verified(report=report, gate=gate)
 
 
-def _here(folder: Path, recipe: Recipe, test: SelfTest) -> _Here:
+def _here(opened: Bundle, test: SelfTest) -> _Here:
     images = json.loads(test.document)["images"]
-    how = recipe.spec.preprocessing
+    how = opened.recipe.spec.preprocessing
     pixels = np.stack(
         [cropped_pixels(decode_image(test.pictures[image["file"]]), how) for image in images]
     )
-    network = read_float_network(folder / bundle.FLOAT_ONNX, recipe.spec)
+    network = opened.read_float_network()
     return _Here(
         pixels_sha256=tuple(image["pixels_sha256"] for image in images),
         logits={
             _ONNX: np.array([image["logits"] for image in images], np.float32),
-            REFERENCE: reference_logits(network, recipe, normalised_images(pixels, how)),
+            REFERENCE: reference_logits(network, opened.recipe, normalised_images(pixels, how)),
         },
     )
 
 
-def _of_this_model(
-    file: Path, answers: SelfTestAnswers, folder: Path, digest: str | None
-) -> SelfTestAnswers:
-    """The answers, if they are of the bundle's own model."""
-    model = printable(str(folder / bundle.ONNX))
-    if digest is None:
-        raise InputError(
-            f"{model}: expected the model whose self-test this is, found none; quantize again with "
-            "--formats onnx"
-        )
+def _read_answers(file: Path, opened: Bundle) -> SelfTestAnswers:
+    """The answers in a file, if they are of the bundle's own model."""
+    classes = opened.recipe.spec.num_classes
+    answers = read_self_test_answers(file, pictures=SELF_TEST_PICTURES, classes=classes)
+    model = opened.require_onnx()
+    digest = file_sha256(model)
     if answers.model_sha256 != digest:
         raise InputError(
-            f"{printable(str(file))}: expected the self-test of {model}, SHA-256 "
+            f"{printable(str(file))}: expected the self-test of {printable(str(model))}, SHA-256 "
             f"{digest[:12]}..., found that of another model, {answers.model_sha256[:12]}...; pack "
             "this one with `eightbit bundle` and run its self-test there"
         )
@@ -206,7 +175,7 @@ def _with(
 ) -> Report:
     """The report with one machine's pairs, entry and check in place of those of an earlier run."""
     edge = report.edge or EdgeSection()
-    entry = SelfTestElsewhere(
+    result = SelfTestResult(
         name=_name(answers, edge.elsewhere),
         machine=answers.machine,
         processor=_processor(answers),
@@ -215,40 +184,33 @@ def _with(
         model_sha256=answers.model_sha256,
     )
     pairs = {
-        pair_name(entry.name, other): _parity(answers.as_array(), logits, recipe)
+        pair_name(result.name, other): _parity(answers.as_array(), logits, recipe)
         for other, logits in here.logits.items()
     }
-    check = _check(entry, pairs[pair_name(entry.name, _ONNX)], excused=_excused(entry, recipe))
+    check = _check(result, pairs[pair_name(result.name, _ONNX)], excused=_excused(result, recipe))
     checks[check.name] = check
-    others = tuple(one for one in edge.elsewhere if one.name != entry.name)
-    return report.model_copy(
-        update={
-            "edge": edge.model_copy(update={"elsewhere": (*others, entry)}),
-            "parity": {**report.parity, **pairs},
-            "verification": _checked(report, check),
-        }
-    )
+    return report.with_self_test(result, pairs, check, images=SELF_TEST_PICTURES)
 
 
-def _check(entry: SelfTestElsewhere, result: ParityResult, *, excused: bool) -> Check:
-    different = different_predictions(result)
-    same = result.max_lsb <= ALLOWED_LAST_BITS and not different
+def _check(result: SelfTestResult, parity: ParityResult, *, excused: bool) -> Check:
+    different = different_predictions(parity)
+    same = parity.max_lsb <= ALLOWED_LAST_BITS and not different
     return Check(
-        name=check_name(entry.name),
+        name=self_test_check(result.name),
         passed=same or excused,
-        detail=f"at most {result.max_lsb} last bits apart, {ALLOWED_LAST_BITS} allowed; another "
-        f"class for {different} of {result.n} pictures, 0 allowed"
-        + ("" if entry.same_pixels else "; its pixels are others: it decodes or resizes otherwise")
+        detail=f"at most {parity.max_lsb} last bits apart, {ALLOWED_LAST_BITS} allowed; another "
+        f"class for {different} of {parity.n} pictures, 0 allowed"
+        + ("" if result.same_pixels else "; its pixels are others: it decodes or resizes otherwise")
         + ("; not promised by the target" if excused and not same else ""),
         synthetic=True,
     )
 
 
-def _excused(entry: SelfTestElsewhere, recipe: Recipe) -> bool:
+def _excused(result: SelfTestResult, recipe: Recipe) -> bool:
     """Whether the recipe's target promises nothing of this pair: one of both may lack VNNI."""
     if recipe.config.target is Target.PORTABLE:
         return False
-    is_x86 = entry.machine.lower() in {"x86_64", "amd64"}
+    is_x86 = result.machine.lower() in {"x86_64", "amd64"}
     return is_x86 or read_cpu_features().pairs_saturate
 
 
@@ -258,19 +220,7 @@ def _parity(found: FloatArray, expected: FloatArray, recipe: Recipe) -> ParityRe
     return meter.result()
 
 
-def _checked(report: Report, new: Check) -> VerificationSection:
-    """The verification with one check in place of an older one of its name."""
-    known = report.verification
-    kept = [check for check in known.checks if check.name != new.name] if known else []
-    checks = (*kept, new)
-    return VerificationSection(
-        images=known.images if known else SELF_TEST_PICTURES,
-        passed=all(check.passed for check in checks),
-        checks=checks,
-    )
-
-
-def _name(answers: SelfTestAnswers, known: Sequence[SelfTestElsewhere]) -> str:
+def _name(answers: SelfTestAnswers, known: Sequence[SelfTestResult]) -> str:
     """That of an earlier run on the same kind of machine, or a new one.
 
     The first machine of an architecture needs no more than that; another one is told from it by

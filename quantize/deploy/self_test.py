@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from eightbit.benchmarks.artifact.artifact import file_sha256
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite
 from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.spec import ModelSpec, Preprocessing
-from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.artifacts.open_bundle import Bundle
 from eightbit.quantize.photos import made_up_picture
 from eightbit.quantize.recipe.recipe import Recipe
 
@@ -49,26 +49,20 @@ class SelfTest:
     pictures: dict[str, bytes]
 
 
-def make_self_test(folder: Path) -> SelfTest:
+def make_self_test(opened: Bundle) -> SelfTest:
     """Make the self-test of a bundle's INT8 ONNX model; the same model gives the same bytes.
 
     Of a number of made-up pictures it takes those whose classes are least in doubt: a class must
     not hang on a last bit.
 
     Args:
-        folder: The bundle.
+        opened: The bundle.
 
     Raises:
-        InputError: The folder is no bundle, has no INT8 ONNX model, or the model cannot be run or
-            gives a logit that is not finite.
+        InputError: It has no INT8 ONNX model, or that cannot be run or gives a logit that is not
+            finite.
     """
-    recipe = recipe_of(folder)
-    model = folder / bundle.ONNX
-    if not model.is_file():
-        raise InputError(
-            f"{folder}: expected the INT8 model as ONNX, found no {bundle.ONNX}; quantize again "
-            "with --formats onnx"
-        )
+    recipe, model = opened.recipe, opened.require_onnx()
     preprocessing = recipe.spec.preprocessing
     pictures = [_png(made_up_candidate(preprocessing, seed)) for seed in range(_CANDIDATES)]
     pixels = np.stack([_pixels(picture, preprocessing) for picture in pictures])
@@ -115,7 +109,7 @@ def clearest(logits: FloatArray, last_bit: float) -> tuple[int, ...]:
 def _document(recipe: Recipe, model: Path, images: Sequence[dict[str, object]]) -> bytes:
     content = {
         "format_version": SELF_TEST_FORMAT_VERSION,
-        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "model_sha256": file_sha256(model),
         "last_bit": recipe.output_scale,
         "images": images,
     }

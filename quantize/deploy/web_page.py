@@ -11,19 +11,18 @@ from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, read_metadata
-from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import decimal_bytes
 from eightbit.benchmarks.report.headline import Tile, key_figures
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted, printable
 from eightbit.models.spec import Architecture
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
 from eightbit.quantize.atomic_files import write_folder, writing
 from eightbit.quantize.deploy.npm import RUNTIME, RUNTIME_FILES, RUNTIME_VERSION, runtime_files
 from eightbit.quantize.deploy.self_test import SELF_TEST_PICTURES, make_self_test
-from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 
 # What is written anew for each model's page: its texts, and what its scripts have to know.
@@ -86,17 +85,17 @@ def write_web_page(
             ``out`` cannot be used.
     """
     check_page_target(out, overwrite=overwrite)
-    recipe = recipe_of(folder)
-    report = _report(folder, recipe)
-    metadata = _metadata(folder, with_float=with_float)
+    opened = open_bundle(folder)
+    report = opened.read_report()
+    metadata = _metadata(opened, with_float=with_float)
     runtime = runtime_files(stages)
     with stages.stage("make self-test"):
-        test = make_self_test(folder)
+        test = make_self_test(opened)
     with stages.stage("write page"):
         names = (bundle.ONNX, bundle.FLOAT_ONNX) if with_float else (bundle.ONNX,)
         models = {name: (folder / name).read_bytes() for name in names}
         figures = figures_of(report, models)
-        last_bit = recipe.output_scale
+        last_bit = opened.recipe.output_scale
         files = {name: asset(name) for name in STATIC}
         files |= {**runtime, **models, **test.pictures, SELF_TEST: test.document}
         files |= {
@@ -155,48 +154,21 @@ def _names(folder: Path) -> list[str]:
     return found
 
 
-def _report(folder: Path, recipe: Recipe) -> Report | None:
-    """The bundle's report, if it has one that is of its recipe.
-
-    Raises:
-        InputError: It is damaged.
-    """
-    path = folder / bundle.REPORT_JSON
-    report = read_report(path) if path.is_file() else None
-    return report if report and report.recipe_sha256 == recipe.sha256 else None
-
-
-def _metadata(folder: Path, *, with_float: bool) -> ArtifactMetadata:
+def _metadata(opened: Bundle, *, with_float: bool) -> ArtifactMetadata:
     """What the INT8 model of a bundle says about itself; the float model says the same.
 
     Raises:
         InputError: One is missing, says nothing, or they are of two models.
     """
-    found = _said_by(folder / bundle.ONNX)
+    found = metadata_of(opened.require_onnx())
     if with_float:
-        other = _said_by(folder / bundle.FLOAT_ONNX)
+        other = metadata_of(opened.float_onnx)
         if (other.spec, other.input) != (found.spec, found.input):
             raise InputError(
-                f"{printable(str(folder / bundle.FLOAT_ONNX))}: expected the float model of the "
+                f"{printable(str(opened.float_onnx))}: expected the float model of the "
                 f"{bundle.ONNX} beside it, found another; keep the files of one run together"
             )
     return found
-
-
-def _said_by(path: Path) -> ArtifactMetadata:
-    where = printable(str(path))
-    if not path.is_file():
-        raise InputError(
-            f"{where}: expected the ONNX model of a bundle, found none; quantize again with "
-            "--formats onnx"
-        )
-    metadata = read_metadata(path)
-    if metadata is None:
-        raise InputError(
-            f"{where}: expected a model that eightbit wrote, found one without its metadata; "
-            "quantize again"
-        )
-    return metadata
 
 
 def asset(name: str) -> bytes:

@@ -22,11 +22,11 @@ from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, ClassificationTally
 from eightbit.benchmarks.evaluation.journal import Journal
 from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
+from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import (
     DIGEST_DIGITS,
     SHOWN,
     AccuracySection,
-    Check,
     EvaluationSection,
 )
 from eightbit.benchmarks.runtimes.runner import FloatArray

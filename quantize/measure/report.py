@@ -10,6 +10,7 @@ from eightbit.benchmarks.artifact.formats import DELIVERED
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.processes.process import peak_rss_bytes
+from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import (
     DIGEST_DIGITS,
@@ -18,7 +19,6 @@ from eightbit.benchmarks.report.document import (
     FidelitySection,
     ModelSection,
     Report,
-    VerificationSection,
 )
 from eightbit.benchmarks.report.fallback import FallbackSection
 from eightbit.benchmarks.report.pages.html import render_html

@@ -16,7 +16,7 @@ from eightbit.benchmarks.accuracy.parity import (
     different_predictions,
     pair_name,
 )
-from eightbit.benchmarks.report.document import Check
+from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.runtimes.runner import FloatArray
 
 # Of the first words of names.

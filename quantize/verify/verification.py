@@ -24,7 +24,8 @@ from eightbit.benchmarks.accuracy.parity import (
     pair_name,
 )
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
-from eightbit.benchmarks.report.document import Check, CoverageSection
+from eightbit.benchmarks.report.checks import Check
+from eightbit.benchmarks.report.document import CoverageSection
 from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import ImageSource

@@ -14,6 +14,7 @@ from PIL import Image
 from eightbit.benchmarks.studies.arm64.processors import arm_problem
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import ArtifactFormat, Delivery, pipeline, quantize
+from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.deploy.archive import archive_of, bundle_files
 from eightbit.quantize.measure.latency import Timing
 
@@ -65,7 +66,7 @@ def made(
                 patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
                 report = quantize(random_network(architecture, side=side), photos, delivery)
             archive = folder / "model.zip"
-            archive.write_bytes(archive_of(bundle_files(delivery.out, report)))
+            archive.write_bytes(archive_of(bundle_files(open_bundle(delivery.out), report)))
             done[name] = delivery.out, archive
         return done[name]
 

@@ -20,6 +20,7 @@ from tests.docs.pages import CLASSES, DOCS, PAGES, name_of
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner, read_metadata, read_report
 from eightbit.models import Pretrained, preprocess
 from eightbit.quantize import Delivery, QuantConfig, read_recipe, rebuild
+from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.deploy.archive import archive_of, bundle_files
 
 Names = dict[str, Any]
@@ -71,7 +72,7 @@ def _write_pixel_bundle(network: Pretrained) -> None:
 def _write_board() -> None:
     """The self-test of docs/arm64.md, as this machine answers it."""
     folder = Path("build/r20")
-    members = bundle_files(folder, read_report(folder / "report.json"))
+    members = bundle_files(open_bundle(folder), read_report(folder / "report.json"))
     Path("model.zip").write_bytes(archive_of(members))
     command = [sys.executable, "model.zip", "--self-test", "--json"]
     done = subprocess.run(command, check=True, capture_output=True)

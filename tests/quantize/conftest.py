@@ -162,11 +162,12 @@ def bundle_folder(whole_run: tuple[Path, Outcome]) -> Path:
 def packed(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive for other machines, to be read only; how fast it starts is not measured."""
     from eightbit.benchmarks import read_report
+    from eightbit.quantize.artifacts.open_bundle import open_bundle
     from eightbit.quantize.deploy.archive import archive_of, bundle_files
 
     out = tmp_path_factory.mktemp("packed") / "model.zip"
     report = read_report(bundle_folder / "report.json")
-    out.write_bytes(archive_of(bundle_files(bundle_folder, report)))
+    out.write_bytes(archive_of(bundle_files(open_bundle(bundle_folder), report)))
     return out
 
 

@@ -8,7 +8,7 @@ from eightbit.benchmarks.latency.machine import (
     WholePath,
 )
 from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 
 
 def latencies(
@@ -122,7 +122,7 @@ def edge() -> EdgeSection:
             bare_peak_rss_bytes=126_000_000,
         ),
         elsewhere=(
-            SelfTestElsewhere(
+            SelfTestResult(
                 name="onnx_aarch64",
                 machine="aarch64",
                 processor="cortex-a72",

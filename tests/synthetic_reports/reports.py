@@ -15,10 +15,10 @@ from tests.synthetic_reports.costs import benchmark, benchmarked, edge, latencie
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
+from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.benchmarks.report.document import (
     CalibrationSection,
-    Check,
     ConvergencePoint,
     CoverageSection,
     EvaluationSection,
@@ -26,7 +26,6 @@ from eightbit.benchmarks.report.document import (
     ModelSection,
     OperatorCoverage,
     Report,
-    VerificationSection,
 )
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
 from eightbit.benchmarks.runtimes.environment import Environment

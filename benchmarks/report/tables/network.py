@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
-from eightbit.benchmarks.accuracy.parity import _TO_REFERENCE, ARTIFACTS, ExecutionsSection
+from eightbit.benchmarks.accuracy.parity import ARTIFACTS, TO_REFERENCE, ExecutionsSection
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.figures import NOTHING, Table, percent
@@ -23,9 +23,9 @@ def parity_table(
         edge: What is known of executions on other machines.
     """
     to_reference = {
-        pair.removesuffix(_TO_REFERENCE): result
+        pair.removesuffix(TO_REFERENCE): result
         for pair, result in parity.items()
-        if pair.endswith(_TO_REFERENCE)
+        if pair.endswith(TO_REFERENCE)
     }
     shown = dict(sorted(to_reference.items())) or dict(parity)
     if ARTIFACTS in parity:

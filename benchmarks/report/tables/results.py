@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
+from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import (
     CalibrationSection,
     CoverageSection,
     EvaluationSection,
     FidelitySection,
     Report,
-    VerificationSection,
 )
 from eightbit.benchmarks.report.figures import Table, decimal_bytes, percent, ratio
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table

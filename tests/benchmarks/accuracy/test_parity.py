@@ -4,7 +4,7 @@ import pytest
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
-from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 from eightbit.benchmarks.report.tables.network import parity_table
 
 
@@ -64,7 +64,7 @@ def test_another_machine_is_named(full_report):
 
 
 def test_another_machine_s_pictures_are_told_from_the_images():
-    board = SelfTestElsewhere(
+    board = SelfTestResult(
         name="onnx_aarch64", machine="aarch64", same_pixels=True, model_sha256="ab" * 32
     )
     parity = {**PARITY, "onnx_aarch64_vs_reference": _result(n=3)}

@@ -15,12 +15,8 @@ from eightbit.benchmarks.comparison.regression import (
     regression_table,
 )
 from eightbit.benchmarks.latency.machine import BenchmarkSection
-from eightbit.benchmarks.report.document import (
-    Check,
-    EvaluationSection,
-    ModelSection,
-    VerificationSection,
-)
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.document import EvaluationSection, ModelSection
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture, ModelSpec
 

@@ -3,13 +3,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from eightbit.benchmarks.report.document import (
-    Check,
-    EvaluationSection,
-    OperatorCoverage,
-    VerificationSection,
-    read_report,
-)
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.document import EvaluationSection, OperatorCoverage, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import SkippedImage
 

@@ -9,7 +9,8 @@ from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.artifact.artifact import Runtime
-from eightbit.benchmarks.report.document import Check, Report, VerificationSection
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.shipping import Advice, shipping
 
 

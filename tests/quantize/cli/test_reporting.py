@@ -9,7 +9,8 @@ from tests.synthetic_reports.answers import accuracy, answers
 from tests.synthetic_reports.costs import latencies
 from tests.synthetic_reports.reports import synthetic_report
 
-from eightbit.benchmarks.report.document import Check, Report, VerificationSection
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.document import Report
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 from eightbit.benchmarks import read_report
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
 from eightbit.benchmarks.artifact.artifact import Runtime
-from eightbit.benchmarks.report.document import Check
+from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability

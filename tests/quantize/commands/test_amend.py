@@ -14,12 +14,12 @@ from tests.synthetic_reports.costs import latencies
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.commands import amend, verify
 from eightbit.quantize.commands import benchmark as benchmark_module
 from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.measure import evaluation as evaluation_module
 from eightbit.quantize.measure.latency import Timing
-from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.stages import Stages
 
 Eightbit = Callable[..., Any]
@@ -172,8 +172,7 @@ def test_a_bundle_that_cannot_be_written_is_refused_before_the_work(
 
 
 def _amending(folder: Path) -> Amending:
-    recipe = read_recipe(folder / bundle.RECIPE)
-    return Amending(folder=folder, recipe=recipe, stages=Stages(), command="eightbit")
+    return Amending(bundle=open_bundle(folder), stages=Stages(), command="eightbit")
 
 
 def test_of_two_commands_at_a_time_both_leave_what_they_found(folder: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
-from eightbit.benchmarks.report.document import Check, Report, read_report
+from eightbit.benchmarks.report.checks import Check
+from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.quantize import bundle, pipeline
 from eightbit.quantize.measure import evaluation as evaluation_module

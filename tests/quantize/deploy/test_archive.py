@@ -16,8 +16,9 @@ import pytest
 from eightbit.benchmarks import read_report
 from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY
 from eightbit.benchmarks.latency.machine import ColdStart
-from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 from eightbit.quantize import write_bundle
+from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
 from eightbit.quantize.deploy import archive as archive_module
 from eightbit.quantize.deploy.archive import (
     SelfTestFailedError,
@@ -54,9 +55,9 @@ COLD_START = ColdStart(
 )
 
 
-def wrong(folder: Path) -> SelfTest:
+def wrong(opened: Bundle) -> SelfTest:
     """A self-test in which every logit is four last bits away."""
-    true = make_self_test(folder)
+    true = make_self_test(opened)
     document = json.loads(true.document)
     for image in document["images"]:
         image["logits"] = [logit + 4 * document["last_bit"] for logit in image["logits"]]
@@ -102,7 +103,7 @@ def test_the_archive_is_the_same_from_another_place_and_after_it_was_measured(
         if place != folder:
             shutil.copytree(folder, place)
         report = read_report(place / "report.json")
-        archives += [archive_of(bundle_files(place, report)) for _ in range(2)]
+        archives += [archive_of(bundle_files(open_bundle(place), report)) for _ in range(2)]
     assert set(archives) == {packed.read_bytes()}
 
 
@@ -200,11 +201,13 @@ def test_packages_that_a_user_keeps_elsewhere_are_found(
 
 def test_a_bundle_that_cannot_run_is_refused_in_its_own_words(folder: Path) -> None:
     archive = folder.parent / "broken.zip"
-    files = bundle_files(folder, read_report(folder / "report.json"))
+    files = bundle_files(open_bundle(folder), read_report(folder / "report.json"))
     archive.write_bytes(archive_of({**files, "model.int8.onnx": b"no model"}))
     with pytest.raises(ValueError, match=r"cannot be run: classify: model\.int8\.onnx: ONNX Run"):
         self_test(archive)
-    archive.write_bytes(archive_of({**files, "self_test.json": wrong(folder).document}))
+    archive.write_bytes(
+        archive_of({**files, "self_test.json": wrong(open_bundle(folder)).document})
+    )
     with pytest.raises(SelfTestFailedError):
         self_test(archive)
 
@@ -232,7 +235,7 @@ def test_with_overwrite_a_file_is_replaced_and_other_machines_stay_in_the_report
 ) -> None:
     monkeypatch.setattr(archive_module, "measure_cold_start", lambda *_, **__: COLD_START)
     model = hashlib.sha256((folder / "model.int8.onnx").read_bytes()).hexdigest()
-    elsewhere = SelfTestElsewhere(
+    elsewhere = SelfTestResult(
         name="onnx_aarch64", machine="aarch64", same_pixels=True, model_sha256=model
     )
     of_another = elsewhere.model_copy(update={"name": "onnx_old", "model_sha256": "0" * 64})
@@ -293,7 +296,8 @@ def test_what_is_no_whole_bundle_is_refused(
 def test_names_of_classes_travel_one_per_line_whatever_is_in_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = make_self_test(folder)
+    opened = open_bundle(folder)
+    made = make_self_test(opened)
     monkeypatch.setattr(archive_module, "make_self_test", lambda _: made)
     model = onnx.load(folder / "model.int8.onnx")
     (entry,) = (prop for prop in model.metadata_props if prop.key == ONNX_METADATA_KEY)
@@ -302,7 +306,7 @@ def test_names_of_classes_travel_one_per_line_whatever_is_in_them(
     described["spec"]["labels"] = names
     entry.value = json.dumps(described)
     onnx.save(model, folder / "model.int8.onnx")
-    files = bundle_files(folder, read_report(folder / "report.json"))
+    files = bundle_files(opened, read_report(folder / "report.json"))
     lines = files["labels.txt"].decode().splitlines()
     assert lines[:4] == ["<b>cat</b>\\n| `dog` \\u202e\\x1b[31m", "", "caf\u00e9", "a\\u2028b"]
     assert len(lines) == 10

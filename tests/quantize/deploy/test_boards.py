@@ -18,13 +18,14 @@ from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.quantize import bundle
+from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
 from eightbit.quantize.commands import amend
 from eightbit.quantize.commands import verify as verify_module
 from eightbit.quantize.commands.reports import replace_report
 from eightbit.quantize.config import QuantConfig, Target
 from eightbit.quantize.deploy import boards
 from eightbit.quantize.deploy.self_test import SelfTest, make_self_test
-from eightbit.quantize.recipe.recipe import Recipe, read_recipe
+from eightbit.quantize.recipe.recipe import read_recipe
 
 Eightbit = Callable[..., Any]
 Board = Callable[..., Path]
@@ -44,7 +45,7 @@ START = ColdStart(
 
 @pytest.fixture(scope="module")
 def self_test(bundle_folder: Path) -> SelfTest:
-    return make_self_test(bundle_folder)
+    return make_self_test(open_bundle(bundle_folder))
 
 
 @pytest.fixture
@@ -377,13 +378,11 @@ def test_a_target_answers_for_what_it_promises(
     )
     plain = read_recipe(folder / bundle.RECIPE)
 
-    def recipe_for_target(_: Path) -> Recipe:
-        return plain.model_copy(update={"config": QuantConfig(target=target)})
-
+    recipe = plain.model_copy(update={"config": QuantConfig(target=target)})
     monkeypatch.setattr(boards, "read_cpu_features", lambda: cpu)
-    report = _report(folder).model_copy(update={"recipe_sha256": recipe_for_target(folder).sha256})
+    report = _report(folder).model_copy(update={"recipe_sha256": recipe.sha256})
     (folder / bundle.REPORT_JSON).write_text(report.to_json())
-    monkeypatch.setattr(boards, "recipe_of", recipe_for_target)
+    monkeypatch.setattr(boards, "open_bundle", lambda _: Bundle(folder=folder, recipe=recipe))
     outcome = eightbit("verify", folder, "--self-test", board(machine=machine, last_bits=3))
     assert outcome.code == code, outcome
     verification = _report(folder).verification

@@ -12,6 +12,7 @@ from PIL import Image
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models import Preprocessing
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.deploy.self_test import clearest, made_up_candidate, make_self_test
 from eightbit.quantize.recipe.recipe import read_recipe
 
@@ -59,7 +60,7 @@ def test_a_huge_model_has_pictures_of_bearable_size() -> None:
 
 
 def test_it_holds_what_the_model_answers_to_its_pictures(bundle_folder: Path) -> None:
-    made = make_self_test(bundle_folder)
+    made = make_self_test(open_bundle(bundle_folder))
     document = json.loads(made.document)
     recipe = read_recipe(bundle_folder / "recipe.json")
     assert document["last_bit"] == recipe.output_scale
@@ -71,4 +72,4 @@ def test_it_holds_what_the_model_answers_to_its_pictures(bundle_folder: Path) ->
         assert hashlib.sha256(pixels.tobytes()).hexdigest() == image["pixels_sha256"]
         (answer,) = runner(normalised_images(pixels[None], recipe.spec.preprocessing))
         assert answer.tolist() == image["logits"]
-    assert make_self_test(bundle_folder) == made
+    assert make_self_test(open_bundle(bundle_folder)) == made

@@ -159,7 +159,7 @@ def spoil_other_recipe(folder: Path) -> str:
 
 def spoil_no_onnx(folder: Path) -> str:
     (folder / "model.int8.onnx").unlink()
-    return "expected the ONNX model of a bundle, found none; quantize again with --formats onnx"
+    return "found no model.int8.onnx; quantize again with --formats onnx"
 
 
 def spoil_no_bundle(folder: Path) -> str:
@@ -173,7 +173,7 @@ def spoil_no_metadata(folder: Path) -> str:
     model = onnx.load(folder / "model.int8.onnx")
     del model.metadata_props[:]
     onnx.save(model, folder / "model.int8.onnx")
-    return "found one without its metadata; quantize again"
+    return "found a model without eightbit metadata; quantize again"
 
 
 def spoil_float(folder: Path) -> str:

@@ -7,12 +7,8 @@ import pytest
 
 from eightbit.benchmarks import Report
 from eightbit.benchmarks.accuracy.tally import ClassificationTally
-from eightbit.benchmarks.report.document import (
-    AccuracySection,
-    Check,
-    ModelSection,
-    VerificationSection,
-)
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.document import AccuracySection, ModelSection
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import failed_gates

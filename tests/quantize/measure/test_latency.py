@@ -15,7 +15,7 @@ from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
-from eightbit.quantize.artifacts.open_bundle import recipe_of
+from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.measure import latency as latency_module
 from eightbit.quantize.measure.latency import Timing, time_bundle
 from eightbit.quantize.stages import Silence, Stages
@@ -25,7 +25,7 @@ ONCE = Effort(launches=2, rounds=2, seconds=0.2, limits=1)
 
 @pytest.fixture(scope="module")
 def timing(bundle_folder: Path) -> Timing:
-    spec = recipe_of(bundle_folder).spec
+    spec = open_bundle(bundle_folder).recipe.spec
     return time_bundle(bundle_folder, spec, Stages(), threads=(1,), effort=ONCE)
 
 
@@ -58,7 +58,7 @@ def test_a_broken_openvino_takes_nothing_else_with_it(
     monkeypatch.setattr(latency_module, "_float_torchscript", lambda *_: ())
     monkeypatch.setattr(latency_module, "_SHIPPED", latency_module._SHIPPED[1:])
     least = Effort(launches=1, rounds=1, seconds=0.05)
-    spec = recipe_of(bundle_folder).spec
+    spec = open_bundle(bundle_folder).recipe.spec
     found = time_bundle(bundle_folder, spec, Stages(), threads=(1,), effort=least)
     assert [entry.artifact for entry in found.latency] == [bundle.FLOAT_ONNX, bundle.ONNX]
     assert found.benchmark is not None
@@ -79,7 +79,7 @@ def test_what_is_delivered_is_not_optional(
     monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency_module, "benchmark", note)
     monkeypatch.setattr(latency_module, "has_openvino", lambda: True)
-    time_bundle(bundle_folder, recipe_of(bundle_folder).spec, Stages(), threads=(1,))
+    time_bundle(bundle_folder, open_bundle(bundle_folder).recipe.spec, Stages(), threads=(1,))
     assert needed == {
         "float TorchScript in torchscript",
         f"{bundle.TORCHSCRIPT} in torchscript",
@@ -105,7 +105,7 @@ def test_more_threads_than_cores_are_told_of_once(
         lambda *_, **__: Benchmarked(latency=(), limits=(), whole_path=(), rounds=1),
     )
     monkeypatch.setattr(latency_module, "usable_cores", lambda: 4)
-    spec = recipe_of(bundle_folder).spec
+    spec = open_bundle(bundle_folder).recipe.spec
     few, many = Listener(), Listener()
     time_bundle(bundle_folder, spec, Stages(few), threads=(1, 4))
     time_bundle(bundle_folder, spec, Stages(many), threads=(4, 8, 16), batches=(1, 2))
@@ -126,7 +126,7 @@ def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
 
     monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency_module, "benchmark", note)
-    spec = recipe_of(bundle_folder).spec
+    spec = open_bundle(bundle_folder).recipe.spec
     found = time_bundle(bundle_folder, spec, Stages(), threads=(1, 2), batches=(4, 2))
     assert asked == [
         (1, 4, True, True),
@@ -156,7 +156,7 @@ def test_the_section_says_what_is_behind_it(timing: Timing) -> None:
 def test_torchs_float_network_computes_the_same_when_optimised_once_more(
     bundle_folder: Path, tmp_path: Path
 ) -> None:
-    spec = recipe_of(bundle_folder).spec
+    spec = open_bundle(bundle_folder).recipe.spec
     path = tmp_path / "float.pt"
     write_float_torchscript(bundle_folder / bundle.FLOAT_ONNX, spec, path)
     side = spec.preprocessing.crop

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.report.document import Check, VerificationSection
+from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.quantize import bundle, failed_gates

@@ -15,7 +15,7 @@ from eightbit.benchmarks.report.charts.accuracy import drop_chart, reliability_c
 from eightbit.benchmarks.report.charts.network import in_order, sqnr_chart
 from eightbit.benchmarks.report.charts.rows import shortened
 from eightbit.benchmarks.report.charts.svg import COLOURS, chart, figure
-from eightbit.benchmarks.report.document import Check, VerificationSection
+from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.pages.gallery import gallery
 from eightbit.benchmarks.report.pages.page import render_page, sort_key
 from eightbit.benchmarks.report.pages.parity_grid import parity_grid

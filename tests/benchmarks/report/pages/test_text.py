@@ -7,11 +7,8 @@ import pytest
 from rich.console import Console
 
 from eightbit.benchmarks.accuracy.tally import Flip
-from eightbit.benchmarks.report.document import (
-    Check,
-    FidelitySection,
-    VerificationSection,
-)
+from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.document import FidelitySection
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.pages.terminal import render_terminal
 from eightbit.models.images.loading import SkippedImage

@@ -8,7 +8,7 @@ from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.latency.machine import ColdStart
-from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestElsewhere
+from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
@@ -33,13 +33,13 @@ COMMANDS = (
 )
 
 
-def elsewhere(name: str, **facts: object) -> SelfTestElsewhere:
+def elsewhere(name: str, **facts: object) -> SelfTestResult:
     machine = name.partition("_")[2]
     known = {"machine": machine, "same_pixels": True, "model_sha256": "ef" * 32}
-    return SelfTestElsewhere(**{"name": name, **known, **facts})
+    return SelfTestResult(**{"name": name, **known, **facts})
 
 
-def report_with(*others: SelfTestElsewhere, **parity: int) -> Report:
+def report_with(*others: SelfTestResult, **parity: int) -> Report:
     edge = EdgeSection(
         bundle_sha256="12" * 32,
         bundle_bytes=26_200_000,
