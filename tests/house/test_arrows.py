@@ -16,7 +16,8 @@ LONG_FUNCTIONS = {
     "quantize/cli/quantize.py:quantize",  # one argument an option, each with its help
 }
 
-every_module = pytest.mark.parametrize("path", MODULES, ids=named)
+# The package's modules appear once more beneath a folder of links to them.
+TESTS = [path for path in (ROOT / "tests").rglob("*.py") if "typing_root" not in path.parts]
 # A face names what its rooms hold, and imports nothing before it is used.
 FACES = {ROOT / top / "__init__.py" for top in TOP}
 
@@ -83,7 +84,7 @@ def test_a_room_can_be_seen_at_a_glance():
     assert {room: n for room, n in files.items() if n > MORE_FILES.get(room, MAX_FILES)} == {}
 
 
-@every_module
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=named)
 def test_a_file_is_not_too_long(path):
     assert len(path.read_text().splitlines()) <= MAX_FILE_LINES
 
