@@ -202,8 +202,7 @@ def _deliver(
         fallback=fallback,
         calibration=calibrated,
         diagnosis=diagnosis,
-        latency=timing.latency,
-        benchmark=timing.benchmark,
+        timing=timing,
     )
     write_report(report, run.folder)
     return report

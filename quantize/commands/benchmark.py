@@ -56,11 +56,4 @@ def benchmark_bundle(
     later = {"environment": read_environment(), "command": command}
     section = timing.benchmark and timing.benchmark.model_copy(update=later)
     amending.finish(lambda before: before.with_latency(timing.latency, section))
-    return make_report(
-        recipe,
-        stages,
-        command=command,
-        folder=folder,
-        latency=timing.latency,
-        benchmark=timing.benchmark,
-    )
+    return make_report(recipe, stages, command=command, folder=folder, timing=timing)

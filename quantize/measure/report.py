@@ -2,13 +2,12 @@
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.paired import images_needed
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import DELIVERED
-from eightbit.benchmarks.latency.machine import BenchmarkSection
-from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
@@ -29,9 +28,12 @@ from eightbit.calibration.methods import Method
 from eightbit.quantize import bundle
 from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.measure.evaluation import EvaluatedImages, Evaluation
+from eightbit.quantize.measure.latency import Timing
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verify.verification import COVERED, FINITE_LOGITS, Verification
+
+_NOT_TIMED: Final = Timing()
 
 
 def make_report(
@@ -47,8 +49,7 @@ def make_report(
     fallback: FallbackSection | None = None,
     calibration: Calibrated | None = None,
     diagnosis: tuple[TensorDiagnosis, ...] = (),
-    latency: tuple[LatencyResult, ...] = (),
-    benchmark: BenchmarkSection | None = None,
+    timing: Timing = _NOT_TIMED,
 ) -> Report:
     """Everything that a run found; sections of what it did not do are None or empty.
 
@@ -67,19 +68,14 @@ def make_report(
         fallback: What was left in float for the sake of accuracy.
         calibration: What set the ranges.
         diagnosis: Every quantized tensor, worst first.
-        latency: One entry per model and setting.
-        benchmark: What is behind those entries.
+        timing: How fast the models are.
     """
     measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
     stages.note_memory(peak_rss_bytes())
     return Report(
         eightbit_version=version("eightbit"),
         command=command,
-        model=ModelSection(
-            spec=recipe.spec,
-            weights=recipe.provenance.weights,
-            weights_sha256=recipe.provenance.weights_sha256,
-        ),
+        model=_model(recipe),
         config=recipe.config.model_dump(mode="json"),
         recipe_sha256=recipe.sha256,
         calibration=_calibration(calibration, evaluated, recipe.config.method),
@@ -92,8 +88,8 @@ def make_report(
         diagnosis=diagnosis,
         parity=_parity(verification, evaluated),
         executions=verification.executions if verification else None,
-        latency=latency,
-        benchmark=benchmark,
+        latency=timing.latency,
+        benchmark=timing.benchmark,
         size_bytes=_sizes(folder) if folder else {},
         coverage=coverage,
         environment=read_environment(),
@@ -198,6 +194,13 @@ def _decided(fallback: FallbackSection, name: str, target_pp: float) -> bool:
     return (fallback.target_pp, step.artifact) == (target_pp, name)
 
 
+def _model(recipe: Recipe) -> ModelSection:
+    origin = recipe.provenance
+    return ModelSection(
+        spec=recipe.spec, weights=origin.weights, weights_sha256=origin.weights_sha256
+    )
+
+
 def _calibration(
     calibrated: Calibrated | None, evaluated: EvaluatedImages | None, method: Method
 ) -> CalibrationSection | None:
@@ -219,9 +222,7 @@ def _calibration(
 def _verification(verification: Verification | None) -> VerificationSection | None:
     if verification is None:
         return None
-    return VerificationSection(
-        images=verification.images, passed=verification.passed, checks=verification.checks
-    )
+    return VerificationSection.of(verification.checks, images=verification.images)
 
 
 def _parity(

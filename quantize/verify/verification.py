@@ -20,6 +20,7 @@ from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult,
 from eightbit.benchmarks.accuracy.parity import (
     MAX_EXECUTION_DISAGREEMENT,
     ExecutionsSection,
+    Pairs,
     different_predictions,
     pair_name,
 )
@@ -140,14 +141,7 @@ def verify(
         excused=excused,
         crashed=crashed,
     )
-    checks += [
-        _agreement(
-            f"{first} vs {second}: same predictions",
-            compared.parity[pair_name(first, second)],
-            MAX_EXECUTION_DISAGREEMENT,
-        )
-        for first, second in combinations(found, 2)
-    ]
+    checks += [_same(*pair, compared.parity) for pair in combinations(found, 2)]
     checks += compared.checks if executed else ()
     if coverage is not None:
         checks.append(_covered(coverage))
@@ -194,6 +188,11 @@ def _agreement(name: str, result: FidelityResult | ParityResult, allowed: float)
         passed=different <= allowed * result.n,
         detail=f"{different / result.n:.1%} of predictions differ, {allowed:.0%} allowed",
     )
+
+
+def _same(first: str, second: str, parity: Pairs) -> Check:
+    name, result = f"{first} vs {second}: same predictions", parity[pair_name(first, second)]
+    return _agreement(name, result, MAX_EXECUTION_DISAGREEMENT)
 
 
 def _covered(coverage: CoverageSection) -> Check:
