@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from eightbit.quantize.algorithms.bias_correction import correct_biases
     from eightbit.quantize.algorithms.equalization import equalize
     from eightbit.quantize.algorithms.gptq import round_adaptively
-    from eightbit.quantize.artifacts.onnx_export import export_onnx
+    from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
     from eightbit.quantize.artifacts.torchscript_export import export_torchscript
     from eightbit.quantize.cli.classification import Guess, classify
     from eightbit.quantize.cli.demo import run_demo
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from eightbit.quantize.deploy.boards import take_in_self_tests
     from eightbit.quantize.doctor.examine import examine_file, examine_host
     from eightbit.quantize.doctor.findings import Examination, Finding, Severity
-    from eightbit.quantize.front_ends.front_ends import observe, quantized_network
+    from eightbit.quantize.front_ends.front_ends import observe, quantized_module
     from eightbit.quantize.front_ends.observed import ObservedNetwork
     from eightbit.quantize.measure.diagnosis import diagnose
     from eightbit.quantize.measure.report import failed_gates
-    from eightbit.quantize.network.fusion import fuse
+    from eightbit.quantize.network.network import Network, fuse
     from eightbit.quantize.pipeline import quantize, rebuild
     from eightbit.quantize.recipe.choose import make_recipe
+    from eightbit.quantize.recipe.fit import Quantized
     from eightbit.quantize.recipe.recipe import LayerParams, Provenance, Recipe, read_recipe
     from eightbit.quantize.stages import Stages, Watcher
 
@@ -38,9 +39,11 @@ _MODULES = {
     "Guess": "cli.classification",
     "LayerParams": "recipe.recipe",
     "Mode": "config",
+    "Network": "network.network",
     "ObservedNetwork": "front_ends.observed",
     "Provenance": "recipe.recipe",
     "QuantConfig": "config",
+    "Quantized": "recipe.fit",
     "Recipe": "recipe.recipe",
     "SelfTestFailedError": "deploy.archive",
     "Severity": "doctor.findings",
@@ -53,14 +56,15 @@ _MODULES = {
     "equalize": "algorithms.equalization",
     "examine_file": "doctor.examine",
     "examine_host": "doctor.examine",
+    "export_float_onnx": "artifacts.onnx_export",
     "export_onnx": "artifacts.onnx_export",
     "export_torchscript": "artifacts.torchscript_export",
     "failed_gates": "measure.report",
-    "fuse": "network.fusion",
+    "fuse": "network.network",
     "make_recipe": "recipe.choose",
     "observe": "front_ends.front_ends",
     "quantize": "pipeline",
-    "quantized_network": "front_ends.front_ends",
+    "quantized_module": "front_ends.front_ends",
     "read_recipe": "recipe.recipe",
     "rebuild": "pipeline",
     "round_adaptively": "algorithms.gptq",
@@ -77,9 +81,11 @@ __all__ = [
     "Guess",
     "LayerParams",
     "Mode",
+    "Network",
     "ObservedNetwork",
     "Provenance",
     "QuantConfig",
+    "Quantized",
     "Recipe",
     "SelfTestFailedError",
     "Severity",
@@ -92,6 +98,7 @@ __all__ = [
     "equalize",
     "examine_file",
     "examine_host",
+    "export_float_onnx",
     "export_onnx",
     "export_torchscript",
     "failed_gates",
@@ -99,7 +106,7 @@ __all__ = [
     "make_recipe",
     "observe",
     "quantize",
-    "quantized_network",
+    "quantized_module",
     "read_recipe",
     "rebuild",
     "round_adaptively",

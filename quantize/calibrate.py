@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from eightbit.benchmarks.report.document import ConvergencePoint
 from eightbit.calibration import CalibrationResult, collect
@@ -26,6 +25,7 @@ from eightbit.quantize.config import AUTO_SAMPLES, QuantConfig
 from eightbit.quantize.front_ends.front_ends import observe
 from eightbit.quantize.front_ends.observed import ObservedNetwork
 from eightbit.quantize.images import Subset, UsableImages
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.stages import Stages, Watcher
 
 
@@ -51,7 +51,7 @@ class Calibrated:
 
 
 def calibrate(
-    fused: nn.Module,
+    network: Network,
     pretrained: Pretrained,
     source: ImageSource,
     config: QuantConfig,
@@ -60,7 +60,7 @@ def calibrate(
     """Run calibration images through the network and watch every tensor that will be rounded.
 
     Args:
-        fused: The float network.
+        network: The float network.
         pretrained: Where it comes from.
         source: The images; open for as long as they are read.
         config: Front end, and how many images; or as many as the ranges of its method need.
@@ -81,7 +81,7 @@ def calibrate(
     every = IMAGES_PER_CHECKPOINT if is_auto else images_per_look(images.limit)
     subset = Subset()
     with stages.stage("observe"):
-        observed = observe(fused, config.mode)
+        observed = observe(network, config.mode)
     with stages.stage("calibrate", total=images.limit) as watcher:
         pixels = (image.pixels for image in subset.watch(images))
         collected = _collected(observed, pixels, pretrained.source, watcher, until, every)

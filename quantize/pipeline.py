@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
 
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
@@ -28,8 +27,9 @@ from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
 from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.measure.latency import time_bundle
 from eightbit.quantize.measure.report import make_report, write_report
-from eightbit.quantize.network.fusion import fuse
+from eightbit.quantize.network.network import fuse
 from eightbit.quantize.recipe.choose import make_recipe
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, check_origin, with_tables
 from eightbit.quantize.recipe.tables import Tables
 from eightbit.quantize.stages import Stages
@@ -71,26 +71,26 @@ def quantize(
         run = _start(pretrained, delivery, stages, stack)
         source = stack.enter_context(open_source(calibrate))
         with run.stages.stage("fuse"):
-            equalized = equalize(fuse(pretrained.model), config.equalize)
-            fused = equalized.network
-        calibrated = calibrate_module.calibrate(fused, pretrained, source, config, run.stages)
+            equalized = equalize(fuse(pretrained), config.equalize)
+            network = equalized.network
+        calibrated = calibrate_module.calibrate(network, pretrained, source, config, run.stages)
         with run.stages.stage("choose parameters"):
-            recipe = make_recipe(fused, calibrated.collected, pretrained, config)
+            recipe = make_recipe(network, calibrated.collected, pretrained, config)
             recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
         if config.rounding is Rounding.GPTQ:
             with run.stages.stage("round weights", total=len(recipe.layers)) as watcher:
                 recipe = round_adaptively(
-                    fused, recipe, calibrated.subset, lambda _: watcher.advance(1)
+                    network, recipe, calibrated.subset, lambda _: watcher.advance(1)
                 )
         fallback = None
         if delivery.fallback and run.data is not None:
             recipe, fallback = fall_back(
-                fused, recipe, calibrated.subset, run.data, delivery, run.stages
+                network, recipe, calibrated.subset, run.data, delivery, run.stages
             )
         elif config.bias_correction and config.rounding is Rounding.NEAREST:
             with run.stages.stage("correct biases"):
-                recipe = correct_biases(fused, recipe, calibrated.subset)
-        return _deliver(run, fused, recipe, calibrated, fallback)
+                recipe = correct_biases(network, recipe, calibrated.subset)
+        return _deliver(run, Quantized(network=network, recipe=recipe), calibrated, fallback)
 
 
 def rebuild(
@@ -120,8 +120,8 @@ def rebuild(
             )
         check_origin(recipe, pretrained)
         with run.stages.stage("fuse"):
-            fused = apply_exponents(fuse(pretrained.model), recipe.exponents)
-        return _deliver(run, fused, recipe, None)
+            network = apply_exponents(fuse(pretrained), recipe.exponents)
+        return _deliver(run, Quantized(network=network, recipe=recipe), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,25 +154,24 @@ def _start(
 
 def _deliver(
     run: _Run,
-    fused: nn.Module,
-    recipe: Recipe,
+    quantized: Quantized,
     calibrated: Calibrated | None,
     fallback: FallbackSection | None = None,
 ) -> Report:
     """The second half of the line: artefacts, proofs, measurements, report."""
-    threads = run.delivery.thread_count
-    write_artifacts(fused, recipe, run.delivery.formats, run.folder, run.stages)
+    recipe, threads = quantized.recipe, run.delivery.thread_count
+    write_artifacts(quantized, run.delivery.formats, run.folder, run.stages)
     coverage = None
     if ArtifactFormat.ONNX in run.delivery.formats:
         with run.stages.stage("audit"):
-            coverage = audit_artifact(fused, recipe, run.folder / bundle.ONNX)
+            coverage = audit_artifact(quantized, run.folder / bundle.ONNX)
     verification = evaluated = None
     diagnosis: tuple[TensorDiagnosis, ...] = ()
     images = run.data.source if run.data else calibrated.images.source if calibrated else None
     if images is not None:
         with opened_runners(run.folder, threads, run.stages) as runners:
             verification, pixels = verify_artifacts(
-                *(run.folder, fused, recipe, runners, images, run.stages),
+                *(run.folder, quantized, runners, images, run.stages),
                 coverage=coverage,
                 threads=threads,
             )
@@ -188,8 +187,8 @@ def _deliver(
             else:
                 verification = replace(verification, checks=(*verification.checks, found))
         with run.stages.stage("diagnose"):
-            diagnosis = diagnose(fused, recipe, torch.from_numpy(pixels[:DIAGNOSIS_IMAGES]))
-    timing = time_bundle(run.folder, recipe.spec, run.stages, threads=(threads,))
+            diagnosis = diagnose(quantized, torch.from_numpy(pixels[:DIAGNOSIS_IMAGES]))
+    timing = time_bundle(run.folder, recipe, run.stages, threads=(threads,))
     report = make_report(
         recipe,
         run.stages,

@@ -31,6 +31,7 @@ from eightbit.benchmarks.studies.line import preprocessed_photos, write_random_w
 from eightbit.benchmarks.studies.peers.job import Candidate as Peer
 from eightbit.benchmarks.studies.peers.job import Job
 from eightbit.benchmarks.studies.peers.process import Failed, run
+from eightbit.models.networks.architectures import build_model
 from eightbit.models.spec import Architecture
 
 _SAMPLES: Final = 16
@@ -177,7 +178,8 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         made = files(architecture, photos, Path(folder))
         side = preprocessed_photos(architecture, photos).shape[-1]
-        products = products_per_image(architecture, side=side)
+        with torch.device("meta"):
+            products = products_per_image(build_model(architecture).eval(), side=side)
         for threads in _thread_counts():
             rows[threads] = measure(made, side, threads, products)
     command = (

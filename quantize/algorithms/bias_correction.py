@@ -8,15 +8,15 @@ appendix D (empirical, layer by layer, each on the already corrected layers befo
 
 import numpy as np
 import torch
-from torch import nn
 
 from eightbit.calibration import bias_params, quantize
 from eightbit.calibration.qparams import real_numbers
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 
-def correct_biases(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> Recipe:
+def correct_biases(network: Network, recipe: Recipe, images: torch.Tensor) -> Recipe:
     """A recipe whose biases undo the mean error of each output channel.
 
     The mean is over images and positions. An image whose sums are larger than those of the median
@@ -24,12 +24,12 @@ def correct_biases(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> Re
     one, or a few outliers would bias all the others.
 
     Args:
-        fused: The float network.
+        network: The float network.
         recipe: Its integers.
         images: float32, shape (N, 3, H, W): all at once, since each layer's correction needs the
             images' means behind the corrected layers before it.
     """
-    correction = BiasCorrection(fused, recipe)
+    correction = BiasCorrection(network, recipe)
     correction.propagate(images)
     return recipe.model_copy(update={"layers": {**recipe.layers, **correction.layers}})
 
@@ -41,8 +41,8 @@ class BiasCorrection(PairedNetwork):
         layers: Those passed so far, corrected.
     """
 
-    def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
-        super().__init__(fused, recipe)
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        super().__init__(network, recipe)
         self.layers: dict[str, LayerParams] = {}
 
     def on_layer(self, name: str, sums: Pair) -> Pair:

@@ -34,8 +34,8 @@ from torch import nn
 from eightbit.calibration.qparams import DoubleArray
 from eightbit.models.errors import InputError
 from eightbit.quantize.config import Equalize
-from eightbit.quantize.network.fusion import float_parameters, integer_layers
-from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.fusion import float_parameters
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.tables import MAX_EXPONENT, Int8Array, Int8Table
 
 # The magnitudes of the channels between convolutions, balanced: numbers only.
@@ -190,33 +190,33 @@ class Equalized:
             was multiplied by ``2^e_i``, and input channel ``i`` of the next one divided by it.
     """
 
-    network: nn.Module
+    network: Network
     exponents: Mapping[str, Int8Table]
 
 
-def equalize(fused: nn.Module, choice: Equalize) -> Equalized:
+def equalize(network: Network, choice: Equalize) -> Equalized:
     """Rescale the channels between convolutions, as far as it is asked for.
 
     Data-free and canonical: whatever powers of two the channels were scaled by before, the result
     is the same network, but for one common factor per layer, which costs integers nothing.
 
     Args:
-        fused: The float network after fusion.
+        network: The float network.
         choice: Never, everywhere, or where it saves range.
     """
     exponents: dict[str, Int8Table] = {}
     if choice is not Equalize.OFF:
-        layers = _convolutions(fused)
-        for chain in _chains(fused):
+        layers = _convolutions(network)
+        for chain in _chains(network):
             balanced = balance([layers[name] for name in chain])
             if choice is Equalize.AUTO and balanced.saved_bits <= _SAVED_BITS:
                 continue
             found = zip(chain[:-1], balanced.exponents, strict=True)
             exponents |= {name: Int8Table(exponent) for name, exponent in found if exponent.any()}
-    return Equalized(network=apply_exponents(fused, exponents), exponents=exponents)
+    return Equalized(network=apply_exponents(network, exponents), exponents=exponents)
 
 
-def apply_exponents(fused: nn.Module, exponents: Mapping[str, Int8Table]) -> nn.Module:
+def apply_exponents(network: Network, exponents: Mapping[str, Int8Table]) -> Network:
     """The network that `equalize` made, from its exponents.
 
     Returns:
@@ -226,8 +226,8 @@ def apply_exponents(fused: nn.Module, exponents: Mapping[str, Int8Table]) -> nn.
         InputError: The exponents are not for such a network.
     """
     if not exponents:
-        return fused
-    rescaled = copy.deepcopy(fused)
+        return network
+    rescaled = Network(module=copy.deepcopy(network.module), spec=network.spec)
     layers = _convolutions(rescaled)
     following = {name: after for chain in _chains(rescaled) for name, after in pairwise(chain)}
     for name, table in exponents.items():
@@ -266,16 +266,16 @@ def _by_input_channel(layer: nn.Conv2d, values: Int32Array) -> Int32Array:
     return np.repeat(values.reshape(layer.groups, -1), layer.out_channels // layer.groups, axis=0)
 
 
-def _convolutions(fused: nn.Module) -> dict[str, nn.Conv2d]:
-    layers = integer_layers(fused)
+def _convolutions(network: Network) -> dict[str, nn.Conv2d]:
+    layers = network.layers
     return {name: layer for name, layer in layers.items() if isinstance(layer, nn.Conv2d)}
 
 
-def _chains(fused: nn.Module) -> Iterator[list[str]]:
+def _chains(network: Network) -> Iterator[list[str]]:
     """Names of convolutions of which each feeds the next one and nothing else, two or more."""
-    layers = _convolutions(fused)
+    layers = _convolutions(network)
     following: dict[str, str] = {}
-    for node in trace(fused).graph.nodes:
+    for node in network.graph.nodes:
         users = list(node.users)
         if str(node.target) in layers and len(users) == 1 and str(users[0].target) in layers:
             following[str(node.target)] = str(users[0].target)

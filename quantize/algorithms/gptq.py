@@ -22,6 +22,7 @@ from eightbit.calibration.saturation import outermost_protected
 from eightbit.quantize.algorithms.bias_correction import BiasCorrection
 from eightbit.quantize.algorithms.simulation import Pair
 from eightbit.quantize.network.fusion import float_parameters
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe, with_tables
 from eightbit.quantize.recipe.tables import Int8Table, Tables
@@ -138,7 +139,7 @@ def sampled_inputs(
 
 
 def round_adaptively(
-    fused: nn.Module,
+    network: Network,
     recipe: Recipe,
     images: torch.Tensor,
     on_layer: Callable[[str], None] = lambda name: None,
@@ -148,12 +149,12 @@ def round_adaptively(
     Its biases are corrected on the way, if its intent says so.
 
     Args:
-        fused: The float network.
+        network: The float network.
         recipe: Its integers; the rounding that it has is replaced.
         images: float32, shape (N, 3, H, W); held at once.
         on_layer: Told the name of each layer that is done.
     """
-    rounding = _AdaptiveRounding(fused, recipe, on_layer)
+    rounding = _AdaptiveRounding(network, recipe, on_layer)
     rounding.propagate(images)
     corrected = recipe.model_copy(update={"layers": {**recipe.layers, **rounding.layers}})
     return with_tables(corrected, Tables(rounding=rounding.tables, exponents=recipe.exponents))
@@ -162,8 +163,8 @@ def round_adaptively(
 class _AdaptiveRounding(BiasCorrection):
     """Rounds the weights of every layer as the images reach it."""
 
-    def __init__(self, fused: nn.Module, recipe: Recipe, on_layer: Callable[[str], None]) -> None:
-        super().__init__(fused, recipe)
+    def __init__(self, network: Network, recipe: Recipe, on_layer: Callable[[str], None]) -> None:
+        super().__init__(network, recipe)
         self.tables: dict[str, Int8Table] = {}
         self._on_done = on_layer
         self._generator = torch.Generator().manual_seed(recipe.config.seed)

@@ -15,7 +15,8 @@ from torch.ao.nn.intrinsic import ConvReLU2d
 
 from eightbit.calibration import dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
-from eightbit.quantize.network.graph import input_names, tensor_name, trace
+from eightbit.quantize.network.graph import tensor_name
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.integers import rounded_biases, weight_integers
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
@@ -43,20 +44,18 @@ class PairedNetwork(fx.Interpreter):
     Each tensor is freed when nothing needs it any more: memory is twice that of the network.
 
     Args:
-        fused: The float network after fusion.
-        recipe: Its integers.
+        network: The float network.
+        recipe: Its integers, or some of them.
 
     Attributes:
         recipe: As given.
         inputs: Which tensor each layer reads.
     """
 
-    def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
-        traced = trace(fused)
-        super().__init__(traced)
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        super().__init__(network.traced)
         self.recipe = recipe
-        self._traced = traced
-        self.inputs = input_names(traced)
+        self.inputs = network.inputs
         self._biases = rounded_biases(recipe, self.inputs)
         self._weights: dict[str, torch.Tensor] = {}
 
@@ -88,7 +87,7 @@ class PairedNetwork(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """Compute a node for both networks, and round what the recipe rounds."""
         result = super().run_node(n)
-        name = tensor_name(self._traced, n)
+        name = tensor_name(n)
         if name is None or name not in self.recipe.activations:
             return result
         rounded = fake_quantize(result.rounded, self.recipe.activations[name])
@@ -98,7 +97,7 @@ class PairedNetwork(fx.Interpreter):
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Pair:
         """A layer with its two sets of parameters; any other module alike for both."""
-        module = self._traced.get_submodule(target)
+        module = self.fetch_attr(target)
         (source,) = args
         if target not in self.recipe.layers:
             return cast("Pair", source.map(module))

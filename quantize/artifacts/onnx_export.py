@@ -1,8 +1,8 @@
 """The network as ONNX, float or quantized: our own placement of every integer.
 
-A dozen operators make a ResNet; each has one emitter in the table below, and a module that has
-none is an error that names it. The quantized graph is in QDQ form, from which ONNX Runtime makes
-QLinearConv, QLinearAdd, QGemm and integer pooling; `audit` checks that it did.
+A dozen operators make a ResNet; each has one emitter in the table below. The quantized graph is in
+QDQ form, from which ONNX Runtime makes QLinearConv, QLinearAdd, QGemm and integer pooling; `audit`
+checks that it did.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,13 +19,12 @@ from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY, ArtifactMetadata
-from eightbit.models.errors import InputError
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
 from eightbit.quantize.artifacts.pixel_input import write_input
-from eightbit.quantize.network.graph import INPUT, tensor_name, trace
-from eightbit.quantize.recipe.fit import check_fit
-from eightbit.quantize.recipe.recipe import Recipe
+from eightbit.quantize.network.graph import INPUT, inputs_of, tensor_name
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 
 # The lowest that has everything, so that the oldest runtimes can load the artefact.
 OPSET: Final = 17
@@ -37,46 +36,45 @@ INPUT_NAME: Final = "input"
 OUTPUT_NAME: Final = "output"
 
 
-def export_onnx(
-    fused: nn.Module, metadata: ArtifactMetadata, recipe: Recipe | None, path: Path
-) -> None:
-    """Write the fused network to ``path``: with a recipe as INT8, without as float.
+def export_onnx(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> None:
+    """Write the quantized network to ``path``.
 
     The input is what the metadata says, by default float32 (batch, 3, crop, crop), the output
     float32 with the same batch, which is free.
     The same network, recipe and metadata give the same bytes.
-
-    Raises:
-        InputError: The network holds a module that has no counterpart here, or the recipe was made
-            for another network.
     """
-    if recipe is not None:
-        check_fit(fused, recipe)
-    traced = trace(fused)
-    writer = GraphWriter(recipe)
+    _export(quantized.network, GraphWriter(quantized.recipe), metadata, path)
+
+
+def export_float_onnx(network: Network, metadata: ArtifactMetadata, path: Path) -> None:
+    """Write the float network to ``path``, with the same input and output."""
+    _export(network, GraphWriter(None), metadata, path)
+
+
+def _export(network: Network, writer: GraphWriter, metadata: ArtifactMetadata, path: Path) -> None:
     values: dict[fx.Node, Value] = {}
-    for node in traced.graph.nodes:
-        sources = [values[source] for source in node.all_input_nodes]
+    for node in network.graph.nodes:
+        sources = [values[source] for source in inputs_of(node)]
         if node.op == "placeholder":
             values[node] = Value(real=write_input(writer, INPUT_NAME, metadata))
         elif node.op == "output":
             writer.rename(sources[0].real, OUTPUT_NAME)
         else:
-            values[node] = _emit(writer, traced, node, sources)
+            values[node] = _emit(writer, network.traced, node, sources)
     spec = metadata.spec
-    model = writer.model(spec.architecture, *_interface(fused, metadata), opset=OPSET)
+    model = writer.model(spec.architecture, *_interface(network.module, metadata), opset=OPSET)
     helper.set_model_props(model, {ONNX_METADATA_KEY: metadata.to_json()})
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _interface(
-    fused: nn.Module, metadata: ArtifactMetadata
+    module: nn.Module, metadata: ArtifactMetadata
 ) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
     """The graph's input and output; the output's shape is asked of the network itself."""
     side, taken = metadata.spec.preprocessing.crop, metadata.input
     with torch.inference_mode():
-        output = fused(torch.zeros(1, 3, side, side))
+        output = module(torch.zeros(1, 3, side, side))
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(taken.dtype))
     return (
         helper.make_tensor_value_info(INPUT_NAME, kind, ["batch", *taken.image_shape(side)]),
@@ -88,24 +86,16 @@ def _emit(
     writer: GraphWriter, traced: fx.GraphModule, node: fx.Node, sources: list[Value]
 ) -> Value:
     """Write one node of the trace; returns the value that it produces."""
-    tensor = tensor_name(traced, node)
     if node.op == "call_module":
         module = traced.get_submodule(str(node.target))
-        emitter = _MODULES.get(type(module))
-        if emitter is not None:
-            return emitter(writer, str(node.target), module, sources[0])
-        what = type(module).__name__
-    else:
-        if node.target is torch.flatten:
-            return _flatten(writer, node.name, sources[0])
-        operator = _FUNCTIONS.get(node.target)
-        if operator is not None:
-            inputs = [source.real for source in sources]
-            real = writer.node(operator, inputs, tensor or node.name)
-            # Only the last step of an add with ReLU has a tensor name: both are rounded as one.
-            return writer.activation(real, tensor) if tensor else Value(real=real)
-        what = str(node.target)
-    raise InputError(f"{node.target}: expected an operator of a ResNet, found {what}")
+        return _MODULES[type(module)](writer, str(node.target), module, sources[0])
+    if node.target is torch.flatten:
+        return _flatten(writer, node.name, sources[0])
+    tensor = tensor_name(node)
+    inputs = [source.real for source in sources]
+    real = writer.node(_FUNCTIONS[node.target], inputs, tensor or node.name)
+    # Only the last step of an add with ReLU has a tensor name: both are rounded as one.
+    return writer.activation(real, tensor) if tensor else Value(real=real)
 
 
 def _quant(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:

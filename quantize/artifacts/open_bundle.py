@@ -5,8 +5,6 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, file_sha256, read_metadata
 from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.models.errors import InputError
@@ -14,6 +12,7 @@ from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.write import ENGINES
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
 
@@ -53,13 +52,14 @@ class Bundle:
             )
         return self.onnx
 
-    def read_float_network(self) -> nn.Module:
-        """The fused float network, with the weights of the float ONNX model.
+    def read_quantized(self) -> Quantized:
+        """The float network, with the weights of the float ONNX model, and the recipe.
 
         Raises:
-            InputError: That model is not one of this network.
+            InputError: That model is not one of this network, or the recipe is not for it.
         """
-        return read_float_network(self.float_onnx, self.recipe.spec)
+        network = read_float_network(self.float_onnx, self.recipe)
+        return Quantized(network=network, recipe=self.recipe)
 
     def read_report(self) -> Report | None:
         """The report as it is now, without what it says of another INT8 ONNX model.

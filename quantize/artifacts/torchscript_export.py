@@ -6,38 +6,38 @@ import tempfile
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import nn
 
-from eightbit.benchmarks.artifact.artifact import (
-    ArtifactMetadata,
-)
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts import torchscript_worker
-from eightbit.quantize.network.fusion import check_is_network_of
-from eightbit.quantize.recipe.fit import check_fit
-from eightbit.quantize.recipe.recipe import Recipe, write_recipe
+from eightbit.quantize.config import Mode
+from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.recipe import write_recipe
 
 
-def export_torchscript(
-    fused: nn.Module, metadata: ArtifactMetadata, recipe: Recipe, path: Path
-) -> int:
+def export_torchscript(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> int:
     """Write the quantized network to ``path``, built in a fresh process.
 
-    It takes what the metadata says.
+    Its input is what the metadata says.
 
     Returns:
         Highest resident memory of that process, in bytes.
 
     Raises:
-        InputError: The recipe was made for another network, or the network is not the one that
-            the recipe's spec describes: the process builds it anew from there.
+        InputError: torch's eager mode is asked for a network that no architecture names: it needs
+            the network's own code, which that process does not have.
         RuntimeError: The building process failed; its last lines are in the message.
     """
-    check_is_network_of(fused, recipe.spec)
-    check_fit(fused, recipe)
+    network, recipe = quantized.network, quantized.recipe
+    if recipe.skeleton is not None and recipe.config.mode is Mode.EAGER:
+        raise InputError(
+            f"{recipe.spec.architecture}: expected the network as it is built by this name, found "
+            "one with other layers, which eager mode cannot build again; use --mode fx"
+        )
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder)
         save_file(
-            {name: tensor.contiguous() for name, tensor in fused.state_dict().items()},
+            {name: tensor.contiguous() for name, tensor in network.module.state_dict().items()},
             files / torchscript_worker.WEIGHTS_FILE,
         )
         write_recipe(recipe, files)

@@ -22,8 +22,9 @@ from eightbit.benchmarks.artifact.artifact import (
 from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.pixel_input import with_input
-from eightbit.quantize.front_ends.front_ends import quantized_network
-from eightbit.quantize.network.fusion import fused_skeleton
+from eightbit.quantize.front_ends.front_ends import quantized_module
+from eightbit.quantize.network.network import Network, unweighted
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.torch_settings import expected_deprecations
 
@@ -65,14 +66,16 @@ def archive_bytes(script: torch.jit.ScriptModule, metadata: str) -> bytes:
 def main(folder: Path, out: Path) -> None:
     """Build the artefact from ``folder``'s files, write it to ``out``, print the memory peak."""
     recipe = read_recipe(folder / bundle.RECIPE)
-    fused = fused_skeleton(recipe.spec)
-    fused.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    module = unweighted(recipe.spec, recipe.skeleton)
+    module.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    network = Network(module=module, spec=recipe.spec)
     content = (folder / METADATA_FILE).read_text()
     metadata = parse_metadata(content.encode(), METADATA_FILE)
     if metadata.engine is None:
         raise ValueError(f"{METADATA_FILE}: expected torch's quantized engine, found none")
     torch.backends.quantized.engine = metadata.engine
-    script = scripted(with_input(quantized_network(fused, recipe), metadata))
+    quantized = quantized_module(Quantized(network=network, recipe=recipe))
+    script = scripted(with_input(quantized, metadata))
     out.write_bytes(archive_bytes(script, content))
     print(peak_rss_bytes())
 

@@ -6,14 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from torch import nn
-
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
 from eightbit.benchmarks.artifact.model_input import ModelInput
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.onnx_export import export_onnx
+from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import ArtifactFormat, Target
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, write_recipe
 from eightbit.quantize.stages import Stages
 
@@ -29,8 +28,7 @@ _BUILT_BY: Final = ("eightbit", "torch", "onnx")
 
 
 def write_artifacts(
-    fused: nn.Module,
-    recipe: Recipe,
+    quantized: Quantized,
     formats: Collection[ArtifactFormat],
     folder: Path,
     stages: Stages,
@@ -40,30 +38,27 @@ def write_artifacts(
     Float network and recipe determine every byte on one kind of CPU.
 
     Args:
-        fused: The float network after fusion.
-        recipe: Its integers.
+        quantized: The float network and its integers.
         formats: Which INT8 artefacts to write.
         folder: Where to.
         stages: Told how long each took.
-
-    Raises:
-        InputError: The recipe was made for another network.
     """
-    write_recipe(recipe, folder)
+    write_recipe(quantized.recipe, folder)
     if ArtifactFormat.TORCHSCRIPT in formats:
         with stages.stage("export TorchScript"):
-            stages.note_memory(write_torchscript(fused, recipe, folder / bundle.TORCHSCRIPT))
+            stages.note_memory(write_torchscript(quantized, folder / bundle.TORCHSCRIPT))
     if ArtifactFormat.ONNX in formats:
         with stages.stage("export ONNX"):
-            write_onnx(fused, recipe, folder / bundle.ONNX)
+            write_onnx(quantized, folder / bundle.ONNX)
     with stages.stage("export float ONNX"):
-        write_float_onnx(fused, recipe, folder / bundle.FLOAT_ONNX)
+        write_float_onnx(quantized, folder / bundle.FLOAT_ONNX)
 
 
-def write_torchscript(fused: nn.Module, recipe: Recipe, path: Path) -> int:
+def write_torchscript(quantized: Quantized, path: Path) -> int:
     """The INT8 network for torch; returns the highest resident memory of what built it."""
+    recipe = quantized.recipe
     metadata = _metadata(recipe, Precision.INT8, engine=_engine(recipe.config.target))
-    return export_torchscript(fused, metadata, recipe, path)
+    return export_torchscript(quantized, metadata, path)
 
 
 def _engine(target: Target) -> str:
@@ -76,14 +71,14 @@ def _engine(target: Target) -> str:
     return others[0] if others and not is_x86 else first
 
 
-def write_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:
+def write_onnx(quantized: Quantized, path: Path) -> None:
     """The INT8 network for ONNX Runtime."""
-    export_onnx(fused, _metadata(recipe, Precision.INT8), recipe, path)
+    export_onnx(quantized, _metadata(quantized.recipe, Precision.INT8), path)
 
 
-def write_float_onnx(fused: nn.Module, recipe: Recipe, path: Path) -> None:
+def write_float_onnx(quantized: Quantized, path: Path) -> None:
     """The float network of a recipe for ONNX Runtime."""
-    export_onnx(fused, _metadata(recipe, Precision.FP32), None, path)
+    export_float_onnx(quantized.network, _metadata(quantized.recipe, Precision.FP32), path)
 
 
 def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -> ArtifactMetadata:

@@ -46,7 +46,7 @@ def benchmark_bundle(
     amending.begin()
     timing = time_bundle(
         folder,
-        recipe.spec,
+        recipe,
         stages,
         threads=tuple(dict.fromkeys(threads)) or (usable_cores(),),
         batches=tuple(dict.fromkeys(batches)) or (1,),

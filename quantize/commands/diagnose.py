@@ -39,5 +39,4 @@ def diagnose_bundle(
         with stages.stage("load images"):
             pixels = drawn_pixels(opened.recipe, source, samples)
         with stages.stage("diagnose"):
-            fused = opened.read_float_network()
-            return diagnose(fused, opened.recipe, torch.from_numpy(pixels))
+            return diagnose(opened.read_quantized(), torch.from_numpy(pixels))

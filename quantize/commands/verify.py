@@ -120,8 +120,7 @@ def _execute(
     with torch_threads(threads), stages.stage("verify", total=1 + len(possible)) as watcher:
         executed = execute(
             opened.folder,
-            opened.read_float_network(),
-            opened.recipe,
+            opened.read_quantized(),
             possible,
             pixels,
             threads=threads,

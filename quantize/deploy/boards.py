@@ -123,12 +123,11 @@ def _here(opened: Bundle, test: SelfTest) -> _Here:
     pixels = np.stack(
         [cropped_pixels(decode_image(test.pictures[image["file"]]), how) for image in images]
     )
-    network = opened.read_float_network()
     return _Here(
         pixels_sha256=tuple(image["pixels_sha256"] for image in images),
         logits={
             _ONNX: np.array([image["logits"] for image in images], np.float32),
-            REFERENCE: reference_logits(network, opened.recipe, normalised_images(pixels, how)),
+            REFERENCE: reference_logits(opened.read_quantized(), normalised_images(pixels, how)),
         },
     )
 

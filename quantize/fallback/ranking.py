@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import fx, nn
+from torch import fx
 
 from eightbit.quantize.algorithms.bias_correction import correct_biases
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
-from eightbit.quantize.network.graph import input_names, operation_kind, tensor_name, trace
-from eightbit.quantize.network.placement import float_candidates, sources
+from eightbit.quantize.network.graph import Kind, operation_kind, sources, tensor_name
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.placement import float_candidates
 from eightbit.quantize.recipe.recipe import Recipe, leave_float
 
 # A recipe that leaves some operations in float, made anew from one that leaves none.
 
 
 def partly_float(
-    fused: nn.Module, recipe: Recipe, names: Collection[str], images: torch.Tensor
+    network: Network, recipe: Recipe, names: Collection[str], images: torch.Tensor
 ) -> Recipe:
     """The recipe that one gets by asking for these operations in float from the beginning.
 
@@ -26,13 +27,13 @@ def partly_float(
     biases are corrected for the noise that is left.
 
     Args:
-        fused: The float network after fusion.
+        network: The float network.
         recipe: With everything in integers; whether its biases are corrected makes no difference.
         names: Convolutions, linear layers and residual adds, by tensor name.
         images: To correct biases with, if the recipe's intent says so: float32, (N, 3, H, W).
     """
-    partly = leave_float(recipe, fused, names)
-    return correct_biases(fused, partly, images) if recipe.config.bias_correction else partly
+    partly = leave_float(recipe, network, names)
+    return correct_biases(network, partly, images) if recipe.config.bias_correction else partly
 
 
 # More images change the order by a place or two.
@@ -55,7 +56,7 @@ class Sensitivities:
 
 
 def sensitivities(
-    fused: nn.Module,
+    network: Network,
     recipe: Recipe,
     images: torch.Tensor,
     *,
@@ -67,23 +68,22 @@ def sensitivities(
     themselves is taken off again.
 
     Args:
-        fused: The float network after fusion.
+        network: The float network.
         recipe: With everything in integers.
         images: float32, shape (N, 3, H, W); the first of them are used.
         advance: Called with 1 after every tensor and every layer.
     """
-    traced = trace(fused)
-    candidates, inputs = float_candidates(traced), input_names(traced)
+    candidates, inputs = network.float_candidates, network.inputs
     few = images[:SENSITIVITY_IMAGES]
     tensors: dict[str, float] = {}
     for name, params in recipe.activations.items():
         alone = recipe.model_copy(update={"activations": {name: params}, "layers": {}})
-        tensors[name] = _squared_noise(fused, alone, few)
+        tensors[name] = _squared_noise(network, alone, few)
         advance(1)
     weights: dict[str, float] = {}
     for name in recipe.layers:
         others = [other for other in candidates if other != name]
-        noise = _squared_noise(fused, partly_float(fused, recipe, others, few), few)
+        noise = _squared_noise(network, partly_float(network, recipe, others, few), few)
         weights[name] = max(noise - tensors[inputs[name]] - tensors.get(name, 0.0), 0.0)
         advance(1)
     return Sensitivities(tensors=tensors, weights=weights)
@@ -104,8 +104,8 @@ def relative_noise(logits: Pair) -> float:
     return float(ratios.clamp(max=1.0).mean())
 
 
-def _squared_noise(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> float:
-    return relative_noise(PairedNetwork(fused, recipe).propagate(images)) ** 2
+def _squared_noise(network: Network, recipe: Recipe, images: torch.Tensor) -> float:
+    return relative_noise(PairedNetwork(network, recipe).propagate(images)) ** 2
 
 
 def _centred(logits: torch.Tensor) -> torch.Tensor:
@@ -115,7 +115,7 @@ def _centred(logits: torch.Tensor) -> torch.Tensor:
 # In which order operations go to float: most noise saved for each of them first.
 
 
-def float_order(traced: fx.GraphModule, noise: Sensitivities) -> tuple[tuple[str, ...], ...]:
+def float_order(graph: fx.Graph, noise: Sensitivities) -> tuple[tuple[str, ...], ...]:
     """All operations that may stay in float, in steps that pay.
 
     One operation in float saves the rounding of its weights. The rounding of a tensor is saved only
@@ -124,14 +124,14 @@ def float_order(traced: fx.GraphModule, noise: Sensitivities) -> tuple[tuple[str
     new. So steps cling together, and grow along a residual stream.
 
     Args:
-        traced: The fused network, traced.
+        graph: Of the fused network, as traced.
         noise: What is saved by not rounding.
 
     Returns:
         The names of the operations of each step; each name once.
     """
-    order = float_candidates(traced)
-    around = _around(traced, order)
+    order = float_candidates(graph)
+    around = _around(graph, order)
     touched: dict[str, list[str]] = defaultdict(list)
     for tensor, names in around.items():
         for name in names:
@@ -156,21 +156,21 @@ def float_order(traced: fx.GraphModule, noise: Sensitivities) -> tuple[tuple[str
     return tuple(steps)
 
 
-def _around(traced: fx.GraphModule, order: tuple[str, ...]) -> dict[str, frozenset[str]]:
+def _around(graph: fx.Graph, order: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """For each tensor the operations that must be in float for it not to be rounded.
 
     Pooling is in float where all around it is, so it stands for its own producer and readers.
     """
     touching: dict[str, set[str]] = defaultdict(set)
     pools: list[str] = []
-    for node in traced.graph.nodes:
-        name = tensor_name(traced, node)
+    for node in graph.nodes:
+        name = tensor_name(node)
         if name is None:
             continue
         touching[name].add(name)
-        for source in sources(traced, node):
+        for source in sources(node):
             touching[source].add(name)
-        if operation_kind(traced, node) == "pool":
+        if operation_kind(node) is Kind.POOL:
             pools.append(name)
     for pool in pools:
         near = {name for names in touching.values() if pool in names for name in names}

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp, images_needed
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
@@ -22,8 +21,7 @@ from eightbit.quantize.config import Delivery
 from eightbit.quantize.fallback.ranking import float_order, partly_float, sensitivities
 from eightbit.quantize.fallback.trials import Outcome, Trials
 from eightbit.quantize.images import LabelledSource
-from eightbit.quantize.network.graph import trace
-from eightbit.quantize.network.placement import float_candidates
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 
@@ -84,7 +82,7 @@ class _Step:
 
 
 def fall_back(
-    fused: nn.Module,
+    network: Network,
     recipe: Recipe,
     images: torch.Tensor,
     data: LabelledSource,
@@ -94,7 +92,7 @@ def fall_back(
     """Leave as few operations in float as the target allows.
 
     Args:
-        fused: The float network after fusion.
+        network: The float network.
         recipe: With everything in integers.
         images: To rank operations and to correct biases with: float32, shape (N, 3, H, W).
         data: Labelled images to measure the drop on, all of them for every step.
@@ -111,13 +109,13 @@ def fall_back(
     """
     with tempfile.TemporaryDirectory(prefix="eightbit-") as folder:
         trials = Trials(
-            fused,
+            network,
             data,
             formats=delivery.formats,
             threads=delivery.thread_count,
             folder=Path(folder),
         )
-        search = _Search(fused, recipe, images, trials, delivery.max_drop_pp, stages)
+        search = _Search(network, recipe, images, trials, delivery.max_drop_pp, stages)
         chosen = search.run()
     return search.steps[chosen].recipe, search.section(chosen)
 
@@ -127,7 +125,7 @@ class _Search:
 
     def __init__(
         self,
-        fused: nn.Module,
+        network: Network,
         recipe: Recipe,
         images: torch.Tensor,
         trials: Trials,
@@ -137,7 +135,7 @@ class _Search:
         if target_pp is None:
             raise ValueError("fallback: expected a target, found none")
         self.steps: dict[int, _Step] = {}
-        self._fused, self._recipe, self._images = fused, recipe, images
+        self._network, self._recipe, self._images = network, recipe, images
         self._trials, self._target_pp, self._stages = trials, target_pp, stages
         self._order: tuple[tuple[str, ...], ...] = ()
 
@@ -159,8 +157,10 @@ class _Search:
     def _ranked(self) -> tuple[tuple[str, ...], ...]:
         total = len(self._recipe.activations) + len(self._recipe.layers)
         with self._stages.stage("rank operations", total=total) as watcher:
-            noise = sensitivities(self._fused, self._recipe, self._images, advance=watcher.advance)
-            return float_order(trace(self._fused), noise)
+            noise = sensitivities(
+                self._network, self._recipe, self._images, advance=watcher.advance
+            )
+            return float_order(self._network.graph, noise)
 
     def _met(self, count: int) -> bool:
         """Whether the first so many steps in float meet the target; measured once."""
@@ -172,7 +172,7 @@ class _Search:
         return tuple(chain.from_iterable(self._order[:count]))
 
     def _tried(self, names: Sequence[str]) -> _Step:
-        recipe = partly_float(self._fused, self._recipe, names, self._images)
+        recipe = partly_float(self._network, self._recipe, names, self._images)
         label = _LABEL.format(len(names))
         total = self._trials.images * len(self._trials.formats)
         with self._stages.stage(f"try {label}", total=total) as watcher:
@@ -204,7 +204,7 @@ class _Search:
             target_pp=self._target_pp,
             met=step.met,
             evaluations=len(self.steps),
-            candidates=len(float_candidates(trace(self._fused))),
+            candidates=len(self._network.float_candidates),
             images_needed=None if step.met else _images_needed(step.outcome, self._target_pp),
             steps=tuple(rows),
         )

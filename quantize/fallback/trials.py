@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from torch import nn
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.tally import IntArray
@@ -21,6 +20,8 @@ from eightbit.models.images.loading import SkippedImage
 from eightbit.quantize.artifacts.write import write_float_onnx, write_onnx, write_torchscript
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.images import LabelledSource, refuse_unusable
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Watcher
 
@@ -70,7 +71,7 @@ class Trials:
     """Tries recipes of one network on the same images.
 
     Args:
-        fused: The float network after fusion.
+        network: The float network.
         data: Labelled images, open as long as recipes are tried.
         formats: What is written in the end.
         threads: For the runtimes.
@@ -82,7 +83,7 @@ class Trials:
 
     def __init__(
         self,
-        fused: nn.Module,
+        network: Network,
         data: LabelledSource,
         *,
         formats: Sequence[ArtifactFormat],
@@ -90,7 +91,7 @@ class Trials:
         folder: Path,
     ) -> None:
         self.formats = tuple(known for known in _ORDER if known in formats)
-        self._fused = fused
+        self._network = network
         self._data = data
         self._threads = threads
         self._folder = folder
@@ -113,7 +114,7 @@ class Trials:
             InputError: No image is usable, or a logit is not finite.
         """
         path = self._folder / "float.onnx"
-        write_float_onnx(self._fused, recipe, path)
+        write_float_onnx(Quantized(network=self._network, recipe=recipe), path)
         self._float = self._classes(path, recipe, watcher)
 
     def outcomes(
@@ -131,12 +132,13 @@ class Trials:
             InputError: No image is usable, an artefact cannot be loaded, or a logit is not finite.
         """
         found: list[Outcome] = []
+        quantized = Quantized(network=self._network, recipe=recipe)
         for artifact in self.formats:
             path = self._path(name, artifact)
             if artifact is ArtifactFormat.ONNX:
-                write_onnx(self._fused, recipe, path)
+                write_onnx(quantized, path)
             else:
-                write_torchscript(self._fused, recipe, path)
+                write_torchscript(quantized, path)
             found.append(self._compared(artifact, self._classes(path, recipe, watcher)))
             if not enough(found[-1]):
                 break

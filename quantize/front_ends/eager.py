@@ -13,7 +13,7 @@ from eightbit.quantize.torch_settings import expected_deprecations
 
 
 def observe(fused: nn.Module) -> ObservedNetwork:
-    """A copy of the fused network with an observer behind every quantized tensor."""
+    """A copy of a fused module with an observer behind every quantized tensor."""
     with expected_deprecations():
         observed = copy.deepcopy(fused)
         observed.qconfig = OBSERVING  # type: ignore[assignment]

@@ -12,9 +12,9 @@ from eightbit.quantize.config import Mode
 from eightbit.quantize.front_ends import eager, fx
 from eightbit.quantize.front_ends.islands import islands
 from eightbit.quantize.front_ends.observed import ObservedNetwork
-from eightbit.quantize.recipe.fit import check_fit
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import round_weights
-from eightbit.quantize.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class FrontEnd:
 _NO_MATTER = QuantParams(dtype=QuantDType.UINT8, scale=(1.0,), zero_point=(0,))
 
 
-def observe(fused: nn.Module, mode: Mode) -> ObservedNetwork:
-    """A copy of the fused network that is watched while it runs; both modes name tensors alike."""
-    observed = FRONT_ENDS[mode].observe(fused)
+def observe(network: Network, mode: Mode) -> ObservedNetwork:
+    """A copy of the network that is watched while it runs; both modes name tensors alike."""
+    observed = FRONT_ENDS[mode].observe(network.module)
     observers = dict(observed.observers)
-    for name, module in fused.named_modules():
+    for name, module in network.module.named_modules():
         if isinstance(module, nn.AdaptiveAvgPool2d):
             # torch thinks that pooling keeps its input's scale, and does not look behind it.
             observers[name] = ActivationObserver()
@@ -42,23 +42,19 @@ def observe(fused: nn.Module, mode: Mode) -> ObservedNetwork:
     return ObservedNetwork(module=observed.module, observers=observers)
 
 
-def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
+def quantized_module(quantized: Quantized) -> nn.Module:
     """Torch's integer network with exactly the recipe's integers.
 
     Args:
-        fused: The float network after fusion, with its own float weights.
-        recipe: The numbers; ``recipe.config.mode`` chooses the front end.
+        quantized: Network and recipe; ``recipe.config.mode`` chooses the front end.
 
     Returns:
         Takes float32 (N, 3, H, W), gives float32 logits (N, classes).
         Build and run it under the engine that it is meant for.
-
-    Raises:
-        InputError: The recipe was made for another network.
     """
-    check_fit(fused, recipe)
+    recipe = quantized.recipe
     front_end = FRONT_ENDS[recipe.config.mode]
-    observed = front_end.observe(round_weights(fused, recipe))
+    observed = front_end.observe(round_weights(quantized.network, recipe))
     for name, observer in observed.observers.items():
         observer.params = recipe.activations.get(name, _NO_MATTER)
     for name, params in recipe.layers.items():
@@ -68,7 +64,7 @@ def quantized_network(fused: nn.Module, recipe: Recipe) -> nn.Module:
         # FX reads it from the fused pair, eager mode from the convolution inside it.
         for module in observed.module.get_submodule(name).modules():
             module.qconfig = qconfig  # type: ignore[assignment]
-    return front_end.convert(observed, islands(fused, recipe))
+    return front_end.convert(observed, islands(quantized))
 
 
 FRONT_ENDS: Final = {

@@ -21,12 +21,12 @@ from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 from eightbit.calibration import ActivationObserver
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.front_ends.observed import OBSERVING, ObservedNetwork
-from eightbit.quantize.network.graph import INPUT, residual_adds, trace
+from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, tensor_name, trace
 from eightbit.quantize.torch_settings import expected_deprecations
 
 
 def observe(fused: nn.Module) -> ObservedNetwork:
-    """A traced copy of the fused network with an observer behind every quantized tensor."""
+    """A traced copy of a fused module with an observer behind every quantized tensor."""
     traced = trace(copy.deepcopy(fused))
     with expected_deprecations():
         prepared = prepare_fx(
@@ -108,7 +108,7 @@ def _observers(
 
     prepare_fx traces anew and forgets the names of the residual adds, but keeps their order.
     """
-    adds = residual_adds(traced)
+    adds = (tensor_name(node) for node in traced.graph.nodes if operation_kind(node) is Kind.ADD)
     observers: dict[str, ActivationObserver] = {}
     for node in prepared.graph.nodes:
         observer = prepared.get_submodule(node.target) if node.op == "call_module" else None
@@ -121,5 +121,5 @@ def _observers(
         elif source.op == "call_module":
             observers[str(source.target)] = observer
         else:
-            observers[next(adds)] = observer
+            observers[str(next(adds))] = observer
     return observers

@@ -10,30 +10,23 @@ from torch import Tensor, fx, nn
 from torch.ao.nn.quantized import DeQuantize, Quantize
 
 from eightbit.calibration import QuantParams, bias_params
-from eightbit.quantize.network.fusion import integer_layers
-from eightbit.quantize.network.graph import INPUT, input_names, operation_kind, tensor_name, trace
-from eightbit.quantize.network.placement import logits_name, sources
+from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, sources, tensor_name
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 
-def islands(fused: nn.Module, recipe: Recipe) -> dict[str, nn.Module]:
-    """The modules to put into torch's converted network, by the names of their tensors.
-
-    Args:
-        fused: The float network, with its own float weights.
-        recipe: Its integers, made for this network.
-    """
-    traced = trace(fused)
-    logits = logits_name(traced)
+def islands(quantized: Quantized) -> dict[str, nn.Module]:
+    """The modules to put into torch's converted network, by the names of their tensors."""
+    network, recipe = quantized.network, quantized.recipe
     placed: dict[str, nn.Module] = {}
-    for node in traced.graph.nodes:
-        name = tensor_name(traced, node)
+    for node in network.graph.nodes:
+        name = tensor_name(node)
         if name is None:
             continue
-        island = _classifier(fused, recipe, name) if name == logits else None
+        island = _classifier(quantized, name) if name == network.logits else None
         if island is None:
-            island = _island(traced, node, name, recipe)
+            island = _island(network.traced, node, name, recipe)
         if island is not None:
             placed[name] = island
     return placed
@@ -42,15 +35,15 @@ def islands(fused: nn.Module, recipe: Recipe) -> dict[str, nn.Module]:
 def _island(traced: fx.GraphModule, node: fx.Node, name: str, recipe: Recipe) -> nn.Module | None:
     """What computes a tensor, None where torch's own conversion does it right."""
     rounding = _rounding(recipe.activations.get(name))
-    kind = operation_kind(traced, node)
+    kind = operation_kind(node)
     if name == INPUT:
         return rounding if name not in recipe.activations else None
-    if kind == "add":
-        tensors = {name, *sources(traced, node)}
+    if kind is Kind.ADD:
+        tensors = {name, *sources(node)}
         # Between quantized tensors torch's integer add computes the same.
         is_real = name in recipe.float_layers and not tensors <= recipe.activations.keys()
         return FloatAdd(rounding) if is_real else None
-    if kind == "pool" or name in recipe.float_layers:
+    if kind is Kind.POOL or name in recipe.float_layers:
         return nn.Sequential(DeQuantize(), traced.get_submodule(name), rounding)
     return None
 
@@ -114,10 +107,11 @@ class IntegerClassifier(nn.Module):
         return (sums - self.shift) * self.scale
 
 
-def _classifier(fused: nn.Module, recipe: Recipe, name: str) -> nn.Module | None:
+def _classifier(quantized: Quantized, name: str) -> nn.Module | None:
+    network, recipe = quantized.network, quantized.recipe
     if name not in recipe.layers:
         return None
     params = recipe.layers[name]
-    source = recipe.activations[input_names(trace(fused))[name]]
-    weight = torch.from_numpy(weight_integers(integer_layers(fused)[name], params))
+    source = recipe.activations[network.inputs[name]]
+    weight = torch.from_numpy(weight_integers(network.layers[name], params))
     return IntegerClassifier(weight, params, source)

@@ -7,15 +7,17 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import fx
 
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.calibration import QuantParams, dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
 from eightbit.calibration.qparams import DoubleArray
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
-from eightbit.quantize.network.fusion import float_parameters, integer_layers
-from eightbit.quantize.network.graph import tensor_name, trace
+from eightbit.quantize.network.fusion import float_parameters
+from eightbit.quantize.network.graph import tensor_name
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
@@ -25,14 +27,14 @@ BINS: Final = 64
 
 
 def value_histograms(
-    fused: nn.Module, batches: Iterable[torch.Tensor], tensors: Iterable[TensorDiagnosis]
+    network: Network, batches: Iterable[torch.Tensor], tensors: Iterable[TensorDiagnosis]
 ) -> dict[str, Histogram]:
     """Histograms of float tensors over their observed ranges, by name.
 
     A second pass through the float network: its bins are known only after the first one.
 
     Args:
-        fused: The float network.
+        network: The float network.
         batches: The images that were observed: float32, each of shape (N, 3, H, W).
         tensors: Which, and between which values each of them lies; a constant one has none.
     """
@@ -41,7 +43,7 @@ def value_histograms(
         for tensor in tensors
         if tensor.observed_low < tensor.observed_high
     }
-    counter = _Counter(fused, ranges)
+    counter = _Counter(network, ranges)
     with torch.inference_mode():
         for batch in batches:
             counter.run(batch.contiguous(memory_format=torch.channels_last))
@@ -68,14 +70,13 @@ def weight_histogram(weight: DoubleArray, params: LayerParams) -> Histogram:
 
 def with_histograms(
     worst: Iterable[TensorDiagnosis],
-    fused: nn.Module,
-    recipe: Recipe,
+    quantized: Quantized,
     batches: Iterable[torch.Tensor],
 ) -> tuple[TensorDiagnosis, ...]:
     """The same tensors with histograms of their values and of the weights that produce them."""
     tensors = tuple(worst)
-    values = value_histograms(fused, batches, tensors)
-    layers = integer_layers(fused)
+    values = value_histograms(quantized.network, batches, tensors)
+    layers, recipe = quantized.network.layers, quantized.recipe
     weights = {
         tensor.name: weight_histogram(
             float_parameters(layers[tensor.name])[0].astype(np.float64), recipe.layers[tensor.name]
@@ -94,16 +95,15 @@ def with_histograms(
 class _Counter(fx.Interpreter):
     """Runs the float network and counts the elements of some of its tensors."""
 
-    def __init__(self, fused: nn.Module, ranges: Mapping[str, tuple[float, float]]) -> None:
-        self._traced = trace(fused)
-        super().__init__(self._traced)
+    def __init__(self, network: Network, ranges: Mapping[str, tuple[float, float]]) -> None:
+        super().__init__(network.traced)
         self._ranges = ranges
         self.counts = {name: np.zeros(BINS, dtype=np.int64) for name in ranges}
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute a node, and count what it gives if its tensor is one of them."""
         result = super().run_node(n)
-        name = tensor_name(self._traced, n)
+        name = tensor_name(n)
         if name is not None and name in self._ranges:
             low, high = self._ranges[name]
             # The last bits of another pass may differ: an end stays in its bin.
@@ -121,12 +121,11 @@ _BATCH: Final = 8
 _SHOWN: Final = 6  # so many have histograms
 
 
-def diagnose(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> tuple[TensorDiagnosis, ...]:
+def diagnose(quantized: Quantized, images: torch.Tensor) -> tuple[TensorDiagnosis, ...]:
     """Look at every quantized tensor on the given images.
 
     Args:
-        fused: The float network.
-        recipe: Its integers.
+        quantized: The float network and its integers.
         images: float32, shape (N, 3, H, W).
 
     Returns:
@@ -134,16 +133,17 @@ def diagnose(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> tuple[Te
         wider or narrower range, or float, helps. A low accumulated SQNR behind a high one of its
         own is inherited. The first six have histograms.
     """
-    meter = _Meter(fused, recipe)
+    recipe = quantized.recipe
+    meter = _Meter(quantized.network, recipe)
     for batch in images.split(_BATCH):
         meter.propagate(batch)
-    weights = _weight_sqnr(fused, recipe)
+    weights = _weight_sqnr(quantized)
     tensors = [
         sums.result(name, recipe.activations[name], weights.get(name), position)
         for position, (name, sums) in enumerate(meter.sums.items())
     ]
     tensors.sort(key=lambda t: math.inf if t.sqnr_alone_db is None else t.sqnr_alone_db)
-    worst = with_histograms(tensors[:_SHOWN], fused, recipe, images.split(_BATCH))
+    worst = with_histograms(tensors[:_SHOWN], quantized, images.split(_BATCH))
     return (*worst, *tensors[_SHOWN:])
 
 
@@ -187,8 +187,8 @@ class _Sums:
 class _Meter(PairedNetwork):
     """Adds up signal and noise of every tensor that is rounded."""
 
-    def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
-        super().__init__(fused, recipe)
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        super().__init__(network, recipe)
         self.sums: dict[str, _Sums] = defaultdict(_Sums)
 
     def on_tensor(self, name: str, tensor: Pair) -> None:
@@ -203,17 +203,16 @@ def _limits(params: QuantParams) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _weight_sqnr(fused: nn.Module, recipe: Recipe) -> dict[str, float | None]:
+def _weight_sqnr(quantized: Quantized) -> dict[str, float | None]:
     """Decibels of the rounded weights, by layer."""
     found = {}
-    for name, layer in integer_layers(fused).items():
-        if name in recipe.layers:
-            weight, _ = float_parameters(layer)
-            params = recipe.layers[name]
-            rounded = dequantize(weight_integers(layer, params), params.weight)
-            exact = weight.astype(np.float64)
-            noise = float(np.square(exact - rounded).sum())
-            found[name] = _decibels(float(np.square(exact).sum()), noise)
+    for name, params in quantized.recipe.layers.items():
+        layer = quantized.network.layers[name]
+        weight, _ = float_parameters(layer)
+        rounded = dequantize(weight_integers(layer, params), params.weight)
+        exact = weight.astype(np.float64)
+        noise = float(np.square(exact - rounded).sum())
+        found[name] = _decibels(float(np.square(exact).sum()), noise)
     return found
 
 

@@ -18,10 +18,11 @@ from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.models.plain_text import counted
-from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
+from eightbit.quantize.network.network import unweighted
 from eightbit.quantize.photos import Photos, made_up_photos
+from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages, Watcher
 
 # Of a run that does much else, and of one that was asked for nothing else.
@@ -54,7 +55,7 @@ class Timing:
 
 def time_bundle(
     folder: Path,
-    spec: ModelSpec,
+    recipe: Recipe,
     stages: Stages,
     *,
     threads: Sequence[int],
@@ -69,7 +70,7 @@ def time_bundle(
 
     Args:
         folder: The bundle.
-        spec: Its network.
+        recipe: Of its network.
         stages: Told of the progress.
         threads: Thread counts to measure at.
         batches: Images per call to measure at.
@@ -85,15 +86,16 @@ def time_bundle(
             "so these latencies are not those of a machine with as many"
         )
     others = OtherPrograms()
-    side = spec.preprocessing.crop
-    products = products_per_image(spec.architecture, side=side, num_classes=spec.num_classes)
+    side = recipe.spec.preprocessing.crop
+    meta = unweighted(recipe.spec, recipe.skeleton, device="meta")
+    products = products_per_image(meta, side=side)
     photos = photos or made_up_photos()
     found: list[Benchmarked] = []
     limits: dict[int, tuple[MachineLimit, ...]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         with stages.stage("latency, float baseline"):
             float_path = Path(temporary) / "float.pt"
-            candidates = [*_float_torchscript(folder, spec, float_path), *_shipped(folder)]
+            candidates = [*_float_torchscript(folder, recipe, float_path), *_shipped(folder)]
         for count, batch in product(threads, batches):
             first = count not in limits  # at these threads: what no batch changes is measured once
             images = made_up_batch(batch, (3, side, side), seed=0)
@@ -123,9 +125,9 @@ def time_bundle(
     return Timing(latency=latency, benchmark=section)
 
 
-def _float_torchscript(folder: Path, spec: ModelSpec, path: Path) -> Iterator[Candidate]:
+def _float_torchscript(folder: Path, recipe: Recipe, path: Path) -> Iterator[Candidate]:
     """The float network in torch, in both ways that may be its fastest."""
-    write_float_torchscript(folder / bundle.FLOAT_ONNX, spec, path)
+    write_float_torchscript(folder / bundle.FLOAT_ONNX, recipe, path)
     for label, for_inference in (
         (_FLOAT_TORCHSCRIPT, False),
         (f"{_FLOAT_TORCHSCRIPT}, fused", True),

@@ -9,14 +9,13 @@ from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.quantization import fuse_modules
 
 from eightbit.calibration.qparams import FloatArray
-from eightbit.models.errors import InputError
 from eightbit.models.networks.architectures import build_from_spec
 from eightbit.models.networks.fusable import FusableNetwork
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize.torch_settings import expected_deprecations
 
 
-def fuse(model: FusableNetwork) -> nn.Module:
+def fold(model: FusableNetwork) -> nn.Module:
     """A copy of the float network with BatchNorm folded and ReLU attached.
 
     Folding is ``w' = w * gamma / sqrt(var + eps)``, ``b' = beta - mean * gamma / sqrt(var + eps)``
@@ -33,24 +32,9 @@ def fuse(model: FusableNetwork) -> nn.Module:
     return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def fused_skeleton(spec: ModelSpec) -> nn.Module:
-    """The fused network of a spec, with weights that are yet to be replaced."""
-    return fuse(build_from_spec(spec).eval())
-
-
-def check_is_network_of(fused: nn.Module, spec: ModelSpec) -> None:
-    """Refuse a network that its spec does not describe, such as one with dilated convolutions.
-
-    Raises:
-        InputError: Its modules are not those that the spec's architecture has.
-    """
-    with torch.device("meta"):
-        expected = fused_skeleton(spec)
-    if repr(fused) != repr(expected):
-        raise InputError(
-            f"{spec.architecture}: expected the network as it is built by this name, found one "
-            "with other layers; only ONNX can be written for it"
-        )
+def fused_architecture(spec: ModelSpec) -> nn.Module:
+    """The fused network that a spec's architecture names, with weights yet to be replaced."""
+    return fold(build_from_spec(spec).eval())
 
 
 def integer_layers(fused: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

@@ -1,6 +1,8 @@
 """The fused network as a flat list of operations with names: one trace for FX and for ONNX."""
 
 from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final, cast
 
 from torch import fx, nn
 from torch.ao.nn.intrinsic import ConvReLU2d
@@ -10,10 +12,31 @@ from eightbit.models.networks.cifar import OptionAShortcut
 
 # Name of the network's quantized input; every other tensor bears the name of the module that
 # produces it, and those that keep their input's parameters (max pooling) have none of their own.
-INPUT = "input"
+INPUT: Final = "input"
 
 # torch's own name for the place where an observer sits.
-OBSERVER_SUFFIX = ".activation_post_process"
+OBSERVER_SUFFIX: Final = ".activation_post_process"
+
+_TENSOR: Final = "tensor"
+_KIND: Final = "kind"
+
+
+class Kind(StrEnum):
+    """What an operation computes; an artefact's operators are counted by it."""
+
+    CONV = "conv"
+    LINEAR = "linear"
+    ADD = "add"
+    POOL = "pool"
+
+
+_KINDS: Final = {
+    nn.Conv2d: Kind.CONV,
+    ConvReLU2d: Kind.CONV,
+    nn.Linear: Kind.LINEAR,
+    nn.MaxPool2d: Kind.POOL,
+    nn.AdaptiveAvgPool2d: Kind.POOL,
+}
 
 
 class _Tracer(fx.Tracer):
@@ -25,10 +48,11 @@ class _Tracer(fx.Tracer):
 
 
 def trace(fused: nn.Module) -> fx.GraphModule:
-    """Trace a fused network; what fusion emptied is gone, each residual add knows its name.
+    """Trace a fused network; what fusion emptied is gone, and every node knows its tensor.
 
     Returns:
-        A graph module that shares the network's parameters. `tensor_name` reads its names.
+        A graph module that shares the network's parameters. `tensor_name` and `operation_kind`
+        read its nodes.
     """
     graph = _Tracer().trace(fused)
     for node in list(graph.nodes):
@@ -37,67 +61,55 @@ def trace(fused: nn.Module) -> fx.GraphModule:
         (source,) = node.args
         if node.target.endswith(OBSERVER_SUFFIX):
             # FloatFunctional passes its sum through a place for an observer: that is its name.
-            source.meta[OBSERVER_SUFFIX] = node.target.removesuffix(OBSERVER_SUFFIX)
+            source.meta[_TENSOR] = node.target.removesuffix(OBSERVER_SUFFIX)
+            source.meta[_KIND] = Kind.ADD
         node.replace_all_uses_with(source)
         graph.erase_node(node)
-    return fx.GraphModule(fused, graph)
-
-
-def tensor_name(traced: fx.GraphModule, node: fx.Node) -> str | None:
-    """Name of the tensor that a node of the graph produces, None if it keeps its input's."""
-    if node.op == "call_function":
-        return node.meta.get(OBSERVER_SUFFIX)
-    if node.op != "call_module":
-        return None
-    module = traced.get_submodule(str(node.target))
-    if isinstance(module, QuantStub):
-        return INPUT
-    if isinstance(module, nn.Conv2d | nn.Linear | ConvReLU2d | nn.AdaptiveAvgPool2d):
-        return str(node.target)
-    return None
-
-
-def residual_adds(traced: fx.GraphModule) -> Iterator[str]:
-    """Names of the residual adds, in order of execution."""
+    traced = fx.GraphModule(fused, graph)
     for node in traced.graph.nodes:
-        if node.op == "call_function" and (name := tensor_name(traced, node)) is not None:
-            yield name
+        if node.op == "call_module":
+            module = traced.get_submodule(str(node.target))
+            node.meta[_KIND] = _KINDS.get(type(module))
+            if isinstance(module, QuantStub):
+                node.meta[_TENSOR] = INPUT
+            elif node.meta[_KIND] is not None and not isinstance(module, nn.MaxPool2d):
+                node.meta[_TENSOR] = str(node.target)
+    return traced
 
 
-def source_name(traced: fx.GraphModule, node: fx.Node) -> str:
+def tensor_name(node: fx.Node) -> str | None:
+    """Name of the tensor that a node of a trace produces, None if it keeps its input's."""
+    return cast("str | None", node.meta.get(_TENSOR))
+
+
+def operation_kind(node: fx.Node) -> Kind | None:
+    """What a node of a trace computes; None if it only moves numbers.
+
+    Max pooling has no tensor of its own, but a kind: an artefact's operators are counted by it.
+    """
+    return cast("Kind | None", node.meta.get(_KIND))
+
+
+def inputs_of(node: fx.Node) -> list[fx.Node]:
+    """The nodes that a node reads, in order; one that it reads twice stands there twice."""
+    return [argument for argument in node.args if isinstance(argument, fx.Node)]
+
+
+def source_name(node: fx.Node) -> str:
     """Name of the tensor whose parameters a node's output has.
 
     Max pooling, flattening and the shortcut move integers and keep their scale, so the answer is
     that of the nearest named tensor upstream.
     """
-    name = tensor_name(traced, node)
-    return source_name(traced, node.all_input_nodes[0]) if name is None else name
+    name = tensor_name(node)
+    return source_name(inputs_of(node)[0]) if name is None else name
 
 
-def input_names(traced: fx.GraphModule) -> dict[str, str]:
-    """For every convolution and linear layer, the name of the tensor that it reads."""
-    return {
-        str(node.target): source_name(traced, node.all_input_nodes[0])
-        for node in traced.graph.nodes
-        if node.op == "call_module" and operation_kind(traced, node) in ("conv", "linear")
-    }
-
-
-def operation_kind(traced: fx.GraphModule, node: fx.Node) -> str | None:
-    """What a node computes: "conv", "linear", "add" or "pool"; None if it only moves numbers.
-
-    Max pooling has no tensor of its own, but a kind: an artefact's operators are counted by it.
-    """
-    if node.op == "call_function":
-        return "add" if tensor_name(traced, node) is not None else None
-    if node.op != "call_module":
-        return None
-    module = traced.get_submodule(str(node.target))
-    kinds = {
-        nn.Conv2d: "conv",
-        ConvReLU2d: "conv",
-        nn.Linear: "linear",
-        nn.MaxPool2d: "pool",
-        nn.AdaptiveAvgPool2d: "pool",
-    }
-    return kinds.get(type(module))
+def sources(node: fx.Node) -> Iterator[str]:
+    """Names of the tensors that a node reads, itself or through what keeps their parameters."""
+    for source in inputs_of(node):
+        name = tensor_name(source)
+        if name is None:
+            yield from sources(source)
+        else:
+            yield name

@@ -12,53 +12,55 @@ decided here, and nowhere else:
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from torch import fx, nn
+from torch import fx
 
-from eightbit.quantize.network.graph import INPUT, operation_kind, source_name, tensor_name
+from eightbit.quantize.network.graph import (
+    INPUT,
+    Kind,
+    operation_kind,
+    source_name,
+    sources,
+    tensor_name,
+)
 
 
-def float_candidates(traced: fx.GraphModule) -> tuple[str, ...]:
+def float_candidates(graph: fx.Graph) -> tuple[str, ...]:
     """Names of the operations that a recipe may leave in float, in order of execution."""
     return tuple(
         name
-        for node in traced.graph.nodes
-        if (name := tensor_name(traced, node)) is not None
-        and operation_kind(traced, node) in ("conv", "linear", "add")
+        for node in graph.nodes
+        if (name := tensor_name(node)) is not None
+        and operation_kind(node) in (Kind.CONV, Kind.LINEAR, Kind.ADD)
     )
 
 
-def logits_name(traced: fx.GraphModule) -> str | None:
+def logits_name(graph: fx.Graph) -> str | None:
     """Name of the linear layer whose result is the network's output, None if there is none."""
-    name = source_name(traced, traced.graph.output_node())
-    is_linear = name != INPUT and any(
-        node.op == "call_module"
-        and str(node.target) == name
-        and isinstance(traced.get_submodule(name), nn.Linear)
-        for node in traced.graph.nodes
-    )
-    return name if is_linear else None
+    output = source_name(graph.output_node())
+    for node in graph.nodes:
+        if tensor_name(node) == output:
+            return output if operation_kind(node) is Kind.LINEAR else None
+    return None
 
 
-def quantized_tensors(
-    traced: fx.GraphModule, float_layers: Collection[str] = ()
-) -> tuple[str, ...]:
+def quantized_tensors(graph: fx.Graph, float_layers: Collection[str] = ()) -> tuple[str, ...]:
     """Names of the tensors that are rounded to uint8, in order of execution.
 
     Args:
-        traced: The fused network, traced.
+        graph: Of the fused network, as traced.
         float_layers: Names of the operations that compute in float.
     """
-    readers = _readers(traced)
+    readers = _readers(graph)
     floats = {INPUT, *float_layers}
-    for node in reversed(traced.graph.nodes):
-        name = tensor_name(traced, node)
-        if name is not None and operation_kind(traced, node) == "pool":
-            around = {*sources(traced, node), *readers[name]}
+    for node in reversed(graph.nodes):
+        name = tensor_name(node)
+        if name is not None and operation_kind(node) is Kind.POOL:
+            around = {*sources(node), *readers[name]}
             if around <= floats:
                 floats.add(name)
-    logits = logits_name(traced)
+    logits = logits_name(graph)
     return tuple(
         name
         for name, reading in readers.items()
@@ -66,45 +68,34 @@ def quantized_tensors(
     )
 
 
-def float_operators(traced: fx.GraphModule, float_layers: Collection[str] = ()) -> Counter[str]:
-    """How many operators of each kind compute in float: "conv", "linear", "add", "pool".
+def float_operators(graph: fx.Graph, float_layers: Collection[str] = ()) -> Counter[Kind]:
+    """How many operators of each kind compute in float.
 
     A float add between quantized tensors is not among them: it computes what an integer add
     does, and runtimes make one of it. Max pooling is in float if it reads real numbers.
     """
-    quantized = set(quantized_tensors(traced, float_layers))
-    counts: Counter[str] = Counter()
-    for node in traced.graph.nodes:
-        kind = operation_kind(traced, node)
-        name = tensor_name(traced, node)
-        if kind == "add":
-            counts[kind] += not quantized.issuperset({name, *sources(traced, node)})
-        elif kind == "pool":
-            decisive = sources(traced, node) if name is None else {name}
+    quantized = set(quantized_tensors(graph, float_layers))
+    counts: Counter[Kind] = Counter()
+    for node in graph.nodes:
+        kind, name = operation_kind(node), tensor_name(node)
+        if kind is Kind.ADD:
+            counts[kind] += not quantized.issuperset({name, *sources(node)})
+        elif kind is Kind.POOL:
+            decisive = sources(node) if name is None else {name}
             counts[kind] += not quantized.issuperset(decisive)
         elif kind is not None:
             counts[kind] += name in float_layers
     return counts
 
 
-def sources(traced: fx.GraphModule, node: fx.Node) -> Iterator[str]:
-    """Names of the tensors that a node reads, itself or through what keeps their parameters."""
-    for source in node.all_input_nodes:
-        name = tensor_name(traced, source)
-        if name is None:
-            yield from sources(traced, source)
-        else:
-            yield name
-
-
-def _readers(traced: fx.GraphModule) -> dict[str, set[str]]:
+def _readers(graph: fx.Graph) -> dict[str, set[str]]:
     """For every tensor, in order of execution, the operations that read it, by their tensors."""
     readers: dict[str, set[str]] = {}
-    for node in traced.graph.nodes:
-        name = tensor_name(traced, node)
+    for node in graph.nodes:
+        name = tensor_name(node)
         if name is None:
             continue
         readers[name] = set()
-        for source in sources(traced, node):
+        for source in sources(node):
             readers[source].add(name)
     return readers

@@ -26,16 +26,10 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.preprocessing import normalise
 from eightbit.models.spec import Preprocessing
 from eightbit.quantize.config import QuantConfig
-from eightbit.quantize.network.fusion import float_parameters, integer_layers
-from eightbit.quantize.network.graph import (
-    INPUT,
-    input_names,
-    operation_kind,
-    source_name,
-    tensor_name,
-    trace,
-)
-from eightbit.quantize.network.placement import quantized_tensors, sources
+from eightbit.quantize.network.fusion import float_parameters
+from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, sources, tensor_name
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.placement import quantized_tensors
 from eightbit.quantize.recipe.recipe import LayerParams, Provenance, Recipe
 
 # Activation scales that fit each other, so that every runtime makes the same integers.
@@ -63,22 +57,22 @@ def align(
         settled.add(name)
 
     for node in traced.graph.nodes:
-        name = tensor_name(traced, node)
+        name = tensor_name(node)
         if name is None or name not in aligned:
             continue
         wanted = aligned[name].scale[0]
         if name == INPUT:
             settle(name, tie_free_scale(_levels(preprocessing), wanted))
-        elif operation_kind(traced, node) == "add":
+        elif operation_kind(node) is Kind.ADD:
             # What an earlier add has settled comes second.
-            first, second = sorted(sources(traced, node), key=lambda source: source in settled)
+            first, second = sorted(sources(node), key=lambda source: source in settled)
             scales = (aligned[first].scale[0], aligned[second].scale[0])
             (a, b), total = tie_free_add(scales, wanted, fixed=second in settled)
             for tensor, scale in ((first, a), (second, b), (name, total)):
                 if tensor not in settled:
                     settle(tensor, scale)
-        elif operation_kind(traced, node) == "pool":
-            (source,) = sources(traced, node)
+        elif operation_kind(node) is Kind.POOL:
+            (source,) = sources(node)
             positions = _positions(traced, node, preprocessing.crop)
             settle(name, tie_free_mean(aligned[source].scale[0], positions, wanted))
     return aligned
@@ -104,7 +98,7 @@ _COMPUTED_BY: Final = ("eightbit", "torch", "numpy", "pillow")
 
 
 def make_recipe(
-    fused: nn.Module,
+    network: Network,
     collected: CalibrationResult,
     pretrained: Pretrained,
     config: QuantConfig,
@@ -112,31 +106,30 @@ def make_recipe(
     """Choose every number: ranges by the method, weights and biases by the contract.
 
     Args:
-        fused: The float network after fusion.
+        network: The float network.
         collected: Statistics of its activations.
-        pretrained: What the network is and where its weights come from.
+        pretrained: Where its weights come from.
         config: The intent.
 
     Raises:
         InputError: A weight is not finite.
     """
-    traced = trace(fused)
     activations = align(
         {
             name: choose_params(collected.tensors[name], config.method)
-            for name in quantized_tensors(traced)
+            for name in quantized_tensors(network.graph)
         },
-        traced,
-        pretrained.spec.preprocessing,
+        network.traced,
+        network.spec.preprocessing,
     )
-    output = source_name(traced, traced.graph.output_node())
-    inputs = input_names(traced)
+    inputs, output = network.inputs, network.output
     layers = {
         name: _layer_params(name, layer, activations[inputs[name]], activations.get(name), config)
-        for name, layer in integer_layers(fused).items()
+        for name, layer in network.layers.items()
     }
     return Recipe(
-        spec=pretrained.spec,
+        spec=network.spec,
+        skeleton=network.own_skeleton,
         config=config,
         activations=activations,
         layers=layers,

@@ -1,58 +1,69 @@
-"""TODO docstring."""
+"""A network with the recipe that was made for it: the two determine every artefact."""
 
-from torch import nn
+from dataclasses import dataclass
 
 from eightbit.models.errors import InputError
-from eightbit.quantize.network.fusion import integer_layers
-from eightbit.quantize.network.graph import source_name, trace
-from eightbit.quantize.network.placement import float_candidates, quantized_tensors
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.placement import quantized_tensors
 from eightbit.quantize.recipe.integers import check_rounding
 from eightbit.quantize.recipe.recipe import Recipe
 
 
-def check_fit(fused: nn.Module, recipe: Recipe) -> None:
-    """Refuse a recipe whose layers or tensors are not those of the network.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized:
+    """A float network and its integers, checked once to belong together.
+
+    Attributes:
+        network: The float network, with its own float weights, after equalisation.
+        recipe: Its integers.
 
     Raises:
-        InputError: A layer is missing, unknown, or has another number of channels; or one that
-            the network does not have shall stay in float; or a quantized tensor is missing or
-            unknown, or another one is the output; or rounding choices are not for the layer's
-            weights.
+        InputError: The recipe was made for another network: a layer is missing, unknown, or has
+            another number of channels; or one that the network does not have shall stay in float;
+            or a quantized tensor is missing or unknown, or another one is the output; or rounding
+            choices are not for the layer's weights; or its operations have other attributes.
     """
-    traced = trace(fused)
-    candidates = float_candidates(traced)
-    for name in recipe.float_layers:
-        if name not in candidates:
-            raise InputError(
-                "recipe: float_layers: expected convolutions, linear layers and residual adds of "
-                f"the network, found {name}"
-            )
-    _check_layers(fused, recipe)
-    tensors = set(quantized_tensors(traced, recipe.float_layers))
-    for tensor in sorted(tensors ^ recipe.activations.keys()):
-        wanted, found = "parameters", "none"
-        if tensor not in tensors:
-            wanted, found = "none, the network has no such quantized tensor", "some"
-        raise InputError(f"recipe: activations: {tensor}: expected {wanted}, found {found}")
-    output = source_name(traced, traced.graph.output_node())
-    if recipe.output != output:
-        raise InputError(f"recipe: output: expected {output}, found {recipe.output}")
 
+    network: Network
+    recipe: Recipe
 
-def _check_layers(fused: nn.Module, recipe: Recipe) -> None:
-    """Refuse integers that are not those of the network's integer layers."""
-    channels = {
-        name: len(layer.weight)
-        for name, layer in integer_layers(fused).items()
-        if name not in recipe.float_layers
-    }
-    promised = {name: len(params.bias) for name, params in recipe.layers.items()}
-    for name in sorted(channels.keys() | promised.keys()):
-        if channels.get(name) != promised.get(name):
+    def __post_init__(self) -> None:
+        network, recipe = self.network, self.recipe
+        for name in recipe.float_layers:
+            if name not in network.float_candidates:
+                raise InputError(
+                    "recipe: float_layers: expected convolutions, linear layers and residual adds "
+                    f"of the network, found {name}"
+                )
+        self._check_layers()
+        tensors = set(quantized_tensors(network.graph, recipe.float_layers))
+        for tensor in sorted(tensors ^ recipe.activations.keys()):
+            wanted, found = "parameters", "none"
+            if tensor not in tensors:
+                wanted, found = "none, the network has no such quantized tensor", "some"
+            raise InputError(f"recipe: activations: {tensor}: expected {wanted}, found {found}")
+        if recipe.output != network.output:
+            raise InputError(f"recipe: output: expected {network.output}, found {recipe.output}")
+        if recipe.skeleton != network.own_skeleton:
             raise InputError(
-                f"recipe: {name}: expected {channels.get(name, 0)} output channels, found "
-                f"{promised.get(name, 0)}; was it made for another network?"
+                "recipe: skeleton: expected the operations of the network, found some with other "
+                "attributes, such as strides or dilations; was it made for another network?"
             )
-    for name, layer in integer_layers(fused).items():
-        if name in recipe.layers:
-            check_rounding(name, layer, recipe.layers[name])
+
+    def _check_layers(self) -> None:
+        """Refuse integers that are not those of the network's integer layers."""
+        recipe, layers = self.recipe, self.network.layers
+        channels = {
+            name: len(layer.weight)
+            for name, layer in layers.items()
+            if name not in recipe.float_layers
+        }
+        promised = {name: len(params.bias) for name, params in recipe.layers.items()}
+        for name in sorted(channels.keys() | promised.keys()):
+            if channels.get(name) != promised.get(name):
+                raise InputError(
+                    f"recipe: {name}: expected {channels.get(name, 0)} output channels, found "
+                    f"{promised.get(name, 0)}; was it made for another network?"
+                )
+        for name, params in recipe.layers.items():
+            check_rounding(name, layers[name], params)

@@ -17,7 +17,7 @@ from eightbit.calibration.qparams import IntArray
 from eightbit.calibration.saturation import channels_at_risk, quantize_protected
 from eightbit.models.errors import InputError
 from eightbit.quantize.network.fusion import float_parameters, integer_layers
-from eightbit.quantize.network.graph import input_names, trace
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 
@@ -58,7 +58,7 @@ def rounded_biases(recipe: Recipe, inputs: Mapping[str, str]) -> dict[str, torch
 
     Args:
         recipe: The integers.
-        inputs: Which tensor each layer reads, see `input_names`.
+        inputs: Which tensor each layer reads, see `Network.inputs`.
     """
     biases = {}
     for name, params in recipe.layers.items():
@@ -70,15 +70,11 @@ def rounded_biases(recipe: Recipe, inputs: Mapping[str, str]) -> dict[str, torch
     return biases
 
 
-def round_weights(fused: nn.Module, recipe: Recipe) -> nn.Module:
-    """A copy of the fused network whose weights and biases are the recipe's integers, as floats.
-
-    Raises:
-        InputError: The recipe was made for another network.
-    """
-    rounded = copy.deepcopy(fused)
+def round_weights(network: Network, recipe: Recipe) -> nn.Module:
+    """A copy of the fused module whose weights and biases are the recipe's integers, as floats."""
+    rounded = copy.deepcopy(network.module)
     layers = integer_layers(rounded)
-    for name, bias in rounded_biases(recipe, input_names(trace(fused))).items():
+    for name, bias in rounded_biases(recipe, network.inputs).items():
         layer, params = layers[name], recipe.layers[name]
         weight = torch.from_numpy(dequantize(weight_integers(layer, params), params.weight))
         layer.weight = nn.Parameter(weight, requires_grad=False)

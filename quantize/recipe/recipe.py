@@ -7,10 +7,15 @@ runs of the same command on the same machine: no time, no path.
 import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, InstanceOf, model_validator
-from torch import nn
+from pydantic import (
+    Field,
+    InstanceOf,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from eightbit.benchmarks.artifact.artifact import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
@@ -20,8 +25,9 @@ from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel, ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.config import QuantConfig
-from eightbit.quantize.network.graph import trace
-from eightbit.quantize.network.placement import float_candidates, quantized_tensors
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.placement import quantized_tensors
+from eightbit.quantize.network.skeleton import Skeleton
 from eightbit.quantize.recipe.tables import Int8Table, Tables, read_tables
 
 RECIPE_FORMAT_VERSION: Final = 1
@@ -87,6 +93,8 @@ class Recipe(FrozenModel):
     Attributes:
         format_version: Of this file format.
         spec: The network.
+        skeleton: Its operations, where the spec's architecture does not name them; not in the
+            JSON otherwise.
         config: The intent.
         activations: Parameters of every quantized activation, by tensor name.
         layers: Integers of every convolution and linear layer that computes in integers, by
@@ -103,6 +111,7 @@ class Recipe(FrozenModel):
 
     format_version: Literal[1] = RECIPE_FORMAT_VERSION
     spec: ModelSpec
+    skeleton: Skeleton | None = None
     config: QuantConfig
     activations: Mapping[str, QuantParams]
     layers: Mapping[str, LayerParams]
@@ -129,6 +138,13 @@ class Recipe(FrozenModel):
                 raise ValueError(f"float_layers: {name}: expected no integers, found some")
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_an_absent_skeleton(self, serialize: SerializerFunctionWrapHandler) -> Any:
+        fields = serialize(self)
+        if self.skeleton is None:
+            del fields["skeleton"]
+        return fields
+
     def to_json(self) -> str:
         """The content of ``recipe.json``: the same recipe, the same bytes."""
         return self.model_dump_json(indent=1) + "\n"
@@ -149,21 +165,20 @@ class Recipe(FrozenModel):
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def leave_float(recipe: Recipe, fused: nn.Module, names: Collection[str]) -> Recipe:
+def leave_float(recipe: Recipe, network: Network, names: Collection[str]) -> Recipe:
     """The same recipe with other layers in float, and without the numbers that those do not need.
 
     Args:
         recipe: With everything in integers, or at least with everything that shall stay so.
-        fused: Its network.
+        network: Its network.
         names: Convolutions, linear layers and residual adds that shall compute in float, in
             addition to those that do so already.
     """
-    traced = trace(fused)
     wanted = {*recipe.float_layers, *names}
     # In order of execution, so that the same layers are the same recipe; unknown names stay, for
-    # `check_fit` to refuse.
-    known = [name for name in float_candidates(traced) if name in wanted]
-    quantized = quantized_tensors(traced, wanted)
+    # `Quantized` to refuse.
+    known = [name for name in network.float_candidates if name in wanted]
+    quantized = quantized_tensors(network.graph, wanted)
     partial = recipe.model_copy(
         update={
             "float_layers": (*known, *sorted(wanted - set(known))),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from torch import nn
 
 from eightbit.benchmarks.accuracy.parity import REFERENCE
 from eightbit.benchmarks.artifact.artifact import Runtime, read_metadata
@@ -25,6 +24,7 @@ from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
 from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
 from eightbit.quantize.config import Target
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.verify.reference import reference_logits
 
@@ -88,8 +88,7 @@ def executions(folder: Path, *, thorough: bool) -> Availability:
 
 def execute(
     folder: Path,
-    fused: nn.Module,
-    recipe: Recipe,
+    quantized: Quantized,
     wanted: Sequence[Execution],
     pixels: FloatArray,
     *,
@@ -101,8 +100,7 @@ def execute(
 
     Args:
         folder: The bundle.
-        fused: Its float network.
-        recipe: Its integers.
+        quantized: Its float network and its integers.
         wanted: The executions.
         pixels: The images: float32, shape (N, 3, crop, crop).
         threads: For the executions together.
@@ -125,7 +123,7 @@ def execute(
         running = {execution: pool.submit(run, execution) for execution in wanted}
         try:
             seen = affordable(pixels, reference_pixels)
-            logits[REFERENCE] = reference_logits(fused, recipe, seen)
+            logits[REFERENCE] = reference_logits(quantized, seen)
             advance(1)
             for execution, future in running.items():
                 try:

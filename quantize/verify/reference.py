@@ -21,12 +21,10 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.calibration import QuantParams, bias_params, quantize, requantize
 from eightbit.calibration.qparams import FloatArray, IntArray, real_numbers, signed_steps
-from eightbit.models.errors import InputError
 from eightbit.models.networks.cifar import OptionAShortcut
-from eightbit.quantize.network.graph import tensor_name, trace
-from eightbit.quantize.recipe.fit import check_fit
+from eightbit.quantize.network.graph import tensor_name
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
-from eightbit.quantize.recipe.recipe import Recipe
 
 # Images at a time: float64 tensors are eight times as large as a runtime's.
 _BATCH: Final = 8
@@ -35,29 +33,24 @@ _BATCH: Final = 8
 _MOVING: Final = (nn.MaxPool2d, OptionAShortcut, QuantStub, DeQuantStub)
 
 
-def reference_logits(fused: nn.Module, recipe: Recipe, pixels: FloatArray) -> FloatArray:
+def reference_logits(quantized: Quantized, pixels: FloatArray) -> FloatArray:
     """What the recipe's integers say of some images.
 
     Layers that the recipe leaves in float compute in float64 with their own weights.
 
     Args:
-        fused: The float network after fusion, with its own float weights (after equalisation, if
-            the recipe has exponents).
-        recipe: Its integers.
+        quantized: The float network and its integers.
         pixels: float32, shape (N, 3, H, W), N at least 1.
 
     Returns:
         float32, shape (N, classes); of a network without a top its features, (N, C, H', W').
 
     Raises:
-        InputError: The recipe was made for another network, or the network holds an operation
-            that is not of a ResNet.
         ValueError: A pixel is NaN.
     """
-    check_fit(fused, recipe)
-    network = _Reference(fused, recipe)
+    reference = _Reference(quantized)
     parts = range(0, len(pixels), _BATCH)
-    return np.concatenate([network.logits(pixels[start : start + _BATCH]) for start in parts])
+    return np.concatenate([reference.logits(pixels[start : start + _BATCH]) for start in parts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +89,9 @@ def _as_real(values: torch.Tensor) -> _Numbers:
 class _Reference(fx.Interpreter):
     """Runs the traced network on `_Numbers`; each is freed when nothing needs it any more."""
 
-    def __init__(self, fused: nn.Module, recipe: Recipe) -> None:
-        self._traced = trace(fused)
-        super().__init__(self._traced)
-        self._recipe = recipe
+    def __init__(self, quantized: Quantized) -> None:
+        super().__init__(quantized.network.traced)
+        self._recipe = quantized.recipe
         self._weights: dict[str, torch.Tensor] = {}
 
     def logits(self, pixels: FloatArray) -> FloatArray:
@@ -112,24 +104,21 @@ class _Reference(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """Compute a node; real numbers are rounded where the recipe has a grid for them."""
         result = super().run_node(n)
-        params = self._recipe.activations.get(tensor_name(self._traced, n) or "")
+        params = self._recipe.activations.get(tensor_name(n) or "")
         if params is None or result.params is not None:
             return result
         return _on_grid(quantize(result.values.numpy(), params), params)
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> _Numbers:
         """A layer in integers or in float, the pool, or what only moves numbers."""
-        module = self._traced.get_submodule(target)
+        module = self.fetch_attr(target)
         (source,) = args
         if isinstance(module, _MOVING):
             return cast("_Numbers", source.moved(module))
         if isinstance(module, nn.AdaptiveAvgPool2d):
             return _as_real(module(source.real))
         layer = module[0] if isinstance(module, ConvReLU2d) else module
-        if not isinstance(layer, nn.Conv2d | nn.Linear):
-            raise InputError(
-                f"{target}: expected a module of a ResNet, found {type(module).__name__}"
-            )
+        assert isinstance(layer, nn.Conv2d | nn.Linear)  # `Network` has nothing else
         result = (
             self._in_integers(target, layer, source)
             if target in self._recipe.layers
@@ -143,8 +132,6 @@ class _Reference(fx.Interpreter):
         if target is torch.flatten:
             source, *dimensions = args
             return cast("_Numbers", source.moved(lambda x: torch.flatten(x, *dimensions, **kwargs)))
-        if target not in (torch.add, F.relu):
-            raise InputError(f"{target}: expected an operation of a ResNet, found another")
         real = (arg.real if isinstance(arg, _Numbers) else arg for arg in args)
         return _as_real(target(*real, **kwargs))
 

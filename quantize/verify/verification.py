@@ -34,8 +34,9 @@ from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.graph import Kind
 from eightbit.quantize.network.placement import float_operators
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verify.comparison import compare
@@ -95,7 +96,7 @@ class Verification:
 
 
 def verify(
-    fused: nn.Module,
+    module: nn.Module,
     runners: Mapping[str, Runner],
     pixels: FloatArray,
     *,
@@ -109,7 +110,7 @@ def verify(
     """Compare every artefact with the float network, and the INT8 ones with each other.
 
     Args:
-        fused: The float network.
+        module: The float network.
         runners: The INT8 artefacts by name, and the float one as ``FLOAT``.
         pixels: The images: float32, shape (N, 3, crop, crop).
         output_scale: Scale of the logits: one last bit.
@@ -119,7 +120,7 @@ def verify(
         crashed: Names of executions whose process died.
         advance: Called with 1 after the network and after every artefact.
     """
-    expected = _float_logits(fused, pixels)
+    expected = _float_logits(module, pixels)
     advance(1)
     found = {}
     for name, runner in runners.items():
@@ -150,11 +151,11 @@ def verify(
     )
 
 
-def _float_logits(fused: nn.Module, pixels: FloatArray) -> FloatArray:
+def _float_logits(module: nn.Module, pixels: FloatArray) -> FloatArray:
     """Logits of the float network itself: float32, shape (N, classes)."""
     images = torch.from_numpy(pixels).to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        return np.concatenate([fused(part).numpy() for part in images.split(BATCH)])
+        return np.concatenate([module(part).numpy() for part in images.split(BATCH)])
 
 
 def _finite(name: str, logits: FloatArray) -> Check:
@@ -224,13 +225,14 @@ _MODELS: Final = {
 }
 
 
-def audit_artifact(fused: nn.Module, recipe: Recipe, path: Path) -> CoverageSection:
+def audit_artifact(quantized: Quantized, path: Path) -> CoverageSection:
     """What computes in integers in the ONNX artefact of a recipe, and what is meant not to."""
-    meant = float_operators(trace(fused), recipe.float_layers)
+    graph = quantized.network.graph
+    meant = float_operators(graph, quantized.recipe.float_layers)
     found = audit(path)
     return found.model_copy(
         update={
-            name: kind.model_copy(update={"meant_as_float": meant[name]})
+            name: kind.model_copy(update={"meant_as_float": meant[Kind(name)]})
             for name, kind in found
             if kind is not None
         }
@@ -279,8 +281,7 @@ def drawn_pixels(recipe: Recipe, source: ImageSource, samples: int) -> FloatArra
 
 def verify_artifacts(
     folder: Path,
-    fused: nn.Module,
-    recipe: Recipe,
+    quantized: Quantized,
     runners: Mapping[str, IsolatedRunner],
     source: ImageSource,
     stages: Stages,
@@ -296,14 +297,14 @@ def verify_artifacts(
     Raises:
         InputError: No image is usable.
     """
+    recipe = quantized.recipe
     pixels = drawn_pixels(recipe, source, VERIFICATION_IMAGES)
     available = executions(folder, thorough=False)
     wanted = [execution for execution in available.possible if execution.name not in runners]
     with stages.stage("verify", total=2 + len(runners) + len(wanted)) as watcher:
         executed = execute(
             folder,
-            fused,
-            recipe,
+            quantized,
             wanted,
             affordable(pixels, _EXECUTED_PIXELS),
             threads=threads,
@@ -311,7 +312,7 @@ def verify_artifacts(
             advance=watcher.advance,
         )
         verification = verify(
-            fused,
+            quantized.network.module,
             runners,
             pixels,
             output_scale=recipe.output_scale,

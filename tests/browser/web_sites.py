@@ -27,6 +27,7 @@ from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.deploy import web_page
 from eightbit.quantize.deploy.npm import archive_path, runtime_files
 from eightbit.quantize.photos import made_up_pixels
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.stages import Stages
 
 # As it was before any test set another one for itself.
@@ -63,7 +64,7 @@ def write_bundles(folder: Path) -> dict[InputFormat, Path]:
     loaded = load_digits_network()
     changed = {"preprocessing": PREPROCESSING, "labels": LABELS}
     network = replace(loaded, spec=loaded.spec.model_copy(update=changed))
-    fused = fuse(network.model)
+    fused = fuse(network)
     observed = observe(fused, Mode.FX)
     images = made_up_pixels(PREPROCESSING, 8)
     collected = collect(observed.module, observed.observers, images)
@@ -72,7 +73,8 @@ def write_bundles(folder: Path) -> dict[InputFormat, Path]:
         recipe = make_recipe(fused, collected, network, QuantConfig(input=taken))
         found[taken] = folder / taken
         found[taken].mkdir()
-        write_artifacts(fused, recipe, (ArtifactFormat.ONNX,), found[taken], Stages())
+        quantized = Quantized(network=fused, recipe=recipe)
+        write_artifacts(quantized, (ArtifactFormat.ONNX,), found[taken], Stages())
         report = full().model_copy(update={"recipe_sha256": recipe.sha256})
         (found[taken] / "report.json").write_text(report.to_json())
     return found

@@ -18,6 +18,7 @@ from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.bundle import MODELS
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.images import UsableImages
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.stages import Stages
 
 IMAGES = 64
@@ -51,7 +52,7 @@ def test_the_logits_of_a_real_network_are_the_same_bit_for_bit(
         resize=side,
         crop=side,
     )
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     with open_source(shared_file("data/cifar10-evaluation.tar")) as source:
         order = balanced_order(source.items, seed=0)
@@ -65,7 +66,9 @@ def test_the_logits_of_a_real_network_are_the_same_bit_for_bit(
         folder = tmp_path / taken
         folder.mkdir()
         written = recipe.model_copy(update={"config": config})
-        write_artifacts(fused, written, tuple(ArtifactFormat), folder, Stages())
+        write_artifacts(
+            Quantized(network=fused, recipe=written), tuple(ArtifactFormat), folder, Stages()
+        )
     pixels = nearest_pixels(images.transpose(0, 2, 3, 1), pretrained.spec.preprocessing)
     for model in MODELS:
         logits = {}

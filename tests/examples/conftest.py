@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import nn
 
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.write import write_float_onnx, write_onnx, write_torchscript
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "examples" / "cpp"
@@ -84,11 +85,11 @@ def program(built: Path) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def network(
     random_network: Callable[..., Pretrained], noise_images: Callable[..., np.ndarray]
-) -> tuple[nn.Module, Recipe]:
+) -> tuple[Network, Recipe]:
     """A fused network with class names, and its recipe."""
     made = random_network(Architecture.CIFAR_RESNET20, side=SIDE)
     pretrained = replace(made, spec=made.spec.model_copy(update={"labels": LABELS}))
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.EAGER)
     collected = collect(observed.module, observed.observers, noise_images(8, SIDE))
     return fused, make_recipe(fused, collected, pretrained, QuantConfig(mode=Mode.EAGER))
@@ -96,7 +97,7 @@ def network(
 
 @pytest.fixture(scope="session")
 def artefact(
-    network: tuple[nn.Module, Recipe], tmp_path_factory: pytest.TempPathFactory
+    network: tuple[Network, Recipe], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Path]:
     """Write an artefact that takes some input, once."""
     fused, recipe = network
@@ -107,7 +108,8 @@ def artefact(
         path = folder / f"{taken}.{kind}"
         if not path.is_file():
             config = recipe.config.model_copy(update={"input": taken})
-            writers[kind](fused, recipe.model_copy(update={"config": config}), path)
+            taking = recipe.model_copy(update={"config": config})
+            writers[kind](Quantized(network=fused, recipe=taking), path)
         return path
 
     return write

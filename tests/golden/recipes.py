@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from eightbit.quantize import QuantConfig, Recipe
+from torch import nn
+
+from eightbit.quantize import Network, QuantConfig, Quantized, Recipe
 from eightbit.quantize.config import Target
 from eightbit.quantize.recipe.recipe import Provenance
 
@@ -27,3 +29,10 @@ def recipe_by_hand(*, config: QuantConfig | None = None, **numbers: Any) -> Reci
         ),
         **numbers,
     )
+
+
+def quantized_by_hand(module: nn.Module, recipe: Recipe) -> Quantized:
+    """A module as it stands with its recipe, which gets its skeleton."""
+    network = Network(module=module.eval(), spec=recipe.spec)
+    update = {"skeleton": network.own_skeleton}
+    return Quantized(network=network, recipe=recipe.model_copy(update=update))

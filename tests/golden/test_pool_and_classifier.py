@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from tests.golden.recipes import recipe_by_hand
+from tests.golden.recipes import quantized_by_hand, recipe_by_hand
 from torch import nn
 from torch.ao.quantization import DeQuantStub, QuantStub
 
@@ -19,7 +19,7 @@ from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx
 from eightbit.quantize.config import Target
-from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.recipe.recipe import LayerParams
 
 Networks = Callable[..., Pretrained]
@@ -72,10 +72,10 @@ def answers(network: nn.Module, recipe: Recipe, x: np.ndarray, folder: Path) -> 
     metadata = ArtifactMetadata(
         precision=Precision.INT8, spec=recipe.spec, recipe_sha256=recipe.sha256
     )
-    export_onnx(network, metadata, recipe, path)
+    export_onnx(quantized_by_hand(network, recipe), metadata, path)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        torchs = quantized_network(network, recipe)(torch.from_numpy(x)).numpy()
+        torchs = quantized_module(quantized_by_hand(network, recipe))(torch.from_numpy(x)).numpy()
     return [torchs, *session.run(None, {"input": x})]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from tests.golden.recipes import recipe_by_hand
+from tests.golden.recipes import quantized_by_hand, recipe_by_hand
 from torch import nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.nn.quantized import FloatFunctional
@@ -15,7 +15,7 @@ from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize import Recipe
-from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.recipe.recipe import LayerParams
 from eightbit.quantize.verify.reference import reference_logits
 
@@ -115,7 +115,7 @@ EXPECTED = [[389 / 8, -4 / 16]]
 
 def test_the_tiny_network_by_hand(random_network: Networks) -> None:
     recipe = recipe_of(random_network, ACTIVATIONS, LAYERS)
-    found = reference_logits(Tiny(), recipe, IMAGE)
+    found = reference_logits(quantized_by_hand(Tiny(), recipe), IMAGE)
     assert found.dtype == np.float32
     assert found.tolist() == EXPECTED
 
@@ -123,7 +123,7 @@ def test_the_tiny_network_by_hand(random_network: Networks) -> None:
 def test_torch_finds_the_same(random_network: Networks, onednn: None) -> None:
     recipe = recipe_of(random_network, ACTIVATIONS, LAYERS)
     with torch.inference_mode():
-        found = quantized_network(Tiny().eval(), recipe)(torch.from_numpy(IMAGE))
+        found = quantized_module(quantized_by_hand(Tiny(), recipe))(torch.from_numpy(IMAGE))
     assert found.tolist() == EXPECTED
 
 
@@ -138,7 +138,9 @@ def test_a_layer_that_the_recipe_leaves_in_float_uses_its_own_weights(
     recipe = recipe_of(random_network, ACTIVATIONS, layers, float_layers=("conv",))
     # The same sums, rounded to the same grid; but twice as much in channel 2: 0 0 / 0 2 and 0 1 /
     # 0.5 -1 are 0 1 / 0 1, 2/4 is one step of 1/2. 389 + 3 = 392; -4 - 127 = -131.
-    assert reference_logits(network, recipe, IMAGE).tolist() == [[392 / 8, -131 / 16]]
+    assert reference_logits(quantized_by_hand(network, recipe), IMAGE).tolist() == [
+        [392 / 8, -131 / 16]
+    ]
 
 
 def test_real_numbers_between_float_layers_are_not_rounded(random_network: Networks) -> None:
@@ -153,7 +155,9 @@ def test_real_numbers_between_float_layers_are_not_rounded(random_network: Netwo
     # conv's grid 3.3 is 3.5, and the sum would be 5.5, which is 6.) Channel 1, not clamped: 253 1 /
     # 3 0, 257/4 are 128.5 steps of 1/2, to even 128. Channel 2: as before.
     # 127 * 4 - 128 + 7 = 387; 128 - 130 = -2.
-    assert reference_logits(network, recipe, IMAGE).tolist() == [[387 / 8, -2 / 16]]
+    assert reference_logits(quantized_by_hand(network, recipe), IMAGE).tolist() == [
+        [387 / 8, -2 / 16]
+    ]
 
 
 class Classifier(nn.Module):
@@ -175,7 +179,7 @@ def test_sums_beyond_the_integers_of_float32_are_exact(random_network: Networks)
     layers = {"fc": layer(1.0, bias=(-19_430_999,))}
     recipe = recipe_of(random_network, {"input": uint8(1.0, 0)}, layers)
     x = np.full((1, 600, 1, 1), 255.0, np.float32)
-    assert reference_logits(Classifier(600), recipe, x).tolist() == [[1.0]]
+    assert reference_logits(quantized_by_hand(Classifier(600), recipe), x).tolist() == [[1.0]]
 
 
 class Moves(nn.Module):
@@ -202,7 +206,7 @@ def test_max_pooling_and_the_shortcut_keep_the_grid(random_network: Networks) ->
     activations = dict.fromkeys(("input", "conv"), ACTIVATIONS["input"])
     layers = {"conv": layer(*[1.0] * 5, bias=(0,) * 5)}
     recipe = recipe_of(random_network, activations, layers, output="conv")
-    found = reference_logits(Moves(), recipe, x)
+    found = reference_logits(quantized_by_hand(Moves(), recipe), x)
     assert found.shape == (1, 5, 1, 1)
     # The largest integers are 1, 9 and 255: padding is no pixel, or 0 would win over -1/2. The
     # two channels that the shortcut adds hold the zero point.
@@ -212,7 +216,7 @@ def test_max_pooling_and_the_shortcut_keep_the_grid(random_network: Networks) ->
 def test_batches_are_put_together_in_order(random_network: Networks) -> None:
     x = np.concatenate([IMAGE, 0 * IMAGE] * 5)
     recipe = recipe_of(random_network, ACTIVATIONS, LAYERS)
-    found = reference_logits(Tiny(), recipe, x)
+    found = reference_logits(quantized_by_hand(Tiny(), recipe), x)
     assert found.shape == (10, 2)
     assert found[0::2].tolist() == EXPECTED * 5
     assert found[1::2].tolist() == [found[1].tolist()] * 5 != EXPECTED * 5
@@ -221,7 +225,7 @@ def test_batches_are_put_together_in_order(random_network: Networks) -> None:
 def test_a_recipe_of_another_network_is_refused(random_network: Networks) -> None:
     recipe = recipe_of(random_network, ACTIVATIONS, {"fc": LAYERS["fc"]})
     with pytest.raises(InputError, match="conv: expected 3 output channels, found 0"):
-        reference_logits(Tiny(), recipe, IMAGE)
+        reference_logits(quantized_by_hand(Tiny(), recipe), IMAGE)
 
 
 def test_a_module_that_no_resnet_has_is_refused(random_network: Networks) -> None:
@@ -230,11 +234,11 @@ def test_a_module_that_no_resnet_has_is_refused(random_network: Networks) -> Non
     activations = {k: v for k, v in ACTIVATIONS.items() if k != "avgpool"}
     activations["avgpool.0"] = ACTIVATIONS["avgpool"]
     recipe = recipe_of(random_network, activations, LAYERS)
-    with pytest.raises(InputError, match=r"avgpool\.1: expected a module of a ResNet, found Sigm"):
-        reference_logits(network, recipe, IMAGE)
+    with pytest.raises(InputError, match=r"avgpool\.1: expected an operator of a ResNet, found S"):
+        reference_logits(quantized_by_hand(network, recipe), IMAGE)
 
 
 def test_a_pixel_that_is_no_number_is_refused(random_network: Networks) -> None:
     recipe = recipe_of(random_network, ACTIVATIONS, LAYERS)
     with pytest.raises(ValueError, match="found NaN"):
-        reference_logits(Tiny(), recipe, IMAGE * np.float32(np.nan))
+        reference_logits(quantized_by_hand(Tiny(), recipe), IMAGE * np.float32(np.nan))

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from torch import nn
 
 from eightbit.benchmarks import IsolatedRunner
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
@@ -18,6 +17,8 @@ from eightbit.models.images.sources import open_source
 from eightbit.quantize import Mode, Recipe, bundle
 from eightbit.quantize.artifacts.write import write_onnx, write_torchscript
 from eightbit.quantize.images import UsableImages
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.verify.executions import in_batches
 from eightbit.quantize.verify.reference import reference_logits
 
@@ -43,7 +44,7 @@ REAL = {
 class Bundle:
     """Both artefacts of one recipe, images that did not calibrate it, and its exact logits."""
 
-    fused: nn.Module
+    fused: Network
     recipe: Recipe
     folder: Path
     images: FloatArray
@@ -60,11 +61,11 @@ class Bundle:
 def bundle_of(tmp_path_factory):
     """Write both artefacts of a recipe."""
 
-    def make(fused: nn.Module, recipe: Recipe, images: FloatArray) -> Bundle:
+    def make(fused: Network, recipe: Recipe, images: FloatArray) -> Bundle:
         folder = tmp_path_factory.mktemp("parity")
-        write_onnx(fused, recipe, folder / bundle.ONNX)
-        write_torchscript(fused, recipe, folder / bundle.TORCHSCRIPT)
-        expected = reference_logits(fused, recipe, images)
+        write_onnx(Quantized(network=fused, recipe=recipe), folder / bundle.ONNX)
+        write_torchscript(Quantized(network=fused, recipe=recipe), folder / bundle.TORCHSCRIPT)
+        expected = reference_logits(Quantized(network=fused, recipe=recipe), images)
         return Bundle(fused=fused, recipe=recipe, folder=folder, images=images, expected=expected)
 
     return make
@@ -107,7 +108,11 @@ def with_a_wrong_bias(given: Bundle) -> Bundle:
     first, *others = layer.bias
     wrong = layer.model_copy(update={"bias": (first + round(20 * output.scale[0] / step), *others)})
     other = recipe.model_copy(update={"layers": {**recipe.layers, "conv1": wrong}})
-    return replace(given, images=images, expected=reference_logits(given.fused, other, images))
+    return replace(
+        given,
+        images=images,
+        expected=reference_logits(Quantized(network=given.fused, recipe=other), images),
+    )
 
 
 class ArtefactContract:

@@ -6,7 +6,6 @@ from tests.golden.x86_pairs import ORDERS, saturates
 
 from eightbit.models import Architecture
 from eightbit.quantize.config import Target
-from eightbit.quantize.network.fusion import integer_layers
 from eightbit.quantize.recipe.integers import weight_integers
 
 SIDE = 64
@@ -26,7 +25,7 @@ def saturating(request, random_network, noise_images, recipe_for):
         pretrained = random_network(request.param, side=SIDE)
         fused, recipe = recipe_for(pretrained, noise_images(4, SIDE), target=target)
         found = {}
-        for name, layer in integer_layers(fused).items():
+        for name, layer in fused.layers.items():
             integers = weight_integers(layer, recipe.layers[name])
             assert np.abs(integers).max() <= 127
             for order_name, order in ORDERS.items():

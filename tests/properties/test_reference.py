@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from tests.golden.recipes import recipe_by_hand
+from tests.golden.recipes import quantized_by_hand, recipe_by_hand
 from torch import nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.nn.quantized import FloatFunctional
@@ -149,7 +149,9 @@ def test_a_convolution_is_its_loop(layer: Layer) -> None:
     recipe = recipe_of(
         {"input": layer.source, "conv": layer.output}, {"conv": layer.params}, "conv"
     )
-    found = reference_logits(OneLayer(layer), recipe, dequantize(layer.image, layer.source))
+    found = reference_logits(
+        quantized_by_hand(OneLayer(layer), recipe), dequantize(layer.image, layer.source)
+    )
     assert np.array_equal(found, as_float(slowly(layer), found.shape))
 
 
@@ -188,7 +190,7 @@ def test_an_add_and_the_pool_are_fractions_rounded_once_each(
 ) -> None:
     x = dequantize(image, activations["input"])
     recipe = recipe_of(activations, {"conv": UNIT, "fc": UNIT}, "fc")
-    found = reference_logits(AddAndPool(), recipe, x)
+    found = reference_logits(quantized_by_hand(AddAndPool(), recipe), x)
     (input_step,), (conv_step,) = activations["input"].scale, activations["conv"].scale
     multiplier = exactly(np.float32(input_step) / np.float32(conv_step), conv_step)
     for one, logit in zip(image, found.ravel(), strict=True):
@@ -226,7 +228,7 @@ def test_logits_are_exact_sums_in_their_own_scale(
     with torch.no_grad():
         network.fc.weight.copy_(torch.from_numpy(dequantize(weight, params.weight)))
     recipe = recipe_of({"input": source}, {"fc": params}, "fc")
-    found = reference_logits(network, recipe, dequantize(image, source))
+    found = reference_logits(quantized_by_hand(network, recipe), dequantize(image, source))
     sums = (image[:, :, 0, 0] - source.zero_point[0]) @ weight.T + np.array(params.bias)
     scale = (np.array(steps, np.float32) * np.float32(source.scale[0])).astype(np.float64)
     assert np.array_equal(found, (sums * scale).astype(np.float32))

@@ -62,7 +62,7 @@ def test_a_fixed_number_of_images_is_watched_and_not_cut_short(
     method: str, watched: str, checkpoint: Path, many_photos: Path
 ) -> None:
     pretrained = load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint), progress=False)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     config = QuantConfig(method=method, samples=130)
     with open_source(many_photos) as source:
         calibrated = calibrate.calibrate(fused, pretrained, source, config, Stages())
@@ -78,9 +78,7 @@ def test_more_images_asked_for_than_there_are_have_their_curve(
     pretrained = load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint), progress=False)
     config = QuantConfig(method="minmax", samples=4000)
     with open_source(many_photos) as source:
-        calibrated = calibrate.calibrate(
-            fuse(pretrained.model), pretrained, source, config, Stages()
-        )
+        calibrated = calibrate.calibrate(fuse(pretrained), pretrained, source, config, Stages())
     assert [point.images for point in calibrated.convergence] == [128]
 
 
@@ -96,7 +94,7 @@ def test_the_order_of_the_images_does_not_matter(
     method: str, checkpoint: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretrained = load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint), progress=False)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     config = QuantConfig(method=method)
     recipes = []
     for step in (1, -1):

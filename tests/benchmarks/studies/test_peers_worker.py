@@ -21,8 +21,8 @@ from eightbit.benchmarks.studies.peers.process import Failed, Measured, run
 from eightbit.models import Architecture
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
-from eightbit.quantize.artifacts.onnx_export import export_onnx
-from eightbit.quantize.network.fusion import fuse
+from eightbit.quantize.artifacts.onnx_export import export_float_onnx
+from eightbit.quantize.network.network import fuse
 
 SIDE = 32
 CLASSES = 10
@@ -61,7 +61,7 @@ def tiny_job(
             engine=None,
             versions={},
         )
-        export_onnx(fuse(network.model), metadata, None, tmp_path / "float.onnx")
+        export_float_onnx(fuse(network), metadata, tmp_path / "float.onnx")
         return Job(
             candidate=candidate,
             spec=network.spec,

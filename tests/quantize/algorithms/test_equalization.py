@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,23 @@ from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
 from eightbit.quantize.algorithms.simulation import PairedNetwork
 from eightbit.quantize.config import Equalize, Mode
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.tables import Int8Table
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]
 
 
-def scrambled(model: nn.Module, seed: int = 0) -> nn.Module:
+def scrambled(pretrained: Pretrained, seed: int = 0) -> Pretrained:
     """The same function, with every channel inside a block scaled by its own 2^-4 to 2^4."""
     rng = np.random.default_rng(seed)
-    copied = copy.deepcopy(model)
+    copied = copy.deepcopy(pretrained.model)
     for block in copied.modules():
         if hasattr(block, "skip_add"):
             _scale(block.bn1, block.conv2, rng)
         if isinstance(block, Bottleneck):
             _scale(block.bn2, block.conv3, rng)
-    return copied
+    return replace(pretrained, model=copied)
 
 
 def _scale(norm: nn.BatchNorm2d, reader: nn.Conv2d, rng: np.random.Generator) -> None:
@@ -48,9 +49,9 @@ def _scale(norm: nn.BatchNorm2d, reader: nn.Conv2d, rng: np.random.Generator) ->
         kernels /= factors[first : first + len(kernels)].reshape(-1, 1, 1)
 
 
-def logits(network: nn.Module, images: np.ndarray) -> torch.Tensor:
+def logits(network: Network, images: np.ndarray) -> torch.Tensor:
     with torch.inference_mode():
-        return network(torch.from_numpy(images))
+        return network.module(torch.from_numpy(images))
 
 
 @pytest.fixture(
@@ -66,17 +67,17 @@ def test_the_float_function_stays_the_same_to_the_bit(
     pretrained: Pretrained, noise_images: Images, choice: Equalize
 ) -> None:
     images = noise_images(2, 32)
-    fused = fuse(scrambled(pretrained.model))
+    fused = fuse(scrambled(pretrained))
     equalized = equalize(fused, choice)
     assert bool(equalized.exponents) == (choice is not Equalize.OFF)
     assert torch.equal(logits(equalized.network, images), logits(fused, images))
 
 
 def test_how_the_channels_were_scaled_before_does_not_matter(pretrained: Pretrained) -> None:
-    once = equalize(fuse(pretrained.model), Equalize.ON).network
-    again = equalize(fuse(scrambled(pretrained.model)), Equalize.ON).network
-    others = integer_layers(again)
-    for name, layer in integer_layers(once).items():
+    once = equalize(fuse(pretrained), Equalize.ON).network
+    again = equalize(fuse(scrambled(pretrained)), Equalize.ON).network
+    others = again.layers
+    for name, layer in once.layers.items():
         other = others[name].weight
         # A factor that all channels of a layer share costs integers nothing.
         ratio = layer.weight.abs().max() / other.abs().max()
@@ -84,36 +85,36 @@ def test_how_the_channels_were_scaled_before_does_not_matter(pretrained: Pretrai
 
 
 def test_an_ordinary_network_is_left_alone(pretrained: Pretrained) -> None:
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     equalized = equalize(fused, Equalize.AUTO)
     assert equalized.network is fused
     assert not equalized.exponents
 
 
 def test_the_exponents_alone_give_the_same_network(pretrained: Pretrained) -> None:
-    fused = fuse(scrambled(pretrained.model))
+    fused = fuse(scrambled(pretrained))
     equalized = equalize(fused, Equalize.AUTO)
-    expected = equalized.network.state_dict()
-    rebuilt = apply_exponents(fused, equalized.exponents).state_dict()
+    expected = equalized.network.module.state_dict()
+    rebuilt = apply_exponents(fused, equalized.exponents).module.state_dict()
     assert all(torch.equal(rebuilt[name], tensor) for name, tensor in expected.items())
 
 
 def test_a_dead_channel_stays_as_it_is(random_network: Networks) -> None:
-    fused = fuse(scrambled(random_network(Architecture.CIFAR_RESNET20, side=32).model))
-    layer = integer_layers(fused)["layer1.0.conv1"]
+    fused = fuse(scrambled(random_network(Architecture.CIFAR_RESNET20, side=32)))
+    layer = fused.layers["layer1.0.conv1"]
     before = equalize(fused, Equalize.ON).exponents["layer1.0.conv1"].values
     layer.weight.data[3] = 0
     layer.bias.data[3] = 0
     after = equalize(fused, Equalize.ON)
-    weight = integer_layers(after.network)["layer1.0.conv1"].weight
+    weight = after.network.layers["layer1.0.conv1"].weight
     assert not weight[3].any()
     exponents = np.delete(after.exponents["layer1.0.conv1"].values - before, 3)
     assert len(set(exponents.tolist())) == 1, "the others are scaled as before"
 
 
 def test_a_shut_off_channel_is_not_blown_up(random_network: Networks) -> None:
-    fused = fuse(random_network(Architecture.CIFAR_RESNET20, side=32).model)
-    layer = integer_layers(fused)["layer1.0.conv1"]
+    fused = fuse(random_network(Architecture.CIFAR_RESNET20, side=32))
+    layer = fused.layers["layer1.0.conv1"]
     layer.weight.data[3] *= 2.0**-20
     layer.bias.data[3] = 1.0
     exponents = equalize(fused, Equalize.ON).exponents.get("layer1.0.conv1")
@@ -121,8 +122,8 @@ def test_a_shut_off_channel_is_not_blown_up(random_network: Networks) -> None:
 
 
 def test_damaged_weights_are_left_for_the_recipe_to_name(random_network: Networks) -> None:
-    fused = fuse(random_network(Architecture.CIFAR_RESNET20, side=32).model)
-    integer_layers(fused)["layer1.0.conv1"].weight.data[3] = float("nan")
+    fused = fuse(random_network(Architecture.CIFAR_RESNET20, side=32))
+    fused.layers["layer1.0.conv1"].weight.data[3] = float("nan")
     assert "layer1.0.conv1" not in equalize(fused, Equalize.ON).exponents
 
 
@@ -138,12 +139,12 @@ def test_damaged_weights_are_left_for_the_recipe_to_name(random_network: Network
 def test_exponents_of_another_network_are_refused(
     random_network: Networks, name: str, length: int, message: str
 ) -> None:
-    fused = fuse(random_network(Architecture.CIFAR_RESNET20, side=32).model)
+    fused = fuse(random_network(Architecture.CIFAR_RESNET20, side=32))
     with pytest.raises(InputError, match=message):
         apply_exponents(fused, {name: Int8Table(np.ones(length, dtype=np.int8))})
 
 
-def sqnr_db(pretrained: Pretrained, fused: nn.Module, images: np.ndarray) -> float:
+def sqnr_db(pretrained: Pretrained, fused: Network, images: np.ndarray) -> float:
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, images[:64])
     recipe = make_recipe(fused, collected, pretrained, QuantConfig())
@@ -161,8 +162,8 @@ def test_a_badly_scaled_checkpoint_quantizes_like_the_well_scaled_one(
         order = balanced_order(source.items, seed=0)
         usable = UsableImages(source, order, pretrained.spec.preprocessing, limit=250)
         images = np.stack([image.pixels for image in usable])
-    well = sqnr_db(pretrained, fuse(pretrained.model), images)
-    bad = fuse(scrambled(pretrained.model))
+    well = sqnr_db(pretrained, fuse(pretrained), images)
+    bad = fuse(scrambled(pretrained))
     assert sqnr_db(pretrained, bad, images) < well - 20, "the test scrambles too little"
     mended = equalize(bad, QuantConfig().equalize).network
     assert sqnr_db(pretrained, mended, images) == pytest.approx(well, abs=1)

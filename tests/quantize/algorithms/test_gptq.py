@@ -13,8 +13,7 @@ from eightbit.quantize import QuantConfig, Recipe, correct_biases, fuse, make_re
 from eightbit.quantize.algorithms.gptq import round_adaptively
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.network.fusion import integer_layers
-from eightbit.quantize.recipe.fit import check_fit
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import with_tables
 from eightbit.quantize.recipe.tables import Tables
@@ -24,7 +23,7 @@ Networks = Callable[..., Pretrained]
 
 
 def recipe_of(pretrained: Pretrained, images: np.ndarray, config: QuantConfig) -> Recipe:
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, images)
     return make_recipe(fused, collected, pretrained, config)
@@ -42,14 +41,14 @@ def test_every_weight_stays_with_an_integer_beside_it(
     architecture: Architecture, target: Target, random_network: Networks, noise_images: Images
 ) -> None:
     pretrained = random_network(architecture, side=32)
-    fused, images = fuse(pretrained.model), noise_images(16, 32)
+    fused, images = fuse(pretrained), noise_images(16, 32)
     recipe = recipe_of(pretrained, images, QuantConfig(target=target))
     done: list[str] = []
     rounded = round_adaptively(fused, recipe, torch.from_numpy(images), done.append)
     assert sorted(done) == sorted(recipe.layers)
-    check_fit(fused, rounded)
+    Quantized(network=fused, recipe=rounded)
     at_risk = 0
-    for name, layer in integer_layers(fused).items():
+    for name, layer in fused.layers.items():
         scale, _ = recipe.layers[name].weight.broadcast(layer.weight.ndim)
         exact = layer.weight.detach().numpy() / scale
         chosen = weight_integers(layer, rounded.layers[name])
@@ -80,7 +79,7 @@ def test_a_layer_comes_closer_to_float_on_images_that_it_has_not_seen(
     target: Target, left: float, random_network: Networks, noise_images: Images
 ) -> None:
     pretrained = random_network(Architecture.CIFAR_RESNET20, side=32)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     # Neighbouring pixels alike, as in photos: white noise leaves nothing to make up for.
     smooth = noise_images(64, 32).cumsum(axis=2).cumsum(axis=3) / 32
     nearest = recipe_of(pretrained, smooth, QuantConfig(target=target, bias_correction=False))
@@ -107,7 +106,7 @@ def small(random_network: Networks) -> Pretrained:
 def test_biases_are_corrected_in_the_same_pass_if_the_recipe_says_so(
     small: Pretrained, noise_images: Images
 ) -> None:
-    fused, images = fuse(small.model), torch.from_numpy(noise_images(16, 32))
+    fused, images = fuse(small), torch.from_numpy(noise_images(16, 32))
     plain, corrected = (
         round_adaptively(
             fused,
@@ -138,7 +137,7 @@ def with_biases_of(recipe: Recipe, other: Recipe) -> Recipe:
 def test_the_same_images_give_the_same_choices_whatever_was_chosen_before(
     small: Pretrained, noise_images: Images
 ) -> None:
-    fused, images = fuse(small.model), torch.from_numpy(noise_images(16, 32))
+    fused, images = fuse(small), torch.from_numpy(noise_images(16, 32))
     recipe = recipe_of(small, images.numpy(), QuantConfig(bias_correction=False))
     once = round_adaptively(fused, recipe, images)
     assert round_adaptively(fused, recipe, images) == once

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult
 from eightbit.calibration import activation_params, collect
@@ -16,10 +15,11 @@ from eightbit.models.images.sources import ImageItem
 from eightbit.quantize import Recipe, correct_biases, diagnose, fuse, make_recipe, observe
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.config import Mode, QuantConfig
-from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.images import Subset
 from eightbit.quantize.measure.diagnosis import weight_histogram
-from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 
 SIDE = 32
 
@@ -32,8 +32,8 @@ def pretrained(random_network: Callable[..., Pretrained]) -> Pretrained:
 
 
 @pytest.fixture(scope="module")
-def fused(pretrained: Pretrained) -> nn.Module:
-    return fuse(pretrained.model)
+def fused(pretrained: Pretrained) -> Network:
+    return fuse(pretrained)
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +42,20 @@ def images(noise_images: Images) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def recipe(fused: nn.Module, pretrained: Pretrained, images: torch.Tensor) -> Recipe:
+def recipe(fused: Network, pretrained: Pretrained, images: torch.Tensor) -> Recipe:
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, images.numpy())
     return make_recipe(fused, collected, pretrained, QuantConfig(bias_correction=False))
 
 
-def fidelity(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> FidelityResult:
+def fidelity(fused: Network, recipe: Recipe, images: torch.Tensor) -> FidelityResult:
     pair = PairedNetwork(fused, recipe).propagate(images)
     meter = FidelityMeter()
     meter.update(pair.exact.numpy(), pair.rounded.numpy())
     return meter.result()
 
 
-def mean_error(fused: nn.Module, recipe: Recipe, images: torch.Tensor) -> float:
+def mean_error(fused: Network, recipe: Recipe, images: torch.Tensor) -> float:
     pair = PairedNetwork(fused, recipe).propagate(images)
     return float((pair.exact - pair.rounded).mean(0).abs().mean())
 
@@ -66,27 +66,27 @@ def with_range(recipe: Recipe, tensor: str, low: float, high: float) -> Recipe:
 
 
 def test_one_side_is_the_float_network(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     pair = PairedNetwork(fused, recipe).propagate(images)
     with torch.inference_mode():
-        torch.testing.assert_close(pair.exact, fused(images), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(pair.exact, fused.module(images), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.usefixtures("onednn")
 def test_the_other_side_is_torchs_integer_network_but_for_ties(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     pair = PairedNetwork(fused, recipe).propagate(images)
     with torch.inference_mode():
-        integers = quantized_network(fused, recipe)(images)
+        integers = quantized_module(Quantized(network=fused, recipe=recipe))(images)
     noise = (pair.exact - pair.rounded).square().mean()
     # Ties fall differently here and there; what they do is small beside the noise itself.
     assert (pair.rounded - integers).square().mean() < 0.3 * noise
 
 
 def test_corrected_biases_take_mean_errors_back(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     # Weights cut off at half their size: a large error that is the same for every image.
     layers = {
@@ -109,7 +109,7 @@ def test_corrected_biases_take_mean_errors_back(
 
 
 def test_a_correction_changes_biases_alone(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     corrected = correct_biases(fused, recipe, images)
     assert corrected.activations == recipe.activations
@@ -119,7 +119,7 @@ def test_a_correction_changes_biases_alone(
 
 
 def test_corrected_biases_have_nothing_left_to_correct(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     once = correct_biases(fused, recipe, images)
     twice = correct_biases(fused, once, images)
@@ -134,7 +134,7 @@ def test_corrected_biases_have_nothing_left_to_correct(
 
 
 def test_one_outlier_image_does_not_move_the_biases(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     outlier = torch.cat([images, 50 * images[:1]])
     plain, disturbed = (correct_biases(fused, recipe, batch) for batch in (images, outlier))
@@ -144,18 +144,18 @@ def test_one_outlier_image_does_not_move_the_biases(
     assert after > before - 1
 
 
-def test_the_worst_tensor_comes_first(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
-) -> None:
+def test_the_worst_tensor_comes_first(fused: Network, recipe: Recipe, images: torch.Tensor) -> None:
     ruined = "layer2.1.conv1"
     spoiled = with_range(recipe, ruined, 0.0, 0.1)
-    tensors = diagnose(fused, spoiled, images)
+    tensors = diagnose(Quantized(network=fused, recipe=spoiled), images)
     assert {tensor.name for tensor in tensors} == recipe.activations.keys()
     worst = tensors[0]
     assert worst.name == ruined
     assert worst.saturated_fraction > 0.2
     assert worst.observed_high > worst.high == pytest.approx(0.1, rel=1e-3)
-    by_name = {tensor.name: tensor for tensor in diagnose(fused, recipe, images)}
+    by_name = {
+        tensor.name: tensor for tensor in diagnose(Quantized(network=fused, recipe=recipe), images)
+    }
     spoiled_by_name = {tensor.name: tensor for tensor in tensors}
     # What comes behind inherits the noise; rounded on its own it is as good as before.
     behind = "layer2.1.conv2"
@@ -164,7 +164,7 @@ def test_the_worst_tensor_comes_first(
 
 
 def test_the_worst_tensors_have_histograms_of_all_their_elements(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     seen: dict[str, torch.Tensor] = {}
 
@@ -172,7 +172,7 @@ def test_the_worst_tensors_have_histograms_of_all_their_elements(
         def on_tensor(self, name: str, tensor: Pair) -> None:
             seen[name] = tensor.exact.clone()
 
-    tensors = diagnose(fused, recipe, images)
+    tensors = diagnose(Quantized(network=fused, recipe=recipe), images)
     Keeping(fused, recipe).propagate(images)
     assert [tensor.values is not None for tensor in tensors] == [True] * 6 + [False] * 24
     for tensor in tensors[:6]:
@@ -187,10 +187,10 @@ def test_the_worst_tensors_have_histograms_of_all_their_elements(
 
 
 def test_weights_are_counted_in_steps_of_their_channel(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
-    layers = integer_layers(fused)
-    for tensor in diagnose(fused, recipe, images)[:6]:
+    layers = fused.layers
+    for tensor in diagnose(Quantized(network=fused, recipe=recipe), images)[:6]:
         assert (tensor.weights is not None) == (tensor.name in layers)
         if tensor.weights is not None:
             # Ranges of weights are those of min-max here: none is outside.
@@ -210,9 +210,11 @@ def test_a_weight_beyond_the_integers_is_in_the_histogram(recipe: Recipe) -> Non
 
 
 def test_tensors_know_the_order_of_execution(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
-    positions = {t.name: t.position for t in diagnose(fused, recipe, images)}
+    positions = {
+        t.name: t.position for t in diagnose(Quantized(network=fused, recipe=recipe), images)
+    }
     assert sorted(positions.values()) == list(range(30))
     assert positions["input"] == 0
     assert positions["layer1.0.conv1"] < positions["layer1.0.conv2"] < positions["layer3.2.conv1"]
@@ -220,10 +222,15 @@ def test_tensors_know_the_order_of_execution(
 
 
 def test_a_diagnosis_does_not_depend_on_the_batches(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
-    (first, *_) = diagnose(fused, recipe, images[:8])
-    twice = {t.name: t for t in diagnose(fused, recipe, torch.cat([images[:8], images[:8]]))}
+    (first, *_) = diagnose(Quantized(network=fused, recipe=recipe), images[:8])
+    twice = {
+        t.name: t
+        for t in diagnose(
+            Quantized(network=fused, recipe=recipe), torch.cat([images[:8], images[:8]])
+        )
+    }
     assert twice[first.name].sqnr_alone_db == pytest.approx(first.sqnr_alone_db, abs=1e-3)
     assert twice[first.name].saturated_fraction == pytest.approx(first.saturated_fraction)
 

@@ -6,37 +6,43 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, Precision
+from eightbit.benchmarks.runtimes.torchscript_runner import load_module
 from eightbit.calibration import collect
-from eightbit.models import Architecture, InputError, Pretrained, build_model
+from eightbit.models import Architecture, Pretrained, build_model
 from eightbit.quantize import (
     Mode,
     QuantConfig,
     export_onnx,
     export_torchscript,
-    fuse,
     make_recipe,
     observe,
 )
+from eightbit.quantize.network.fusion import fold
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 
 SIDE = 64
 
 
 @pytest.fixture(scope="module")
-def features(noise_images: Callable[..., np.ndarray]) -> nn.Module:
+def features(
+    random_network: Callable[..., Pretrained], noise_images: Callable[..., np.ndarray]
+) -> Network:
     torch.manual_seed(0)
     model = build_model(Architecture.RESNET18, include_top=False)
     with torch.no_grad():
         model.train()(torch.from_numpy(noise_images(8, SIDE)))
-    return fuse(model.eval())
+    spec = random_network(Architecture.RESNET18).spec
+    return Network(module=fold(model.eval()), spec=spec)
 
 
-def test_its_onnx_graph_gives_the_feature_map(
-    features: nn.Module,
+def test_both_artefacts_give_the_feature_map(
+    features: Network,
     random_network: Callable[..., Pretrained],
     noise_images: Callable[..., np.ndarray],
+    onednn: None,
     tmp_path: Path,
 ) -> None:
     import onnxruntime as ort
@@ -48,14 +54,19 @@ def test_its_onnx_graph_gives_the_feature_map(
     metadata = ArtifactMetadata(
         precision=Precision.INT8, spec=spec.spec, recipe_sha256=recipe.sha256
     )
-    export_onnx(features, metadata, recipe, tmp_path / "features.onnx")
+    export_onnx(Quantized(network=features, recipe=recipe), metadata, tmp_path / "features.onnx")
     session = ort.InferenceSession(tmp_path / "features.onnx", providers=["CPUExecutionProvider"])
     x = noise_images(3, SIDE, seed=5)
     (found,) = session.run(None, {"input": x})
     with torch.inference_mode():
-        expected = features(torch.from_numpy(x)).numpy()
+        expected = features.module(torch.from_numpy(x)).numpy()
     assert found.shape == (3, 512, SIDE // 32, SIDE // 32)
     noise = np.square(expected - found).sum() / np.square(expected).sum()
     assert 10 * np.log10(1 / noise) > 20
-    with pytest.raises(InputError, match="only ONNX"):
-        export_torchscript(features, metadata, recipe, tmp_path / "features.pt")
+    described = metadata.model_copy(update={"engine": "onednn"})
+    path = tmp_path / "features.int8.pt"
+    export_torchscript(Quantized(network=features, recipe=recipe), described, path)
+    with torch.inference_mode():
+        scripted = load_module(path)[0](torch.from_numpy(x)).numpy()
+    # The same integers; the two multiply by the scale in another order.
+    assert np.abs(scripted - found).max() < recipe.output_scale / 1000

@@ -11,7 +11,6 @@ import pytest
 import torch
 from onnx import numpy_helper
 from rich.console import Console
-from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, OnnxRunner, Precision
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter
@@ -31,10 +30,10 @@ from eightbit.quantize import (
 from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.cli.inspection import describe
-from eightbit.quantize.front_ends.front_ends import quantized_network
-from eightbit.quantize.network.graph import trace
+from eightbit.quantize.front_ends.front_ends import quantized_module
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import float_candidates
-from eightbit.quantize.recipe.fit import check_fit
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import leave_float
 from eightbit.quantize.verify.verification import audit_artifact
 
@@ -55,7 +54,7 @@ CHOICES = {
 
 @dataclass
 class Line:
-    fused: nn.Module
+    fused: Network
     recipes: dict[Mode, Recipe]
 
     def recipe(self, names: Sequence[str], mode: Mode = Mode.FX) -> Recipe:
@@ -63,10 +62,10 @@ class Line:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        return float_candidates(trace(self.fused))
+        return float_candidates(self.fused.graph)
 
     def export(self, recipe: Recipe, path: Path) -> Path:
-        export_onnx(self.fused, metadata(recipe), recipe, path)
+        export_onnx(Quantized(network=self.fused, recipe=recipe), metadata(recipe), path)
         return path
 
 
@@ -79,7 +78,7 @@ def metadata(recipe: Recipe, engine: str | None = None) -> ArtifactMetadata:
 @pytest.fixture(scope="module", params=[Architecture.CIFAR_RESNET20, Architecture.RESNET18])
 def line(request: pytest.FixtureRequest, random_network: Networks, noise_images: Images) -> Line:
     pretrained = random_network(request.param)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     recipes = {}
     for mode in Mode:
         observed = observe(fused, mode)
@@ -90,7 +89,9 @@ def line(request: pytest.FixtureRequest, random_network: Networks, noise_images:
 
 def logits(line: Line, recipe: Recipe, x: np.ndarray) -> torch.Tensor:
     with torch.inference_mode():
-        answer: torch.Tensor = quantized_network(line.fused, recipe)(torch.from_numpy(x))
+        answer: torch.Tensor = quantized_module(Quantized(network=line.fused, recipe=recipe))(
+            torch.from_numpy(x)
+        )
     return answer
 
 
@@ -102,7 +103,9 @@ def test_both_front_ends_and_the_script_give_the_same_logits_bit_for_bit(
     fx, eager = (logits(line, line.recipe(names, mode), x) for mode in Mode)
     assert torch.equal(fx, eager)
     for mode in Mode:
-        script = scripted(quantized_network(line.fused, line.recipe(names, mode)))
+        script = scripted(
+            quantized_module(Quantized(network=line.fused, recipe=line.recipe(names, mode)))
+        )
         with torch.inference_mode():
             assert torch.equal(script(torch.from_numpy(x)), fx)
 
@@ -113,7 +116,7 @@ def test_the_onnx_artefact_computes_them_in_float_and_nothing_else(
 ) -> None:
     recipe = line.recipe(names)
     path = line.export(recipe, tmp_path / "mixed.onnx")
-    coverage = audit_artifact(line.fused, recipe, path)
+    coverage = audit_artifact(Quantized(network=line.fused, recipe=recipe), path)
     assert all(kind.as_meant for _, kind in coverage if kind is not None)
     convolutions = sum("conv" in name for name in names)
     assert coverage.conv.total - coverage.conv.quantized == convolutions
@@ -132,12 +135,12 @@ def test_everything_in_float_is_the_float_network(
     assert not recipe.layers
     x = noise_images(4, SIDE, seed=2)
     with torch.inference_mode():
-        expected = line.fused(torch.from_numpy(x)).numpy()
+        expected = line.fused.module(torch.from_numpy(x)).numpy()
     path = line.export(recipe, tmp_path / "float.onnx")
     eager = logits(line, line.recipe(line.candidates, Mode.EAGER), x).numpy()
     for found in (logits(line, recipe, x).numpy(), eager, OnnxRunner(path, threads=1)(x)):
         assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
-    coverage = audit_artifact(line.fused, recipe, path)
+    coverage = audit_artifact(Quantized(network=line.fused, recipe=recipe), path)
     assert coverage.conv.quantized == coverage.add.quantized == coverage.linear.quantized == 0
     assert all(kind.as_meant for _, kind in coverage if kind is not None)
 
@@ -148,7 +151,7 @@ def test_everything_but_one_stage_comes_nearer_to_float(
     x = noise_images(4, SIDE, seed=2)
     outside = [name for name in line.candidates if not name.startswith("layer3")]
     with torch.inference_mode():
-        expected = line.fused(torch.from_numpy(x))
+        expected = line.fused.module(torch.from_numpy(x))
     noise = [
         float((logits(line, line.recipe(names), x) - expected).square().sum())
         for names in ((), outside)
@@ -161,10 +164,12 @@ def test_a_float_layer_keeps_its_own_weights(line: Line, onednn: None, tmp_path:
     assert "layer2.0.conv1" not in recipe.layers
     path = line.export(recipe, tmp_path / "mixed.onnx")
     stored = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
-    own = line.fused.get_submodule("layer2.0.conv1.0").weight.detach().numpy()
+    own = line.fused.layers["layer2.0.conv1"].weight.detach().numpy()
     assert np.array_equal(stored["layer2.0.conv1.weight"], own)
     for mode in Mode:
-        network = quantized_network(line.fused, line.recipe(["layer2.0.conv1"], mode))
+        network = quantized_module(
+            Quantized(network=line.fused, recipe=line.recipe(["layer2.0.conv1"], mode))
+        )
         placed = network.get_submodule("layer2.0.conv1.1.0").weight.detach().numpy()
         assert np.array_equal(placed, own)
 
@@ -173,7 +178,7 @@ def test_the_torchscript_archive_obeys_as_well(
     random_network: Networks, noise_images: Images, onednn: None, tmp_path: Path
 ) -> None:
     pretrained = random_network(Architecture.CIFAR_RESNET20, side=32)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, noise_images(8, 32))
     whole = make_recipe(fused, collected, pretrained, QuantConfig())
@@ -181,7 +186,9 @@ def test_the_torchscript_archive_obeys_as_well(
         whole, fused, ["conv1", "layer2.0.conv2", "layer2.0.skip_add", "layer3.2.conv1"]
     )
     path = tmp_path / "mixed.pt"
-    export_torchscript(fused, metadata(recipe, engine="onednn"), recipe, path)
+    export_torchscript(
+        Quantized(network=fused, recipe=recipe), metadata(recipe, engine="onednn"), path
+    )
     x = noise_images(3, 32, seed=2)
     expected = logits(Line(fused, {}), recipe, x).numpy()
     with IsolatedRunner(path, threads=1) as runner:
@@ -195,7 +202,7 @@ def test_the_torchscript_archive_obeys_as_well(
 def test_an_operation_that_the_network_does_not_have_is_refused(line: Line) -> None:
     for name in ("layer9.0.conv1", "avgpool", "input"):
         with pytest.raises(InputError, match=f"float_layers: expected .* found {name}"):
-            check_fit(line.fused, line.recipe([name]))
+            Quantized(network=line.fused, recipe=line.recipe([name]))
 
 
 def test_a_float_layer_with_integers_is_refused(line: Line, tmp_path: Path) -> None:
@@ -211,7 +218,7 @@ def test_a_tensor_between_float_layers_that_has_parameters_is_refused(line: Line
     activations = {**recipe.activations, "input": recipe.activations["conv1"]}
     strange = recipe.model_copy(update={"activations": activations})
     with pytest.raises(InputError, match="activations: input: expected none"):
-        check_fit(line.fused, strange)
+        Quantized(network=line.fused, recipe=strange)
 
 
 def test_inspect_names_them(line: Line, tmp_path: Path) -> None:

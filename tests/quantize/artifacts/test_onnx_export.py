@@ -16,7 +16,9 @@ from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.audit import audit
-from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.artifacts.onnx_export import export_float_onnx
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 
 SIDE = 64
@@ -27,14 +29,14 @@ Networks = Callable[..., Pretrained]
 
 @dataclass
 class Exported:
-    fused: nn.Module
+    fused: Network
     recipe: Recipe
     int8: Path
     fp32: Path
 
 
 def export(pretrained: Pretrained, images: np.ndarray, folder: Path) -> Exported:
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.EAGER)
     collected = collect(observed.module, observed.observers, images)
     recipe = make_recipe(fused, collected, pretrained, QuantConfig(mode=Mode.EAGER))
@@ -42,8 +44,8 @@ def export(pretrained: Pretrained, images: np.ndarray, folder: Path) -> Exported
     metadata = ArtifactMetadata(
         precision=Precision.INT8, spec=pretrained.spec, recipe_sha256=recipe.sha256
     )
-    export_onnx(fused, metadata, recipe, int8)
-    export_onnx(fused, metadata.model_copy(update={"precision": Precision.FP32}), None, fp32)
+    export_onnx(Quantized(network=fused, recipe=recipe), metadata, int8)
+    export_float_onnx(fused, metadata.model_copy(update={"precision": Precision.FP32}), fp32)
     return Exported(fused, recipe, int8, fp32)
 
 
@@ -66,8 +68,8 @@ def test_every_operator_of_every_architecture_computes_in_integers(
     architecture: Architecture, random_network: Networks, noise_images: Images, tmp_path: Path
 ) -> None:
     exported = export(random_network(architecture), noise_images(2, SIDE), tmp_path)
-    convolutions = sum(isinstance(m, nn.Conv2d) for m in exported.fused.modules())
-    adds = sum(name.endswith("skip_add") for name, _ in exported.fused.named_modules())
+    convolutions = sum(isinstance(m, nn.Conv2d) for m in exported.fused.module.modules())
+    adds = sum(name.endswith("skip_add") for name, _ in exported.fused.module.named_modules())
     coverage = audit(exported.int8)
     assert (coverage.conv.quantized, coverage.conv.total) == (convolutions, convolutions)
     assert (coverage.add.quantized, coverage.add.total) == (adds, adds)
@@ -102,7 +104,7 @@ def test_the_audit_sees_one_convolution_left_in_float(exported: Exported, tmp_pa
 
 def test_the_graph_holds_exactly_the_integers_of_the_recipe(exported: Exported) -> None:
     stored = initializers(exported.int8)
-    for name, layer in integer_layers(exported.fused).items():
+    for name, layer in exported.fused.layers.items():
         params = exported.recipe.layers[name]
         assert stored[f"{name}.weight"].dtype == np.int8
         expected = weight_integers(layer, params)
@@ -124,7 +126,7 @@ def test_the_float_graph_computes_the_float_network(
 ) -> None:
     x = noise_images(3, SIDE, seed=4)
     with torch.inference_mode():
-        expected = exported.fused(torch.from_numpy(x)).numpy()
+        expected = exported.fused.module(torch.from_numpy(x)).numpy()
     found = OnnxRunner(exported.fp32, threads=1)(x)
     assert np.abs(expected - found).max() <= 1e-4 * np.abs(expected).max()
 
@@ -164,7 +166,9 @@ def test_one_class_is_a_classifier_as_well(
 def test_the_same_export_gives_the_same_bytes(exported: Exported, tmp_path: Path) -> None:
     metadata = read_metadata(exported.int8)
     assert metadata is not None
-    export_onnx(exported.fused, metadata, exported.recipe, tmp_path / "again.onnx")
+    export_onnx(
+        Quantized(network=exported.fused, recipe=exported.recipe), metadata, tmp_path / "again.onnx"
+    )
     assert (tmp_path / "again.onnx").read_bytes() == exported.int8.read_bytes()
 
 
@@ -175,7 +179,7 @@ def test_the_graph_is_what_old_runtimes_load(exported: Exported) -> None:
     assert model.ir_version == 8
 
 
-def test_an_operator_without_counterpart_is_named(exported: Exported, tmp_path: Path) -> None:
+def test_an_operator_without_counterpart_is_named(exported: Exported) -> None:
     class Odd(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -184,8 +188,5 @@ def test_an_operator_without_counterpart_is_named(exported: Exported, tmp_path: 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.act(x)
 
-    metadata = read_metadata(exported.fp32)
-    assert metadata is not None
     with pytest.raises(InputError, match=r"act: .* found GELU"):
-        export_onnx(Odd(), metadata, None, tmp_path / "odd.onnx")
-    assert not (tmp_path / "odd.onnx").exists()
+        Network(module=Odd(), spec=exported.fused.spec)

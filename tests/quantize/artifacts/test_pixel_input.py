@@ -11,7 +11,6 @@ import onnxruntime as ort
 import pytest
 import torch
 from onnx import TensorProto, helper
-from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, Precision, read_metadata
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
@@ -34,8 +33,11 @@ from eightbit.quantize import (
 )
 from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
+from eightbit.quantize.artifacts.onnx_export import export_float_onnx
 from eightbit.quantize.artifacts.pixel_input import PixelInput
 from eightbit.quantize.artifacts.torchscript_worker import scripted
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 
 SIDE = 32
 PIXEL_FORMATS = [InputFormat.UINT8, InputFormat.UINT8_NHWC]
@@ -64,7 +66,7 @@ def as_taken(pixels: np.ndarray, taken: InputFormat) -> np.ndarray:
 class Exported:
     """The models of one network by input and file name."""
 
-    fused: nn.Module
+    fused: Network
     recipe: Recipe
     preprocessing: Preprocessing
     folder: Path
@@ -76,7 +78,7 @@ class Exported:
 def prepare(pretrained: Pretrained, side: int, folder: Path) -> Exported:
     """A recipe, and a folder for every input."""
     preprocessing = pretrained.spec.preprocessing
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     images = preprocessed(pixels_of_noise(8, side), preprocessing)
     collected = collect(observed.module, observed.observers, images)
@@ -98,8 +100,12 @@ def metadata(recipe: Recipe, taken: InputFormat) -> ArtifactMetadata:
 
 def write_int8(exported: Exported, taken: InputFormat, folder: Path) -> None:
     described = metadata(exported.recipe, taken)
-    export_onnx(exported.fused, described, exported.recipe, folder / "int8.onnx")
-    export_torchscript(exported.fused, described, exported.recipe, folder / "int8.pt")
+    export_onnx(
+        Quantized(network=exported.fused, recipe=exported.recipe), described, folder / "int8.onnx"
+    )
+    export_torchscript(
+        Quantized(network=exported.fused, recipe=exported.recipe), described, folder / "int8.pt"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +115,9 @@ def exported(random_network: Networks, tmp_path_factory: pytest.TempPathFactory)
     for taken in InputFormat:
         write_int8(exported, taken, exported.path(taken, ""))
         exact = metadata(exported.recipe, taken).model_copy(update={"precision": Precision.FP32})
-        export_onnx(exported.fused, exact, None, exported.path(taken, "fp32.onnx"))
+        export_float_onnx(exported.fused, exact, exported.path(taken, "fp32.onnx"))
         write_float_torchscript(
-            exported.path(taken, "fp32.onnx"), pretrained.spec, exported.path(taken, "fp32.pt")
+            exported.path(taken, "fp32.onnx"), exported.recipe, exported.path(taken, "fp32.pt")
         )
     return exported
 
@@ -140,7 +146,7 @@ def test_so_do_those_of_a_network_with_another_stem(
     resnet18 = prepare(random_network(Architecture.RESNET18), 64, tmp_path)
     for taken in InputFormat:
         described, path = metadata(resnet18.recipe, taken), resnet18.path(taken, "int8.onnx")
-        export_onnx(resnet18.fused, described, resnet18.recipe, path)
+        export_onnx(Quantized(network=resnet18.fused, recipe=resnet18.recipe), described, path)
         coverage = audit(path)
         assert coverage.pool is not None
         assert (coverage.conv.quantized, coverage.pool.quantized) == (20, 2)

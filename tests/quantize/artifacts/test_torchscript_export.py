@@ -2,13 +2,12 @@
 
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, Precision, read_metadata
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter
@@ -23,9 +22,12 @@ from eightbit.quantize import (
     fuse,
     make_recipe,
     observe,
-    quantized_network,
 )
 from eightbit.quantize.artifacts.audit import audit
+from eightbit.quantize.front_ends.front_ends import quantized_module
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.recipe import read_recipe, write_recipe
 
 SIDE = 32
 
@@ -35,7 +37,7 @@ Networks = Callable[..., Pretrained]
 
 @dataclass
 class Exported:
-    fused: nn.Module
+    fused: Network
     recipe: Recipe
     path: Path
 
@@ -48,12 +50,12 @@ def exported(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Exported:
     pretrained = random_network(Architecture.CIFAR_RESNET20, side=SIDE)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, request.param)
     collected = collect(observed.module, observed.observers, noise_images(16, SIDE))
     recipe = make_recipe(fused, collected, pretrained, QuantConfig(mode=request.param))
     path = tmp_path_factory.mktemp("torchscript") / "model.int8.pt"
-    export_torchscript(fused, metadata(recipe), recipe, path)
+    export_torchscript(Quantized(network=fused, recipe=recipe), metadata(recipe), path)
     return Exported(fused, recipe, path)
 
 
@@ -71,7 +73,9 @@ def test_it_computes_what_torchs_own_conversion_computes(
 ) -> None:
     x = noise_images(6, SIDE, seed=2)
     with torch.inference_mode():
-        expected = quantized_network(exported.fused, exported.recipe)(torch.from_numpy(x)).numpy()
+        expected = quantized_module(Quantized(network=exported.fused, recipe=exported.recipe))(
+            torch.from_numpy(x)
+        ).numpy()
     with IsolatedRunner(exported.path, threads=1) as runner:
         assert np.array_equal(runner(x), expected)
         assert np.array_equal(runner(x[:1]), expected[:1])
@@ -81,7 +85,9 @@ def test_another_file_name_and_a_busy_process_give_the_same_bytes(
     exported: Exported, tmp_path: Path
 ) -> None:
     again = tmp_path / "another name.pt"
-    export_torchscript(exported.fused, metadata(exported.recipe), exported.recipe, again)
+    export_torchscript(
+        Quantized(network=exported.fused, recipe=exported.recipe), metadata(exported.recipe), again
+    )
     assert again.read_bytes() == exported.path.read_bytes()
 
 
@@ -110,7 +116,9 @@ def test_its_logits_are_within_few_last_bits_of_the_onnx_artefact(
 ) -> None:
     onnx_path = tmp_path / "model.int8.onnx"
     without_engine = metadata(exported.recipe).model_copy(update={"engine": None})
-    export_onnx(exported.fused, without_engine, exported.recipe, onnx_path)
+    export_onnx(
+        Quantized(network=exported.fused, recipe=exported.recipe), without_engine, onnx_path
+    )
     x = noise_images(64, SIDE, seed=3)
     meter = ParityMeter(exported.recipe.output_scale)
     with (
@@ -131,30 +139,69 @@ def test_pooling_downsampling_and_groups_go_the_same_way(
     tmp_path: Path,
 ) -> None:
     pretrained = random_network(architecture)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, noise_images(8, 64))
     recipe = make_recipe(fused, collected, pretrained, QuantConfig())
-    export_torchscript(fused, metadata(recipe), recipe, tmp_path / "model.int8.pt")
+    export_torchscript(
+        Quantized(network=fused, recipe=recipe), metadata(recipe), tmp_path / "model.int8.pt"
+    )
     x = noise_images(3, 64, seed=2)
     with torch.inference_mode():
-        expected = quantized_network(fused, recipe)(torch.from_numpy(x)).numpy()
+        expected = quantized_module(Quantized(network=fused, recipe=recipe))(
+            torch.from_numpy(x)
+        ).numpy()
     with IsolatedRunner(tmp_path / "model.int8.pt", threads=1) as runner:
         assert np.array_equal(runner(x), expected)
 
 
-def test_a_network_that_its_spec_does_not_describe_is_refused(
-    random_network: Networks, noise_images: Images, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def dilated(random_network: Networks) -> tuple[Network, Pretrained]:
+    """A network that has an architecture's weights, but not its operations."""
     described = random_network(Architecture.RESNET50)
     model = build_model(
         Architecture.RESNET50, num_classes=10, replace_stride_with_dilation=(False, True, True)
     )
     model.load_state_dict(described.model.state_dict())
-    fused = fuse(model.eval())
-    observed = observe(fused, Mode.EAGER)
+    return fuse(replace(described, model=model.eval())), described
+
+
+def quantize_dilated(
+    dilated: tuple[Network, Pretrained], noise_images: Images, mode: Mode
+) -> Quantized:
+    network, described = dilated
+    observed = observe(network, mode)
     collected = collect(observed.module, observed.observers, noise_images(2, 64))
-    recipe = make_recipe(fused, collected, described, QuantConfig())
+    recipe = make_recipe(network, collected, described, QuantConfig(mode=mode))
+    return Quantized(network=network, recipe=recipe)
+
+
+def test_a_network_that_no_name_describes_is_built_again_from_its_skeleton(
+    dilated: tuple[Network, Pretrained], noise_images: Images, onednn: None, tmp_path: Path
+) -> None:
+    quantized = quantize_dilated(dilated, noise_images, Mode.FX)
+    write_recipe(quantized.recipe, tmp_path)
+    assert read_recipe(tmp_path / "recipe.json").skeleton == quantized.network.skeleton
+    export_torchscript(quantized, metadata(quantized.recipe), tmp_path / "model.int8.pt")
+    x = noise_images(3, 64, seed=2)
+    with torch.inference_mode():
+        expected = quantized_module(quantized)(torch.from_numpy(x)).numpy()
+    with IsolatedRunner(tmp_path / "model.int8.pt", threads=1) as runner:
+        assert np.array_equal(runner(x), expected)
+
+
+def test_eager_mode_refuses_a_network_that_no_name_describes(
+    dilated: tuple[Network, Pretrained], noise_images: Images, tmp_path: Path
+) -> None:
+    quantized = quantize_dilated(dilated, noise_images, Mode.EAGER)
     with pytest.raises(InputError, match="resnet50: expected the network as it is built"):
-        export_torchscript(fused, metadata(recipe), recipe, tmp_path / "model.int8.pt")
+        export_torchscript(quantized, metadata(quantized.recipe), tmp_path / "model.int8.pt")
     assert not (tmp_path / "model.int8.pt").exists()
+
+
+def test_a_recipe_of_a_network_with_other_strides_is_refused(
+    dilated: tuple[Network, Pretrained], noise_images: Images
+) -> None:
+    recipe = quantize_dilated(dilated, noise_images, Mode.FX).recipe
+    with pytest.raises(InputError, match="recipe: skeleton: expected the operations"):
+        Quantized(network=fuse(dilated[1]), recipe=recipe)

@@ -122,9 +122,9 @@ def test_float_and_int8_are_timed_on_the_same_input(
 
     monkeypatch.setattr(launches, "IsolatedRunner", Noted)
     monkeypatch.setattr(launches, "take_turns", no_turns)
-    spec = read_recipe(pixel_bundle / bundle.RECIPE).spec
+    recipe = read_recipe(pixel_bundle / bundle.RECIPE)
     once = Effort(launches=1, rounds=1, seconds=0.1)
-    found = time_bundle(pixel_bundle, spec, Stages(), threads=(1,), effort=once)
+    found = time_bundle(pixel_bundle, recipe, Stages(), threads=(1,), effort=once)
     assert found.benchmark is not None
     assert found.benchmark.whole_path
     assert len(taken) >= 4

@@ -30,6 +30,7 @@ from eightbit.quantize import (
     make_recipe,
     observe,
 )
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import leave_float
 
 WITH_VNNI = CpuFeatures(
@@ -178,7 +179,7 @@ def test_our_own_artefact_has_nothing_to_criticise(bundle_folder):
 
 def test_layers_that_a_recipe_keeps_in_float_are_no_warning(random_network, noise_images, tmp_path):
     pretrained = random_network(Architecture.CIFAR_RESNET20, side=32)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, noise_images(4, 32))
     recipe = make_recipe(fused, collected, pretrained, QuantConfig())
@@ -186,7 +187,7 @@ def test_layers_that_a_recipe_keeps_in_float_are_no_warning(random_network, nois
     metadata = ArtifactMetadata(
         precision=Precision.INT8, spec=recipe.spec, recipe_sha256=recipe.sha256
     )
-    export_onnx(fused, metadata, recipe, tmp_path / "mixed.onnx")
+    export_onnx(Quantized(network=fused, recipe=recipe), metadata, tmp_path / "mixed.onnx")
     examination = examine_file(tmp_path / "mixed.onnx", WITH_VNNI)
     assert fact(examination, "in integers") == "conv 18/19, add 9/9, linear 0/1, pool 1/1"
     assert warned(examination) == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import fx, nn
+from torch import fx
 
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
@@ -18,7 +18,7 @@ from eightbit.quantize.fallback.ranking import (
     relative_noise,
     sensitivities,
 )
-from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import float_candidates, quantized_tensors
 
 
@@ -28,13 +28,13 @@ def pretrained(random_network: Callable[..., Pretrained]) -> Pretrained:
 
 
 @pytest.fixture(scope="module")
-def fused(pretrained: Pretrained) -> nn.Module:
-    return fuse(pretrained.model)
+def fused(pretrained: Pretrained) -> Network:
+    return fuse(pretrained)
 
 
 @pytest.fixture(scope="module")
-def traced(fused: nn.Module) -> fx.GraphModule:
-    return trace(fused)
+def graph(fused: Network) -> fx.Graph:
+    return fused.graph
 
 
 @pytest.fixture(scope="module")
@@ -43,38 +43,38 @@ def images(noise_images: Callable[..., object]) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def recipe(pretrained: Pretrained, fused: nn.Module, images: torch.Tensor) -> Recipe:
+def recipe(pretrained: Pretrained, fused: Network, images: torch.Tensor) -> Recipe:
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, images.numpy())
     config = QuantConfig(bias_correction=False, target=Target.X86_VNNI)
     return make_recipe(fused, collected, pretrained, config)
 
 
-def _first(traced: fx.GraphModule, **noise: dict[str, float]) -> tuple[str, ...]:
-    return float_order(traced, Sensitivities(**{"tensors": {}, "weights": {}, **noise}))[0]
+def _first(graph: fx.Graph, **noise: dict[str, float]) -> tuple[str, ...]:
+    return float_order(graph, Sensitivities(**{"tensors": {}, "weights": {}, **noise}))[0]
 
 
-def test_bad_weights_take_one_layer(traced: fx.GraphModule) -> None:
-    assert _first(traced, weights={"layer2.1.conv1": 1.0}) == ("layer2.1.conv1",)
+def test_bad_weights_take_one_layer(graph: fx.Graph) -> None:
+    assert _first(graph, weights={"layer2.1.conv1": 1.0}) == ("layer2.1.conv1",)
 
 
-def test_a_bad_tensor_takes_its_producer_and_every_reader(traced: fx.GraphModule) -> None:
+def test_a_bad_tensor_takes_its_producer_and_every_reader(graph: fx.Graph) -> None:
     inside, stream = "layer2.1.conv1", "layer2.1.skip_add"
-    assert _first(traced, tensors={inside: 1.0}) == (inside, "layer2.1.conv2")
-    assert _first(traced, tensors={stream: 1.0}) == (
+    assert _first(graph, tensors={inside: 1.0}) == (inside, "layer2.1.conv2")
+    assert _first(graph, tensors={stream: 1.0}) == (
         stream,
         "layer2.2.conv1",
         "layer2.2.skip_add",
     )
 
 
-def test_a_bad_pool_takes_what_is_around_it(traced: fx.GraphModule) -> None:
-    assert _first(traced, tensors={"avgpool": 1.0}) == ("layer3.2.skip_add", "fc")
+def test_a_bad_pool_takes_what_is_around_it(graph: fx.Graph) -> None:
+    assert _first(graph, tensors={"avgpool": 1.0}) == ("layer3.2.skip_add", "fc")
 
 
-def test_what_saves_more_for_each_operation_goes_first(traced: fx.GraphModule) -> None:
+def test_what_saves_more_for_each_operation_goes_first(graph: fx.Graph) -> None:
     order = float_order(
-        traced,
+        graph,
         Sensitivities(tensors={"layer1.0.conv1": 1.0}, weights={"fc": 0.6, "layer3.0.conv1": 0.4}),
     )
     assert order[:3] == (("fc",), ("layer1.0.conv1", "layer1.0.conv2"), ("layer3.0.conv1",))
@@ -82,23 +82,23 @@ def test_what_saves_more_for_each_operation_goes_first(traced: fx.GraphModule) -
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_operation_comes_once_and_saves_what_is_no_longer_rounded(
-    traced: fx.GraphModule, seed: int
+    graph: fx.Graph, seed: int
 ) -> None:
     draw = random.Random(seed)
-    names = float_candidates(traced)
-    tensors = quantized_tensors(traced)
+    names = float_candidates(graph)
+    tensors = quantized_tensors(graph)
     bad = draw.choice(tensors)
-    order = float_order(traced, Sensitivities(tensors={bad: 1.0}, weights={}))
+    order = float_order(graph, Sensitivities(tensors={bad: 1.0}, weights={}))
     assert sorted(name for step in order for name in step) == sorted(names)
-    freed = set(tensors) - set(quantized_tensors(traced, order[0]))
+    freed = set(tensors) - set(quantized_tensors(graph, order[0]))
     assert bad in freed
     for name in order[0]:
         fewer = [other for other in order[0] if other != name]
-        assert bad in quantized_tensors(traced, fewer)
+        assert bad in quantized_tensors(graph, fewer)
 
 
 def test_a_tensor_with_a_coarse_grid_is_found(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     name = "layer2.0.conv1"
     params = recipe.activations[name]
@@ -118,11 +118,11 @@ def test_a_tensor_with_a_coarse_grid_is_found(
     assert found.tensors.keys() == recipe.activations.keys()
     assert found.weights.keys() == recipe.layers.keys()
     assert sum(told) == len(found.tensors) + len(found.weights)
-    assert float_order(trace(fused), found)[0] == (name, "layer2.0.conv2")
+    assert float_order(fused.graph, found)[0] == (name, "layer2.0.conv2")
 
 
 def test_a_layer_with_coarse_weights_is_found(
-    fused: nn.Module, recipe: Recipe, images: torch.Tensor
+    fused: Network, recipe: Recipe, images: torch.Tensor
 ) -> None:
     name = "layer2.0.conv1"
     layer = recipe.layers[name]
@@ -136,7 +136,7 @@ def test_a_layer_with_coarse_weights_is_found(
     worse = recipe.model_copy(update={"layers": {**recipe.layers, name: coarse}})
     found = sensitivities(fused, worse, images)
     assert max(found.weights, key=lambda each: found.weights[each]) == name
-    assert float_order(trace(fused), found)[0] == (name,)
+    assert float_order(fused.graph, found)[0] == (name,)
 
 
 def test_noise_is_relative_to_each_image_and_one_outlier_cannot_rule() -> None:

@@ -11,10 +11,11 @@ from eightbit.calibration import CalibrationResult, Method, choose_params, colle
 from eightbit.models import Architecture, Pretrained, build_model
 from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.torchscript_worker import scripted
-from eightbit.quantize.front_ends.front_ends import quantized_network
+from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.front_ends.islands import IntegerClassifier
-from eightbit.quantize.network.fusion import integer_layers
-from eightbit.quantize.network.graph import input_names, trace
+from eightbit.quantize.network.fusion import fold
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 
 SIDE = 64
@@ -30,7 +31,7 @@ Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]
 
 
-def calibrated(fused: nn.Module, mode: Mode, images: np.ndarray) -> CalibrationResult:
+def calibrated(fused: Network, mode: Mode, images: np.ndarray) -> CalibrationResult:
     observed = observe(fused, mode)
     return collect(observed.module, observed.observers, images)
 
@@ -41,12 +42,12 @@ def pretrained(request: pytest.FixtureRequest, random_network: Networks) -> Pret
 
 
 @pytest.fixture(scope="module")
-def fused(pretrained: Pretrained) -> nn.Module:
-    return fuse(pretrained.model)
+def fused(pretrained: Pretrained) -> Network:
+    return fuse(pretrained)
 
 
 @pytest.fixture(scope="module")
-def recipes(pretrained: Pretrained, fused: nn.Module, noise_images: Images) -> dict[Mode, Recipe]:
+def recipes(pretrained: Pretrained, fused: Network, noise_images: Images) -> dict[Mode, Recipe]:
     images = noise_images(12, SIDE)
     return {
         mode: make_recipe(
@@ -62,23 +63,26 @@ def test_both_modes_make_the_same_recipe_but_for_the_mode(recipes: dict[Mode, Re
 
 
 def test_both_modes_give_the_same_logits_bit_for_bit(
-    fused: nn.Module, recipes: dict[Mode, Recipe], noise_images: Images, onednn: None
+    fused: Network, recipes: dict[Mode, Recipe], noise_images: Images, onednn: None
 ) -> None:
     x = torch.from_numpy(noise_images(8, SIDE, seed=2))
     with torch.inference_mode():
-        logits = [quantized_network(fused, recipe)(x) for recipe in recipes.values()]
+        logits = [
+            quantized_module(Quantized(network=fused, recipe=recipe))(x)
+            for recipe in recipes.values()
+        ]
     assert torch.equal(logits[0], logits[1])
     assert len(torch.unique(logits[0])) > 1
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_torch_holds_exactly_the_integers_of_the_recipe(
-    fused: nn.Module, recipes: dict[Mode, Recipe], mode: Mode, onednn: None
+    fused: Network, recipes: dict[Mode, Recipe], mode: Mode, onednn: None
 ) -> None:
     recipe = recipes[mode]
-    quantized = quantized_network(fused, recipe)
-    inputs = input_names(trace(fused))
-    for name, layer in integer_layers(fused).items():
+    quantized = quantized_module(Quantized(network=fused, recipe=recipe))
+    inputs = fused.inputs
+    for name, layer in fused.layers.items():
         params = recipe.layers[name]
         module = quantized.get_submodule(name)
         if isinstance(module, IntegerClassifier):
@@ -111,8 +115,8 @@ def test_a_dead_channel_and_a_huge_bias_are_exact_in_torch(
     random_network: Networks, noise_images: Images, onednn: None
 ) -> None:
     pretrained = random_network(Architecture.CIFAR_RESNET20)
-    fused = fuse(pretrained.model)
-    conv = fused.get_submodule("conv1")[0]
+    fused = fuse(pretrained)
+    conv = fused.layers["conv1"]
     with torch.no_grad():
         conv.weight[3] = 0.0
         conv.bias[3] = 0.5
@@ -124,20 +128,25 @@ def test_a_dead_channel_and_a_huge_bias_are_exact_in_torch(
     assert max(abs(b) for layer in recipe.layers.values() for b in layer.bias) <= 2**30
     x = torch.from_numpy(noise_images(4, SIDE, seed=3))
     with torch.inference_mode():
-        expected, found = fused(x), quantized_network(fused, recipe)(x)
+        expected, found = (
+            fused.module(x),
+            quantized_module(Quantized(network=fused, recipe=recipe))(x),
+        )
     noise = (expected - found).square().sum() / expected.square().sum()
     assert torch.isfinite(found).all()
     assert noise < 0.02
 
 
 def test_a_recipe_of_another_network_is_refused(
-    fused: nn.Module, recipes: dict[Mode, Recipe]
+    fused: Network, recipes: dict[Mode, Recipe]
 ) -> None:
     recipe = recipes[Mode.FX]
     name = next(iter(recipe.layers))
     layers = {key: params for key, params in recipe.layers.items() if key != name}
     with pytest.raises(ValueError, match=f"{name}: expected .* found 0"):
-        quantized_network(fused, recipe.model_copy(update={"layers": layers}))
+        quantized_module(
+            Quantized(network=fused, recipe=recipe.model_copy(update={"layers": layers}))
+        )
 
 
 def test_the_feature_extractor_goes_through_the_same_line(
@@ -147,21 +156,24 @@ def test_the_feature_extractor_goes_through_the_same_line(
     model = build_model(Architecture.RESNET18, include_top=False)
     with torch.no_grad():
         model.train()(torch.from_numpy(noise_images(8, SIDE)))
-    fused = fuse(model.eval())
     base = random_network(Architecture.CIFAR_RESNET20)
+    fused = Network(module=fold(model.eval()), spec=base.spec)
     recipe = make_recipe(
         fused, calibrated(fused, Mode.FX, noise_images(12, SIDE)), base, QuantConfig()
     )
     x = torch.from_numpy(noise_images(2, SIDE, seed=5))
     with torch.inference_mode():
-        expected, found = fused(x), quantized_network(fused, recipe)(x)
+        expected, found = (
+            fused.module(x),
+            quantized_module(Quantized(network=fused, recipe=recipe))(x),
+        )
     assert found.shape == (2, 512, SIDE // 32, SIDE // 32)
     assert 10 * torch.log10(expected.square().sum() / (expected - found).square().sum()) > 20
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_the_pool_has_a_finer_grid_than_what_it_reads(
-    fused: nn.Module, mode: Mode, noise_images: Images
+    fused: Network, mode: Mode, noise_images: Images
 ) -> None:
     collected = calibrated(fused, mode, noise_images(4, SIDE))
     add = [name for name in collected.tensors if name.endswith("skip_add")][-1]
@@ -177,11 +189,11 @@ def test_a_classifier_of_few_classes_takes_any_batch(
     random_network: Networks, noise_images: Images, mode: Mode, classes: int, onednn: None
 ) -> None:
     pretrained = random_network(Architecture.CIFAR_RESNET20, num_classes=classes)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     recipe = make_recipe(
         fused, calibrated(fused, mode, noise_images(8, SIDE)), pretrained, QuantConfig(mode=mode)
     )
-    script = scripted(quantized_network(fused, recipe))
+    script = scripted(quantized_module(Quantized(network=fused, recipe=recipe)))
     x = torch.from_numpy(noise_images(5, SIDE, seed=2))
     with torch.inference_mode():
         whole = script(x)

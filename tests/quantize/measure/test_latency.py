@@ -25,8 +25,8 @@ ONCE = Effort(launches=2, rounds=2, seconds=0.2, limits=1)
 
 @pytest.fixture(scope="module")
 def timing(bundle_folder: Path) -> Timing:
-    spec = open_bundle(bundle_folder).recipe.spec
-    return time_bundle(bundle_folder, spec, Stages(), threads=(1,), effort=ONCE)
+    recipe = open_bundle(bundle_folder).recipe
+    return time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=ONCE)
 
 
 def test_every_runtime_has_one_float_baseline_and_int8_a_speedup_over_it(timing: Timing) -> None:
@@ -58,8 +58,8 @@ def test_a_broken_openvino_takes_nothing_else_with_it(
     monkeypatch.setattr(latency_module, "_float_torchscript", lambda *_: ())
     monkeypatch.setattr(latency_module, "_SHIPPED", latency_module._SHIPPED[1:])
     least = Effort(launches=1, rounds=1, seconds=0.05)
-    spec = open_bundle(bundle_folder).recipe.spec
-    found = time_bundle(bundle_folder, spec, Stages(), threads=(1,), effort=least)
+    recipe = open_bundle(bundle_folder).recipe
+    found = time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=least)
     assert [entry.artifact for entry in found.latency] == [bundle.FLOAT_ONNX, bundle.ONNX]
     assert found.benchmark is not None
     for name in (bundle.FLOAT_ONNX, bundle.ONNX):
@@ -79,7 +79,7 @@ def test_what_is_delivered_is_not_optional(
     monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency_module, "benchmark", note)
     monkeypatch.setattr(latency_module, "has_openvino", lambda: True)
-    time_bundle(bundle_folder, open_bundle(bundle_folder).recipe.spec, Stages(), threads=(1,))
+    time_bundle(bundle_folder, open_bundle(bundle_folder).recipe, Stages(), threads=(1,))
     assert needed == {
         "float TorchScript in torchscript",
         f"{bundle.TORCHSCRIPT} in torchscript",
@@ -105,10 +105,10 @@ def test_more_threads_than_cores_are_told_of_once(
         lambda *_, **__: Benchmarked(latency=(), limits=(), whole_path=(), rounds=1),
     )
     monkeypatch.setattr(latency_module, "usable_cores", lambda: 4)
-    spec = open_bundle(bundle_folder).recipe.spec
+    recipe = open_bundle(bundle_folder).recipe
     few, many = Listener(), Listener()
-    time_bundle(bundle_folder, spec, Stages(few), threads=(1, 4))
-    time_bundle(bundle_folder, spec, Stages(many), threads=(4, 8, 16), batches=(1, 2))
+    time_bundle(bundle_folder, recipe, Stages(few), threads=(1, 4))
+    time_bundle(bundle_folder, recipe, Stages(many), threads=(4, 8, 16), batches=(1, 2))
     assert few.lines == []
     (line,) = many.lines
     assert line.startswith("--threads 16: only 4 cores can be used here")
@@ -126,8 +126,8 @@ def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
 
     monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency_module, "benchmark", note)
-    spec = open_bundle(bundle_folder).recipe.spec
-    found = time_bundle(bundle_folder, spec, Stages(), threads=(1, 2), batches=(4, 2))
+    recipe = open_bundle(bundle_folder).recipe
+    found = time_bundle(bundle_folder, recipe, Stages(), threads=(1, 2), batches=(4, 2))
     assert asked == [
         (1, 4, True, True),
         (1, 2, False, False),
@@ -156,10 +156,10 @@ def test_the_section_says_what_is_behind_it(timing: Timing) -> None:
 def test_torchs_float_network_computes_the_same_when_optimised_once_more(
     bundle_folder: Path, tmp_path: Path
 ) -> None:
-    spec = open_bundle(bundle_folder).recipe.spec
+    recipe = open_bundle(bundle_folder).recipe
     path = tmp_path / "float.pt"
-    write_float_torchscript(bundle_folder / bundle.FLOAT_ONNX, spec, path)
-    side = spec.preprocessing.crop
+    write_float_torchscript(bundle_folder / bundle.FLOAT_ONNX, recipe, path)
+    side = recipe.spec.preprocessing.crop
     batch = np.random.default_rng(0).standard_normal((2, 3, side, side), dtype=np.float32)
     expected = open_runner(bundle_folder / bundle.FLOAT_ONNX, 1)(batch)
     for optimised in (False, True):

@@ -9,8 +9,7 @@ from torch import nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 
 from eightbit.models import Architecture, Pretrained, build_model, import_torchvision
-from eightbit.quantize import fuse
-from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.network.fusion import fold, integer_layers
 
 Networks = Callable[..., Pretrained]
 
@@ -28,14 +27,14 @@ def test_the_fused_network_computes_what_torchvisions_own_model_computes(
     reference.load_state_dict(pretrained.model.state_dict())
     x = torch.from_numpy(noise_images(2, 64, seed=7))
     with torch.inference_mode():
-        expected, found = reference.eval()(x), fuse(pretrained.model)(x)
+        expected, found = reference.eval()(x), fold(pretrained.model)(x)
     assert (expected - found).abs().max() <= 1e-4 * expected.abs().max()
 
 
 def test_fusion_leaves_the_original_alone(random_network: Networks) -> None:
     model = random_network(Architecture.CIFAR_RESNET20, side=32).model
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    fuse(model)
+    fold(model)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -43,7 +42,7 @@ def test_every_batch_norm_folds_and_every_relu_behind_one_is_attached(
     random_network: Networks,
 ) -> None:
     model = random_network(Architecture.RESNET50).model
-    fused = fuse(model)
+    fused = fold(model)
     kinds = [type(module) for module in fused.modules()]
     assert nn.BatchNorm2d not in kinds
     # The stem, and the first two of the three convolutions of each of the 16 blocks.
@@ -55,4 +54,4 @@ def test_every_batch_norm_folds_and_every_relu_behind_one_is_attached(
 
 def test_a_network_in_training_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="eval mode"):
-        fuse(build_model(Architecture.CIFAR_RESNET20))
+        fold(build_model(Architecture.CIFAR_RESNET20))

@@ -5,7 +5,7 @@ import torch
 from torch import fx
 
 from eightbit.models import Architecture, build_model
-from eightbit.quantize import fuse
+from eightbit.quantize.network.fusion import fold
 from eightbit.quantize.network.graph import trace
 from eightbit.quantize.network.placement import (
     float_candidates,
@@ -55,53 +55,53 @@ CHANGES = [
 
 
 @pytest.fixture(scope="module")
-def traced() -> fx.GraphModule:
-    return trace(fuse(build_model(Architecture.RESNET18).eval()))
+def graph() -> fx.Graph:
+    return trace(fold(build_model(Architecture.RESNET18).eval())).graph
 
 
-def named(traced: fx.GraphModule) -> set[str]:
+def named(graph: fx.Graph) -> set[str]:
     """Every tensor of the network that has a name."""
-    return {"input", "avgpool", *float_candidates(traced)}
+    return {"input", "avgpool", *float_candidates(graph)}
 
 
 @pytest.mark.parametrize(("float_layers", "real", "operators"), CHANGES)
 def test_the_tensors_that_stay_real(
-    traced: fx.GraphModule,
+    graph: fx.Graph,
     float_layers: tuple[str, ...],
     real: set[str],
     operators: dict[str, int],
 ) -> None:
-    quantized = quantized_tensors(traced, float_layers)
-    assert named(traced) - set(quantized) == {"fc", *real}
-    counted = float_operators(traced, float_layers)
+    quantized = quantized_tensors(graph, float_layers)
+    assert named(graph) - set(quantized) == {"fc", *real}
+    counted = float_operators(graph, float_layers)
     assert {kind: number for kind, number in counted.items() if number} == operators
 
 
-def test_they_come_in_the_order_of_execution(traced: fx.GraphModule) -> None:
-    quantized = quantized_tensors(traced)
+def test_they_come_in_the_order_of_execution(graph: fx.Graph) -> None:
+    quantized = quantized_tensors(graph)
     assert quantized[:3] == ("input", "conv1", "layer1.0.conv1")
     assert quantized[-2:] == ("layer4.1.skip_add", "avgpool")
 
 
-def test_everything_in_float_quantizes_nothing(traced: fx.GraphModule) -> None:
-    everything = float_candidates(traced)
-    assert quantized_tensors(traced, everything) == ()
-    assert float_operators(traced, everything) == {"conv": 20, "add": 8, "linear": 1, "pool": 2}
+def test_everything_in_float_quantizes_nothing(graph: fx.Graph) -> None:
+    everything = float_candidates(graph)
+    assert quantized_tensors(graph, everything) == ()
+    assert float_operators(graph, everything) == {"conv": 20, "add": 8, "linear": 1, "pool": 2}
 
 
 def test_a_network_without_a_classifier_ends_in_a_quantized_tensor() -> None:
-    traced = trace(fuse(build_model(Architecture.CIFAR_RESNET20, include_top=False).eval()))
-    assert logits_name(traced) is None
-    assert "layer3.2.skip_add" in quantized_tensors(traced)
-    assert "layer3.2.skip_add" not in quantized_tensors(traced, ["layer3.2.skip_add"])
+    graph = trace(fold(build_model(Architecture.CIFAR_RESNET20, include_top=False).eval())).graph
+    assert logits_name(graph) is None
+    assert "layer3.2.skip_add" in quantized_tensors(graph)
+    assert "layer3.2.skip_add" not in quantized_tensors(graph, ["layer3.2.skip_add"])
 
 
 def test_the_option_a_shortcut_is_looked_through() -> None:
-    traced = trace(fuse(build_model(Architecture.CIFAR_RESNET20).eval()))
+    graph = trace(fold(build_model(Architecture.CIFAR_RESNET20).eval())).graph
     block = ("layer1.2.skip_add", "layer2.0.conv1")
     # The shortcut hands it to an integer add.
-    assert "layer1.2.skip_add" in quantized_tensors(traced, block)
-    assert "layer1.2.skip_add" not in quantized_tensors(traced, (*block, "layer2.0.skip_add"))
+    assert "layer1.2.skip_add" in quantized_tensors(graph, block)
+    assert "layer1.2.skip_add" not in quantized_tensors(graph, (*block, "layer2.0.skip_add"))
 
 
 def test_a_linear_layer_inside_a_network_is_rounded() -> None:
@@ -116,6 +116,6 @@ def test_a_linear_layer_inside_a_network_is_rounded() -> None:
             out: torch.Tensor = self.head(self.hidden(self.quant(x)))
             return out
 
-    traced = trace(Two().eval())
-    assert logits_name(traced) == "head"
-    assert quantized_tensors(traced) == ("input", "hidden")
+    graph = trace(Two().eval()).graph
+    assert logits_name(graph) == "head"
+    assert quantized_tensors(graph) == ("input", "hidden")

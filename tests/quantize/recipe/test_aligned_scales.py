@@ -9,10 +9,9 @@ from torch import fx
 
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
-from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
+from eightbit.quantize import Network, QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.network.graph import INPUT, input_names, operation_kind, tensor_name, trace
-from eightbit.quantize.network.placement import sources
+from eightbit.quantize.network.graph import INPUT, operation_kind, sources, tensor_name
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]
@@ -29,13 +28,13 @@ ARCHITECTURES = [
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def made(
     request: pytest.FixtureRequest, random_network: Networks, noise_images: Images
-) -> tuple[fx.GraphModule, Recipe]:
+) -> tuple[Network, Recipe]:
     pretrained = random_network(request.param, side=SIDE)
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.EAGER)
     collected = collect(observed.module, observed.observers, noise_images(4, SIDE))
     recipe = make_recipe(fused, collected, pretrained, QuantConfig(target=Target.X86_VNNI))
-    return trace(fused), recipe
+    return fused, recipe
 
 
 def assert_tie_free(ratio: float, where: str) -> None:
@@ -49,40 +48,40 @@ def scale_of(recipe: Recipe, name: str) -> float:
     return recipe.activations[name].scale[0]
 
 
-def nodes_of(traced: fx.GraphModule, kind: str) -> Iterator[tuple[str, fx.Node]]:
-    for node in traced.graph.nodes:
-        name = tensor_name(traced, node)
-        if name is not None and operation_kind(traced, node) == kind:
+def nodes_of(graph: fx.Graph, kind: str) -> Iterator[tuple[str, fx.Node]]:
+    for node in graph.nodes:
+        name = tensor_name(node)
+        if name is not None and operation_kind(node) == kind:
             yield name, node
 
 
-def test_residual_adds(made: tuple[fx.GraphModule, Recipe]) -> None:
-    traced, recipe = made
-    adds = list(nodes_of(traced, "add"))
+def test_residual_adds(made: tuple[Network, Recipe]) -> None:
+    network, recipe = made
+    adds = list(nodes_of(network.graph, "add"))
     assert adds
     for name, node in adds:
-        for source in sources(traced, node):
+        for source in sources(node):
             assert_tie_free(scale_of(recipe, source) / scale_of(recipe, name), name)
 
 
-def test_convolutions(made: tuple[fx.GraphModule, Recipe]) -> None:
-    traced, recipe = made
-    inputs = input_names(traced)
-    for name, _ in nodes_of(traced, "conv"):
+def test_convolutions(made: tuple[Network, Recipe]) -> None:
+    network, recipe = made
+    inputs = network.inputs
+    for name, _ in nodes_of(network.graph, "conv"):
         unit = scale_of(recipe, inputs[name]) / scale_of(recipe, name)
         for scale in recipe.layers[name].weight.scale:
             assert_tie_free(scale * unit, name)
 
 
-def test_the_global_average_pool(made: tuple[fx.GraphModule, Recipe]) -> None:
-    traced, recipe = made
-    ((name, node),) = nodes_of(traced, "pool")
-    (source,) = sources(traced, node)
+def test_the_global_average_pool(made: tuple[Network, Recipe]) -> None:
+    network, recipe = made
+    ((name, node),) = nodes_of(network.graph, "pool")
+    (source,) = sources(node)
     positions = 256 if recipe.spec.architecture is Architecture.CIFAR_RESNET20 else 4
     assert_tie_free(scale_of(recipe, source) / scale_of(recipe, name) / positions, name)
 
 
-def test_the_input(made: tuple[fx.GraphModule, Recipe]) -> None:
+def test_the_input(made: tuple[Network, Recipe]) -> None:
     _, recipe = made
     preprocessing = recipe.spec.preprocessing
     pixels = np.arange(256, dtype=np.float32)[:, np.newaxis] / np.float32(255)

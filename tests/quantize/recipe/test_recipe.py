@@ -24,7 +24,7 @@ def pretrained(random_network: Networks) -> Pretrained:
 
 @pytest.fixture(scope="module")
 def make(pretrained: Pretrained, noise_images: Images) -> Callable[..., Recipe]:
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
 
     def make(images: np.ndarray | None = None, method: Method = Method.MINMAX) -> Recipe:
         observed = observe(fused, Mode.EAGER)
@@ -98,9 +98,9 @@ def test_damaged_weights_are_named(
     random_network: Networks, make: Callable[..., Recipe], noise_images: Images
 ) -> None:
     damaged = random_network(Architecture.CIFAR_RESNET20, side=32)
-    fused = fuse(damaged.model)
+    fused = fuse(damaged)
     observed = observe(fused, Mode.EAGER)
     collected = collect(observed.module, observed.observers, noise_images(2, 32))
-    fused.get_submodule("layer2.1.conv2").weight.data[0] = float("nan")
+    fused.layers["layer2.1.conv2"].weight.data[0] = float("nan")
     with pytest.raises(InputError, match=r"layer2.1.conv2: expected finite weights"):
         make_recipe(fused, collected, damaged, QuantConfig())

@@ -18,9 +18,8 @@ from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, bundle, fuse, make_recipe, observe, read_recipe
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import Mode
-from eightbit.quantize.front_ends.front_ends import quantized_network
-from eightbit.quantize.network.fusion import integer_layers
-from eightbit.quantize.recipe.fit import check_fit
+from eightbit.quantize.front_ends.front_ends import quantized_module
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import leave_float, with_tables, write_recipe
 from eightbit.quantize.recipe.tables import Int8Table, Tables, parse_tables
@@ -36,7 +35,7 @@ def pretrained(random_network: Callable[..., Pretrained]) -> Pretrained:
 
 @pytest.fixture(scope="module")
 def plain(pretrained: Pretrained, noise_images: Callable[..., np.ndarray]) -> Recipe:
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, noise_images(4, 32))
     return make_recipe(fused, collected, pretrained, QuantConfig())
@@ -45,7 +44,7 @@ def plain(pretrained: Pretrained, noise_images: Callable[..., np.ndarray]) -> Re
 @pytest.fixture(scope="module")
 def tables(pretrained: Pretrained, plain: Recipe) -> Tables:
     """Towards zero by one where the nearest integer is odd: so none leaves its range."""
-    layers = integer_layers(fuse(pretrained.model))
+    layers = fuse(pretrained).layers
     rounding = {}
     for name in (LAYER, OTHER):
         nearest = weight_integers(layers[name], plain.layers[name])
@@ -93,10 +92,16 @@ def test_the_same_tables_are_the_same_bytes_in_whatever_order(tables: Tables) ->
 def test_the_rounding_is_in_the_weights_of_the_quantized_network(
     pretrained: Pretrained, plain: Recipe, recipe: Recipe, tables: Tables, onednn: None
 ) -> None:
-    fused = fuse(pretrained.model)
-    layer = integer_layers(fused)[LAYER]
+    fused = fuse(pretrained)
+    layer = fused.layers[LAYER]
     expected = weight_integers(layer, plain.layers[LAYER]) + tables.rounding[LAYER].values
-    stored = quantized_network(fused, recipe).get_submodule(LAYER).weight().int_repr().numpy()
+    stored = (
+        quantized_module(Quantized(network=fused, recipe=recipe))
+        .get_submodule(LAYER)
+        .weight()
+        .int_repr()
+        .numpy()
+    )
     assert np.array_equal(stored, expected)
 
 
@@ -107,7 +112,7 @@ def test_the_process_that_builds_torchscript_is_handed_the_tables(
     onednn: None,
     tmp_path: Path,
 ) -> None:
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     metadata = ArtifactMetadata(
         precision=Precision.INT8,
         spec=recipe.spec,
@@ -115,18 +120,18 @@ def test_the_process_that_builds_torchscript_is_handed_the_tables(
         engine="onednn",
         versions={"torch": "0"},
     )
-    export_torchscript(fused, metadata, recipe, tmp_path / "model.pt")
+    export_torchscript(Quantized(network=fused, recipe=recipe), metadata, tmp_path / "model.pt")
     images = torch.from_numpy(noise_images(2, 32))
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore", DeprecationWarning)
         built = torch.jit.load(tmp_path / "model.pt")(images)
-        assert torch.equal(built, quantized_network(fused, recipe)(images))
+        assert torch.equal(built, quantized_module(Quantized(network=fused, recipe=recipe))(images))
 
 
 def test_a_layer_left_in_float_takes_its_rounding_along(
     pretrained: Pretrained, recipe: Recipe, tmp_path: Path
 ) -> None:
-    partial = leave_float(recipe, fuse(pretrained.model), [LAYER])
+    partial = leave_float(recipe, fuse(pretrained), [LAYER])
     assert set(partial.tables.rounding) == {OTHER}
     write_recipe(partial, tmp_path)
     assert read_recipe(tmp_path / bundle.RECIPE) == partial
@@ -175,18 +180,20 @@ def test_another_shape_than_the_weights_is_refused(pretrained: Pretrained, recip
     turned = recipe.tables.rounding[LAYER].values.transpose(1, 0, 2, 3)[:, :8]
     wrong = with_tables(recipe, Tables(rounding={LAYER: Int8Table(turned)}))
     with pytest.raises(InputError, match=rf"{LAYER}: expected shape \(16, 16, 3, 3\), found"):
-        check_fit(fuse(pretrained.model), wrong)
+        Quantized(network=fuse(pretrained), recipe=wrong)
 
 
 def test_a_weight_beyond_int8_is_refused(pretrained: Pretrained, recipe: Recipe) -> None:
     up = Int8Table(np.ones((16, 16, 3, 3), dtype=np.int8))
     with pytest.raises(InputError, match=rf"{LAYER}: expected integers up to 127, found 128"):
-        check_fit(fuse(pretrained.model), with_tables(recipe, Tables(rounding={LAYER: up})))
+        Quantized(
+            network=fuse(pretrained), recipe=with_tables(recipe, Tables(rounding={LAYER: up}))
+        )
 
 
 def test_a_rounding_that_breaks_the_bound_is_refused(pretrained: Pretrained, plain: Recipe) -> None:
-    fused = fuse(pretrained.model)
-    layer = integer_layers(fused)[LAYER]
+    fused = fuse(pretrained)
+    layer = fused.layers[LAYER]
     nearest = weight_integers(layer, plain.layers[LAYER])
     # Away from zero wherever int8 has room: in some pair two large weights of one sign move.
     outwards = Int8Table(np.where(np.abs(nearest) < 127, np.sign(nearest), 0).astype(np.int8))
@@ -194,13 +201,12 @@ def test_a_rounding_that_breaks_the_bound_is_refused(pretrained: Pretrained, pla
     at_risk = int(channels_at_risk(weight_integers(layer, broken.layers[LAYER])).sum())
     assert at_risk > 0
     with pytest.raises(InputError, match=rf"{LAYER}: .* found {at_risk} of 16 channels that may"):
-        check_fit(fused, broken)
+        Quantized(network=fused, recipe=broken)
     promising_nothing = broken.layers[LAYER].model_copy(update={"protected": False})
     if np.abs(weight_integers(layer, promising_nothing)).max() <= 127:
         # Where the recipe promises nothing, nothing is broken.
-        check_fit(
-            fused, broken.model_copy(update={"layers": {**broken.layers, LAYER: promising_nothing}})
-        )
+        layers = {**broken.layers, LAYER: promising_nothing}
+        Quantized(network=fused, recipe=broken.model_copy(update={"layers": layers}))
 
 
 def _header(content: bytes, **changes: object) -> bytes:

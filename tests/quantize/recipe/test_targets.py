@@ -13,7 +13,7 @@ from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.write import write_torchscript
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 
 Images = Callable[..., np.ndarray]
@@ -27,7 +27,7 @@ def pretrained(random_network: Networks) -> Pretrained:
 
 @pytest.fixture(scope="module")
 def make(pretrained: Pretrained, noise_images: Images) -> Callable[[Target], Recipe]:
-    fused = fuse(pretrained.model)
+    fused = fuse(pretrained)
     observed = observe(fused, Mode.EAGER)
     collected = collect(observed.module, observed.observers, noise_images(8, 32))
 
@@ -42,7 +42,7 @@ def test_only_a_portable_recipe_keeps_the_bound(
     target: Target, make: Callable[[Target], Recipe], pretrained: Pretrained
 ) -> None:
     recipe = make(target)
-    layers = integer_layers(fuse(pretrained.model))
+    layers = fuse(pretrained).layers
     at_risk = {
         name: channels_at_risk(weight_integers(layers[name], params)).any()
         for name, params in recipe.layers.items()
@@ -60,7 +60,7 @@ def test_an_artefact_for_arm_is_one_for_qnnpack(
     make: Callable[[Target], Recipe], pretrained: Pretrained, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.int8.pt"
-    write_torchscript(fuse(pretrained.model), make(Target.ARM64), path)
+    write_torchscript(Quantized(network=fuse(pretrained), recipe=make(Target.ARM64)), path)
     metadata = read_metadata(path)
     assert metadata is not None
     assert metadata.engine == "qnnpack"

@@ -1,0 +1,112 @@
+"""The float network as one value, which every stage behind fusion is handed."""
+
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+import torch
+from torch import fx, nn
+
+from eightbit.models.doors.pretrained import Pretrained
+from eightbit.models.spec import Architecture, ModelSpec
+from eightbit.quantize.network.fusion import fold, fused_architecture, integer_layers
+from eightbit.quantize.network.graph import Kind, operation_kind, source_name, sources, trace
+from eightbit.quantize.network.placement import float_candidates, logits_name
+from eightbit.quantize.network.skeleton import Skeleton
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """A fused float network; what can be read off it is read once.
+
+    Attributes:
+        module: Takes float32 (N, 3, H, W), gives logits (N, classes), or features without a top.
+        spec: What it is.
+        traced: Its operations; shares the module's parameters. `graph.tensor_name` reads its nodes.
+        skeleton: Its operations as data, from which it is built again without its weights.
+
+    Raises:
+        InputError: It has an operation that is not computed here.
+    """
+
+    module: nn.Module
+    spec: ModelSpec
+    traced: fx.GraphModule = field(init=False)
+    skeleton: Skeleton = field(init=False)
+
+    def __post_init__(self) -> None:
+        traced = trace(self.module)
+        object.__setattr__(self, "traced", traced)
+        object.__setattr__(self, "skeleton", Skeleton.of(traced))
+
+    @property
+    def graph(self) -> fx.Graph:
+        """The operations in order of execution."""
+        return self.traced.graph
+
+    @cached_property
+    def layers(self) -> dict[str, nn.Conv2d | nn.Linear]:
+        """The layers with weights, by module name, in order of definition."""
+        return integer_layers(self.module)
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """For every layer with weights, the name of the tensor that it reads."""
+        return {
+            str(node.target): next(sources(node))
+            for node in self.graph.nodes
+            if operation_kind(node) in (Kind.CONV, Kind.LINEAR)
+        }
+
+    @cached_property
+    def output(self) -> str:
+        """Name of the tensor that it returns."""
+        return source_name(self.graph.output_node())
+
+    @cached_property
+    def logits(self) -> str | None:
+        """Name of the linear layer whose result is the output, None if there is none."""
+        return logits_name(self.graph)
+
+    @cached_property
+    def float_candidates(self) -> tuple[str, ...]:
+        """Names of the operations that a recipe may leave in float, in order of execution."""
+        return float_candidates(self.graph)
+
+    @cached_property
+    def own_skeleton(self) -> Skeleton | None:
+        """The skeleton; None where the spec's architecture, built by its name, has the same."""
+        named = _named_skeleton(self.spec.architecture, self.spec.num_classes)
+        return None if named == self.skeleton else self.skeleton
+
+
+def fuse(pretrained: Pretrained) -> Network:
+    """The network that is quantized: BatchNorm folded, ReLU attached; a copy.
+
+    Raises:
+        InputError: It has an operation that is not computed here.
+        ValueError: It is in training mode, where statistics still move.
+    """
+    return Network(module=fold(pretrained.model), spec=pretrained.spec)
+
+
+@cache
+def _named_skeleton(architecture: Architecture, num_classes: int) -> Skeleton:
+    spec = ModelSpec(architecture=architecture, num_classes=num_classes)
+    return Skeleton.of(trace(unweighted(spec, None, device="meta")))
+
+
+def unweighted(spec: ModelSpec, skeleton: Skeleton | None, *, device: str = "cpu") -> nn.Module:
+    """The fused module of a network, with weights that are yet to be replaced.
+
+    Args:
+        spec: Whose architecture it is where there is no skeleton.
+        skeleton: Of a network that no architecture names.
+        device: "meta" for a module without memory.
+
+    Raises:
+        InputError: The skeleton is of no network.
+    """
+    if skeleton is not None:
+        return skeleton.build(device=device)
+    with torch.device(device):
+        return fused_architecture(spec)
