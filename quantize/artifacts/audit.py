@@ -28,7 +28,14 @@ _Kinds = Mapping[str, tuple[frozenset[str], frozenset[str]]]
 # ONNX Runtime has no MaxPool of its own for integers: the ordinary one runs on uint8 as well.
 _INTEGER_MAX_POOL: Final = "MaxPool on integers"
 _WRITES_INTEGERS: Final = ("QLinear", "QGemm", "QuantizeLinear", "NhwcMaxPool")
-_MOVES: Final = frozenset({"MaxPool", "Transpose", "Slice", "Pad", "Reshape", "Flatten"})
+
+# ONNX operators that move or choose numbers and compute none: integers come out as integers.
+MOVING_OPERATORS: Final = frozenset(
+    {
+        *("MaxPool", "Transpose", "Slice", "Pad", "Reshape", "Flatten"),
+        *("Squeeze", "Unsqueeze", "Concat", "Resize"),
+    }
+)
 
 # ONNX Runtime lets a float convolution add its fourth input.
 _FLOAT_CONVOLUTIONS: Final = frozenset({"Conv", "FusedConv", "NhwcFusedConv"})
@@ -108,7 +115,7 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
     integers: set[str] = set()
     counts: Counter[str] = Counter()
     for node in graph.node:
-        moves_integers = node.op_type in _MOVES and node.input[0] in integers
+        moves_integers = node.op_type in MOVING_OPERATORS and node.input[0] in integers
         if moves_integers or node.op_type.startswith(_WRITES_INTEGERS):
             integers.update(node.output)
         if moves_integers and node.op_type == "MaxPool":

@@ -7,6 +7,7 @@ from typing import Final
 import onnx
 
 from eightbit.models.plain_text import one_line
+from eightbit.quantize.artifacts.audit import MOVING_OPERATORS
 from eightbit.quantize.doctor.findings import Finding, Severity
 from eightbit.quantize.doctor.float_reasons import Cause, Reason, cause_of
 from eightbit.quantize.doctor.graph_view import GraphView, input_of
@@ -32,9 +33,6 @@ _HEAVY: Final[Mapping[str, frozenset[str]]] = {
 # Neither float arithmetic nor worth a word.
 _CONVERSIONS: Final = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Constant", "Cast", "Identity"}
-)
-_MOVES: Final = frozenset(
-    {"MaxPool", "Transpose", "Slice", "Pad", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat"}
 )
 _INTEGER: Final = ("QLinear", "QGemm", "NhwcMaxPool", "ConvInteger", "MatMulInteger", "DynamicQ")
 
@@ -85,7 +83,7 @@ def _other_operators(optimized: GraphView) -> Counter[str]:
     integers: set[str] = set()
     counts: Counter[str] = Counter()
     for node in optimized.nodes:
-        moves = node.op_type in _MOVES and input_of(node, 0) in integers
+        moves = node.op_type in MOVING_OPERATORS and input_of(node, 0) in integers
         if moves or node.op_type.startswith(_INTEGER) or node.op_type == "QuantizeLinear":
             integers.update(node.output)
         elif node.op_type not in _CONVERSIONS and node.op_type not in _HEAVY:

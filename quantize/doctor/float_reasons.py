@@ -13,13 +13,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from eightbit.quantize.artifacts.audit import MOVING_OPERATORS
 from eightbit.quantize.doctor.graph_view import DEQUANTIZE, QUANTIZE, GraphView, input_of
 
 _BYTES: Final = frozenset({TensorProto.INT8, TensorProto.UINT8})
 _ACTIVATIONS: Final = frozenset({"Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "Sigmoid"})
-_MOVES: Final = frozenset(
-    {"Pad", "Slice", "Transpose", "Reshape", "Flatten", "Concat", "Resize", "Squeeze", "Unsqueeze"}
-)
 
 # How far a search along a chain of nodes goes, so that no graph makes it long.
 _STEPS: Final = 8
@@ -89,7 +87,7 @@ def _operand(view: GraphView, name: str) -> Cause | None:
 def _source_behind_moves(view: GraphView, node: onnx.NodeProto) -> onnx.NodeProto | None:
     found: onnx.NodeProto | None = node
     for _ in range(_STEPS):
-        if found is None or found.op_type not in _MOVES:
+        if found is None or found.op_type not in MOVING_OPERATORS:
             break
         found = view.producer(input_of(found, 0))
     return found
