@@ -111,3 +111,21 @@ def imported(path: Path, *, lazy: bool = True) -> Iterator[str]:
             file = rest.replace(".", "/") + ".py"
             if head == "eightbit" and (ROOT / file).is_file():
                 yield file
+
+
+def holds(room: str) -> str:
+    """What a room is for, as the first sentence of its own docstring says."""
+    path = ROOT / room
+    path = path if path.suffix == ".py" else path / "__init__.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert docstring is not None, room
+    return " ".join(docstring.split("\n\n")[0].split())
+
+
+def table() -> str:
+    """The rooms in Markdown: what each holds, and what it may import."""
+    rows = ["| room | holds | may import |", "|---|---|---|"]
+    for room, others in MAY_IMPORT.items():
+        shown = ", ".join(f"`{other}`" for other in others) or "nothing of ours"
+        rows.append(f"| `{room}` | {holds(room)} | {shown} |")
+    return "\n".join(rows)

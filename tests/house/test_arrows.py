@@ -4,7 +4,17 @@ import ast
 from collections import Counter
 
 import pytest
-from tests.house.rooms import MAY_IMPORT, MODULES, ROOT, TOP, imported, known_by, named, room_of
+from tests.house.rooms import (
+    MAY_IMPORT,
+    MODULES,
+    ROOT,
+    TOP,
+    imported,
+    known_by,
+    named,
+    room_of,
+    table,
+)
 
 # A room's listing has to be read at a glance.
 MAX_FILES = 14
@@ -32,6 +42,10 @@ def test_every_room_stands_in_the_table():
     rooms = {room_of(named(path)) for path in MODULES}
     assert rooms <= MAY_IMPORT.keys() | {*TOP, "benchmarks"}
     assert MAY_IMPORT.keys() <= rooms
+
+
+def test_contributing_shows_the_table():
+    assert table() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_no_arrow_leads_back():
