@@ -41,8 +41,23 @@ _WRITTEN_BY_TORCH = frozenset({"version", "byteorder", ".data/version", ".data/s
 
 def scripted(network: nn.Module) -> torch.jit.ScriptModule:
     """The network as frozen TorchScript: parameters inlined as constants, no training code."""
+    _forget_freed_builtins(network)
     with expected_deprecations():
         return cast("torch.jit.ScriptModule", torch.jit.freeze(torch.jit.script(network.eval())))
+
+
+def _forget_freed_builtins(network: nn.Module) -> None:
+    """Keep torch from taking an attribute of a module for one of its own functions.
+
+    It knows those by ``id()``, and the table keeps the ids of functions that are gone: an operator
+    that gets one more overload is replaced (``quantized_decomposed`` does so when torch.ao is
+    imported). What happens to lie there later, such as a convolution's padding, cannot be compiled.
+    """
+    builtins = torch.jit._builtins._get_builtin_table()
+    for module in network.modules():
+        for value in vars(module).values():
+            if not callable(value):
+                builtins.pop(id(value), None)
 
 
 def archive_bytes(script: torch.jit.ScriptModule, metadata: str) -> bytes:
