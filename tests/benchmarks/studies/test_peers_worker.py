@@ -33,6 +33,7 @@ in_torch = pytest.mark.filterwarnings(
     "ignore:torch.ao.quantization is deprecated:DeprecationWarning",
     "ignore:.*quint8|.*qint8|.*quantized tensor:UserWarning",
     "ignore:Please use quant_min and quant_max:UserWarning",
+    "ignore:Default qconfig of oneDNN backend with reduce_range of false:UserWarning",
 )
 
 
