@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import torch
+from torch.fx import config as fx_config
 
 _EXPECTED: Final = (
     # torch.ao.quantization.{fuse_modules,prepare,convert,prepare_fx,convert_fx}
@@ -32,6 +33,17 @@ def expected_deprecations() -> Iterator[None]:
         for message, category in _EXPECTED:
             warnings.filterwarnings("ignore", message=message, category=category)
         yield
+
+
+@contextmanager
+def no_stack_traces() -> Iterator[None]:
+    """Leave traced nodes without a stack trace; torch loads its compiler, for seconds, for one."""
+    before = fx_config.do_not_emit_stack_traces
+    fx_config.do_not_emit_stack_traces = True
+    try:
+        yield
+    finally:
+        fx_config.do_not_emit_stack_traces = before
 
 
 # How many threads torch uses in this process, for as long as a run lasts.

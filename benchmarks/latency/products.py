@@ -8,7 +8,7 @@ def products_per_image(network: nn.Module, *, side: int) -> int:
     """Multiplications of weights (each with its addition) in one forward pass of one image.
 
     Args:
-        network: In evaluation mode, on the meta device.
+        network: In evaluation mode, on any device.
         side: Height and width of the image in pixels.
     """
     total = 0
@@ -23,7 +23,8 @@ def products_per_image(network: nn.Module, *, side: int) -> int:
         for module in network.modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
-    network(torch.empty(1, 3, side, side, device="meta"))
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, side, side, device=next(network.parameters()).device))
     for hook in hooks:
         hook.remove()
     return total

@@ -46,5 +46,6 @@ def initialize_convolutions(network: nn.Module) -> None:
     Source: He et al., https://arxiv.org/abs/1502.01852, equation 10.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        # On the meta device nothing is drawn, but torch would load its compiler, for seconds.
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

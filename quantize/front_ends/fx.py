@@ -22,13 +22,13 @@ from eightbit.calibration import ActivationObserver
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.front_ends.observed import OBSERVING, ObservedNetwork
 from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, tensor_name, trace
-from eightbit.quantize.torch_settings import expected_deprecations
+from eightbit.quantize.torch_settings import expected_deprecations, no_stack_traces
 
 
 def observe(fused: nn.Module) -> ObservedNetwork:
     """A traced copy of a fused module with an observer behind every quantized tensor."""
     traced = trace(copy.deepcopy(fused))
-    with expected_deprecations():
+    with expected_deprecations(), no_stack_traces():
         prepared = prepare_fx(
             traced,
             QConfigMapping().set_global(OBSERVING),

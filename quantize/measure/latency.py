@@ -87,8 +87,7 @@ def time_bundle(
         )
     others = OtherPrograms()
     side = recipe.spec.preprocessing.crop
-    meta = unweighted(recipe.spec, recipe.skeleton, device="meta")
-    products = products_per_image(meta, side=side)
+    products = products_per_image(unweighted(recipe.spec, recipe.skeleton), side=side)
     photos = photos or made_up_photos()
     found: list[Benchmarked] = []
     limits: dict[int, tuple[MachineLimit, ...]] = {}

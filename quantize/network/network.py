@@ -92,21 +92,21 @@ def fuse(pretrained: Pretrained) -> Network:
 @cache
 def _named_skeleton(architecture: Architecture, num_classes: int) -> Skeleton:
     spec = ModelSpec(architecture=architecture, num_classes=num_classes)
-    return Skeleton.of(trace(unweighted(spec, None, device="meta")))
+    return Skeleton.of(trace(unweighted(spec, None)))
 
 
-def unweighted(spec: ModelSpec, skeleton: Skeleton | None, *, device: str = "cpu") -> nn.Module:
+def unweighted(spec: ModelSpec, skeleton: Skeleton | None) -> nn.Module:
     """The fused module of a network, with weights that are yet to be replaced.
 
     Args:
         spec: Whose architecture it is where there is no skeleton.
         skeleton: Of a network that no architecture names.
-        device: "meta" for a module without memory.
 
     Raises:
         InputError: The skeleton is of no network.
     """
     if skeleton is not None:
-        return skeleton.build(device=device)
-    with torch.device(device):
+        return skeleton.build()
+    # On the meta device torch would load its compiler to fold, which takes seconds.
+    with torch.random.fork_rng(devices=[]):
         return fused_architecture(spec)

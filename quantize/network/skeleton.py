@@ -86,7 +86,7 @@ class Skeleton(FrozenModel):
             )
         )
 
-    def build(self, *, device: str = "cpu") -> nn.Module:
+    def build(self) -> nn.Module:
         """The fused network with weights that are yet to be replaced; its trace has this skeleton.
 
         Returns:
@@ -109,7 +109,7 @@ class Skeleton(FrozenModel):
                 ) from exc
         if sum(p.numel() for module in modules.values() for p in module.parameters()) > MAX_WEIGHTS:
             raise InputError(f"skeleton: expected at most {MAX_WEIGHTS} weights, found more")
-        network = fx.GraphModule(modules, graph).to_empty(device=device).eval()
+        network = fx.GraphModule(modules, graph).to_empty(device="cpu").eval()
         # The order in which convolutions are fastest, as behind `fuse`.
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 

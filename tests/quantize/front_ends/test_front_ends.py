@@ -1,5 +1,7 @@
 """torch's two front ends: one recipe, the same integers, the same logits."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -200,3 +202,26 @@ def test_a_classifier_of_few_classes_takes_any_batch(
         assert whole.shape == (5, classes)
         for batch in (1, 2, 5):
             assert torch.equal(script(x[:batch]), whole[:batch])
+
+
+def test_torch_does_not_load_its_compiler_which_takes_seconds() -> None:
+    code = """
+import sys
+import torch
+from eightbit.benchmarks.latency.products import products_per_image
+from eightbit.models import Architecture, ModelSpec, Pretrained, build_model, parameter_count
+from eightbit.quantize import Mode, fuse
+from eightbit.quantize.front_ends.front_ends import observe
+from eightbit.quantize.network.network import unweighted
+spec = ModelSpec(architecture=Architecture.CIFAR_RESNET20, num_classes=10)
+network = build_model(spec.architecture).eval()
+random = torch.get_rng_state()
+fused = fuse(Pretrained(model=network, spec=spec, weights_sha256="0" * 64, source="random"))
+observe(fused, Mode.FX)
+assert fused.own_skeleton is None
+products_per_image(unweighted(spec, None), side=32)
+parameter_count(spec.architecture)
+assert torch.equal(torch.get_rng_state(), random)
+sys.exit("torch._dynamo" in sys.modules or "torch._inductor" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
