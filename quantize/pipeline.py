@@ -180,7 +180,7 @@ def _deliver(
             found = evaluate_artifacts(
                 *(models, recipe, run.data, run.stages),
                 threads=threads,
-                calibration=calibrated.images.digests if calibrated else None,
+                calibration=calibrated.images.digests if calibrated else (),
             )
             if isinstance(found, EvaluatedImages):
                 evaluated = found

@@ -42,8 +42,7 @@ class Flip(FrozenModel):
         label: Its true class, or None where it is not known.
         float_class: The float model's answer.
         int8_class: The candidate's answer.
-        float_probability: Softmax of the float model's logits at its answer; None in reports of
-            an earlier version.
+        float_probability: Softmax of the float model's logits at its answer.
         int8_probability: The candidate's, at its own answer.
     """
 
@@ -51,8 +50,8 @@ class Flip(FrozenModel):
     label: NonNegativeInt | None
     float_class: NonNegativeInt
     int8_class: NonNegativeInt
-    float_probability: Fraction | None = None
-    int8_probability: Fraction | None = None
+    float_probability: Fraction
+    int8_probability: Fraction
 
 
 class AccuracyResult(FrozenModel):
@@ -69,7 +68,7 @@ class AccuracyResult(FrozenModel):
     top1: Fraction | None
     top5: Fraction | None
     n: PositiveInt
-    confidence: ConfidenceResult | None = None
+    confidence: ConfidenceResult | None
 
 
 class CandidateAccuracy(AccuracyResult):
@@ -97,8 +96,8 @@ class CandidateAccuracy(AccuracyResult):
     broke: NonNegativeInt | None
     fixed: NonNegativeInt | None
     top1_agreement: Fraction
-    mcnemar_p: Fraction | None = None
-    classes: tuple[ClassDrop, ...] = ()
+    mcnemar_p: Fraction | None
+    classes: tuple[ClassDrop, ...]
 
 
 class _Answers(NamedTuple):

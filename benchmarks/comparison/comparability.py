@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.runtimes.environment import Environment
 
 
 def same_float_model(first: Report, second: Report) -> bool:
@@ -18,21 +17,9 @@ def same_float_model(first: Report, second: Report) -> bool:
 
 
 def same_images(first: Report, second: Report) -> bool:
-    """Whether both were evaluated on the same images.
-
-    Where a report of an earlier version has no digest of them, name, number, labels and what was
-    skipped have to be the same.
-    """
+    """Whether both were evaluated on the same images."""
     one, other = first.evaluation, second.evaluation
-    if one is None or other is None or first.accuracy is None or second.accuracy is None:
-        return False
-    if one.images_sha256 is not None and other.images_sha256 is not None:
-        return one.images_sha256 == other.images_sha256
-    named, named_too = (
-        (section.source, section.images, section.labelled, section.skipped)
-        for section in (one, other)
-    )
-    return named == named_too
+    return one is not None and other is not None and one.images_sha256 == other.images_sha256
 
 
 def same_float_answers(first: Report, second: Report) -> bool:
@@ -47,13 +34,6 @@ def same_float_answers(first: Report, second: Report) -> bool:
         for float_model in (first.accuracy.fp32, second.accuracy.fp32)
     )
     return same_images(first, second) and same_float_model(first, second) and answers == answers_too
-
-
-def latency_environment(report: Report) -> Environment | None:
-    """Where the latencies of a report were measured."""
-    if report.benchmark is not None and report.benchmark.environment is not None:
-        return report.benchmark.environment
-    return report.environment
 
 
 def comparison_warnings(reports: Mapping[str, Report]) -> tuple[str, ...]:
@@ -83,18 +63,13 @@ def _networks(reports: Mapping[str, Report]) -> str:
 
 
 def _images(reports: Mapping[str, Report]) -> str:
-    evaluated = {name: report for name, report in reports.items() if report.accuracy}
-    if not evaluated:
-        return ""
-    first, *others = evaluated.values()
-    if all(same_images(first, other) for other in others):
+    evaluated = {name: own.evaluation for name, own in reports.items() if own.evaluation}
+    if len({section.images_sha256 for section in evaluated.values()}) < 2:
         return ""
     sources = {
-        name: "unknown images"
-        if report.evaluation is None
-        else f"{report.evaluation.source} ({report.evaluation.images:,} images"
-        f"{'' if report.evaluation.labelled else ', no labels'})"
-        for name, report in evaluated.items()
+        name: f"{section.source} ({section.images:,} images"
+        f"{'' if section.labelled else ', no labels'})"
+        for name, section in evaluated.items()
     }
     named = _by_value(sources)
     told = f": {_listed(named)}" if len(named) > 1 else ", though they are called alike"
@@ -102,14 +77,9 @@ def _images(reports: Mapping[str, Report]) -> str:
 
 
 def _processors(reports: Mapping[str, Report]) -> str:
-    measured = {name: report for name, report in reports.items() if report.latency}
+    measured = {name: own.latency_environment for name, own in reports.items() if own.latency}
     machines = {
-        name: "unknown machine"
-        if environment is None
-        else f"{environment.cpu}, {environment.logical_cores} cores"
-        for name, environment in (
-            (name, latency_environment(report)) for name, report in measured.items()
-        )
+        name: f"{machine.cpu}, {machine.logical_cores} cores" for name, machine in measured.items()
     }
     named = _by_value(machines)
     if len(named) < 2:
@@ -118,24 +88,12 @@ def _processors(reports: Mapping[str, Report]) -> str:
 
 
 def _versions(reports: Mapping[str, Report]) -> str:
-    environments = {
-        name: environment.versions
-        for name, environment in (
-            (name, latency_environment(report)) for name, report in reports.items()
-        )
-        if environment is not None
-    }
-    packages = sorted({package for versions in environments.values() for package in versions})
-    changed = [
-        f"{package} {_listed(named)}"
-        for package in packages
-        if len(
-            named := _by_value(
-                {name: versions.get(package, "none") for name, versions in environments.items()}
-            )
-        )
-        > 1
-    ]
+    installed = {name: own.latency_environment.versions for name, own in reports.items()}
+    changed = []
+    for package in sorted({package for versions in installed.values() for package in versions}):
+        named = _by_value({name: own.get(package, "none") for name, own in installed.items()})
+        if len(named) > 1:
+            changed.append(f"{package} {_listed(named)}")
     return f"Versions differ: {'; '.join(changed)}." if changed else ""
 
 

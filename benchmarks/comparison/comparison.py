@@ -18,7 +18,6 @@ from eightbit.benchmarks.comparison.differences import (
     Loss,
     accuracy_loss,
     speed_loss,
-    speedup_with_interval,
 )
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import Report
@@ -183,9 +182,6 @@ def _artifacts(
         )
         if (accuracy, fidelity, size, latency) == (None, None, None, None):
             continue
-        speedup, interval = (
-            speedup_with_interval(latency, report.latency) if latency else (None, None)
-        )
         yield ComparedArtifact(
             bundle=name,
             artifact=format.name,
@@ -194,8 +190,8 @@ def _artifacts(
             accuracy=accuracy,
             fidelity=fidelity,
             latency=latency,
-            speedup=speedup,
-            speedup_ci95=interval,
+            speedup=latency.speedup if latency else None,
+            speedup_ci95=latency.speedup_ci95 if latency else None,
             size_bytes=size,
         )
 

@@ -7,8 +7,6 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, Flip
-from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.report.tables.cost import speedup
 
 # Differences of decimal fractions that floats cannot hold: far below anything that is measured.
 _DIGITS = 9
@@ -119,15 +117,6 @@ def speed_loss(
         math.log(new), _logarithms(new_interval), math.log(old), _logarithms(old_interval)
     )
     return Loss(value=value, interval=(1 - math.exp(high), 1 - math.exp(low)))
-
-
-def speedup_with_interval(
-    result: LatencyResult, results: tuple[LatencyResult, ...]
-) -> tuple[float | None, Interval | None]:
-    """A speedup over float as it was measured; of an earlier report the ratio of its medians."""
-    if result.speedup is not None:
-        return result.speedup, result.speedup_ci95
-    return speedup(result, results), None
 
 
 def drop_with_interval(accuracy: CandidateAccuracy, *, labelled: bool) -> tuple[float, Interval]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eightbit.benchmarks.comparison.comparability import latency_environment
 from eightbit.benchmarks.comparison.comparison import Comparison
 from eightbit.benchmarks.comparison.pareto import pareto_picture
 from eightbit.benchmarks.comparison.pareto_chart import pareto_chart
@@ -57,7 +56,6 @@ def render_comparison(
             comparison is then the baseline. None without one.
     """
     picture = pareto_picture(comparison)
-    environment = latency_environment(next(iter(comparison.reports.values())))
     return render_page(
         _TEMPLATE,
         names=tuple(comparison.reports),
@@ -75,7 +73,7 @@ def render_comparison(
         settings=settings_table(comparison),
         parity=parity_summary(comparison),
         environments=environments_table(comparison),
-        environment=None if environment is None else environment.summary(),
+        environment=next(iter(comparison.reports.values())).latency_environment.summary(),
         commands={name: report.command or NOTHING for name, report in comparison.reports.items()},
     )
 

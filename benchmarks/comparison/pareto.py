@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from eightbit.benchmarks.artifact.artifact import Precision
 from eightbit.benchmarks.comparison.comparison import ComparedArtifact, Comparison, at_conditions
 from eightbit.benchmarks.comparison.differences import drop_with_interval
 
@@ -83,24 +82,17 @@ def _float_points(comparison: Comparison, *, labelled: bool) -> Iterator[Point]:
     """The float model of each INT8 artefact's own runtime, as every report measured it."""
     for own in comparison.artifacts:
         top1 = own.fp32_top1 if labelled else 1.0
-        floats = [
-            entry
-            for entry in at_conditions(comparison.reports[own.bundle], comparison.conditions)
-            if entry.precision is Precision.FP32 and entry.runtime is own.runtime
-        ]
-        if top1 is None or not floats:
-            continue
-        # Earlier reports do not say which one INT8 was compared with: there is one.
-        baseline = next((entry for entry in floats if entry.is_baseline), floats[0])
-        yield Point(
-            bundle=own.bundle,
-            artifact=f"float {own.artifact}",
-            p50_ms=baseline.p50_ms,
-            p50_ci95_ms=None,
-            accuracy=100 * top1,
-            accuracy_ci95=None,
-            is_float=True,
-        )
+        for entry in at_conditions(comparison.reports[own.bundle], comparison.conditions):
+            if top1 is not None and entry.is_baseline and entry.runtime is own.runtime:
+                yield Point(
+                    bundle=own.bundle,
+                    artifact=f"float {own.artifact}",
+                    p50_ms=entry.p50_ms,
+                    p50_ci95_ms=None,
+                    accuracy=100 * top1,
+                    accuracy_ci95=None,
+                    is_float=True,
+                )
 
 
 def _with_front(points: Sequence[Point]) -> tuple[Point, ...]:

@@ -18,7 +18,6 @@ from pydantic import Field
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import DELIVERED
 from eightbit.benchmarks.comparison.comparability import (
-    latency_environment,
     same_float_answers,
     same_images,
 )
@@ -26,7 +25,6 @@ from eightbit.benchmarks.comparison.differences import (
     Loss,
     accuracy_loss,
     speed_loss,
-    speedup_with_interval,
     top1_loss,
 )
 from eightbit.benchmarks.latency.machine import not_measured_name
@@ -325,32 +323,30 @@ def _measured(accuracy: CandidateAccuracy, *, labelled: bool) -> str:
 
 
 def _speed(report: Report, baseline: Report, allowed: float) -> Iterator[Finding]:
-    here, there = latency_environment(report), latency_environment(baseline)
-    other_isa = here is not None and there is not None and here.isa != there.isa
+    other_isa = report.latency_environment.isa != baseline.latency_environment.isa
     measured = {_conditions(result): result for result in report.latency}
     for old in baseline.latency:
-        before, interval_before = speedup_with_interval(old, baseline.latency)
+        before = old.speedup
         if before is None:  # a float model
             continue
         what = _speedup_of(old)
         new = measured.get(_conditions(old))
-        now, interval_now = speedup_with_interval(new, report.latency) if new else (None, None)
-        if now is None:
+        if new is None or new.speedup is None:
             yield missing(what, times(before), _why_not_measured(old, report))
         elif other_isa:
             yield Finding(
                 what=what,
                 baseline=times(before),
-                now=times(now),
+                now=times(new.speedup),
                 verdict=Verdict.NOT_COMPARED,
                 reason="speed, as the two CPUs have other instruction sets for INT8",
             )
         else:
-            loss = speed_loss(now, interval_now, before, interval_before)
+            loss = speed_loss(new.speedup, new.speedup_ci95, before, old.speedup_ci95)
             yield judged(
                 what,
                 times(before),
-                times(now),
+                times(new.speedup),
                 loss=percents(loss.value, loss.interval),
                 allowed=percents(allowed),
                 failed=loss.beyond(allowed),

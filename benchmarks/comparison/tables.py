@@ -4,20 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import REFERENCE, pair_name
-from eightbit.benchmarks.comparison.comparability import latency_environment
 from eightbit.benchmarks.comparison.comparison import AgainstFirst, ComparedArtifact, Comparison
 from eightbit.benchmarks.comparison.differences import Loss
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
     NOTHING,
     Table,
+    decibels,
     decimal_bytes,
     interval,
     milliseconds,
     percent,
     times,
 )
-from eightbit.benchmarks.report.tables.results import decibels
 
 # What several reports were made with and where, and how their executions agree, as tables.
 
@@ -68,16 +67,14 @@ def parity_summary(comparison: Comparison) -> Table | None:
 
 def environments_table(comparison: Comparison) -> Table | None:
     """Where latencies were measured, if that is not one and the same place."""
-    found = {name: latency_environment(report) for name, report in comparison.reports.items()}
-    if len({None if e is None else e.model_dump_json() for e in found.values()}) == 1:
+    found = {name: report.latency_environment for name, report in comparison.reports.items()}
+    if len({environment.model_dump_json() for environment in found.values()}) == 1:
         return None
     return Table(
         title="Environments",
         columns=("bundle", "CPU", "cores", "instruction sets", "Python", "packages"),
         rows=tuple(
-            (name, *(NOTHING for _ in range(5)))
-            if environment is None
-            else (
+            (
                 name,
                 environment.cpu,
                 str(environment.logical_cores),

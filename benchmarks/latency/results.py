@@ -42,8 +42,7 @@ class LatencyResult(FrozenModel):
         images_per_s: Images of all timed calls divided by their total time.
         launches: Processes that were started for it one after the other.
         load_s: Median seconds from the start of its process, interpreter and runtime included,
-            until the model could be called; two load at a time. None in reports of an earlier
-            version.
+            until the model could be called; two load at a time.
         peak_rss_bytes: Highest resident memory of its largest process, interpreter and runtime
             included.
         is_baseline: Whether it is the fastest float model of its runtime under these conditions,
@@ -66,9 +65,9 @@ class LatencyResult(FrozenModel):
     p90_ms: Positive
     p99_ms: Positive
     images_per_s: Positive
-    launches: PositiveInt = 1
-    load_s: Positive | None = None
-    peak_rss_bytes: PositiveInt | None = None
+    launches: PositiveInt
+    load_s: Positive
+    peak_rss_bytes: PositiveInt
     is_baseline: bool = False
     speedup: Positive | None = None
     speedup_ci95: tuple[Positive, Positive] | None = None

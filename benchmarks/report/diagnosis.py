@@ -39,8 +39,7 @@ class TensorDiagnosis(FrozenModel):
         sqnr_alone_db: Signal to noise of rounding the exact tensor to its own integers.
         sqnr_accumulated_db: Of the tensor in the network where everything is quantized.
         weight_sqnr_db: Of the rounded weights of the layer that produces it.
-        position: Its place in the order of execution, from 0; None in reports of an earlier
-            version.
+        position: Its place in the order of execution, from 0.
         values: Histogram of the float tensor on the diagnosed images; only of the worst tensors.
         weights: Histogram of the weights of the layer that produces it, each in steps of its own
             channel's scale, so that the integers -127 to 127 are the chosen range; only of the
@@ -55,7 +54,7 @@ class TensorDiagnosis(FrozenModel):
     saturated_fraction: Fraction
     sqnr_alone_db: Real | None
     sqnr_accumulated_db: Real | None
-    weight_sqnr_db: Real | None = None
-    position: NonNegativeInt | None = None
+    weight_sqnr_db: Real | None
+    position: NonNegativeInt
     values: Histogram | None = None
     weights: Histogram | None = None

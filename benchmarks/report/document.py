@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_valida
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.accuracy.parity import ARTIFACTS, ExecutionsSection, Pairs, first_of
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, AccuracyResult, CandidateAccuracy
-from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.artifact import Precision, Runtime, Sha256
 from eightbit.benchmarks.artifact.formats import DELIVERED
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
 from eightbit.benchmarks.latency.machine import BenchmarkSection
@@ -24,6 +24,10 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.loading import SkippedImage
 from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import Finite, FrozenModel, ModelSpec, Positive
+
+# In the names of the model files whose sizes are compared.
+_FLOAT_MARK: Final = ".fp32."
+_INT8_MARK: Final = ".int8."
 
 SHOWN: Final = 24  # so many have a picture in the report
 
@@ -83,7 +87,6 @@ class CalibrationSection(FrozenModel):
         images: How many were used.
         skipped: What could not be used.
         also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
-            None if that is not known, since an earlier version did not keep the digests.
         digests: The first 16 hexadecimal digits of the SHA-256 of each file, sorted, each once.
         convergence: How far ranges still moved from checkpoint to checkpoint.
         watched: The method whose ranges those are, where it is not the one that chose them.
@@ -94,8 +97,8 @@ class CalibrationSection(FrozenModel):
     source: str
     images: NonNegativeInt
     skipped: tuple[SkippedImage, ...] = ()
-    also_in_evaluation: NonNegativeInt | None = 0
-    digests: tuple[ShortDigest, ...] = ()
+    also_in_evaluation: NonNegativeInt = 0
+    digests: Annotated[tuple[ShortDigest, ...], Field(min_length=1)]
     convergence: tuple[ConvergencePoint, ...] = ()
     watched: str | None = None
     settled: bool | None = None
@@ -110,12 +113,11 @@ class EvaluationSection(FrozenModel):
         labelled: Whether their true classes are known.
         matched_by: How their folders or labels were matched to the model's classes.
         skipped: The first files that could not be used.
-        skipped_count: How many there were in all; None in reports of an earlier version, whose
-            `skipped` are all.
+        skipped_count: How many there were in all.
         images_sha256: Digest of the digests of the files that were used, in their order: where it
-            is equal, the images are the same. None in reports of an earlier version.
-        images_per_s: Through all models together, decoding included; None in reports of an
-            earlier version, and where nothing was left to run.
+            is equal, the images are the same.
+        images_per_s: Through all models together, decoding included; None where nothing was left
+            to run.
         thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
             in Base64.
         environment: Where they ran, where that was not in the run that the report is of.
@@ -127,21 +129,16 @@ class EvaluationSection(FrozenModel):
     labelled: bool
     matched_by: str | None = None
     skipped: tuple[SkippedImage, ...] = ()
-    skipped_count: NonNegativeInt | None = None
-    images_sha256: Sha256 | None = None
+    skipped_count: NonNegativeInt
+    images_sha256: Sha256
     images_per_s: Positive | None = None
     thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
     environment: Environment | None = None
     command: str = ""
 
-    @property
-    def all_skipped(self) -> int:
-        """How many files could not be used."""
-        return len(self.skipped) if self.skipped_count is None else self.skipped_count
-
     @model_validator(mode="after")
     def _no_more_skipped_than_counted(self) -> Self:
-        if self.all_skipped < len(self.skipped):
+        if self.skipped_count < len(self.skipped):
             raise ValueError(f"skipped_count: expected at least {len(self.skipped)}")
         return self
 
@@ -247,8 +244,8 @@ class Report(FrozenModel):
     eightbit_version: str
     command: str
     model: ModelSection
-    config: SortedMapping[JsonValue] = Field(default_factory=dict)
-    recipe_sha256: Sha256 | None = None
+    config: SortedMapping[JsonValue]
+    recipe_sha256: Sha256
     calibration: CalibrationSection | None = None
     evaluation: EvaluationSection | None = None
     verification: VerificationSection | None = None
@@ -264,9 +261,40 @@ class Report(FrozenModel):
     edge: EdgeSection | None = None
     size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)
     coverage: CoverageSection | None = None
-    environment: Environment | None = None
+    environment: Environment
     timings_s: Mapping[str, Finite] = Field(default_factory=dict)
-    peak_rss_bytes: PositiveInt | None = None
+    peak_rss_bytes: PositiveInt
+
+    @model_validator(mode="after")
+    def _results_have_their_sections(self) -> Self:
+        if (self.accuracy is None) != (self.evaluation is None):
+            raise ValueError("accuracy: expected it together with evaluation")
+        if self.latency and self.benchmark is None:
+            raise ValueError("latency: expected it together with benchmark")
+        return self
+
+    @property
+    def latency_environment(self) -> Environment:
+        """Where latency was measured."""
+        return (self.benchmark and self.benchmark.environment) or self.environment
+
+    def int8_latency(self, runtime: Runtime) -> LatencyResult | None:
+        """The first INT8 entry of a runtime; None where it was not measured."""
+        for entry in self.latency:
+            if entry.runtime is runtime and entry.precision is Precision.INT8:
+                return entry
+        return None
+
+    def shrinkage(self, name: str) -> float | None:
+        """How many times smaller an INT8 model file is than the float one.
+
+        Returns:
+            The ratio of sizes; None for another file, or where no float model was written.
+        """
+        floats = [size for file, size in self.size_bytes.items() if _FLOAT_MARK in file]
+        if not floats or _INT8_MARK not in name:
+            return None
+        return floats[0] / self.size_bytes[name]
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -341,9 +369,9 @@ class Report(FrozenModel):
         accuracy: AccuracySection,
         fidelity: FidelitySection,
         parity: Pairs,
-        also_in_evaluation: int | None,
+        also_in_evaluation: int,
     ) -> Self:
-        """The report after an evaluation; see `CalibrationSection` for the last argument."""
+        """The report after an evaluation."""
         return self.without_evaluation(also_in_evaluation).model_copy(
             update={
                 "evaluation": self._placed(section),
@@ -353,7 +381,7 @@ class Report(FrozenModel):
             }
         )
 
-    def without_evaluation(self, also_in_evaluation: int | None = 0) -> Self:
+    def without_evaluation(self, also_in_evaluation: int = 0) -> Self:
         """The report without what an evaluation measured, and its failed check."""
         earlier, calibration = self.evaluation, self.calibration
         return self.model_copy(

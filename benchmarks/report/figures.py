@@ -121,6 +121,16 @@ def times(value: float | None, ends: tuple[float, float] | None = None) -> str:
     return f"{value:.2f}x" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
 
 
+def decibels(ratio_db: float | None) -> str:
+    """34.56 as "34.6 dB"; None, which stands for infinity in a `FidelityResult`, as "identical"."""
+    return "identical" if ratio_db is None else f"{ratio_db:.1f} dB"
+
+
+def nats(divergence: float) -> str:
+    """Three significant digits, without a unit; only what is exactly zero is "0"."""
+    return f"{divergence:.3g}"
+
+
 def ratio(value: float | None) -> str:
     """3.14 as "3.1x"."""
     return NOTHING if value is None else f"{value:.1f}x"

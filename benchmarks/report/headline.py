@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.artifact import Runtime
 from eightbit.benchmarks.artifact.formats import DELIVERED, Delivered
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
+    decibels,
     decimal_bytes,
     interval,
     milliseconds,
@@ -16,8 +17,6 @@ from eightbit.benchmarks.report.figures import (
     ratio,
     times,
 )
-from eightbit.benchmarks.report.tables.cost import speedup
-from eightbit.benchmarks.report.tables.results import decibels, shrinkage
 from eightbit.benchmarks.report.verdict import verdict
 from eightbit.models.plain_text import counted
 
@@ -69,12 +68,10 @@ def _accuracy(report: Report, format: Delivered) -> str | None:
 
 
 def _speed(report: Report, format: Delivered) -> str | None:
-    for result in report.latency:
-        if result.runtime is format.runtime and result.precision is Precision.INT8:
-            factor = speedup(result, report.latency)
-            if factor is not None:
-                return _faster(factor, result.speedup_ci95)
-    return None
+    entry = report.int8_latency(format.runtime)
+    if entry is None or entry.speedup is None:
+        return None
+    return _faster(entry.speedup, entry.speedup_ci95)
 
 
 def _faster(factor: float, ends: tuple[float, float] | None) -> str:
@@ -94,7 +91,7 @@ def _around(ends: tuple[float, float] | None) -> str:
 
 def _size(report: Report, format: Delivered) -> str | None:
     for name in report.size_bytes:
-        factor = shrinkage(report, name) if name.endswith(format.suffix) else None
+        factor = report.shrinkage(name) if name.endswith(format.suffix) else None
         if factor is not None:
             return f"{ratio(factor)} smaller" if factor >= 1 else f"{ratio(1 / factor)} bigger"
     return None
@@ -121,7 +118,7 @@ def _tiles(report: Report, format: Delivered) -> Iterator[Tile]:
     yield from _speed_figures(report, format.runtime)
     for name, size in report.size_bytes.items():
         if name.endswith(format.suffix):
-            factor = shrinkage(report, name)
+            factor = report.shrinkage(name)
             smaller = "" if factor is None else f"{ratio(factor)} smaller than float"
             yield Tile(label="Size", value=decimal_bytes(size), detail=smaller)
             break
@@ -156,21 +153,20 @@ def _accuracy_figures(result: CandidateAccuracy, float_top1: float | None) -> It
 
 
 def _speed_figures(report: Report, runtime: Runtime) -> Iterator[Tile]:
-    for entry in report.latency:
-        if entry.runtime is runtime and entry.precision is Precision.INT8:
-            factor = speedup(entry, report.latency)
-            under = f"batch {entry.batch}, {counted(entry.threads, 'thread')}"
-            if factor is not None:
-                yield Tile(
-                    label="Speedup over float",
-                    value=times(factor),
-                    detail="95 % interval {:.2f} to {:.2f}, ".format(*entry.speedup_ci95) + under
-                    if entry.speedup_ci95
-                    else under,
-                )
-            yield Tile(
-                label="Latency",
-                value=f"{milliseconds(entry.p50_ms)} ms",
-                detail=f"median, {entry.runtime.value}, {under}",
-            )
-            return
+    entry = report.int8_latency(runtime)
+    if entry is None:
+        return
+    under = f"batch {entry.batch}, {counted(entry.threads, 'thread')}"
+    if entry.speedup is not None:
+        yield Tile(
+            label="Speedup over float",
+            value=times(entry.speedup),
+            detail="95 % interval {:.2f} to {:.2f}, ".format(*entry.speedup_ci95) + under
+            if entry.speedup_ci95
+            else under,
+        )
+    yield Tile(
+        label="Latency",
+        value=f"{milliseconds(entry.p50_ms)} ms",
+        detail=f"median, {entry.runtime.value}, {under}",
+    )

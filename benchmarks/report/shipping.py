@@ -12,7 +12,6 @@ from eightbit.benchmarks.artifact.formats import written
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import AccuracySection, Report
 from eightbit.benchmarks.report.figures import times, upper_end
-from eightbit.benchmarks.report.tables.cost import speedup
 from eightbit.benchmarks.report.verdict import Verdict, VerdictKind, drop_gate, verdict
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.plain_text import counted
@@ -60,7 +59,7 @@ def elsewhere(report: Report, environment: Environment | None) -> str:
     """
     if environment is None or environment == report.environment:
         return ""
-    if report.environment is not None and environment.cpu == report.environment.cpu:
+    if environment.cpu == report.environment.cpu:
         return "measured with other software than the rest"
     return f"measured on {environment.cpu}"
 
@@ -156,11 +155,6 @@ def _images(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
         if shared:
             images = counted(shared, "calibration image")
             yield care(f"{images} also evaluated, which flatters the accuracy.")
-        elif shared is None and evaluation is not None and evaluation.source == calibration.source:
-            yield care(
-                "Calibration and evaluation images have the same source; how many are in both is "
-                "not known."
-            )
     yield from _classes(accuracy, report.model.spec.num_classes)
 
 
@@ -197,11 +191,10 @@ def speed_reasons(report: Report) -> Iterator[Reason]:
     found: _Found = {}
     measured = set()
     for entry in report.latency:
-        factor = speedup(entry, report.latency)
-        if entry.precision is Precision.INT8 and factor:
+        if entry.precision is Precision.INT8 and entry.speedup is not None:
             measured.add(entry.runtime)
             under = f"{counted(entry.threads, 'thread')}, batch {entry.batch}"
-            said = f"{entry.runtime.value} {times(factor, entry.speedup_ci95)}"
+            said = f"{entry.runtime.value} {times(entry.speedup, entry.speedup_ci95)}"
             found.setdefault(_kind(entry), {}).setdefault(under, []).append(said)
     missing = [form.name for form in written(report.size_bytes) if form.runtime not in measured]
     if not found or missing:

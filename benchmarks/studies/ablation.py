@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.tables.results import decibels, nats
+from eightbit.benchmarks.report.figures import decibels, nats
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.benchmarks.studies.command import Network, parse_network, quantize
 

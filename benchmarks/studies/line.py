@@ -92,7 +92,7 @@ def measure(architecture: Architecture, photos: Path, folder: Path) -> Row:
         calibrate_ratio=timings["calibrate"] / forward_s,
         recipe_ratio=sum(timings[stage] for stage in _TO_THE_RECIPE) / forward_s,
         run_ratio=run_s / forward_s,
-        peak_rss_bytes=report.peak_rss_bytes or 0,
+        peak_rss_bytes=report.peak_rss_bytes,
         speedup=_speedup(out, pixels.shape[1:]),
         batch_is_free=_batch_is_free(out / "model.int8.onnx", pixels),
     )

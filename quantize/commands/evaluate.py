@@ -74,7 +74,7 @@ def evaluate_bundle(
         found = evaluate_artifacts(
             *(models_of(folder), recipe, labelled, stages),
             threads=count,
-            calibration=_calibrated_on(known),
+            calibration=known.calibration.digests if known.calibration else (),
             journal=journal,
         )
         amending.finish(lambda before: _amended(before, found, max_drop_pp, command))
@@ -147,9 +147,3 @@ def _amended(
     else:
         after = before.without_evaluation().with_checks((found,), images=0)
     return after if max_drop_pp is None else after.model_copy(update={"max_drop_pp": max_drop_pp})
-
-
-def _calibrated_on(known: Report) -> tuple[str, ...] | None:
-    """Digests of the calibration images; None if nobody remembers which those were."""
-    calibration = known.calibration
-    return calibration.digests or None if calibration else None

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision, Runtime
-from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
@@ -15,8 +14,6 @@ from eightbit.benchmarks.report.figures import (
     times,
 )
 from eightbit.benchmarks.report.pages.markdown import fill_markdown
-from eightbit.benchmarks.report.tables.cost import speedup
-from eightbit.benchmarks.report.tables.results import shrinkage
 from eightbit.models.plain_text import counted
 from eightbit.quantize import bundle
 
@@ -66,7 +63,7 @@ def _numbers(report: Report) -> Iterator[tuple[str, str]]:
     yield "latency", _latency(report)
     size = report.size_bytes.get(bundle.ONNX)
     if size is not None:
-        factor = shrinkage(report, bundle.ONNX)
+        factor = report.shrinkage(bundle.ONNX)
         smaller = "" if factor is None else f", {ratio(factor)} smaller than float"
         yield "size of the model", f"{decimal_bytes(size)}{smaller}"
     calibration = report.calibration
@@ -96,16 +93,13 @@ def _accuracy(report: Report) -> Iterator[tuple[str, str]]:
 
 def _latency(report: Report) -> str:
     """The first that was measured in ONNX Runtime, with its machine."""
-    onnx = next(format for format in DELIVERED if format.runtime is Runtime.ONNXRUNTIME)
-    for entry in report.latency:
-        if entry.runtime is onnx.runtime and entry.precision is Precision.INT8:
-            where = report.benchmark.environment if report.benchmark else None
-            where = where or report.environment
-            machine = f" on {where.cpu}" if where else ""
-            under = f"batch {entry.batch}, {counted(entry.threads, 'thread')}"
-            factor = speedup(entry, report.latency)
-            faster = f"; {times(factor, entry.speedup_ci95)} as fast as float" if factor else ""
-            return (
-                f"{milliseconds(entry.p50_ms)} ms (p50) in ONNX Runtime, {under}{machine}{faster}"
-            )
-    return _NOT_MEASURED
+    entry = report.int8_latency(Runtime.ONNXRUNTIME)
+    if entry is None:
+        return _NOT_MEASURED
+    faster = ""
+    if entry.speedup is not None:
+        faster = f"; {times(entry.speedup, entry.speedup_ci95)} as fast as float"
+    return (
+        f"{milliseconds(entry.p50_ms)} ms (p50) in ONNX Runtime, batch {entry.batch}, "
+        f"{counted(entry.threads, 'thread')} on {report.latency_environment.cpu}{faster}"
+    )

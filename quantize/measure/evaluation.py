@@ -143,13 +143,12 @@ class EvaluatedImages:
     Attributes:
         evaluation: The result.
         section: The images, for the report.
-        shared: How many of the calibration images are among them; None if it is not known which
-            images those were.
+        shared: How many of the calibration images are among them.
     """
 
     evaluation: Evaluation
     section: EvaluationSection
-    shared: int | None
+    shared: int
 
 
 def evaluate_artifacts(
@@ -159,7 +158,7 @@ def evaluate_artifacts(
     stages: Stages,
     *,
     threads: int,
-    calibration: Collection[str] | None = None,
+    calibration: Collection[str] = (),
     journal: Journal | None = None,
 ) -> EvaluatedImages | Check:
     """Measure the artefacts against the float model on all images of a source.
@@ -171,7 +170,7 @@ def evaluate_artifacts(
         stages: Told of the progress.
         threads: For all models together.
         calibration: Digests of the calibration images, whole or the first digits as a report keeps
-            them; None where they are not known.
+            them.
         journal: Of this evaluation: what is in it is not run again. None to keep nothing.
 
     Returns:
@@ -197,7 +196,7 @@ class _Run:
         recipe: Recipe,
         data: LabelledSource,
         stages: Stages,
-        calibration: Collection[str] | None,
+        calibration: Collection[str],
     ) -> None:
         self._models, self._recipe, self._data, self._stages = models, recipe, data, stages
         self._chunks = in_chunks(data.source.items)
@@ -205,7 +204,7 @@ class _Run:
         self._done = 0
         self._images = 0
         self._images_sha256 = hashlib.sha256()
-        self._calibration = None if calibration is None else frozenset(map(_short, calibration))
+        self._calibration = frozenset(map(_short, calibration))
         self._shared: set[str] = set()
         self._skipped: list[SkippedImage] = []  # the first ones
         self._skipped_count = 0
@@ -284,7 +283,7 @@ class _Run:
                 images_per_s=self._images_per_s,
                 thumbnails=_thumbnails(evaluation.accuracy, data.source),
             ),
-            shared=None if self._calibration is None else len(self._shared),
+            shared=len(self._shared),
         )
 
     @property
@@ -301,8 +300,7 @@ class _Run:
         self._images += len(prediction.names)
         for digest in prediction.digests:
             self._images_sha256.update(bytes.fromhex(digest))
-        if self._calibration:
-            self._shared.update(self._calibration.intersection(map(_short, prediction.digests)))
+        self._shared.update(self._calibration.intersection(map(_short, prediction.digests)))
         self._skipped_count += len(prediction.skipped)
         self._skipped += prediction.skipped[: _SKIPPED - len(self._skipped)]
         if prediction.names:

@@ -5,14 +5,14 @@ from itertools import combinations
 
 import pytest
 from tests.browser.conftest import OpenPage, check_accessibility, check_schemes_and_phone
-from tests.synthetic_reports.answers import IMAGES, RIGHT, accuracy, answers
+from tests.synthetic_reports.answers import RIGHT, accuracy, answers
 from tests.synthetic_reports.costs import latencies
-from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
+from tests.synthetic_reports.reports import ENVIRONMENT, evaluation, synthetic_report
 
 from eightbit.benchmarks.comparison.comparison import compare_reports
 from eightbit.benchmarks.comparison.page import render_comparison
 from eightbit.benchmarks.comparison.regression import find_regressions
-from eightbit.benchmarks.report.document import EvaluationSection, Report
+from eightbit.benchmarks.report.document import Report
 
 HEADINGS = {
     "pareto-section": "Accuracy against latency",
@@ -50,7 +50,7 @@ def many() -> dict[str, Report]:
 
 
 def unlabelled() -> dict[str, Report]:
-    section = EvaluationSection(source="photos.tar", images=IMAGES, labelled=False)
+    section = evaluation(labelled=False)
     return {
         name: synthetic_report(
             accuracy=accuracy(answers(range(broke), labelled=False)), evaluation=section
@@ -68,7 +68,6 @@ def bare() -> dict[str, Report]:
         size_bytes={},
         parity={},
         verification=None,
-        environment=None,
         command="",
     )
     return {"first": nothing, "second": nothing}

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 from tests.docs.pages import DOCS
+from tests.synthetic_reports.costs import benchmark as synthetic_benchmark
 from tests.synthetic_reports.costs import latencies
 
 from eightbit.quantize import pipeline
@@ -77,7 +78,7 @@ def job(desk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("job")
     for name in ("cifar_resnet20.pth", "cifar10-calibration.tar", "cifar10-evaluation.tar"):
         shutil.copy(desk / name, folder / name)
-    timing = Timing(latency=latencies(3.0, (2.8, 3.2)))
+    timing = Timing(latency=latencies(3.0, (2.8, 3.2)), benchmark=synthetic_benchmark())
     (accept,) = (words for _, text in BLOCKS for words in commands(text) if words[0] == "cp")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

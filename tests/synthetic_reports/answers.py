@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from eightbit.benchmarks.accuracy.paired import drop_interval_pp
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
 from eightbit.benchmarks.accuracy.tally import (
     AccuracyResult,
     CandidateAccuracy,
@@ -44,6 +44,8 @@ def answers(
             label=0 if labelled else None,
             float_class=0 if image < RIGHT else 1,
             int8_class=2 if image < RIGHT else 0,
+            float_probability=0.6,
+            int8_probability=0.5,
         )
         for image in sorted((*broke, *fixed))
     )
@@ -54,6 +56,7 @@ def answers(
         "drop_ci95_pp": drop_interval_pp(lost, won, IMAGES),
         "broke": lost,
         "fixed": won,
+        "mcnemar_p": mcnemar_p(lost, won),
     }
     return CandidateAccuracy(
         top5=None,
@@ -61,6 +64,8 @@ def answers(
         flips=flips if listed else flips[:1],
         flip_count=len(flips),
         top1_agreement=1 - len(flips) / IMAGES,
+        confidence=None,
+        classes=(),
         **(known if labelled else dict.fromkeys(known)),
     )
 
@@ -71,7 +76,9 @@ def accuracy(
     """Those INT8 models beside the float model that they differ from."""
     labelled = onnx is None or onnx.top1 is not None
     return AccuracySection(
-        fp32=AccuracyResult(top1=RIGHT / IMAGES if labelled else None, top5=None, n=IMAGES),
+        fp32=AccuracyResult(
+            top1=RIGHT / IMAGES if labelled else None, top5=None, n=IMAGES, confidence=None
+        ),
         torchscript=torchscript,
         onnx=onnx,
     )

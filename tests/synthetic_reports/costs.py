@@ -42,9 +42,6 @@ def benchmarked() -> tuple[LatencyResult, ...]:
             artifact=artifact,
             threads=2,
             batch=batch,
-            launches=5,
-            load_s=1.1,
-            peak_rss_bytes=200_000_000,
             limit_fraction=0.61,
             **ratios,
         )
@@ -71,6 +68,9 @@ def _entry(p50_ms: float, *, artifact: str, batch: int, **others: object) -> Lat
         p90_ms=p50_ms * 1.1,
         p99_ms=p50_ms * 1.5,
         images_per_s=1000 * batch / p50_ms,
+        launches=5,
+        load_s=1.1,
+        peak_rss_bytes=200_000_000,
         **others,
     )
 

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable
 from functools import cache
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.synthetic_reports.costs import benchmark, benchmarked, edge, latencie
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
+from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.benchmarks.report.document import (
@@ -51,6 +53,20 @@ ENVIRONMENT: Final = Environment(
 )
 
 
+def evaluation(source: str = "photos.tar", **changes: object) -> EvaluationSection:
+    """The images of a source; those of another one are others."""
+    return EvaluationSection(
+        **{
+            "source": source,
+            "images": IMAGES,
+            "labelled": True,
+            "skipped_count": 0,
+            "images_sha256": sha256(source.encode()).hexdigest(),
+            **changes,
+        }
+    )
+
+
 def verification(*, passed: bool = True) -> VerificationSection:
     check = Check(name="same integers", passed=passed, detail="all within one last bit")
     return VerificationSection(images=64, passed=passed, checks=(check,))
@@ -77,7 +93,7 @@ def synthetic_report(**sections: object) -> Report:
             ),
             "config": {"method": "auto", "target": "portable", "rounding": "gptq"},
             "recipe_sha256": "ab" * 32,
-            "evaluation": EvaluationSection(source="photos.tar", images=IMAGES, labelled=True),
+            "evaluation": evaluation(),
             "verification": verification(),
             "accuracy": accuracy(answers(range(10), range(RIGHT, RIGHT + 6))),
             "fidelity": FidelitySection(onnx=_fidelity(30.0)),
@@ -92,9 +108,11 @@ def synthetic_report(**sections: object) -> Report:
                 for execution, lsb in (("onnx", 0), ("openvino", 3))
             },
             "latency": latencies(3.0, (2.8, 3.2)),
+            "benchmark": BenchmarkSection(products_per_image=1_814_000_000, launches=5, rounds=8),
             "size_bytes": {"model.fp32.onnx": 4_000_000, "model.int8.onnx": 1_000_000},
             "coverage": coverage(),
             "environment": ENVIRONMENT,
+            "peak_rss_bytes": 1_234_000_000,
             **sections,
         }
     )
@@ -139,10 +157,10 @@ def full(
                 for images in (64, 96, 128)
             ),
             watched="percentile",
+            digests=("0123456789abcdef",),
         ),
-        evaluation=EvaluationSection(
-            source="photos-test.tar",
-            images=IMAGES,
+        evaluation=evaluation(
+            "photos-test.tar",
             labelled=labelled,
             matched_by="name" if labelled else None,
             images_per_s=900.0,
@@ -165,7 +183,6 @@ def full(
         },
         coverage=coverage().model_copy(update={"pool": OperatorCoverage(quantized=2, total=2)}),
         timings_s={"calibrate": 6.6, "export": 2.25},
-        peak_rss_bytes=1_234_000_000,
     )
 
 
@@ -210,10 +227,20 @@ def failed() -> Report:
     return full(broke=200).model_copy(update=update)
 
 
-def almost_empty() -> Report:
+def almost_empty(**sections: object) -> Report:
+    """A report of a run that measured nothing, but for these sections."""
     spec = ModelSpec(architecture=Architecture.RESNET18, num_classes=1000)
     return Report(
-        eightbit_version="0.1.0", command="", model=ModelSection(spec=spec, weights="DEFAULT")
+        **{
+            "eightbit_version": "0.1.0",
+            "command": "",
+            "model": ModelSection(spec=spec, weights="DEFAULT"),
+            "config": {},
+            "recipe_sha256": "ab" * 32,
+            "environment": ENVIRONMENT,
+            "peak_rss_bytes": 1_234_000_000,
+            **sections,
+        }
     )
 
 
@@ -226,6 +253,7 @@ def hostile() -> Report:
         "evaluation": {
             "source": LONG,
             "skipped": skipped,
+            "skipped_count": len(skipped),
             "thumbnails": {HOSTILE: "AAAA", LONG: "AAA"},
         },
         "model": {"weights": HOSTILE},

@@ -27,7 +27,7 @@ _SERIES: Final = {
 
 def sqnr_chart(tensors: Sequence[TensorDiagnosis]) -> Chart | None:
     """Signal to noise of every tensor; None without a tensor that has noise."""
-    ordered = in_order(tensors)
+    ordered = sorted(tensors, key=lambda tensor: tensor.position)
     series = {
         "alone": [tensor.sqnr_alone_db for tensor in ordered],
         "accumulated": [tensor.sqnr_accumulated_db for tensor in ordered],
@@ -66,25 +66,16 @@ def sqnr_chart(tensors: Sequence[TensorDiagnosis]) -> Chart | None:
         axes.set_ylabel("SQNR in dB (higher is better)")
         drawn.legend(loc="upper left", ncols=3, handletextpad=0.2)
         worst = tensors[0]
-        known_order = all(tensor.position is not None for tensor in tensors)
         return chart(
             drawn,
             id="layers",
             title="Signal to noise of every tensor",
-            caption="In the order of execution. " * known_order
-            + "Point at a mark for its name and its numbers; all are in the table.",
+            caption="In the order of execution. Point at a mark for its name and its numbers; all "
+            "are in the table.",
             description=f"{len(ordered)} tensors. The worst alone is {_tip(worst)}.",
             tips=tips,
             wide=True,
         )
-
-
-def in_order(tensors: Sequence[TensorDiagnosis]) -> list[TensorDiagnosis]:
-    """Tensors in the order of execution; as they come, where that is not known."""
-    places = [tensor.position for tensor in tensors]
-    if None in places:
-        return list(tensors)
-    return sorted(tensors, key=lambda tensor: tensor.position or 0)
 
 
 def distribution_charts(tensors: Sequence[TensorDiagnosis]) -> Iterator[tuple[Chart, ...]]:

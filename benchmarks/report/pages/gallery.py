@@ -114,9 +114,8 @@ def _picture(flip: Flip, whose: str, source: str, labels: tuple[str, ...] | None
     )
 
 
-def _answer(index: int, sure: float | None, labels: tuple[str, ...] | None) -> str:
-    name = shortened(class_title(index, labels), _LONGEST)
-    return name if sure is None else f"{name} ({percent(sure, 0)})"
+def _answer(index: int, probability: float, labels: tuple[str, ...] | None) -> str:
+    return f"{shortened(class_title(index, labels), _LONGEST)} ({percent(probability, 0)})"
 
 
 def _source(thumbnail: str) -> str:

@@ -175,6 +175,7 @@ BENCHMARK: Final = "eightbit benchmark DIR"
 
 def cost_sections(report: Report) -> Iterator[Section]:
     """Latency, the whole path, size."""
+    benchmark = report.benchmark
     yield Section(
         id="latency",
         title="Latency",
@@ -185,17 +186,16 @@ def cost_sections(report: Report) -> Iterator[Section]:
             for charts in latency_charts(report.latency)
             for columns in row(*([chart] for chart in charts))
         ),
-        tables=tuple(latency_tables(report.latency, report.benchmark)),
+        tables=tuple(latency_tables(report.latency, benchmark)) if benchmark else (),
         nothing="Not measured.",
         command=BENCHMARK,
     )
-    paths = report.benchmark.whole_path if report.benchmark else ()
     yield Section(
         id="whole-path",
         title="From photo to class",
         lead="What a user waits for: decoding, resizing and normalising the photo, then the model.",
-        charts=row([whole_path_chart(paths)]),
-        tables=tuple(whole_path_tables(report.benchmark)),
+        charts=row([whole_path_chart(benchmark.whole_path)]) if benchmark else (),
+        tables=tuple(whole_path_tables(benchmark)) if benchmark else (),
         nothing="Not measured.",
         command=BENCHMARK,
     )
@@ -302,10 +302,8 @@ def _convergence(report: Report) -> Section:
     sentences: tuple[str, ...] = ()
     if calibration is None:
         nothing = "Nothing was calibrated: the integers came from a recipe."
-    elif calibration.images < 64:
-        nothing = "Too few images to compare two checkpoints of 32."
     else:
-        nothing = "Not recorded by the version that calibrated."
+        nothing = "Too few images to compare two checkpoints."
     if chart is not None and calibration is not None and calibration.settled is not None:
         settled = "settled" if calibration.settled else "had not settled"
         sentences = (f"The ranges {settled} after {calibration.images:,} images.",)
@@ -337,14 +335,13 @@ def run_sections(report: Report) -> Iterator[Section]:
         title="Environment",
         lead="Where this was measured: times and last bits depend on it.",
         tables=tuple(_environment(report)),
-        nothing="Not recorded.",
     )
     yield Section(
         id="reproduce",
         title="Reproduce",
         lead="What gives this report again, in this order.",
         code=report.commands,
-        tables=(_digests(report), *_config(report)),
+        tables=(_digests(report), _config(report)),
     )
 
 
@@ -355,12 +352,11 @@ def _images(report: Report) -> Iterator[Table]:
     if calibration and calibration.skipped:
         yield skipped_table("calibration", calibration.skipped, len(calibration.skipped))
     if evaluation and evaluation.skipped:
-        yield skipped_table("evaluation", evaluation.skipped, evaluation.all_skipped)
+        yield skipped_table("evaluation", evaluation.skipped, evaluation.skipped_count)
 
 
 def _environment(report: Report) -> Iterator[Table]:
-    if report.environment:
-        yield environment_table(report.environment)
+    yield environment_table(report.environment)
     elsewhere = {
         "Evaluation": report.evaluation.environment if report.evaluation else None,
         "Parity": report.executions.environment if report.executions else None,
@@ -372,8 +368,7 @@ def _environment(report: Report) -> Iterator[Table]:
         yield Table(
             title="Measured elsewhere", columns=("what", "where"), rows=rows, text_columns=2
         )
-    if report.timings_s or report.peak_rss_bytes:
-        yield cost_table(report)
+    yield cost_table(report)
 
 
 def _digests(report: Report) -> Table:
@@ -381,7 +376,7 @@ def _digests(report: Report) -> Table:
         "eightbit": report.eightbit_version,
         "weights": report.model.weights,
         "SHA-256 of the weights": report.model.weights_sha256 or NOTHING,
-        "SHA-256 of the recipe": report.recipe_sha256 or NOTHING,
+        "SHA-256 of the recipe": report.recipe_sha256,
     }
     return Table(
         title="Versions and digests",
@@ -392,16 +387,14 @@ def _digests(report: Report) -> Table:
     )
 
 
-def _config(report: Report) -> Iterator[Table]:
-    if report.config:
-        rows = tuple((name, _said(value)) for name, value in report.config.items())
-        yield Table(
-            title="Configuration",
-            columns=("setting", "value"),
-            rows=rows,
-            text_columns=2,
-            sorts=False,
-        )
+def _config(report: Report) -> Table:
+    return Table(
+        title="Configuration",
+        columns=("setting", "value"),
+        rows=tuple((name, _said(value)) for name, value in report.config.items()),
+        text_columns=2,
+        sorts=False,
+    )
 
 
 def _said(value: object) -> str:

@@ -1,12 +1,12 @@
 """What a benchmark found, as tables."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import REFERENCE, pair_name
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.artifact import Runtime
 from eightbit.benchmarks.artifact.formats import DELIVERED
 from eightbit.benchmarks.latency.machine import (
     BenchmarkSection,
@@ -32,31 +32,29 @@ from eightbit.models.plain_text import counted
 _BUSY: Final = 0.03
 
 
-def latency_tables(
-    results: Sequence[LatencyResult], section: BenchmarkSection | None = None
-) -> Iterator[Table]:
+def latency_tables(results: Sequence[LatencyResult], section: BenchmarkSection) -> Iterator[Table]:
     """One table of times per batch size and number of threads, then one of what each model takes.
 
     Args:
         results: In the order in which they shall stand.
-        section: What is behind them; None in reports of an earlier version.
+        section: What is behind them.
     """
     for batch, threads in dict.fromkeys((entry.batch, entry.threads) for entry in results):
         under = [entry for entry in results if (entry.batch, entry.threads) == (batch, threads)]
         yield Table(
             title=f"Latency in ms (batch {batch}, {counted(threads, 'thread')})",
             columns=("artifact", "runtime", "p50", "p90", "p99", "speedup [95 %]"),
-            rows=tuple(_times_row(entry, results) for entry in under),
+            rows=tuple(map(_times_row, under)),
             text_columns=2,
             note=_times_note(under, section),
         )
-    if any(entry.load_s is not None for entry in results):
+    if results:
         yield _demands(results, section)
 
 
-def whole_path_tables(section: BenchmarkSection | None) -> Iterator[Table]:
+def whole_path_tables(section: BenchmarkSection) -> Iterator[Table]:
     """The steps from the bytes of a photo to its class; none where they were not measured."""
-    if section is None or not section.whole_path:
+    if not section.whole_path:
         return
     paths = section.whole_path
     photos = ", ".join(dict.fromkeys(path.photo for path in paths))
@@ -73,37 +71,16 @@ def whole_path_tables(section: BenchmarkSection | None) -> Iterator[Table]:
     )
 
 
-def speedup(result: LatencyResult, results: Iterable[LatencyResult]) -> float | None:
-    """How many times faster a model is than the float one under equal conditions.
-
-    Returns:
-        The measured speedup. In reports of an earlier version, which have none, the ratio of median
-        times; None for a float file or where no float one was measured in the same runtime with
-        the same threads and batch.
-    """
-    if result.speedup is not None or result.precision is Precision.FP32:
-        return result.speedup
-    for other in results:
-        if other.precision is Precision.FP32 and _conditions(other) == _conditions(result):
-            return other.p50_ms / result.p50_ms
-    return None
-
-
-def _conditions(result: LatencyResult) -> tuple[str, int, int]:
-    return result.runtime, result.threads, result.batch
-
-
-def _times_row(entry: LatencyResult, results: Sequence[LatencyResult]) -> tuple[str, ...]:
-    faster = times(speedup(entry, results), entry.speedup_ci95)
+def _times_row(entry: LatencyResult) -> tuple[str, ...]:
     return (
         entry.artifact,
         entry.runtime.value,
         *(milliseconds(value) for value in (entry.p50_ms, entry.p90_ms, entry.p99_ms)),
-        "baseline" if entry.is_baseline else faster,
+        "baseline" if entry.is_baseline else times(entry.speedup, entry.speedup_ci95),
     )
 
 
-def _times_note(under: Sequence[LatencyResult], section: BenchmarkSection | None) -> str:
+def _times_note(under: Sequence[LatencyResult], section: BenchmarkSection) -> str:
     calls = min(entry.n for entry in under)
     note = "speedup: over the fastest float model of the same runtime"
     launches = min(entry.launches for entry in under)
@@ -111,15 +88,15 @@ def _times_note(under: Sequence[LatencyResult], section: BenchmarkSection | None
         note += f", with its 95 % interval from {launches} launches"
     note += f"; at least {counted(calls, 'call')} each."
     note += _not_measured(section, not_measured_name("", under[0].threads, under[0].batch))
-    if section is not None and (section.busy_fraction or 0.0) > _BUSY:
+    if section.busy_fraction is not None and section.busy_fraction > _BUSY:
         note += (
-            f" Warning: other programs took {percents(section.busy_fraction or 0.0)} of the "
+            f" Warning: other programs took {percents(section.busy_fraction)} of the "
             "processor meanwhile, so intervals are wide; measure again when it is idle."
         )
     return note
 
 
-def _demands(results: Sequence[LatencyResult], section: BenchmarkSection | None) -> Table:
+def _demands(results: Sequence[LatencyResult], section: BenchmarkSection) -> Table:
     several = len({(entry.batch, entry.threads) for entry in results}) > 1
     rows = []
     for entry in results:
@@ -131,8 +108,8 @@ def _demands(results: Sequence[LatencyResult], section: BenchmarkSection | None)
                 *conditions,
                 f"{entry.images_per_s:,.0f}",
                 NOTHING if entry.limit_fraction is None else f"{100 * entry.limit_fraction:.0f} %",
-                NOTHING if entry.load_s is None else f"{entry.load_s:.2f} s",
-                NOTHING if entry.peak_rss_bytes is None else decimal_bytes(entry.peak_rss_bytes),
+                f"{entry.load_s:.2f} s",
+                decimal_bytes(entry.peak_rss_bytes),
             )
         )
     conditions = ("batch", "threads") if several else ()
@@ -150,19 +127,18 @@ def _demands(results: Sequence[LatencyResult], section: BenchmarkSection | None)
     )
 
 
-def _not_measured(section: BenchmarkSection | None, conditions: str) -> str:
+def _not_measured(section: BenchmarkSection, conditions: str) -> str:
     """What failed under these conditions, and why, in sentences that follow others."""
-    failed = section.not_measured if section else {}
     return "".join(
         f" Not measured: {name}: {reason.rstrip('.')}."
-        for name, reason in failed.items()
+        for name, reason in section.not_measured.items()
         if name.endswith(conditions)
     )
 
 
-def _limits(section: BenchmarkSection | None) -> str:
+def _limits(section: BenchmarkSection) -> str:
     """What the limit is, in a sentence."""
-    if section is None or not section.limits:
+    if not section.limits:
         return ""
     rates = ", ".join(
         f"{limit.products_per_s / 1e9:,.0f} G/s in {limit.precision.value} on "
@@ -213,9 +189,8 @@ def deploy_commands(report: Report) -> tuple[str, ...]:
 def _pins(report: Report) -> Iterator[str]:
     """The packages, in the versions in which the model was tried, where they are known."""
     where = (report.edge.environment if report.edge else None) or report.environment
-    known = where.versions if where else {}
     for name in _PACKAGES:
-        number = known.get(name, "")
+        number = where.versions.get(name, "")
         yield f"{name}=={number}" if _NUMBER.fullmatch(number) else name
 
 

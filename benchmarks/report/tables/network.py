@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Parity of the executions, and the noise tensor by tensor, as tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

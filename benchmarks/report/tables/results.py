@@ -1,7 +1,6 @@
 """What a report found, as tables."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import (
@@ -11,14 +10,17 @@ from eightbit.benchmarks.report.document import (
     FidelitySection,
     Report,
 )
-from eightbit.benchmarks.report.figures import Table, decimal_bytes, percent, ratio
+from eightbit.benchmarks.report.figures import (
+    Table,
+    decibels,
+    decimal_bytes,
+    nats,
+    percent,
+    ratio,
+)
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
 from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables
 from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
-
-# In the names of the files whose sizes are compared.
-_FLOAT_MARK: Final = ".fp32."
-_INT8_MARK: Final = ".int8."
 
 
 def result_tables(report: Report) -> Iterator[Table]:
@@ -29,8 +31,9 @@ def result_tables(report: Report) -> Iterator[Table]:
         yield fallback_table(report.fallback)
     if report.fidelity:
         yield from fidelity_tables(report.fidelity)
-    yield from latency_tables(report.latency, report.benchmark)
-    yield from whole_path_tables(report.benchmark)
+    if report.benchmark:
+        yield from latency_tables(report.latency, report.benchmark)
+        yield from whole_path_tables(report.benchmark)
     if report.size_bytes:
         yield size_table(report)
     yield from edge_tables(report)
@@ -46,28 +49,6 @@ def result_tables(report: Report) -> Iterator[Table]:
         yield images_table(report.calibration, report.evaluation)
     if report.calibration and report.calibration.settled is not None:
         yield _convergence(report.calibration)
-
-
-def shrinkage(report: Report, name: str) -> float | None:
-    """How many times smaller an INT8 model file is than the float one.
-
-    Returns:
-        The ratio of sizes, or None for another file or where no float model was written.
-    """
-    floats = [size for file, size in report.size_bytes.items() if _FLOAT_MARK in file]
-    if not floats or _INT8_MARK not in name:
-        return None
-    return floats[0] / report.size_bytes[name]
-
-
-def decibels(ratio_db: float | None) -> str:
-    """34.56 as "34.6 dB"; None, which stands for infinity in a `FidelityResult`, as "identical"."""
-    return "identical" if ratio_db is None else f"{ratio_db:.1f} dB"
-
-
-def nats(divergence: float) -> str:
-    """Three significant digits, without a unit; only what is exactly zero is "0"."""
-    return f"{divergence:.3g}"
 
 
 def fidelity_tables(fidelity: FidelitySection) -> Iterator[Table]:
@@ -101,7 +82,7 @@ def size_table(report: Report) -> Table:
         title="Size",
         columns=("file", "size", "smaller"),
         rows=tuple(
-            (name, decimal_bytes(size), ratio(shrinkage(report, name)))
+            (name, decimal_bytes(size), ratio(report.shrinkage(name)))
             for name, size in report.size_bytes.items()
         ),
         note="smaller: than the float model.",
@@ -175,7 +156,7 @@ def images_table(
         use = "evaluation" if evaluation.labelled else "evaluation (no labels)"
         if evaluation.matched_by:
             use += f", classes by {evaluation.matched_by}"
-        skipped = f"{evaluation.all_skipped:,}"
+        skipped = f"{evaluation.skipped_count:,}"
         rows.append((use, evaluation.source, f"{evaluation.images:,}", skipped))
     shared = calibration.also_in_evaluation if calibration else 0
     return Table(

@@ -27,11 +27,9 @@ def detail_tables(report: Report) -> Iterator[Table]:
         yield skipped_table("calibration", skipped, len(skipped))
     if report.evaluation and report.evaluation.skipped:
         evaluation = report.evaluation
-        yield skipped_table("evaluation", evaluation.skipped, evaluation.all_skipped)
-    if report.timings_s or report.peak_rss_bytes:
-        yield cost_table(report)
-    if report.environment:
-        yield environment_table(report.environment)
+        yield skipped_table("evaluation", evaluation.skipped, evaluation.skipped_count)
+    yield cost_table(report)
+    yield environment_table(report.environment)
 
 
 def _flips(name: str, result: CandidateAccuracy, labels: tuple[str, ...] | None) -> Table:
@@ -53,10 +51,8 @@ def _flips(name: str, result: CandidateAccuracy, labels: tuple[str, ...] | None)
     )
 
 
-def _answer(index: int, likelihood: float | None, labels: tuple[str, ...] | None) -> str:
-    """A class, and how sure the model is of it where that is known."""
-    sure = "" if likelihood is None else f" ({percent(likelihood, 0)})"
-    return f"{class_name(index, labels)}{sure}"
+def _answer(index: int, probability: float, labels: tuple[str, ...] | None) -> str:
+    return f"{class_name(index, labels)} ({percent(probability, 0)})"
 
 
 def skipped_table(use: str, skipped: tuple[SkippedImage, ...], count: int) -> Table:
@@ -83,8 +79,7 @@ def _rest(count: int) -> str:
 def cost_table(report: Report) -> Table:
     """Seconds of every stage and the memory of the run."""
     rows = [(stage, f"{seconds:,.1f} s") for stage, seconds in report.timings_s.items()]
-    if report.peak_rss_bytes:
-        rows.append(("peak memory", decimal_bytes(report.peak_rss_bytes)))
+    rows.append(("peak memory", decimal_bytes(report.peak_rss_bytes)))
     return Table(title="Time and memory of the run", columns=("stage", "cost"), rows=tuple(rows))
 
 

@@ -166,7 +166,7 @@ def _our_row(
     if isinstance(measured, Measured):
         outcome = Outcome(
             seconds=quantizing_seconds(report),
-            peak_rss_bytes=report.peak_rss_bytes or measured.outcome.peak_rss_bytes,
+            peak_rss_bytes=report.peak_rss_bytes,
             images=measured.outcome.images,
         )
         measured = Measured(outcome=outcome, logits=measured.logits)

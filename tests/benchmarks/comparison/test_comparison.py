@@ -1,9 +1,9 @@
 """Several reports side by side, and the picture of accuracy against latency."""
 
 import pytest
-from tests.synthetic_reports.answers import IMAGES, accuracy, answers
+from tests.synthetic_reports.answers import accuracy, answers
 from tests.synthetic_reports.costs import latencies
-from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
+from tests.synthetic_reports.reports import ENVIRONMENT, evaluation, synthetic_report
 
 from eightbit.benchmarks.comparison.comparison import Conditions, common_conditions, compare_reports
 from eightbit.benchmarks.comparison.pareto import pareto_picture
@@ -17,7 +17,7 @@ from eightbit.benchmarks.comparison.tables import (
     settings_table,
     speed_table,
 )
-from eightbit.benchmarks.report.document import EvaluationSection, ModelSection
+from eightbit.benchmarks.report.document import ModelSection
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture, ModelSpec
 
@@ -105,7 +105,7 @@ def test_networks_and_images_are_settings_too():
     spec = ModelSpec(architecture=Architecture.RESNET34, num_classes=10)
     other = synthetic_report(
         model=ModelSection(spec=spec, weights="photos.pth", weights_sha256="ee" * 32),
-        evaluation=EvaluationSection(source="other.tar", images=IMAGES, labelled=True),
+        evaluation=evaluation("other.tar"),
     )
     table = settings_table(compared(other=other))
     assert table.columns == ("bundle", "network", "evaluation")
@@ -133,9 +133,7 @@ def test_later_reports_are_compared_with_the_first_image_by_image():
 
 
 def test_accuracies_on_other_images_are_not_compared():
-    other = synthetic_report(
-        evaluation=EvaluationSection(source="other.tar", images=IMAGES, labelled=True)
-    )
+    other = synthetic_report(evaluation=evaluation("other.tar"))
     table = against_first_table(compared(other=other))
     row = rows_of(table)["other", "ONNX"]
     assert (row["accuracy"], row["lost [95 %]"]) == ("-", "-")
@@ -263,7 +261,7 @@ def test_a_point_has_the_intervals_of_its_drop_and_of_its_speedup():
 def test_without_labels_the_picture_is_of_agreement_and_float_agrees_with_itself():
     bare = synthetic_report(
         accuracy=accuracy(answers(range(40), labelled=False)),
-        evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
+        evaluation=evaluation(labelled=False),
     )
     picture = pareto_picture(compare_reports({"a": bare, "b": bare}))
     assert not picture.labelled
@@ -276,7 +274,7 @@ def test_without_labels_the_picture_is_of_agreement_and_float_agrees_with_itself
 def test_no_interval_of_agreement_goes_beyond_100_percent():
     same = synthetic_report(
         accuracy=accuracy(answers(labelled=False)),
-        evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
+        evaluation=evaluation(labelled=False),
     )
     point = point_of(pareto_picture(compare_reports({"a": same, "b": same})), "a")
     assert point.accuracy == 100
@@ -286,7 +284,7 @@ def test_no_interval_of_agreement_goes_beyond_100_percent():
 def test_one_report_without_labels_makes_it_agreement_for_all():
     bare = synthetic_report(
         accuracy=accuracy(answers(range(40), labelled=False)),
-        evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
+        evaluation=evaluation(labelled=False),
     )
     picture = pareto_picture(compared(bare=bare))
     assert not picture.labelled

@@ -64,8 +64,8 @@ def test_where_flips_are_only_counted_the_two_are_taken_for_independent(which):
 
 def test_accuracy_itself_has_newcombes_interval():
     """Example (a) of the paper: 56 of 70 against 48 of 80 gives 0.0524 to 0.3339."""
-    new = AccuracyResult(top1=1 - 56 / 70, top5=None, n=70)
-    old = AccuracyResult(top1=1 - 48 / 80, top5=None, n=80)
+    new = AccuracyResult(top1=1 - 56 / 70, top5=None, n=70, confidence=None)
+    old = AccuracyResult(top1=1 - 48 / 80, top5=None, n=80, confidence=None)
     loss = top1_loss(new, old)
     assert loss.value == pytest.approx(20)
     assert loss.interval == pytest.approx((5.24, 33.39), abs=0.005)

@@ -3,14 +3,13 @@
 import pytest
 from tests.benchmarks.comparison.gate import lines, onnx
 from tests.synthetic_reports.answers import IMAGES, RIGHT, accuracy, answers
-from tests.synthetic_reports.reports import synthetic_report
+from tests.synthetic_reports.reports import evaluation, synthetic_report
 
 from eightbit.benchmarks.comparison.regression import (
     find_regressions,
     regression_lines,
     regression_table,
 )
-from eightbit.benchmarks.report.document import EvaluationSection
 
 
 @pytest.mark.parametrize(
@@ -44,9 +43,7 @@ def test_only_the_same_images_are_compared_one_by_one():
     """24 images more are lost of 200: proven where they are the same ones, else not."""
     baseline = synthetic_report(accuracy=onnx(range(200)))
     report = synthetic_report(accuracy=onnx(range(224)))
-    elsewhere = report.model_copy(
-        update={"evaluation": report.evaluation.model_copy(update={"source": "other.tar"})}
-    )
+    elsewhere = report.model_copy(update={"evaluation": evaluation("other.tar")})
     retrained = report.model_copy(
         update={"model": report.model.model_copy(update={"weights_sha256": "ee" * 32})}
     )
@@ -94,7 +91,7 @@ def test_without_labels_agreement_counts():
     def unlabelled(broke):
         return synthetic_report(
             accuracy=onnx(broke, labelled=False),
-            evaluation=EvaluationSection(source="photos.tar", images=IMAGES, labelled=False),
+            evaluation=evaluation(labelled=False),
         )
 
     assert lines(unlabelled(range(12)), unlabelled(range(12))) == ()
@@ -162,7 +159,7 @@ def test_the_allowed_loss_of_accuracy_holds_for_accuracy_itself():
 
 
 def test_accuracy_itself_is_not_compared_on_other_images():
-    elsewhere = EvaluationSection(source="other.tar", images=IMAGES, labelled=True)
+    elsewhere = evaluation("other.tar")
     report = fallen(1600, model=RETRAINED, evaluation=elsewhere)
     findings = find_regressions(report, synthetic_report(accuracy=onnx(())))
     assert regression_lines(findings) == ()

@@ -2,9 +2,10 @@ import json
 
 import pytest
 from pydantic import ValidationError
+from tests.synthetic_reports.reports import ENVIRONMENT, evaluation, synthetic_report
 
 from eightbit.benchmarks.report.checks import Check, VerificationSection
-from eightbit.benchmarks.report.document import EvaluationSection, OperatorCoverage, read_report
+from eightbit.benchmarks.report.document import OperatorCoverage, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import SkippedImage
 
@@ -128,12 +129,33 @@ def test_no_more_operators_are_quantized_than_there_are():
 
 
 def test_more_files_may_be_skipped_than_are_named():
-    def of(count: int | None) -> EvaluationSection:
-        named = (SkippedImage(name="broken.png", reason="truncated"),)
-        options = {"images": 1, "labelled": True, "skipped": named, "skipped_count": count}
-        return EvaluationSection(source="photos", **options)
-
-    assert of(None).all_skipped == 1  # of an earlier version, which names them all
-    assert of(5).all_skipped == 5
+    named = (SkippedImage(name="broken.png", reason="truncated"),)
+    assert evaluation(skipped=named, skipped_count=5).skipped_count == 5
     with pytest.raises(ValidationError, match="skipped_count: expected at least 1"):
-        of(0)
+        evaluation(skipped=named, skipped_count=0)
+
+
+@pytest.mark.parametrize("missing", ["accuracy", "evaluation"])
+def test_accuracy_comes_with_the_images_that_it_was_measured_on(missing):
+    with pytest.raises(ValidationError, match="accuracy: expected it together with evaluation"):
+        synthetic_report(**{missing: None})
+
+
+def test_latencies_come_with_what_is_behind_them():
+    with pytest.raises(ValidationError, match="latency: expected it together with benchmark"):
+        synthetic_report(benchmark=None)
+
+
+def test_model_files_are_compared_with_the_float_one():
+    report = synthetic_report()
+    assert report.shrinkage("model.int8.onnx") == 4.0
+    assert report.shrinkage("model.fp32.onnx") is None
+    assert synthetic_report(size_bytes={"model.int8.onnx": 5}).shrinkage("model.int8.onnx") is None
+
+
+def test_latency_may_have_been_measured_elsewhere():
+    report = synthetic_report()
+    elsewhere = ENVIRONMENT.model_copy(update={"cpu": "Other CPU"})
+    benchmark = report.benchmark.model_copy(update={"environment": elsewhere})
+    assert report.latency_environment == ENVIRONMENT
+    assert synthetic_report(benchmark=benchmark).latency_environment == elsewhere

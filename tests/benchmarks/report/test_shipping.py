@@ -245,18 +245,6 @@ def test_artefacts_of_which_the_same_is_found_share_a_sentence() -> None:
     ]
 
 
-def test_the_same_source_without_a_count_of_shared_images_asks_for_care() -> None:
-    calibration, evaluation = full().calibration, full().evaluation
-    assert calibration is not None
-    assert evaluation is not None
-    unknown = calibration.model_copy(update={"also_in_evaluation": None})
-    report = full().model_copy(update={"calibration": unknown})
-    assert texts(report, Advice.CARE) == ""
-    same = evaluation.model_copy(update={"source": calibration.source})
-    report = report.model_copy(update={"evaluation": same})
-    assert "have the same source" in texts(report, Advice.CARE)
-
-
 def test_calibration_images_that_were_evaluated_ask_for_care() -> None:
     calibration = full().calibration
     assert calibration is not None

@@ -21,6 +21,8 @@ def result(broke, fixed, images, *, others=0):
         fixed=fixed,
         top1_agreement=1 - flips / images,
         mcnemar_p=mcnemar_p(broke, fixed),
+        confidence=None,
+        classes=(),
     )
 
 

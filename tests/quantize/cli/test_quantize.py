@@ -149,6 +149,9 @@ def test_benchmark_measures_at_the_given_threads_and_batches_and_amends_the_repo
         p90_ms=2.0,
         p99_ms=3.0,
         images_per_s=2000.0,
+        launches=5,
+        load_s=1.1,
+        peak_rss_bytes=200_000_000,
     )
     section = BenchmarkSection(products_per_image=1000, launches=5, rounds=8, busy_fraction=0.2)
 

@@ -42,7 +42,7 @@ def numbers(text: str) -> dict[str, str]:
 
 
 def test_it_has_the_numbers_of_this_very_model() -> None:
-    calibration = CalibrationSection(source="photos.tar", images=128)
+    calibration = CalibrationSection(source="photos.tar", images=128, digests=("0" * 16,))
     found = numbers(readme(synthetic_report(calibration=calibration)))
     assert found == {
         "top-1 accuracy": "79.90 % of 4,000 images of photos.tar; float 80.00 %",
@@ -55,7 +55,7 @@ def test_it_has_the_numbers_of_this_very_model() -> None:
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
-    nothing = {"accuracy": None, "evaluation": None, "environment": None}
+    nothing = {"accuracy": None, "evaluation": None}
     found = numbers(
         readme(synthetic_report(latency=(), calibration=None, size_bytes={}, **nothing))
     )
@@ -77,8 +77,9 @@ def test_without_labels_it_says_how_often_the_class_is_that_of_float() -> None:
 def test_without_a_float_run_latency_has_no_speedup() -> None:
     (_, int8) = latencies(3.0)
     alone = int8.model_copy(update={"speedup": None})
-    found = numbers(readme(synthetic_report(latency=(alone,), environment=None)))
-    assert found["latency"] == "10.0 ms (p50) in ONNX Runtime, batch 1, 2 threads"
+    found = numbers(readme(synthetic_report(latency=(alone,))))
+    said = "10.0 ms (p50) in ONNX Runtime, batch 1, 2 threads on Example CPU @ 3 GHz"
+    assert found["latency"] == said
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_it_says_how_to_begin_and_how_to_check() -> None:
 def test_names_of_strangers_stay_words() -> None:
     report = synthetic_report()
     spec = report.model.spec.model_copy(update={"labels": (HOSTILE,) * 10})
-    calibration = CalibrationSection(source=HOSTILE, images=1)
+    calibration = CalibrationSection(source=HOSTILE, images=1, digests=("0" * 16,))
     model = ModelSection(spec=spec, weights=HOSTILE)
     text = readme(synthetic_report(model=model, calibration=calibration))
     assert "\x1b" not in text

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from tests.synthetic_reports.reports import almost_empty
 
 from eightbit.benchmarks import Report
 from eightbit.benchmarks.accuracy.tally import ClassificationTally
@@ -20,11 +21,7 @@ BOUND_PP = 1.0
 @pytest.fixture
 def report() -> Report:
     spec = ModelSpec(architecture=Architecture.CIFAR_RESNET20, num_classes=2)
-    return Report(
-        eightbit_version="1",
-        command="eightbit quantize",
-        model=ModelSection(spec=spec, weights="made up"),
-    )
+    return almost_empty(model=ModelSection(spec=spec, weights="made up"))
 
 
 def _accuracy(

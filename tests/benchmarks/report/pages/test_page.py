@@ -12,7 +12,7 @@ from tests.synthetic_reports.reports import HOSTILE, REPORTS, float_layers, full
 
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.report.charts.accuracy import drop_chart, reliability_chart
-from eightbit.benchmarks.report.charts.network import in_order, sqnr_chart
+from eightbit.benchmarks.report.charts.network import sqnr_chart
 from eightbit.benchmarks.report.charts.rows import shortened
 from eightbit.benchmarks.report.charts.svg import COLOURS, chart, figure
 from eightbit.benchmarks.report.checks import Check, VerificationSection
@@ -113,12 +113,16 @@ def test_the_drop_is_drawn_against_zero_and_the_gate() -> None:
     assert "allowed" not in plain.svg
 
 
-def test_tensors_stand_in_the_order_of_execution_where_it_is_known() -> None:
+def test_tensors_stand_in_the_order_of_execution() -> None:
     tensors = full().diagnosis
-    ordered = in_order(tensors)
-    assert [tensor.position for tensor in ordered] == list(range(len(tensors)))
-    unknown = tuple(tensor.model_copy(update={"position": None}) for tensor in tensors)
-    assert in_order(unknown) == list(unknown)
+    drawn = sqnr_chart(tensors)
+    assert drawn is not None
+    root = ET.fromstring(str(drawn.svg))
+    told = [mark.findtext("title") for mark in root.iter("use") if mark.find("title") is not None]
+    marks = [text for text in told if text is not None][: len(tensors) - 1]
+    by_position = sorted(tensors, key=lambda tensor: tensor.position)
+    names = [tensor.name for tensor in by_position if tensor.sqnr_alone_db is not None]
+    assert [text.partition(":")[0] for text in marks] == names
 
 
 def test_tensors_without_any_noise_have_no_chart() -> None:
@@ -230,8 +234,8 @@ def test_the_grid_calls_that_another_class_which_the_verification_does(
 def test_an_evaluation_that_stopped_is_not_called_one_without_images(is_failed: bool) -> None:
     check = Check(name=FINITE_CHECK, passed=not is_failed, detail="onnx 3")
     verification = VerificationSection(images=64, passed=not is_failed, checks=(check,))
-    empty = {"accuracy": None, "fidelity": None, "verification": verification}
-    report = full().model_copy(update=empty)
+    empty = {"accuracy": None, "evaluation": None, "fidelity": None}
+    report = full().model_copy(update={**empty, "verification": verification})
     said = {section.nothing for section in accuracy_sections(report)}
     why = (
         "logits on the evaluation images are not finite"

@@ -6,7 +6,6 @@ import re
 import pytest
 from rich.console import Console
 
-from eightbit.benchmarks.accuracy.tally import Flip
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.document import FidelitySection
 from eightbit.benchmarks.report.pages.markdown import render_markdown
@@ -40,9 +39,10 @@ def tables(markdown):
 @pytest.fixture
 def hostile_report(full_report):
     spec = full_report.model.spec.model_copy(update={"labels": (HOSTILE,) * 7})
-    flips = (Flip(image=HOSTILE, label=2, float_class=2, int8_class=3),)
+    onnx = full_report.accuracy.onnx
+    flips = tuple(flip.model_copy(update={"image": HOSTILE}) for flip in onnx.flips[:1])
     accuracy = full_report.accuracy.model_copy(
-        update={"onnx": full_report.accuracy.onnx.model_copy(update={"flips": flips})}
+        update={"onnx": onnx.model_copy(update={"flips": flips})}
     )
     skipped = (SkippedImage(name=HOSTILE, reason=HOSTILE),)
     return full_report.model_copy(
@@ -122,7 +122,7 @@ def test_a_report_of_nothing_renders_without_a_table(almost_empty_report):
         "accuracy",
         "fidelity",
         "coverage",
-        "environment",
+        "benchmark",
     ],
 )
 def test_every_section_may_be_missing(section, full_report):

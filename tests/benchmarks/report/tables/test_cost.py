@@ -7,10 +7,9 @@ from rich.console import Console
 
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit, WholePath
-from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.pages.terminal import render_table, render_terminal
-from eightbit.benchmarks.report.tables.cost import latency_tables, speedup, whole_path_tables
+from eightbit.benchmarks.report.tables.cost import latency_tables, whole_path_tables
 
 
 @pytest.fixture
@@ -45,14 +44,6 @@ def section():
 def latency(full_report):
     """As a benchmark leaves it: two runtimes with their baselines."""
     return full_report.latency[:4]
-
-
-@pytest.fixture
-def earlier(latency):
-    """As an earlier version left it: medians alone."""
-    added = {"launches", "load_s", "peak_rss_bytes", "limit_fraction"}
-    added |= {"speedup", "speedup_ci95", "is_baseline"}
-    return tuple(LatencyResult(**entry.model_dump(exclude=added)) for entry in latency)
 
 
 def rows(table):
@@ -126,22 +117,16 @@ def test_the_whole_path_is_split(section):
     assert table.note.startswith("Synthetic JPEG, 500 x 375 pixels; medians")
 
 
-def test_what_was_not_measured_is_left_out(earlier, section):
-    (only,) = latency_tables(earlier)
-    assert rows(only)["model.int8.onnx"][-1] == "3.10x"
-    assert rows(only)["model.fp32.onnx"][-1] == "-"
-    assert "interval" not in only.note
-    assert list(whole_path_tables(None)) == []
+def test_what_was_not_measured_is_left_out(latency, section):
+    once = {"launches": 1, "speedup_ci95": None, "limit_fraction": None}
+    brief = [entry.model_copy(update=once) for entry in latency]
+    times, demands = latency_tables(brief, section.model_copy(update={"limits": ()}))
+    assert rows(times)["model.int8.onnx"][-1] == "3.05x"
+    assert "interval" not in times.note
+    assert rows(demands)["model.int8.onnx"][2] == "-"
+    assert "of limit:" not in demands.note
     assert list(whole_path_tables(section.model_copy(update={"whole_path": ()}))) == []
-    assert list(latency_tables(())) == []
-
-
-def test_the_measured_speedup_counts_before_a_ratio_of_medians(latency, earlier):
-    integer = latency[1]
-    assert speedup(integer, latency) == 3.05
-    assert speedup(earlier[1], earlier) == pytest.approx(3.1)
-    assert speedup(earlier[1], earlier[1:]) is None
-    assert speedup(earlier[0], earlier) is None
+    assert list(latency_tables((), section)) == []
 
 
 @pytest.mark.parametrize("busy", [0.0, 0.5])
