@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from eightbit.benchmarks.report.document import ConvergencePoint
+from eightbit.benchmarks.report.images import ConvergencePoint
 from eightbit.calibration import CalibrationResult, collect
 from eightbit.calibration.collection import IMAGES_PER_CHECKPOINT
 from eightbit.calibration.convergence import (

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
@@ -19,20 +19,17 @@ from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
+from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.errors import InputError
-from eightbit.models.images.loading import SkippedImage
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import Finite, FrozenModel, ModelSpec, Positive
+from eightbit.models.spec import Finite, FrozenModel, ModelSpec
 
 # In the names of the model files whose sizes are compared.
 _FLOAT_MARK: Final = ".fp32."
 _INT8_MARK: Final = ".int8."
 
-SHOWN: Final = 24  # so many have a picture in the report
-
 REPORT_FORMAT_VERSION: Final = 1
-
 
 REPORT_MAX_BYTES: Final = 64 * 2**20
 
@@ -49,98 +46,6 @@ class ModelSection(FrozenModel):
     spec: ModelSpec
     weights: str
     weights_sha256: Sha256 | None = None
-
-
-Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 2**10)]
-
-
-"""A JPEG file in Base64."""
-
-
-class ConvergencePoint(FrozenModel):
-    """How far the ranges moved from one checkpoint of the calibration to the next.
-
-    Attributes:
-        images: How many had been seen.
-        tensor: Whose range moved most.
-        largest_change: By which share of its width.
-    """
-
-    images: PositiveInt
-    tensor: str
-    largest_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-DIGEST_DIGITS: Final = 16
-
-ShortDigest = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{DIGEST_DIGITS}}}$")]
-
-
-"""The beginning of a SHA-256: enough to tell the files of a set apart."""
-
-
-class CalibrationSection(FrozenModel):
-    """The images that set the ranges.
-
-    Attributes:
-        source: Where they came from.
-        images: How many were used.
-        skipped: What could not be used.
-        also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
-        digests: The first 16 hexadecimal digits of the SHA-256 of each file, sorted, each once.
-        convergence: How far ranges still moved from checkpoint to checkpoint.
-        watched: The method whose ranges those are, where it is not the one that chose them.
-        settled: Whether they came to rest before the images ran out, where as many were drawn as
-            that took; None where a fixed number was asked for.
-    """
-
-    source: str
-    images: NonNegativeInt
-    skipped: tuple[SkippedImage, ...] = ()
-    also_in_evaluation: NonNegativeInt = 0
-    digests: Annotated[tuple[ShortDigest, ...], Field(min_length=1)]
-    convergence: tuple[ConvergencePoint, ...] = ()
-    watched: str | None = None
-    settled: bool | None = None
-
-
-class EvaluationSection(FrozenModel):
-    """The images on which accuracy was measured.
-
-    Attributes:
-        source: Where they came from.
-        images: How many were used.
-        labelled: Whether their true classes are known.
-        matched_by: How their folders or labels were matched to the model's classes.
-        skipped: The first files that could not be used.
-        skipped_count: How many there were in all.
-        images_sha256: Digest of the digests of the files that were used, in their order: where it
-            is equal, the images are the same.
-        images_per_s: Through all models together, decoding included; None where nothing was left
-            to run.
-        thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
-            in Base64.
-        environment: Where they ran, where that was not in the run that the report is of.
-        command: The command line of a later evaluation; empty if that run evaluated.
-    """
-
-    source: str
-    images: NonNegativeInt
-    labelled: bool
-    matched_by: str | None = None
-    skipped: tuple[SkippedImage, ...] = ()
-    skipped_count: NonNegativeInt
-    images_sha256: Sha256
-    images_per_s: Positive | None = None
-    thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
-    environment: Environment | None = None
-    command: str = ""
-
-    @model_validator(mode="after")
-    def _no_more_skipped_than_counted(self) -> Self:
-        if self.skipped_count < len(self.skipped):
-            raise ValueError(f"skipped_count: expected at least {len(self.skipped)}")
-        return self
 
 
 class AccuracySection(FrozenModel):

@@ -23,12 +23,8 @@ from eightbit.benchmarks.evaluation.journal import Journal
 from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
 from eightbit.benchmarks.report.checks import Check
-from eightbit.benchmarks.report.document import (
-    DIGEST_DIGITS,
-    SHOWN,
-    AccuracySection,
-    EvaluationSection,
-)
+from eightbit.benchmarks.report.document import AccuracySection
+from eightbit.benchmarks.report.images import DIGEST_DIGITS, SHOWN, EvaluationSection
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import decode_image

@@ -12,14 +12,13 @@ from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import (
-    DIGEST_DIGITS,
-    CalibrationSection,
     CoverageSection,
     FidelitySection,
     ModelSection,
     Report,
 )
 from eightbit.benchmarks.report.fallback import FallbackSection
+from eightbit.benchmarks.report.images import DIGEST_DIGITS, CalibrationSection
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.verdict import drop_gate

@@ -20,16 +20,18 @@ from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.benchmarks.report.document import (
-    CalibrationSection,
-    ConvergencePoint,
     CoverageSection,
-    EvaluationSection,
     FidelitySection,
     ModelSection,
     OperatorCoverage,
     Report,
 )
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
+from eightbit.benchmarks.report.images import (
+    CalibrationSection,
+    ConvergencePoint,
+    EvaluationSection,
+)
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.images.loading import SkippedImage
 from eightbit.models.spec import Architecture, ModelSpec

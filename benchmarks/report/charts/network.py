@@ -6,8 +6,8 @@ from typing import Final
 from eightbit.benchmarks.report.charts.rows import WIDTH, log_ticks, shortened
 from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, Margins, chart, figure
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
-from eightbit.benchmarks.report.document import CalibrationSection
 from eightbit.benchmarks.report.figures import percent
+from eightbit.benchmarks.report.images import CalibrationSection
 
 _WIDE: Final = 1000
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.tally import Flip
 from eightbit.benchmarks.report.charts.rows import class_title, shortened
-from eightbit.benchmarks.report.document import SHOWN, Report
+from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import percent
+from eightbit.benchmarks.report.images import SHOWN
 from eightbit.models.plain_text import counted
 
 _LONGEST: Final = 60  # letters of a class

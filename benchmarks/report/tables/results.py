@@ -3,13 +3,7 @@
 from collections.abc import Iterator
 
 from eightbit.benchmarks.report.checks import VerificationSection
-from eightbit.benchmarks.report.document import (
-    CalibrationSection,
-    CoverageSection,
-    EvaluationSection,
-    FidelitySection,
-    Report,
-)
+from eightbit.benchmarks.report.document import CoverageSection, FidelitySection, Report
 from eightbit.benchmarks.report.figures import (
     Table,
     decibels,
@@ -18,6 +12,7 @@ from eightbit.benchmarks.report.figures import (
     percent,
     ratio,
 )
+from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
 from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables
 from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table

@@ -3,7 +3,7 @@
 import pytest
 from tests.synthetic_reports.answers import accuracy, answers
 from tests.synthetic_reports.costs import latencies
-from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
+from tests.synthetic_reports.reports import ENVIRONMENT, evaluation, synthetic_report
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.parity import ARTIFACTS, ExecutionsSection
@@ -11,12 +11,8 @@ from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
-from eightbit.benchmarks.report.document import (
-    CalibrationSection,
-    EvaluationSection,
-    FidelitySection,
-    Report,
-)
+from eightbit.benchmarks.report.document import FidelitySection, Report
+from eightbit.benchmarks.report.images import CalibrationSection
 
 MODEL, OTHER_MODEL = "ef" * 32, "12" * 32
 OTHER_CPU = ENVIRONMENT.model_copy(update={"cpu": "Another CPU"})
@@ -39,10 +35,13 @@ def board_check(name: str = "onnx_aarch64", *, passed: bool = True) -> Check:
 
 def report(**sections: object) -> Report:
     """One that a run has left: evaluated on 4,000 images, verified on 64."""
+    calibration = CalibrationSection(
+        source="photos", images=128, digests=("0" * 16,), also_in_evaluation=7
+    )
     return synthetic_report(
         **{
             "parity": {ARTIFACTS: pair(4000), "onnx_vs_reference": pair()},
-            "calibration": CalibrationSection(source="photos", images=128, also_in_evaluation=7),
+            "calibration": calibration,
             "environment": ENVIRONMENT,
             **sections,
         }
@@ -58,8 +57,8 @@ def verified(*checks: Check, images: int = 64) -> VerificationSection:
 
 
 class TestEvaluation:
-    SECTION = EvaluationSection(
-        source="flat", images=12, labelled=False, environment=ENVIRONMENT, command="evaluate"
+    SECTION = evaluation(
+        "flat", images=12, labelled=False, environment=ENVIRONMENT, command="evaluate"
     )
 
     def evaluated(self, before: Report) -> Report:

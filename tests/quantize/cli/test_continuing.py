@@ -24,12 +24,8 @@ from eightbit.benchmarks.evaluation.journal import JournalHeader, header_of, ope
 from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import Answer, Predicted, answer_of
 from eightbit.benchmarks.processes.channel import receive_pieces, send_pieces
-from eightbit.benchmarks.report.document import (
-    AccuracySection,
-    EvaluationSection,
-    Report,
-    read_report,
-)
+from eightbit.benchmarks.report.document import AccuracySection, Report, read_report
+from eightbit.benchmarks.report.images import EvaluationSection
 from eightbit.models.images.sources import open_source
 from eightbit.quantize import bundle
 from eightbit.quantize.measure import evaluation as evaluation_module

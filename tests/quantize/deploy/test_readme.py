@@ -9,7 +9,8 @@ from tests.synthetic_reports.reports import synthetic_report
 
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
-from eightbit.benchmarks.report.document import CalibrationSection, ModelSection, Report
+from eightbit.benchmarks.report.document import ModelSection, Report
+from eightbit.benchmarks.report.images import CalibrationSection
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 from eightbit.quantize.deploy.readme import bundle_readme
 

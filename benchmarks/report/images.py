@@ -1,0 +1,100 @@
+"""The images behind a report: those that set the ranges, and those that were evaluated."""
+
+from typing import Annotated, Final, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.versioned_json import SortedMapping
+from eightbit.benchmarks.runtimes.environment import Environment
+from eightbit.models.images.loading import SkippedImage
+from eightbit.models.spec import FrozenModel, Positive
+
+SHOWN: Final = 24  # so many flipped images have a picture in the report
+
+DIGEST_DIGITS: Final = 16
+
+Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 2**10)]
+"""A JPEG file in Base64."""
+
+
+class ConvergencePoint(FrozenModel):
+    """How far the ranges moved from one checkpoint of the calibration to the next.
+
+    Attributes:
+        images: How many had been seen.
+        tensor: Whose range moved most.
+        largest_change: By which share of its width.
+    """
+
+    images: PositiveInt
+    tensor: str
+    largest_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+ShortDigest = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{DIGEST_DIGITS}}}$")]
+"""The beginning of a SHA-256: enough to tell the files of a set apart."""
+
+
+class CalibrationSection(FrozenModel):
+    """The images that set the ranges.
+
+    Attributes:
+        source: Where they came from.
+        images: How many were used.
+        skipped: What could not be used.
+        also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
+        digests: The first 16 hexadecimal digits of the SHA-256 of each file, sorted, each once.
+        convergence: How far ranges still moved from checkpoint to checkpoint.
+        watched: The method whose ranges those are, where it is not the one that chose them.
+        settled: Whether they came to rest before the images ran out, where as many were drawn as
+            that took; None where a fixed number was asked for.
+    """
+
+    source: str
+    images: NonNegativeInt
+    skipped: tuple[SkippedImage, ...] = ()
+    also_in_evaluation: NonNegativeInt = 0
+    digests: Annotated[tuple[ShortDigest, ...], Field(min_length=1)]
+    convergence: tuple[ConvergencePoint, ...] = ()
+    watched: str | None = None
+    settled: bool | None = None
+
+
+class EvaluationSection(FrozenModel):
+    """The images on which accuracy was measured.
+
+    Attributes:
+        source: Where they came from.
+        images: How many were used.
+        labelled: Whether their true classes are known.
+        matched_by: How their folders or labels were matched to the model's classes.
+        skipped: The first files that could not be used.
+        skipped_count: How many there were in all.
+        images_sha256: Digest of the digests of the files that were used, in their order: where it
+            is equal, the images are the same.
+        images_per_s: Through all models together, decoding included; None where nothing was left
+            to run.
+        thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
+            in Base64.
+        environment: Where they ran, where that was not in the run that the report is of.
+        command: The command line of a later evaluation; empty if that run evaluated.
+    """
+
+    source: str
+    images: NonNegativeInt
+    labelled: bool
+    matched_by: str | None = None
+    skipped: tuple[SkippedImage, ...] = ()
+    skipped_count: NonNegativeInt
+    images_sha256: Sha256
+    images_per_s: Positive | None = None
+    thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
+    environment: Environment | None = None
+    command: str = ""
+
+    @model_validator(mode="after")
+    def _no_more_skipped_than_counted(self) -> Self:
+        if self.skipped_count < len(self.skipped):
+            raise ValueError(f"skipped_count: expected at least {len(self.skipped)}")
+        return self
