@@ -1,25 +1,7 @@
-import pkgutil
 import subprocess
 import sys
 
 import pytest
-
-import eightbit.benchmarks
-
-
-@pytest.mark.parametrize("name", eightbit.benchmarks.__all__)
-def test_every_public_name_resolves(name):
-    assert getattr(eightbit.benchmarks, name).__name__ == name
-
-
-def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="nonesuch"):
-        _ = eightbit.benchmarks.nonesuch
-
-
-def test_no_public_name_is_hidden_by_a_module_of_the_same_name():
-    modules = {module.name for module in pkgutil.iter_modules(eightbit.benchmarks.__path__)}
-    assert modules.isdisjoint(eightbit.benchmarks.__all__)
 
 
 @pytest.mark.parametrize(

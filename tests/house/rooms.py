@@ -67,6 +67,8 @@ MAY_IMPORT: Final = {
 MODULES: Final = tuple(
     sorted(path for top in TOP for path in (ROOT / top).rglob("*.py") if "assets" not in path.parts)
 )
+# The public names: a docstring, and a stub with the names.
+FACES: Final = tuple(ROOT / top / "__init__.py" for top in TOP)
 
 
 def named(path: Path) -> str:

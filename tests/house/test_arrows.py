@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from tests.house.rooms import (
+    FACES,
     MAY_IMPORT,
     MODULES,
     ROOT,
@@ -28,8 +29,6 @@ LONG_FUNCTIONS = {
 
 # The package's modules appear once more beneath a folder of links to them.
 TESTS = [path for path in (ROOT / "tests").rglob("*.py") if "typing_root" not in path.parts]
-# A face names what its rooms hold, and imports nothing before it is used.
-FACES = {ROOT / top / "__init__.py" for top in TOP}
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path not in FACES], ids=named)
