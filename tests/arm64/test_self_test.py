@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.studies.arm64.arm64 import instructions
 from eightbit.benchmarks.studies.arm64.processors import (
     ARM_PROCESSORS,
     ArmProcessor,
     arm_environment,
 )
+from eightbit.benchmarks.studies.arm64.study import instructions
 from eightbit.quantize.deploy.boards import take_in_self_tests
 from eightbit.quantize.stages import Stages
 

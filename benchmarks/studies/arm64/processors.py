@@ -13,7 +13,7 @@ from eightbit.models.errors import InputError
 
 ARM_EMULATOR: Final = "qemu-aarch64"
 
-# What `benchmarks/studies/arm64/root.py` makes in its folder.
+# What `root` makes in its folder.
 ROOT, SITE, PROCESSORS = "root", "site", "processors"
 
 
@@ -66,7 +66,7 @@ class ArmProcessor:
         """What stands before the arguments of a Python that runs on it.
 
         Args:
-            folder: What `benchmarks/studies/arm64/root.py` made.
+            folder: What `root` made.
         """
         root = (folder / PROCESSORS / self.name).resolve()
         return (ARM_EMULATOR, "-L", str(root), "-cpu", self.model, str(root / _PYTHON))

@@ -37,7 +37,7 @@ def make_torch(folder: Path) -> None:
     """Fetch the wheel of the installed version, 430 MB, and make what it lacks; once.
 
     Args:
-        folder: What `benchmarks/studies/arm64/root.py` made.
+        folder: What `root` made.
 
     Raises:
         InputError: There is no cross compiler, or a download fails.

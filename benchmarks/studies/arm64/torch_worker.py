@@ -1,6 +1,6 @@
 """Runs a TorchScript file on some images; runs on the emulated machine too.
 
-Usage: python arm64_torch_worker.py MODEL.pt ENGINE IN.npy OUT.npy
+Usage: python torch_worker.py MODEL.pt ENGINE IN.npy OUT.npy
 
 It is run by its path, since eightbit is not installed there.
 """

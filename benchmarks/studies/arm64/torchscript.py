@@ -18,7 +18,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 
-_WORKER: Final = Path(__file__).with_name("arm64_torch_worker.py")
+_WORKER: Final = Path(__file__).with_name("torch_worker.py")
 _QNNPACK: Final = "qnnpack"
 
 # Importing torch takes half a minute there: one processor without dot products, one with them.
@@ -31,7 +31,7 @@ def torchscript_logits(model: Path, files: Sequence[Path], arm: Path) -> Mapping
     Args:
         model: The artefact.
         files: Images.
-        arm: What `benchmarks/studies/arm64/root.py` and `arm64_torch.py` made.
+        arm: What `root` and `torch_build` made.
 
     Returns:
         float32, shape (N, classes), by the name of the execution.

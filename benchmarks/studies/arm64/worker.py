@@ -1,6 +1,6 @@
 """Classifies files with a packed model and says what each gave; runs on the emulated machine too.
 
-Usage: python arm64_worker.py MODEL.zip < LIST, where LIST is a JSON array of paths
+Usage: python worker.py MODEL.zip < LIST, where LIST is a JSON array of paths
 
 It is run by its path, since eightbit is not installed there. The program in the archive does the
 work: this only asks it for all logits.

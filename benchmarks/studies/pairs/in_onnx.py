@@ -1,4 +1,4 @@
-"""The layers of `pairs_layers` as an ONNX model in QDQ form, written with nothing but `onnx`.
+"""The layers of `layers` as an ONNX model in QDQ form, written with nothing but `onnx`.
 
 It is an image classifier that any runner can load: the image is repeated to as many channels as a
 layer has and rounded with a scale of 1; what the layers give is the logits.

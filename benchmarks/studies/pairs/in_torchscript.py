@@ -1,4 +1,4 @@
-"""The layers of `pairs_layers` in torch's own quantized modules, scripted.
+"""The layers of `layers` in torch's own quantized modules, scripted.
 
 An image classifier that any runner can load: the image is repeated to as many channels as a layer
 has and rounded with a scale of 1; what the layers give is the logits.

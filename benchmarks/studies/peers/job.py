@@ -1,6 +1,6 @@
 """What every candidate of the comparison is given: the same weights and the same images.
 
-A job is written as JSON for a process of its own (`peers_worker`), which leaves an outcome.
+A job is written as JSON for a process of its own (`worker`), which leaves an outcome.
 """
 
 from collections.abc import Iterator

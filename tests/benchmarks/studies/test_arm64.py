@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import typer.testing
 
-from eightbit.benchmarks.studies.arm64 import arm64
 from eightbit.benchmarks.studies.arm64 import page as page_module
 from eightbit.benchmarks.studies.arm64 import processors as processors_module
 from eightbit.benchmarks.studies.arm64 import root as root_module
+from eightbit.benchmarks.studies.arm64 import study, torchscript
 from eightbit.benchmarks.studies.arm64.page import Answers, Compared, Network, markdown
 from eightbit.benchmarks.studies.arm64.processors import (
     ARM_PROCESSORS,
@@ -253,9 +253,14 @@ def test_torch_has_a_table_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| torch | small |\n|---|---|\n| `qnnpack on cortex-a72` | 75.00 %, 1, " in page
 
 
+@pytest.mark.parametrize("module", [study, torchscript])
+def test_the_program_for_the_emulator_lies_beside_its_caller(module) -> None:
+    assert module._WORKER.is_file()
+
+
 def test_a_benchmark_without_an_emulator_ends_with_what_to_do(tmp_path: Path) -> None:
     app = typer.Typer()
-    app.command()(arm64.main)
+    app.command()(study.main)
     given = ("nowhere", "--images", "x", "--out", tmp_path / "page.md", "--arm", tmp_path)
     outcome = typer.testing.CliRunner().invoke(app, list(map(str, given)))
     assert outcome.exit_code == 2

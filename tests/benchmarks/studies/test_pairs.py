@@ -20,11 +20,11 @@ from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.execution import NO_VNNI, Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.benchmarks.runtimes.opening import open_runner
-from eightbit.benchmarks.studies.pairs import pairs as pairs_module
+from eightbit.benchmarks.studies.pairs import study
 from eightbit.benchmarks.studies.pairs.in_onnx import write_onnx
 from eightbit.benchmarks.studies.pairs.in_torchscript import write_torchscript
 from eightbit.benchmarks.studies.pairs.layers import Layer, Order, orders_of, outside_of, pairs_of
-from eightbit.benchmarks.studies.pairs.pairs import LAYERS, by_image, try_layers
+from eightbit.benchmarks.studies.pairs.study import LAYERS, by_image, try_layers
 from eightbit.benchmarks.studies.pairs.table import Outcome, findings, markdown
 
 ONEDNN = Execution(runtime=Runtime.TORCHSCRIPT, engine="onednn")
@@ -293,23 +293,23 @@ def test_layers_with_the_same_image_share_a_file():
 
 
 def test_the_program_writes_its_command_the_machine_and_the_table(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(pairs_module, "LAYERS", SMALL[:2])
+    monkeypatch.setattr(study, "LAYERS", SMALL[:2])
     found = Availability(possible=(ONNX,), missing={"onnx_haswell": "no emulator"})
-    monkeypatch.setattr(pairs_module, "executions", lambda: found)
+    monkeypatch.setattr(study, "executions", lambda: found)
     app = typer.Typer()
-    app.command()(pairs_module.main)
+    app.command()(study.main)
     out = tmp_path / "pairs.md"
     result = CliRunner().invoke(app, ["--out", str(out)])
     assert result.exit_code == 0, result.output
     assert result.output.count("onnx | 3 channels") == 2
     text = out.read_text()
-    assert "`python -m eightbit.benchmarks.studies.pairs.pairs --out FILE.md`" in text
+    assert "`python -m eightbit.benchmarks.studies.pairs --out FILE.md`" in text
     assert "torch 2" in text
     assert "Not tried: `onnx_haswell`: no emulator." in text
 
 
 def test_every_runtime_is_tried_natively_and_emulated_or_the_reason_is_told():
-    found = pairs_module.executions()
+    found = study.executions()
     names = {execution.name for execution in found.possible} | set(found.missing)
     for base in ("torchscript_onednn", "torchscript_fbgemm", "onnx", "openvino"):
         assert {base, f"{base}_haswell"} <= names

@@ -7,15 +7,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from eightbit.benchmarks.studies.peers import peers
+from eightbit.benchmarks.studies.peers import study
 from eightbit.benchmarks.studies.peers.job import PEERS, Candidate, Job, Outcome
-from eightbit.benchmarks.studies.peers.peers import (
+from eightbit.benchmarks.studies.peers.process import Failed, Measured
+from eightbit.benchmarks.studies.peers.study import (
     Comparison,
     compare,
     parse_network,
     quantizing_seconds,
 )
-from eightbit.benchmarks.studies.peers.process import Failed, Measured
 from eightbit.benchmarks.studies.peers.table import FailedRow, Reference, line, section
 from eightbit.models import ModelSpec
 from eightbit.models.errors import InputError
@@ -164,10 +164,10 @@ def jobs(monkeypatch, full_report, tmp_path) -> list[Job]:
         (out / "model.int8.onnx").touch()
         return full_report
 
-    monkeypatch.setattr(peers, "_job", fake_job)
-    monkeypatch.setattr(peers, "_labels", lambda *_: LABELS)
-    monkeypatch.setattr(peers, "run", fake_run)
-    monkeypatch.setattr(peers, "quantize", fake_quantize)
+    monkeypatch.setattr(study, "_job", fake_job)
+    monkeypatch.setattr(study, "_labels", lambda *_: LABELS)
+    monkeypatch.setattr(study, "run", fake_run)
+    monkeypatch.setattr(study, "quantize", fake_quantize)
     return seen
 
 
@@ -188,7 +188,7 @@ def test_every_peer_and_each_of_our_runs_is_a_row_whatever_happens(comparison, j
 
 
 def test_without_float_logits_there_is_no_table(comparison, jobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(peers, "run", lambda job: Failed(reason="no memory"))
+    monkeypatch.setattr(study, "run", lambda job: Failed(reason="no memory"))
     with pytest.raises(InputError, match="no memory"):
         list(compare(parse_network("resnet18:w.pth:64"), comparison, tmp_path))
 
@@ -196,7 +196,7 @@ def test_without_float_logits_there_is_no_table(comparison, jobs, tmp_path, monk
 @pytest.mark.usefixtures("jobs")
 def test_the_file_begins_with_the_command_that_makes_it_and_the_machine(tmp_path):
     app = typer.Typer()
-    app.command()(peers.main)
+    app.command()(study.main)
     out = tmp_path / "table.md"
     arguments = ["--calibrate", "/some/c.tar", "--evaluate", "/some/e.tar", "--out", str(out)]
     arguments += ["--limit", "40", "--ours", "", "--ours", "--method mse", "resnet18:/w/r18.pth:64"]
@@ -204,7 +204,7 @@ def test_the_file_begins_with_the_command_that_makes_it_and_the_machine(tmp_path
     assert result.exit_code == 0, result.output
     text = out.read_text()
     assert (
-        "`python -m eightbit.benchmarks.studies.peers.peers --calibrate c.tar --evaluate e.tar "
+        "`python -m eightbit.benchmarks.studies.peers --calibrate c.tar --evaluate e.tar "
         "--out FILE.md --samples 256 --limit 40 --ours '' --ours '--method mse' "
         "resnet18:r18.pth:64`"
     ) in text

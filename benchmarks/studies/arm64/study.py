@@ -1,12 +1,12 @@
 """A packed model on emulated ARM processors beside x86, in last bits: a page in Markdown.
 
-Usage: python -m eightbit.benchmarks.studies.arm64.arm64 DIR... --images SRC --out FILE.md
+Usage: python -m eightbit.benchmarks.studies.arm64 DIR... --images SRC --out FILE.md
     [--samples N] [--torchscript] [--arm FOLDER]
 
 `make arm64` makes what the emulator runs. Each DIR, which `eightbit quantize` wrote, is packed by
 `eightbit bundle`; the program in the archive then classifies its own self-test and N images here,
 on an emulated x86 processor without VNNI, and on every ARM processor. With `--torchscript` the
-TorchScript artefacts run in torch's own build for ARM as well (`arm64_torch.py`).
+TorchScript artefacts run in torch's own build for ARM as well (`torch_build`).
 """
 
 import json
@@ -41,7 +41,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
 
-_WORKER: Final = Path(__file__).with_name("arm64_worker.py")
+_WORKER: Final = Path(__file__).with_name("worker.py")
 _OLD_CPU: Final = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")
 _PT: Final = "model.int8.pt"
 _SELF_TEST: Final = "self_test/"
@@ -138,7 +138,7 @@ def instructions(processor: ArmProcessor, folder: Path, archive: Path) -> tuple[
 
     Args:
         processor: Which.
-        folder: What `benchmarks/studies/arm64/root.py` made.
+        folder: What `root` made.
         archive: The packed model.
 
     Raises:
@@ -169,7 +169,7 @@ def network(
     Args:
         packed: It.
         images: To classify beside the self-test's pictures.
-        arm: What `benchmarks/studies/arm64/root.py` made.
+        arm: What `root` made.
         torchscript: Whether to run its TorchScript artefact as well.
 
     Raises:
@@ -242,11 +242,7 @@ def main(
         print(exc, file=sys.stderr)
         raise typer.Exit(2) from exc
     command = (
-        "python -m eightbit.benchmarks.studies.arm64.arm64 DIR... "
+        "python -m eightbit.benchmarks.studies.arm64 DIR... "
         f"--images {source} --samples {samples}{' --torchscript' * torchscript} --out FILE.md"
     )
     out.write_text(markdown(networks, products, source, command))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,6 +1,6 @@
 r"""This project beside the usual quantizers, on the same networks and images: tables in Markdown.
 
-Usage: python -m eightbit.benchmarks.studies.peers.peers --calibrate SRC --evaluate SRC \
+Usage: python -m eightbit.benchmarks.studies.peers --calibrate SRC --evaluate SRC \
            --out FILE.md [--samples 256] [--limit N] [--ours "--method mse"] \
            ARCHITECTURE:WEIGHTS:SIDE ...
 
@@ -195,7 +195,7 @@ def _head(networks: Sequence[Network], comparison: Comparison) -> list[str]:
     ours = [part for options in runs for part in ("--ours", options)]
     command = shlex.join(
         [
-            *("python", "-m", "eightbit.benchmarks.studies.peers.peers"),
+            *("python", "-m", "eightbit.benchmarks.studies.peers"),
             *("--calibrate", comparison.calibrate.name, "--evaluate", comparison.evaluate.name),
             *("--out", "FILE.md", "--samples", str(comparison.samples), *limit, *ours, *named),
         ]
@@ -242,7 +242,3 @@ def main(
         with tempfile.TemporaryDirectory() as folder:
             lines += compare(network, comparison, Path(folder))
         out.write_text("\n".join(lines))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,6 +1,6 @@
 """Which two weights of an output channel meet in a saturating 16-bit sum: a table in Markdown.
 
-Usage: python -m eightbit.benchmarks.studies.pairs.pairs --out FILE.md
+Usage: python -m eightbit.benchmarks.studies.pairs --out FILE.md
 
 x86 CPUs without VNNI add each two products of uint8 and int8 in a signed 16-bit integer that
 saturates (vpmaddubsw). Which two is up to the runtime: here all of them are tried, in each runtime
@@ -152,9 +152,5 @@ def main(
                 outcomes.append(outcome)
                 print(outcome.line(), flush=True)
     outcomes.sort(key=lambda one: LAYERS.index(one.layer))
-    command = "python -m eightbit.benchmarks.studies.pairs.pairs --out FILE.md"
+    command = "python -m eightbit.benchmarks.studies.pairs --out FILE.md"
     out.write_text(markdown(outcomes, available.missing, command))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,0 +1,8 @@
+"""Runs the study; `study` says how."""
+
+import typer
+
+from eightbit.benchmarks.studies.pairs.study import main
+
+if __name__ == "__main__":
+    typer.run(main)
