@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from eightbit.benchmarks.report.images import ConvergencePoint
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.calibration import CalibrationResult, collect
 from eightbit.calibration.collection import IMAGES_PER_CHECKPOINT
 from eightbit.calibration.convergence import (
@@ -80,9 +81,9 @@ def calibrate(
     )
     every = IMAGES_PER_CHECKPOINT if is_auto else images_per_look(images.limit)
     subset = Subset()
-    with stages.stage("observe"):
+    with stages.stage(Stage.OBSERVE):
         observed = observe(network, config.mode)
-    with stages.stage("calibrate", total=images.limit) as watcher:
+    with stages.stage(Stage.CALIBRATE, total=images.limit) as watcher:
         pixels = (image.pixels for image in subset.watch(images))
         collected = _collected(observed, pixels, pretrained.source, watcher, until, every)
     return Calibrated(

@@ -10,6 +10,7 @@ import torch
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.fallback import FallbackSection
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.sources import open_source
@@ -70,15 +71,15 @@ def quantize(
     with ExitStack() as stack:
         run = _start(pretrained, delivery, stages, stack)
         source = stack.enter_context(open_source(calibrate))
-        with run.stages.stage("fuse"):
+        with run.stages.stage(Stage.FUSE):
             equalized = equalize(fuse(pretrained), config.equalize)
             network = equalized.network
         calibrated = calibrate_module.calibrate(network, pretrained, source, config, run.stages)
-        with run.stages.stage("choose parameters"):
+        with run.stages.stage(Stage.CHOOSE_PARAMETERS):
             recipe = make_recipe(network, calibrated.collected, pretrained, config)
             recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
         if config.rounding is Rounding.GPTQ:
-            with run.stages.stage("round weights", total=len(recipe.layers)) as watcher:
+            with run.stages.stage(Stage.ROUND_WEIGHTS, total=len(recipe.layers)) as watcher:
                 recipe = round_adaptively(
                     network, recipe, calibrated.subset, lambda _: watcher.advance(1)
                 )
@@ -88,7 +89,7 @@ def quantize(
                 network, recipe, calibrated.subset, run.data, delivery, run.stages
             )
         elif config.bias_correction and config.rounding is Rounding.NEAREST:
-            with run.stages.stage("correct biases"):
+            with run.stages.stage(Stage.CORRECT_BIASES):
                 recipe = correct_biases(network, recipe, calibrated.subset)
         return _deliver(run, Quantized(network=network, recipe=recipe), calibrated, fallback)
 
@@ -119,7 +120,7 @@ def rebuild(
                 "it out"
             )
         check_origin(recipe, pretrained)
-        with run.stages.stage("fuse"):
+        with run.stages.stage(Stage.FUSE):
             network = apply_exponents(fuse(pretrained), recipe.exponents)
         return _deliver(run, Quantized(network=network, recipe=recipe), None)
 
@@ -163,7 +164,7 @@ def _deliver(
     write_artifacts(quantized, run.delivery.formats, run.folder, run.stages)
     coverage = None
     if ArtifactFormat.ONNX in run.delivery.formats:
-        with run.stages.stage("audit"):
+        with run.stages.stage(Stage.AUDIT):
             coverage = audit_artifact(quantized, run.folder / bundle.ONNX)
     verification = evaluated = None
     diagnosis: tuple[TensorDiagnosis, ...] = ()
@@ -186,7 +187,7 @@ def _deliver(
                 evaluated = found
             else:
                 verification = replace(verification, checks=(*verification.checks, found))
-        with run.stages.stage("diagnose"):
+        with run.stages.stage(Stage.DIAGNOSE):
             diagnosis = diagnose(quantized, torch.from_numpy(pixels[:DIAGNOSIS_IMAGES]))
     timing = time_bundle(run.folder, recipe, run.stages, threads=(threads,))
     report = make_report(

@@ -16,6 +16,7 @@ import typer
 
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import decibels, nats
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.benchmarks.studies.command import Network, parse_network, quantize
 
@@ -40,12 +41,12 @@ CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 # The stages that choose numbers, in which configurations differ; the rest of a run is the same.
 CHOOSING: Final = (
-    "fuse",
-    "observe",
-    "calibrate",
-    "choose parameters",
-    "round weights",
-    "correct biases",
+    Stage.FUSE,
+    Stage.OBSERVE,
+    Stage.CALIBRATE,
+    Stage.CHOOSE_PARAMETERS,
+    Stage.ROUND_WEIGHTS,
+    Stage.CORRECT_BIASES,
 )
 
 COLUMNS: Final = (

@@ -27,6 +27,7 @@ from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.latency.results import measure_latency
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray
@@ -39,7 +40,6 @@ from eightbit.models.spec import Architecture
 
 SAMPLES = 128
 _BATCH = 8
-_MEASURING = "latency"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +82,14 @@ def measure(architecture: Architecture, photos: Path, folder: Path) -> Row:
     report = quantize(arguments, out)
     forward_s = statistics.median(before + _forward_seconds(architecture, weights, pixels))
     timings = report.timings_s
-    run_s = sum(s for stage, s in timings.items() if not stage.startswith(_MEASURING))
+    run_s = sum(s for stage, s in timings.items() if not stage.startswith(Stage.LATENCY))
     sizes = report.size_bytes
     return Row(
         architecture=architecture,
         coverage=_coverage(report),
         size_ratio=sizes["model.int8.onnx"] / sizes["model.fp32.onnx"],
         forward_s=forward_s,
-        calibrate_ratio=timings["calibrate"] / forward_s,
+        calibrate_ratio=timings[Stage.CALIBRATE] / forward_s,
         recipe_ratio=sum(timings[stage] for stage in _TO_THE_RECIPE) / forward_s,
         run_ratio=run_s / forward_s,
         peak_rss_bytes=report.peak_rss_bytes,
@@ -168,7 +168,7 @@ def _batch_is_free(path: Path, pixels: FloatArray) -> bool:
     return bool(np.array_equal(together, alone))
 
 
-_TO_THE_RECIPE = ("calibrate", "choose parameters", "round weights")
+_TO_THE_RECIPE = (Stage.CALIBRATE, Stage.CHOOSE_PARAMETERS, Stage.ROUND_WEIGHTS)
 
 _EXPLANATION = """\
 {samples} photos, random weights. *calibrate*, *to the recipe* and *run* are multiples of the plain

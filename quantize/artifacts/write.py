@@ -8,6 +8,7 @@ from typing import Final
 
 from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
 from eightbit.benchmarks.artifact.model_input import ModelInput
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
@@ -45,12 +46,12 @@ def write_artifacts(
     """
     write_recipe(quantized.recipe, folder)
     if ArtifactFormat.TORCHSCRIPT in formats:
-        with stages.stage("export TorchScript"):
+        with stages.stage(Stage.EXPORT_TORCHSCRIPT):
             stages.note_memory(write_torchscript(quantized, folder / bundle.TORCHSCRIPT))
     if ArtifactFormat.ONNX in formats:
-        with stages.stage("export ONNX"):
+        with stages.stage(Stage.EXPORT_ONNX):
             write_onnx(quantized, folder / bundle.ONNX)
-    with stages.stage("export float ONNX"):
+    with stages.stage(Stage.EXPORT_FLOAT_ONNX):
         write_float_onnx(quantized, folder / bundle.FLOAT_ONNX)
 
 

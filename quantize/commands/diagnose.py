@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.models.images.sources import open_source
 from eightbit.quantize.artifacts.open_bundle import open_bundle
@@ -36,7 +37,7 @@ def diagnose_bundle(
     """
     opened = open_bundle(folder)
     with open_source(data) as source, torch_threads(threads or usable_cores()):
-        with stages.stage("load images"):
+        with stages.stage(Stage.LOAD_IMAGES):
             pixels = drawn_pixels(opened.recipe, source, samples)
-        with stages.stage("diagnose"):
+        with stages.stage(Stage.DIAGNOSE):
             return diagnose(opened.read_quantized(), torch.from_numpy(pixels))

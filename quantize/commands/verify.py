@@ -9,6 +9,7 @@ from eightbit.benchmarks.accuracy.parity import ExecutionsSection
 from eightbit.benchmarks.artifact.artifact import Runtime
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.runner import FloatArray
@@ -77,7 +78,7 @@ def verify_bundle(
     amending = Amending(bundle=opened, stages=stages, command=command)
     amending.begin()
     available = executions(folder, thorough=True)
-    with stages.stage("load images"):
+    with stages.stage(Stage.LOAD_IMAGES):
         pixels, source = _pixels(recipe, images, samples)
     executed = _execute(opened, available.possible, pixels, threads or usable_cores(), stages)
     missing = {**available.missing, **executed.failed}
@@ -117,7 +118,7 @@ def _execute(
     Raises:
         InputError: An artefact's own runtime cannot load it.
     """
-    with torch_threads(threads), stages.stage("verify", total=1 + len(possible)) as watcher:
+    with torch_threads(threads), stages.stage(Stage.VERIFY, total=1 + len(possible)) as watcher:
         executed = execute(
             opened.folder,
             opened.read_quantized(),

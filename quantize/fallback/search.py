@@ -17,6 +17,7 @@ import torch
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp, images_needed
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.quantize.config import Delivery
 from eightbit.quantize.fallback.ranking import float_order, partly_float, sensitivities
 from eightbit.quantize.fallback.trials import Outcome, Trials
@@ -141,7 +142,7 @@ class _Search:
 
     def run(self) -> int:
         """Which of ``steps`` to deliver."""
-        with self._stages.stage("try float", total=self._trials.images) as watcher:
+        with self._stages.stage(f"{Stage.TRY} float", total=self._trials.images) as watcher:
             self._trials.measure_float(self._recipe, watcher)
         found: int | None = 0
         if not self._met(0):
@@ -156,7 +157,7 @@ class _Search:
 
     def _ranked(self) -> tuple[tuple[str, ...], ...]:
         total = len(self._recipe.activations) + len(self._recipe.layers)
-        with self._stages.stage("rank operations", total=total) as watcher:
+        with self._stages.stage(Stage.RANK_OPERATIONS, total=total) as watcher:
             noise = sensitivities(
                 self._network, self._recipe, self._images, advance=watcher.advance
             )
@@ -175,7 +176,7 @@ class _Search:
         recipe = partly_float(self._network, self._recipe, names, self._images)
         label = _LABEL.format(len(names))
         total = self._trials.images * len(self._trials.formats)
-        with self._stages.stage(f"try {label}", total=total) as watcher:
+        with self._stages.stage(f"{Stage.TRY} {label}", total=total) as watcher:
             outcomes = self._trials.outcomes(recipe, label, watcher, enough=self._enough)
             ratio = 1.0
             if names:

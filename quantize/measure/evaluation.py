@@ -25,6 +25,7 @@ from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import AccuracySection
 from eightbit.benchmarks.report.images import DIGEST_DIGITS, SHOWN, EvaluationSection
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import decode_image
@@ -216,7 +217,7 @@ class _Run:
             return
         source = self._data.source
         classes = self._recipe.spec.num_classes
-        with self._stages.stage("continue", total=self._total, unit="images") as watcher:
+        with self._stages.stage(Stage.CONTINUE, total=self._total, unit="images") as watcher:
             for _, prediction in journal.answers(source, self._chunks, self._models, classes):
                 watcher.advance(len(self._chunks[self._done]))
                 self._count(prediction)
@@ -232,14 +233,14 @@ class _Run:
         if self._done == len(self._chunks):
             return None
         chunks, source = self._chunks, self._data.source
-        with self._stages.stage("load models"):
+        with self._stages.stage(Stage.LOAD_MODELS):
             pool = PredictionPool(
                 models,
                 self._recipe.spec.preprocessing,
                 threads=threads,
                 chunks=len(chunks) - self._done,
             )
-        with pool, self._stages.stage("evaluate", total=self._total, unit="images") as watcher:
+        with pool, self._stages.stage(Stage.EVALUATE, total=self._total, unit="images") as watcher:
             watcher.resume(self._begun)
             before, start = self._images, time.perf_counter()
             for answer in pool.predict(source, chunks, start=self._done):

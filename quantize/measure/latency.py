@@ -15,6 +15,7 @@ from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort, 
 from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit
 from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.models.plain_text import counted
@@ -92,13 +93,13 @@ def time_bundle(
     found: list[Benchmarked] = []
     limits: dict[int, tuple[MachineLimit, ...]] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        with stages.stage("latency, float baseline"):
+        with stages.stage(f"{Stage.LATENCY}, float baseline"):
             float_path = Path(temporary) / "float.pt"
             candidates = [*_float_torchscript(folder, recipe, float_path), *_shipped(folder)]
         for count, batch in product(threads, batches):
             first = count not in limits  # at these threads: what no batch changes is measured once
             images = made_up_batch(batch, (3, side, side), seed=0)
-            where = f"latency, {counted(count, 'thread')}, batch {batch}"
+            where = f"{Stage.LATENCY}, {counted(count, 'thread')}, batch {batch}"
             with stages.stage(where) as watcher:
                 measured = benchmark(
                     candidates,

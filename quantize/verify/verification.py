@@ -27,6 +27,7 @@ from eightbit.benchmarks.accuracy.parity import (
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import CoverageSection
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import ImageSource
@@ -254,7 +255,7 @@ def opened_runners(
         InputError: A model cannot be loaded on this machine.
     """
     with ExitStack() as stack:
-        with stages.stage("load artefacts"):
+        with stages.stage(Stage.LOAD_ARTEFACTS):
             runners = {
                 name: stack.enter_context(IsolatedRunner(path, threads=threads))
                 for name, path in models_of(folder).items()
@@ -301,7 +302,7 @@ def verify_artifacts(
     pixels = drawn_pixels(recipe, source, VERIFICATION_IMAGES)
     available = executions(folder, thorough=False)
     wanted = [execution for execution in available.possible if execution.name not in runners]
-    with stages.stage("verify", total=2 + len(runners) + len(wanted)) as watcher:
+    with stages.stage(Stage.VERIFY, total=2 + len(runners) + len(wanted)) as watcher:
         executed = execute(
             folder,
             quantized,

@@ -20,6 +20,7 @@ from typing import Annotated, Final
 import typer
 
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.studies.command import Network, parse_network, quantize
 from eightbit.benchmarks.studies.peers.job import PEERS, Candidate, Job, Outcome
@@ -33,7 +34,10 @@ from eightbit.models.spec import Architecture, ModelSpec
 
 # Stages of our report that a peer's seconds hold no counterpart of: loading what is given, and
 # proving and measuring what came out. Whatever else the report times counts as quantizing.
-_NOT_QUANTIZING: Final = ("load", "audit", "verify", "evaluate", "latency")
+_NOT_QUANTIZING: Final = (
+    *(Stage.AUDIT, Stage.LOAD_ARTEFACTS, Stage.LOAD_MODELS),
+    *(Stage.VERIFY, Stage.EVALUATE, Stage.LATENCY),
+)
 
 _ARTEFACTS: Final = (("ONNX", "model.int8.onnx"), ("TorchScript", "model.int8.pt"))
 _FLOAT_ONNX: Final = "model.fp32.onnx"

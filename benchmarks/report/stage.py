@@ -1,0 +1,28 @@
+"""The stages of a run, by the names that `timings_s` and the progress have of them."""
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """One stage; where there are several of a kind, their names begin with it."""
+
+    FUSE = "fuse"
+    OBSERVE = "observe"
+    CALIBRATE = "calibrate"
+    CHOOSE_PARAMETERS = "choose parameters"
+    ROUND_WEIGHTS = "round weights"
+    CORRECT_BIASES = "correct biases"
+    RANK_OPERATIONS = "rank operations"
+    TRY = "try"
+    EXPORT_TORCHSCRIPT = "export TorchScript"
+    EXPORT_ONNX = "export ONNX"
+    EXPORT_FLOAT_ONNX = "export float ONNX"
+    AUDIT = "audit"
+    LOAD_ARTEFACTS = "load artefacts"
+    LOAD_IMAGES = "load images"
+    LOAD_MODELS = "load models"
+    VERIFY = "verify"
+    CONTINUE = "continue"
+    EVALUATE = "evaluate"
+    DIAGNOSE = "diagnose"
+    LATENCY = "latency"
