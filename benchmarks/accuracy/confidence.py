@@ -9,19 +9,14 @@ from pydantic import NonNegativeInt
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.spec import Fraction, FrozenModel
 
-# Probabilities from logits, however far those lie apart.
-
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
 
 def log_softmax(logits: FloatArray | DoubleArray) -> DoubleArray:
-    """Natural logarithms of the probabilities, all finite.
+    """Natural logarithms of the probabilities, all finite: float64, shape (N, classes), at most 0.
 
     Args:
         logits: Finite, float32 or float64, shape (N, classes).
-
-    Returns:
-        float64, of the same shape; at most 0.
     """
     # In float64 the difference of two float32 numbers cannot overflow.
     wide = logits.astype(np.float64)
@@ -31,14 +26,7 @@ def log_softmax(logits: FloatArray | DoubleArray) -> DoubleArray:
 
 
 def top_probability(logits: FloatArray) -> DoubleArray:
-    """Probability of the class with the highest logit, of each image.
-
-    Args:
-        logits: Finite, float32, shape (N, classes).
-
-    Returns:
-        float64, shape (N,); between 1 / classes and 1.
-    """
+    """Softmax of each image's highest logit, from float32 (N, classes) to float64 (N,)."""
     highest: DoubleArray = np.exp(log_softmax(logits).max(axis=1))
     return highest
 

@@ -172,12 +172,7 @@ def _decibels(ratio: float) -> float | None:
 
 
 def _kl_divergence(expected: DoubleArray, found: DoubleArray) -> DoubleArray:
-    """D(softmax(expected) || softmax(found)) of each image, in nats; never negative.
-
-    Args:
-        expected: Logits of shape (N, classes).
-        found: The other logits, of the same shape.
-    """
+    """D(softmax(expected) || softmax(found)) of each image, in nats, from logits (N, classes)."""
     log_p, log_q = log_softmax(expected), log_softmax(found)
     divergence: DoubleArray = np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
     # The terms have both signs: rounding can leave a little less than nothing.

@@ -1,7 +1,7 @@
 """Two models on the same images: how well their difference in accuracy is known.
 
 Only images that one of the two gets right and the other wrong tell them apart. SciPy is imported
-where it is used: whoever only reads a report does without.
+where it is used: reading a report does without.
 """
 
 import math
@@ -41,17 +41,10 @@ def drop_interval_pp(broke: int, fixed: int, images: int) -> tuple[float, float]
 
 
 def images_needed(broke: int, fixed: int, images: int, bound_pp: float) -> int | None:
-    """How many images it takes for the interval to lie below a bound, if nothing else changes.
+    """How many images the interval needs to lie below a bound in percentage points, at these rates.
 
-    Args:
-        broke: As in `drop_interval_pp`.
-        fixed: The same.
-        images: On which that many changed.
-        bound_pp: In percentage points.
-
-    Returns:
-        The number of images at which the same fractions give an upper end of at most the bound;
-        None if the drop itself reaches the bound, whatever the number.
+    None if the drop itself reaches the bound, whatever the number. The counts are those of
+    `drop_interval_pp`.
 
     Raises:
         ValueError: As in `drop_interval_pp`.
@@ -77,15 +70,9 @@ def mcnemar_p(broke: int, fixed: int) -> float:
     """Exact two-sided McNemar test of whether two models are equally often right.
 
     If they are, each image that only one of them gets right goes to either by the toss of a coin:
-    how probable a split at least as uneven is. Q. McNemar, "Note on the sampling error of the
-    difference between correlated proportions or percentages", Psychometrika 12 (1947), 153-157.
-
-    Args:
-        broke: Images that the reference gets right and the candidate wrong.
-        fixed: Images that the candidate gets right and the reference wrong.
-
-    Returns:
-        The probability; 1 where there is no such image.
+    how probable a split at least as uneven is; 1 where there is no such image. Q. McNemar, "Note
+    on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12 (1947), 153-157.
 
     Raises:
         ValueError: A count is negative.
@@ -125,10 +112,7 @@ def _check_counts(broke: int, fixed: int, images: int) -> None:
 
 
 def _upper_end(broke: float, fixed: float, images: float) -> float:
-    """Upper end of the interval as a fraction; counts need not be whole.
-
-    By symmetry the lower end is minus that of the counts exchanged.
-    """
+    """Upper end as a fraction, of real counts; the lower one is minus that of them exchanged."""
     if broke == images:
         return 1.0
     # Chance allows nothing where all images are alike, so the root searched for below would be

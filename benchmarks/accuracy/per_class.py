@@ -46,11 +46,7 @@ class ClassDrop(FrozenModel):
 
 
 class ClassCounter:
-    """Counts images and right answers by their true class, in four numbers per class.
-
-    Args:
-        classes: How many there are.
-    """
+    """Counts images and right answers by their true class, in four numbers per class."""
 
     def __init__(self, classes: int) -> None:
         # One row each: images, those that float gets right, broke, fixed.
@@ -107,13 +103,9 @@ class ClassCounter:
 
 
 def adjusted(p_values: list[float]) -> list[float]:
-    """Probabilities of independent tests after Benjamini and Hochberg's correction.
+    """The lowest false discovery rate at which each test is still significant, in the same order.
 
-    Args:
-        p_values: Of the tests, at least one, each 0 to 1.
-
-    Returns:
-        In the same order: the lowest false discovery rate at which each test is still significant.
+    Benjamini and Hochberg's correction of at least one p-value of independent tests.
     """
     from scipy.stats import false_discovery_control  # type: ignore[import-untyped]
 

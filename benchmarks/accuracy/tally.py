@@ -28,7 +28,6 @@ from eightbit.models.plain_text import printable
 from eightbit.models.spec import Finite, Fraction, FrozenModel
 
 FINITE_CHECK: Final = "evaluation: finite logits"  # name of the check; failed, it ends one
-
 TOP5_MIN_CLASSES: Final = 6  # with five or fewer every answer is among the top five
 
 IntArray = npt.NDArray[np.int64]
@@ -124,9 +123,7 @@ class _Counts:
 class ClassificationTally:
     """Counts right answers and flips over batches, for a float reference and its candidates.
 
-    Args:
-        candidates: Names of the candidates.
-        max_flips: How many flips per candidate are kept one by one.
+    At most `max_flips` flips per candidate are kept one by one.
     """
 
     def __init__(self, candidates: Iterable[str], *, max_flips: int = 100) -> None:
@@ -144,13 +141,9 @@ class ClassificationTally:
         labels: Sequence[int] | None,
         names: Sequence[str],
     ) -> None:
-        """Counts one batch.
+        """Counts one batch of N images.
 
-        Args:
-            reference_logits: Of the float model, float32, shape (N, classes).
-            candidate_logits: Of every candidate, by name, of the same shape.
-            labels: True class of each image, 0 to classes - 1; for all batches or for none.
-            names: Name of each image.
+        Logits are float32 (N, classes); labels are 0 to classes - 1, for all batches or for none.
 
         Raises:
             InputError: Logits of another shape, NaN or infinite, or a label out of range.
@@ -264,15 +257,10 @@ class ClassificationTally:
 
 
 def label_ranks(logits: FloatArray, labels: IntArray) -> IntArray:
-    """Rank of each image's label among its logits, 0 for the highest.
+    """How many classes come before each image's label: int64, shape (N,), 0 for the highest logit.
 
-    Args:
-        logits: float32, shape (N, classes).
-        labels: int64, shape (N,).
-
-    Returns:
-        int64, shape (N,): how many classes come before the label. A class comes before another
-        if its logit is higher, or equal and its index lower.
+    A class comes before another if its logit is higher, or equal and its index lower. Logits are
+    float32 of shape (N, classes), labels int64 of shape (N,).
     """
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     lower_index = np.arange(logits.shape[1])[None, :] < labels[:, None]

@@ -23,10 +23,7 @@ def same_images(first: Report, second: Report) -> bool:
 
 
 def same_float_answers(first: Report, second: Report) -> bool:
-    """Whether one float model answered the same images alike, as far as reports tell.
-
-    On another processor the same weights may answer an image or two differently.
-    """
+    """Whether one float model answered the same images alike; on another processor it may not."""
     if first.accuracy is None or second.accuracy is None:
         return False
     answers, answers_too = (
@@ -37,11 +34,7 @@ def same_float_answers(first: Report, second: Report) -> bool:
 
 
 def comparison_warnings(reports: Mapping[str, Report]) -> tuple[str, ...]:
-    """What keeps numbers of these reports from being compared, one sentence each.
-
-    Args:
-        reports: At least two, by the names under which they are shown.
-    """
+    """What keeps numbers of these reports, at least two, from being compared, a sentence each."""
     found = (_networks(reports), _images(reports), _processors(reports), _versions(reports))
     return tuple(warning for warning in found if warning)
 

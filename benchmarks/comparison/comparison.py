@@ -14,11 +14,7 @@ from eightbit.benchmarks.comparison.comparability import (
     same_float_answers,
     same_images,
 )
-from eightbit.benchmarks.comparison.differences import (
-    Loss,
-    accuracy_loss,
-    speed_loss,
-)
+from eightbit.benchmarks.comparison.differences import Loss, accuracy_loss, speed_loss
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import Report
 from eightbit.models.errors import InputError
@@ -32,12 +28,7 @@ _NO_CONDITIONS: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """Under which latencies are compared.
-
-    Attributes:
-        batch: Images per call.
-        threads: Threads that one call could use.
-    """
+    """Images per call and threads per call at which latencies are compared."""
 
     batch: int
     threads: int
@@ -53,14 +44,8 @@ class ComparedArtifact:
     Attributes:
         bundle: Name of the report.
         artifact: TorchScript or ONNX.
-        runtime: Its own.
-        fp32_top1: Of its float model.
-        accuracy: What evaluation found.
-        fidelity: Closeness of its logits to the float model's.
         latency: Under the conditions of the comparison, in its own runtime.
-        speedup: Over float in that runtime.
-        speedup_ci95: 95 % confidence interval of the speedup.
-        size_bytes: Of its file.
+        speedup: Over the best float model in that runtime, with its 95 % confidence interval.
     """
 
     bundle: str
@@ -80,8 +65,6 @@ class AgainstFirst:
     """An artefact of a later report against the same kind of artefact of the first.
 
     Attributes:
-        bundle: Name of the later report.
-        artifact: TorchScript or ONNX.
         accuracy: Points of top-1 (without labels, of agreement) that it is worse by.
         speed: Fraction of the speedup that it is worse by.
     """
@@ -94,12 +77,10 @@ class AgainstFirst:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Reports side by side.
+    """Reports side by side, by name, in the order given.
 
     Attributes:
-        reports: By name, in the order given.
         conditions: Of the latencies; None where the reports have none in common.
-        artifacts: In the order of the reports.
         against_first: For all reports but the first.
         warnings: Which numbers are not comparable, one sentence each.
     """
@@ -113,9 +94,6 @@ class Comparison:
 
 def compare_reports(reports: Mapping[str, Report]) -> Comparison:
     """Puts reports side by side; whatever makes them hard to compare is a warning.
-
-    Args:
-        reports: At least two, by the names under which they are shown.
 
     Raises:
         InputError: There are fewer than two.

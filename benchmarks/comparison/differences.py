@@ -18,12 +18,9 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loss:
-    """A difference between two reports; positive is worse.
+    """A difference between two reports, with its 95 % interval if known; positive is worse.
 
-    Attributes:
-        value: How much worse.
-        interval: With its 95 % confidence interval; None where none is known.
-        paired: Whether the images were compared one by one.
+    `paired` says whether the images were compared one by one.
     """
 
     value: float
@@ -46,18 +43,12 @@ def accuracy_loss(new: CandidateAccuracy, old: CandidateAccuracy, *, same_answer
     Where both have labels it is the difference of the two drops, which is that of the two INT8
     accuracies where the float model is the same; else that of the agreements with float.
 
-    Where both reports list every flip, they say of each image what both artefacts answered, and
-    the loss has a paired interval (see `drop_interval_pp`). Else the two are taken for independent:
-    the interval comes from their own (MOVER; G. Y. Zou and A. Donner, "Construction of confidence
-    limits about effect measures: a general approach", Statistics in Medicine 27 (2008),
-    1693-1702). On the same images that is too wide rather than too narrow: their errors go
-    together.
-
-    Args:
-        new: Of the report in question.
-        old: Of the one before it.
-        same_answers: Whether both were measured on the same images, which the same float model
-            answered alike.
+    Where both reports list every flip and the same float model answered the same images alike
+    (`same_answers`), the loss has a paired interval (see `drop_interval_pp`). Else the two are
+    taken for independent: the interval comes from their own (MOVER; G. Y. Zou and A. Donner,
+    "Construction of confidence limits about effect measures: a general approach", Statistics in
+    Medicine 27 (2008), 1693-1702). On the same images that is too wide rather than too narrow:
+    their errors go together.
     """
     labelled = new.drop_pp is not None and old.drop_pp is not None
     counts = _lost_and_won(new, old, labelled=labelled) if same_answers else None
@@ -80,10 +71,6 @@ def top1_loss(new: AccuracyResult, old: AccuracyResult) -> Loss:
     between independent proportions", Statistics in Medicine 17 (1998), 873-890, his method 10. On
     the same images that is too wide rather than too narrow.
 
-    Args:
-        new: Of the report in question.
-        old: Of the one before it.
-
     Raises:
         ValueError: One of them was measured without labels.
     """
@@ -103,12 +90,6 @@ def speed_loss(
 
     Milliseconds differ between machines; the ratio to a float model that was measured in turns with
     it differs less. The two are taken for independent (MOVER), on a scale of logarithms.
-
-    Args:
-        new: Speedup in the report in question.
-        new_interval: Its 95 % confidence interval; None where it has none.
-        old: Speedup in the one before it.
-        old_interval: As above.
     """
     value = 1 - new / old
     if new_interval is None or old_interval is None:
@@ -120,13 +101,7 @@ def speed_loss(
 
 
 def drop_with_interval(accuracy: CandidateAccuracy, *, labelled: bool) -> tuple[float, Interval]:
-    """A drop in percentage points with its 95 % confidence interval.
-
-    Args:
-        accuracy: Of an artefact.
-        labelled: Whether to take the drop of top-1 where it is known; else that of the agreement
-            with the float model, from 100 %.
-    """
+    """Drop of top-1, or of agreement from 100 %, in percentage points with its 95 % interval."""
     if labelled and accuracy.drop_pp is not None and accuracy.drop_ci95_pp is not None:
         return accuracy.drop_pp, accuracy.drop_ci95_pp
     flips = round((1 - accuracy.top1_agreement) * accuracy.n)
@@ -155,11 +130,8 @@ def _lost_and_won(
 ) -> tuple[int, int] | None:
     """Images that only the old artefact gets right, and those that only the new one does.
 
-    An image that neither report lists is answered by both as by the float model. Without labels,
-    right is what the float model says.
-
-    Returns:
-        None where a report does not list every flip, or the two contradict each other.
+    An image that neither report lists is answered by both as by the float model. None where a
+    report does not list every flip, or the two contradict each other.
     """
     news, olds = ({flip.image: flip for flip in side.flips} for side in (new, old))
     if len(news) != new.flip_count or len(olds) != old.flip_count or new.n != old.n:

@@ -28,15 +28,7 @@ _TEMPLATE = "comparison.html.j2"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Gate:
-    """A report against the baseline.
-
-    Attributes:
-        table: Every comparison.
-        lines: The regressions.
-        compared: How many numbers were compared.
-        not_compared: Why others were not.
-        unsure: How many of them were measured too roughly to fail.
-    """
+    """A report against the baseline, and how many numbers were compared, or too rough to fail."""
 
     table: Table
     lines: tuple[str, ...]

@@ -12,13 +12,10 @@ class Point:
     """One model in the picture.
 
     Attributes:
-        bundle: Name of its report.
-        artifact: Which of its models.
         p50_ms: Median milliseconds per call.
         p50_ci95_ms: The interval of its speedup, at the float model's median time.
         accuracy: Percentage of right answers, or of agreement with float.
         accuracy_ci95: The interval of its drop, below the float model's accuracy.
-        is_float: Whether it is a float model.
         on_front: Whether no other model is as fast and more accurate, or as accurate and faster.
     """
 

@@ -20,12 +20,7 @@ _LOGARITHMIC_FROM: Final = 4.0  # slowest over fastest
 
 
 def pareto_chart(picture: Picture, *, conditions: str) -> Chart:
-    """The picture with its front; every mark has its numbers as a title.
-
-    Args:
-        picture: With at least one point.
-        conditions: Of the latencies, in words.
-    """
+    """At least one point, and the front; every mark has its numbers as a title."""
     measure = "top-1" if picture.labelled else "agreement with float"
     shapes = {
         name: [point for point in picture.points if _shape(point) == name] for name in _MARKERS

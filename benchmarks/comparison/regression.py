@@ -17,16 +17,8 @@ from pydantic import Field
 
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import DELIVERED
-from eightbit.benchmarks.comparison.comparability import (
-    same_float_answers,
-    same_images,
-)
-from eightbit.benchmarks.comparison.differences import (
-    Loss,
-    accuracy_loss,
-    speed_loss,
-    top1_loss,
-)
+from eightbit.benchmarks.comparison.comparability import same_float_answers, same_images
+from eightbit.benchmarks.comparison.differences import Loss, accuracy_loss, speed_loss, top1_loss
 from eightbit.benchmarks.latency.machine import not_measured_name
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import OperatorCoverage, Report
@@ -44,8 +36,6 @@ from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted
 from eightbit.models.spec import FrozenModel
 
-# What a comparison with a baseline found, number by number.
-
 
 class Verdict(StrEnum):
     """What became of one comparison; the value is what a table shows."""
@@ -60,12 +50,8 @@ class Finding:
     """One number of a report beside that of its baseline.
 
     Attributes:
-        what: Which number.
-        baseline: As it was.
-        now: As it is.
         loss: How much worse it is, with its interval.
         allowed: How much worse it may be.
-        verdict: What follows.
         reason: Why it failed or was not compared.
         unsure: Whether its interval is too wide to show a loss that is not allowed.
     """
@@ -95,18 +81,7 @@ def judged(
     reason: str = "",
     unsure: bool = False,
 ) -> Finding:
-    """A comparison that could be made.
-
-    Args:
-        what: See `Finding`.
-        baseline: The same.
-        now: The same.
-        failed: Whether it is a regression.
-        loss: See `Finding`.
-        allowed: The same.
-        reason: Why it failed; made of the other values by default.
-        unsure: See `Finding`.
-    """
+    """A comparison that could be made; `reason` is made of the other values by default."""
     if not reason:
         by = "" if loss == NOTHING else f": worse by {loss}, {allowed} allowed"
         reason = f"{now}, {baseline} before{by}"
@@ -123,13 +98,7 @@ def judged(
 
 
 def missing(what: str, baseline: str, why: str = "") -> Finding:
-    """Something that the baseline has and the report has not, which is no way to pass.
-
-    Args:
-        what: See `Finding`.
-        baseline: The same.
-        why: Why the report has not, where it says so.
-    """
+    """Something that the baseline has and the report has not, which is no way to pass."""
     return Finding(
         what=what,
         baseline=baseline,
@@ -158,12 +127,7 @@ def not_compared(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def regression_table(findings: Sequence[Finding], name: str) -> Table:
-    """Every comparison with its verdict.
-
-    Args:
-        findings: Of `find_regressions`.
-        name: What was compared with the baseline.
-    """
+    """Every comparison with its verdict."""
     return Table(
         title=f"{name} against the baseline: {verdict_of(findings)}",
         columns=("what", "verdict", "baseline", "now", "worse by [95 %]", "allowed"),
@@ -208,11 +172,6 @@ def find_regressions(
     report: Report, baseline: Report, tolerance: Tolerance | None = None
 ) -> tuple[Finding, ...]:
     """Compares whatever the baseline measured; what only the report has does not count.
-
-    Args:
-        report: In question.
-        baseline: An earlier one of the same architecture and number of classes.
-        tolerance: What may be lost; the defaults for None.
 
     Raises:
         InputError: The two are of different architectures or numbers of classes, or the baseline

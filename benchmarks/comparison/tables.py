@@ -18,8 +18,6 @@ from eightbit.benchmarks.report.figures import (
     times,
 )
 
-# What several reports were made with and where, and how their executions agree, as tables.
-
 # What a cell may hold of a value that a stranger chose.
 _MAX_SETTING: Final = 60
 
@@ -277,22 +275,15 @@ def _size(own: ComparedArtifact) -> str:
 
 
 _FLOAT: Final[Column] = ("float", lambda own: percent(own.fp32_top1))
-
-
 _KEPT: Final[Sequence[Column]] = (("top-1", _top1), ("drop [95 %]", _drop))
-
-
 _LIKE_FLOAT: Final[Sequence[Column]] = (("agree", _agreement), ("SQNR", _sqnr))
-
 _ACCURACY: Final[Sequence[Column]] = (_FLOAT, *_KEPT, *_LIKE_FLOAT)
-
 
 _SPEED: Final[Sequence[Column]] = (
     ("p50", _p50),
     ("speedup [95 %]", lambda own: times(own.speedup, own.speedup_ci95)),
     ("size", _size),
 )
-
 
 _OVERVIEW: Final[Sequence[Column]] = (*_KEPT, *_SPEED, *_LIKE_FLOAT, _FLOAT)
 

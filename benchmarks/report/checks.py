@@ -26,8 +26,7 @@ class Check(FrozenModel):
     def replaces(self, old: "Check | None") -> bool:
         """Whether this check takes the place of an earlier one of its name.
 
-        What real images showed stands until real images show otherwise: synthetic ones can only
-        add a failure.
+        What real images showed stands: synthetic ones can only add a failure.
         """
         return (
             old is None or old.synthetic or not self.synthetic or (old.passed and not self.passed)

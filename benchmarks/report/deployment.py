@@ -11,8 +11,6 @@ from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.spec import FrozenModel
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
-
-
 """What can be part of the name of an execution."""
 
 

@@ -30,7 +30,6 @@ _FLOAT_MARK: Final = ".fp32."
 _INT8_MARK: Final = ".int8."
 
 REPORT_FORMAT_VERSION: Final = 1
-
 REPORT_MAX_BYTES: Final = 64 * 2**20
 
 
@@ -191,11 +190,7 @@ class Report(FrozenModel):
         return None
 
     def shrinkage(self, name: str) -> float | None:
-        """How many times smaller an INT8 model file is than the float one.
-
-        Returns:
-            The ratio of sizes; None for another file, or where no float model was written.
-        """
+        """How many times smaller an INT8 model file is than the float one; None for other files."""
         floats = [size for file, size in self.size_bytes.items() if _FLOAT_MARK in file]
         if not floats or _INT8_MARK not in name:
             return None
@@ -217,21 +212,13 @@ class Report(FrozenModel):
         return self.fallback if still_counts(self.fallback, results) else None
 
     def with_checks(self, checks: Sequence[Check], *, images: int) -> Self:
-        """The report after a verification.
-
-        Args:
-            checks: What it checked.
-            images: How many it used, where there was no verification before.
-        """
+        """The report after a verification; `images` counts where there was none before."""
         known = self.verification
         new = known.merged_with(checks) if known else VerificationSection.of(checks, images=images)
         return self.model_copy(update={"verification": new})
 
     def with_executions(
-        self,
-        section: ExecutionsSection,
-        parity: Pairs,
-        checks: Sequence[Check],
+        self, section: ExecutionsSection, parity: Pairs, checks: Sequence[Check]
     ) -> Self:
         """The report after every execution of this machine; pairs of other machines stay."""
         others = {one.name for one in self.edge.elsewhere} if self.edge else set()
@@ -241,12 +228,7 @@ class Report(FrozenModel):
         )
 
     def with_self_test(
-        self,
-        result: SelfTestResult,
-        parity: Pairs,
-        check: Check,
-        *,
-        images: int,
+        self, result: SelfTestResult, parity: Pairs, check: Check, *, images: int
     ) -> Self:
         """The report after a self-test on another machine."""
         edge = (self.edge or EdgeSection()).with_self_test(result)
@@ -306,11 +288,7 @@ class Report(FrozenModel):
         )
 
     def without_stale(self, model_sha256: str | None) -> Self:
-        """The report without an archive, and without self-tests, of another INT8 ONNX model.
-
-        Args:
-            model_sha256: Digest of the bundle's; None where it has none.
-        """
+        """The report without an archive, and without self-tests, of another INT8 ONNX model."""
         if self.edge is None:
             return self
         stale = {one.name for one in self.edge.elsewhere if one.model_sha256 != model_sha256}
@@ -333,7 +311,7 @@ class Report(FrozenModel):
         return section.model_copy(update={"environment": None}) if here else section
 
     def to_json(self) -> str:
-        """The report as indented JSON that ends in a newline; equal reports give equal text.
+        """Indented JSON that ends in a newline; equal reports give equal text.
 
         Raises:
             ValueError: The config holds NaN or infinity, which JSON cannot say.

@@ -68,12 +68,7 @@ class FallbackSection(FrozenModel):
 def still_counts(
     fallback: FallbackSection, results: Mapping[str, CandidateAccuracy | None]
 ) -> bool:
-    """Whether what a search ended in is what was evaluated last, on the same images.
-
-    Args:
-        fallback: The search.
-        results: Of the last evaluation, by name of the artefact.
-    """
+    """Whether a search's chosen network is what was evaluated last, on the same images."""
     (step,) = (step for step in fallback.steps if step.chosen)
     result = results.get(step.artifact)
     return result is not None and result.drop_ci95_pp == step.drop_ci95_pp

@@ -7,22 +7,15 @@ from typing import Final
 NOTHING: Final = "-"  # what was not measured
 
 _MOST_DIGITS: Final = 6
-
 _MAX_DIGITS: Final = 15  # that a float holds
-
 _BYTE_UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Rows under a title.
-
-    Cells may hold text from strangers (file names, labels): each renderer escapes all of them.
+    """Rows under a title; each renderer escapes the cells, which may hold file names and labels.
 
     Attributes:
-        title: What the table shows.
-        columns: Headings.
-        rows: Cells, as many per row as there are columns.
         text_columns: How many columns from the left hold words; the others hold numbers.
         note: A sentence below the table, or nothing.
         sorts: Whether another order of its rows makes sense.
@@ -58,10 +51,7 @@ def points(drop_pp: float | None, digits: int = 2) -> str:
 def interval(
     drop_pp: float | None, ci95_pp: tuple[float, float] | None, bound_pp: float | None = None
 ) -> str:
-    """A drop with its confidence interval as "0.35 pp [-0.10, 0.80]".
-
-    Where the upper end is held against a bound, it is written as by `upper_end`.
-    """
+    """A drop as "0.35 pp [-0.10, 0.80]"; an end held against a bound is that of `upper_end`."""
     if drop_pp is None or ci95_pp is None:
         return points(drop_pp)
     digits = interval_digits(ci95_pp)

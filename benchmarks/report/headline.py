@@ -31,10 +31,7 @@ class Tile:
 
 
 def headline(report: Report) -> str:
-    """Accuracy kept, speed and size of one INT8 artefact; ONNX where there is one.
-
-    All parts are about the same artefact. A failed verification comes first.
-    """
+    """Accuracy, speed and size of one INT8 artefact, ONNX first, after a failed verification."""
     # The first that was measured.
     format = next((format for format in DELIVERED if _facts(report, format)), None)
     facts = _facts(report, format) if format else []
@@ -95,9 +92,6 @@ def _size(report: Report, format: Delivered) -> str | None:
         if factor is not None:
             return f"{ratio(factor)} smaller" if factor >= 1 else f"{ratio(1 / factor)} bigger"
     return None
-
-
-# The few numbers that one wants to see first, of one artefact.
 
 
 def key_figures(report: Report) -> tuple[str, tuple[Tile, ...]]:

@@ -11,7 +11,6 @@ from eightbit.models.images.loading import SkippedImage
 from eightbit.models.spec import FrozenModel, Positive
 
 SHOWN: Final = 24  # so many flipped images have a picture in the report
-
 DIGEST_DIGITS: Final = 16
 
 Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 2**10)]

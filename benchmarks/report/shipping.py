@@ -16,8 +16,6 @@ from eightbit.benchmarks.report.verdict import Verdict, VerdictKind, drop_gate, 
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.plain_text import counted
 
-# What speaks for shipping, and what against it.
-
 
 class Advice(StrEnum):
     """What a reason speaks for."""
@@ -51,20 +49,13 @@ def stop(text: str) -> Reason:
 
 
 def elsewhere(report: Report, environment: Environment | None) -> str:
-    """Where a section was measured, to follow a sentence; empty if where everything else was.
-
-    Args:
-        report: What the section is part of.
-        environment: Of the section.
-    """
+    """Where a section was measured, to follow a sentence; empty if where everything else was."""
     if environment is None or environment == report.environment:
         return ""
     if environment.cpu == report.environment.cpu:
         return "measured with other software than the rest"
     return f"measured on {environment.cpu}"
 
-
-# Whether the accuracy of the artefacts speaks for shipping them.
 
 # Where nobody said how large a drop is accepted: one that surely exceeds this is not, and one that
 # may exceed it needs a look.
@@ -168,9 +159,6 @@ def _classes(accuracy: AccuracySection, classes: int) -> Iterator[Reason]:
         yield care(f"{classes - seen:,} of {counted(classes, 'class', 'classes')} have no image.")
 
 
-# Whether the speed of the artefacts speaks for shipping them.
-
-
 class _Kind(StrEnum):
     """What can be said of a speedup, from the worst to the best."""
 
@@ -181,8 +169,6 @@ class _Kind(StrEnum):
 
 
 _Found = dict[_Kind, dict[str, list[str]]]
-
-
 """By what can be said and under which conditions, the artefacts."""
 
 
@@ -226,13 +212,7 @@ def _sentence(kind: _Kind, found: dict[str, list[str]], where: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shipping:
-    """The answer.
-
-    Attributes:
-        advice: The worst of all reasons.
-        title: In a few words.
-        reasons: All of them, the worst first.
-    """
+    """The worst advice of all reasons, a title for it, and the reasons, the worst first."""
 
     advice: Advice
     title: str

@@ -29,13 +29,11 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """The verdict on one artefact.
+    """The verdict on one artefact, in parts that a sentence is made of.
 
     Attributes:
-        kind: What can be said.
-        phrase: The same in a few words, to follow the figures.
-        figures: What was counted.
-        finding: What that says, to follow the figures.
+        phrase: The kind in a few words, to follow the figures.
+        finding: The phrase with its reason, to follow the figures.
         power: How many images show a small drop, as a sentence; empty where there is no need for
             more, or no labels.
     """
@@ -56,11 +54,7 @@ def verdict(result: CandidateAccuracy, bound_pp: float | None = None) -> Verdict
     """The verdict on the drop of an artefact.
 
     A drop or a gain is one only if its interval leaves out zero and the exact test, which is
-    stricter with few images, agrees.
-
-    Args:
-        result: Of the artefact.
-        bound_pp: What the upper end of the interval is held against, if anything.
+    stricter with few images, agrees. The interval's upper end is shown against `bound_pp`, if any.
     """
     images = counted(result.n, "image")
     if result.drop_pp is None or result.drop_ci95_pp is None:
@@ -142,32 +136,16 @@ def _about(count: int) -> str:
     return f"{round(count, 2 - len(str(count))):,}"
 
 
-# The gate on the drop: one rule and one wording, for the exit code and for the page.
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropGate:
-    """What the gate says of one artefact.
-
-    Attributes:
-        passed: Whether the drop has been shown to be within the bound.
-        text: What decided, such as "the drop's 95 % interval ends at 0.51 pp, 0.5 allowed".
-    """
+    """Whether a drop is shown to be within the bound, and the words for what decided."""
 
     passed: bool
     text: str
 
 
 def drop_gate(result: CandidateAccuracy, allowed_pp: float) -> DropGate | None:
-    """Hold the upper end of a drop's 95 % confidence interval against a bound.
-
-    Args:
-        result: Of the artefact.
-        allowed_pp: Largest drop that is accepted, in percentage points.
-
-    Returns:
-        None where the drop is not known, for want of labels.
-    """
+    """Hold the upper end of a drop's 95 % interval against a bound in pp; None without labels."""
     if result.drop_ci95_pp is None:
         return None
     end_pp = result.drop_ci95_pp[1]

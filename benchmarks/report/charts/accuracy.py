@@ -22,18 +22,11 @@ from eightbit.benchmarks.report.figures import interval, percent, points, probab
 from eightbit.models.plain_text import counted
 
 _WORST_CLASSES: Final = 10
-
-
 _STYLES: Final = {"float": ("float", "o"), "ONNX": ("int8", "o"), "TorchScript": ("third", "D")}
 
 
 def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Chart | None:
-    """The drop of every artefact with its interval; None without labels.
-
-    Args:
-        accuracy: What was measured.
-        allowed_pp: The largest drop that is accepted, where one was set.
-    """
+    """The drop of every artefact with its interval and the accepted one; None without labels."""
     rows = [
         Row(
             name=name,
@@ -178,9 +171,6 @@ def _classes_chart(
                 for y, (row, entry) in enumerate(zip(rows, worst, strict=True))
             },
         )
-
-
-# A picture of the search for the fewest layers in float.
 
 
 def fallback_chart(fallback: FallbackSection) -> Chart:

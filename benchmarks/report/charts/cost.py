@@ -20,8 +20,6 @@ from eightbit.benchmarks.report.figures import decimal_bytes, milliseconds
 from eightbit.models.plain_text import counted
 
 _STEPS: Final = ("decode", "resize", "normalise", "infer")
-
-
 _STEP_COLOURS: Final = ("float", "third", "fourth", "int8")
 
 
@@ -157,8 +155,6 @@ def _speedups(entries: Sequence[LatencyResult], id: str, under: str) -> Chart:
             tips={f"dot-{y}": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
         )
 
-
-# A picture of how large the models are.
 
 _MODELS: Final = (".onnx", ".pt")
 

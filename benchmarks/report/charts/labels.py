@@ -13,24 +13,14 @@ if TYPE_CHECKING:
 # How far a name stands from its point, in pixels; from the second on a line leads to it.
 _DISTANCES: Final = (9, 20, 32, 46, 62)
 _LEADING: Final = 12
-_DIRECTIONS: Final = (
-    *((1, 0), (1, 1), (1, -1), (-1, 0)),
-    *((-1, 1), (-1, -1), (0, 1), (0, -1)),
-)
+_DIRECTIONS: Final = (*((1, 0), (1, 1), (1, -1), (-1, 0)), *((-1, 1), (-1, -1), (0, 1), (0, -1)))
 _MARK: Final = 6  # half the side of a mark
 _AROUND: Final = 3  # free space around a name: a browser's font is not Matplotlib's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
-    """A name for a point.
-
-    Attributes:
-        x: Of the point, in the numbers of the axis.
-        y: The same.
-        text: The name.
-        colour: One of the page's.
-    """
+    """A name for a point; x and y are in data coordinates, the colour is one of the page's."""
 
     x: float
     y: float
@@ -72,14 +62,15 @@ def add_labels(
 ) -> tuple[Box, ...]:
     """Writes each name beside its point; one for which there is no room is left out.
 
-    The layout is final after that: draw everything else first.
+    The layout is final after that: draw everything else first, and set the limits of the axes. The
+    more important labels come first.
 
     Args:
         drawn: The figure.
-        axes: Where the points are; its limits must be set.
-        labels: The more important ones first.
-        marks: All points, in the numbers of the axes: no name covers one.
-        avoid: Places, in the same numbers, that stay free if they can.
+        axes: Where the points are.
+        labels: In data coordinates.
+        marks: All points, in data coordinates: no name covers one.
+        avoid: Boxes, in data coordinates, that stay free if they can.
 
     Returns:
         Where the names stand, in pixels.

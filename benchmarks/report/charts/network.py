@@ -10,13 +10,8 @@ from eightbit.benchmarks.report.figures import percent
 from eightbit.benchmarks.report.images import CalibrationSection
 
 _WIDE: Final = 1000
-
-
 _LETTER: Final = 6.4  # pixels
-
-
 _MOST_NAMES: Final = 60  # so many fit under the axis
-
 
 _SERIES: Final = {
     "alone": ("rounded alone", "int8", "o"),
@@ -55,12 +50,7 @@ def sqnr_chart(tensors: Sequence[TensorDiagnosis]) -> Chart | None:
             )
             tips[f"db-{key}"] = [_tip(ordered[x]) for x in xs]
         step = -(-len(ordered) // _MOST_NAMES)
-        axes.set_xticks(
-            range(0, len(ordered), step),
-            names[::step],
-            rotation=90,
-            fontsize=11,
-        )
+        axes.set_xticks(range(0, len(ordered), step), names[::step], rotation=90, fontsize=11)
         axes.set_xlim(-0.8, len(ordered) - 0.2)
         axes.grid(axis="x", visible=False)
         axes.set_ylabel("SQNR in dB (higher is better)")
@@ -155,8 +145,6 @@ def _tip(tensor: TensorDiagnosis) -> str:
     parts = [f"{key} {value:.1f} dB" for key, value in named.items() if value is not None]
     return f"{tensor.name}: {', '.join(parts) or 'no noise'}"
 
-
-# A picture of how the ranges came to rest.
 
 _TOLERANCE_PERCENT: Final = 2.0  # what `--samples auto` takes for settled
 

@@ -17,16 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-# Ticks of a logarithmic axis, in plain numbers.
-
 # By how far the ends are apart, which multiples of a power of ten bear a number.
 _STEPS: Final = ((8.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (90.0, (1.0, 2.0, 5.0)))
 
-
 _DECADES_ONLY: Final = (1.0,)
-
-
 _MOST: Final = 5  # decades that all bear one
 
 
@@ -44,8 +38,6 @@ def _number(value: float) -> str:
     """1000.0 as "1,000" and 0.2 as "0.2"."""
     return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
-
-# Words and numbers for a chart, where there is little room.
 
 _LONGEST: Final = 28
 
@@ -67,22 +59,11 @@ def class_title(index: int, labels: tuple[str, ...] | None) -> str:
 
 WIDTH: Final = 420  # of a chart that has another one beside it
 
-
 _ROW: Final = 44
-
-
 _AROUND: Final = 50  # for the axis and its label
-
-
 _LEGEND: Final = 22
-
-
 _NAME_ABOVE: Final = 0.3
-
-
 _BESIDE: Final = 0.12  # of the width, left and right of what is drawn
-
-
 _LETTERS: Final = 54  # in a line
 
 
@@ -91,7 +72,6 @@ class Row:
     """What one row says.
 
     Attributes:
-        name: Of the thing.
         text: Its number in words.
         colour: Name of a colour of the page.
         ends: Where each of its parts ends, from left to right; one part for a plain bar.
@@ -117,12 +97,9 @@ def rows_figure(rows: Sequence[Row], legend: bool = False) -> Iterator["Figure"]
 
 
 def draw_bars(axes: "Axes", rows: Sequence[Row], colours: Sequence[str] = ()) -> None:
-    """A bar per row, from zero; parts of several are all positive.
+    """A bar per row, from zero, from the top; parts of several are all positive.
 
-    Args:
-        axes: Where.
-        rows: From the top; the parts of each have the gid ``bar-<row>-<part>``.
-        colours: Of the parts; empty for the colour of the row.
+    The parts have the gid ``bar-<row>-<part>``, and the colour of the row where none are given.
     """
     _names(axes, rows)
     for y, row in enumerate(rows):
@@ -192,14 +169,9 @@ def draw_line(
     colour: str = "soft",
     side: Literal["left", "right"] | None = None,
 ) -> None:
-    """A vertical line through all rows, named at its lower end.
+    """A vertical line through all rows, named at its lower end; set the limits of the axes before.
 
-    Args:
-        axes: Where; with the limits that it will have.
-        x: Of the line.
-        text: Its name.
-        colour: Name of a colour of the page.
-        side: Of the line on which its name stands; None for the one with more room.
+    The name stands on the given side of it, or for None on the one with more room.
     """
     axes.axvline(x, color=COLOURS[colour], linewidth=1.25, zorder=1)
     low, high = (axes.transData.transform((end, 0.0))[0] for end in axes.get_xlim())

@@ -19,14 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chart:
-    """A picture with what is said about it.
+    """An SVG with its title, the caption that says how to read it, and an id unique on its page.
 
-    Attributes:
-        id: Unique on its page.
-        title: What it shows.
-        caption: How to read it.
-        svg: The picture; see `chart_svg.draw`.
-        wide: Whether it keeps its width and scrolls in its own box on a narrow screen.
+    A `wide` one keeps its width and scrolls in its own box on a narrow screen.
     """
 
     id: str
@@ -37,11 +32,7 @@ class Chart:
 
 
 _SVG: Final = "http://www.w3.org/2000/svg"
-
-
 _LINK: Final = "{http://www.w3.org/1999/xlink}href"
-
-
 _DPI: Final = 72  # a point of the figure is a pixel of the page
 
 # Stand-ins for the page's colours while Matplotlib draws; the page has one set per scheme.
@@ -56,25 +47,12 @@ COLOURS: Final[Mapping[str, str]] = {
     )
 }
 
-
 _COLOUR: Final = re.compile(r"#fe01[0-9a-f]{2}")
-
-
 _FAMILY: Final = re.compile(r"font-family: [^;]*; ")
-
-
 _POINTER: Final = re.compile(r"url\(#([^)]+)\)")
-
-
 _COORDINATES: Final = frozenset({"d", "x", "y", "transform", "points"})
-
-
 _FINE: Final = re.compile(r"(\.\d\d)\d+")  # a hundredth of a pixel is fine enough
-
-
 _DEGREES: Final = re.compile(r"rotate\(-?0 [^)]*\)")  # no rotation at all
-
-
 _VARIABLES: Final = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 
 _STYLE: Final[Mapping[str, Any]] = {
@@ -126,10 +104,8 @@ class Margins:
 def figure(width: float, height: float, margins: Margins | None = None) -> Iterator["Figure"]:
     """An empty figure in the page's style; draw it, and hand it to `chart`, inside the block.
 
-    Args:
-        width: In pixels of the page.
-        height: The same.
-        margins: Around its axes; None to find them out, which takes as long as drawing.
+    Sizes are in pixels of the page. Without margins Matplotlib finds them out, which takes as long
+    as drawing.
     """
     # Loading Matplotlib takes as long as a small command: only a page needs it.
     import matplotlib as mpl
@@ -165,16 +141,15 @@ def chart(
     tips: Mapping[str, Sequence[str]] | None = None,
     wide: bool = False,
 ) -> Chart:
-    """What was drawn as a chart for a page.
+    """What was drawn as a chart for a page; see `Chart`. The ids within the SVG begin with `id`.
 
     Args:
         drawn: The figure.
-        id: Unique on the page; the ids within the picture begin with it.
+        id: Unique on the page.
         title: What it shows.
         caption: How to read it, in the page's text.
-        description: What it says, for who cannot see it.
-        tips: For the gid of an artist, what is shown where a pointer is over its marks, in the
-            order in which they were drawn; a title of each mark.
+        description: What it says, for a screen reader.
+        tips: By gid of an artist, a title of each of its marks, in the order they were drawn.
         wide: See `Chart`.
     """
     file = io.BytesIO()

@@ -14,8 +14,6 @@ from eightbit.benchmarks.report.images import SHOWN
 from eightbit.models.plain_text import counted
 
 _LONGEST: Final = 60  # letters of a class
-
-
 _JPEG: Final = b"\xff\xd8\xff"
 
 
@@ -24,7 +22,6 @@ class Picture:
     """One flipped image.
 
     Attributes:
-        name: Of its file.
         source: The picture as a `data:` address; empty where there is none.
         mark: "broke", "fixed" or "changed".
         truth: Its true class; empty where that is not known.

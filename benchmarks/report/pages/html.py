@@ -14,10 +14,7 @@ from eightbit.benchmarks.report.shipping import shipping
 
 
 def render_html(report: Report) -> str:
-    """The whole report as a page that ends in a newline; equal reports give equal pages.
-
-    Everything comes from the report, so a page can be made again from its JSON alone.
-    """
+    """The whole report as a page that ends in a newline; equal reports give equal pages."""
     whose, figures = key_figures(report)
     return render_page(
         "report.html.j2",

@@ -12,8 +12,6 @@ from eightbit.benchmarks.report.tables.results import result_tables
 from eightbit.benchmarks.report.tables.run import detail_tables
 from eightbit.models.plain_text import printable
 
-# Markdown from templates, in which every inserted value shows as it is.
-
 # Whatever could begin inline markup, HTML, a math formula or the next cell of a table.
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~$&]")
 
@@ -25,16 +23,7 @@ class Verbatim(str):
 
 
 def fill_markdown(package: str, template: str, /, **values: Any) -> str:
-    """Fill a template of ours for GitHub Markdown.
-
-    Every value that the template inserts is escaped, so that names of files and classes
-    show as they are.
-
-    Args:
-        package: In whose assets the template is.
-        template: Name of the file.
-        **values: What the template names.
-    """
+    """Fill a template for GitHub Markdown from a package's assets; inserted values are escaped."""
     environment = Environment(
         loader=PackageLoader(package, "assets"),
         # The output is no HTML; escaping for Markdown is `finalize`, which no value can evade.

@@ -16,14 +16,8 @@ from eightbit.benchmarks.report.figures import NOTHING
 from eightbit.models.plain_text import printable
 
 _ASSETS: Final = files("eightbit.benchmarks.report.pages") / "assets"
-
-
 _SCRIPTS: Final = ("sortable.min.js", "page.js")
-
-
 _NUMBER: Final = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
-
-
 _FACTORS: Final = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
@@ -38,14 +32,10 @@ class _Page:
 
 
 def render_page(template: str, /, **values: Any) -> str:
-    """A page from one of our templates, which extends `page.html.j2`.
+    """A page from a template in the assets, which extends `page.html.j2`.
 
-    Every value is escaped, and what is not plainly visible in it is made visible. A value that is
-    None or missing is an error, not an empty place.
-
-    Args:
-        template: Name of the file in the assets.
-        **values: What the template names.
+    Every value is escaped, and invisible characters in it are made visible. A value that is None or
+    missing is an error, not an empty place.
     """
     environment = Environment(
         loader=PackageLoader("eightbit.benchmarks.report.pages", "assets"),
@@ -61,10 +51,7 @@ def render_page(template: str, /, **values: Any) -> str:
 
 
 def sort_key(cell: str) -> str:
-    """By what a cell of numbers is sorted: its first number, in its unit; "" for none.
-
-    What is identical has an infinite ratio.
-    """
+    """The first number of a cell in its unit, to sort by; "" for none, infinity for "identical"."""
     if cell == "identical":
         return "Infinity"
     found = _NUMBER.search(cell)

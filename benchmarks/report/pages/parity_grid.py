@@ -18,12 +18,9 @@ from eightbit.models.plain_text import counted
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One pair.
+    """One pair: its grade, the share of identical logits, and the rest of what is known.
 
-    Attributes:
-        grade: How close they are: "same", "near", "far", "other" or "none".
-        text: Share of logits that are identical.
-        detail: The rest of what is known.
+    The grade is "same", "near", "far", "other" or "none".
     """
 
     grade: str
@@ -33,13 +30,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParityGrid:
-    """The square.
-
-    Attributes:
-        names: Of the executions.
-        rows: As many rows of as many cells.
-        other: What the grade "other" means.
-    """
+    """A square of cells by execution, and what the grade "other" means."""
 
     names: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]

@@ -42,8 +42,6 @@ from eightbit.benchmarks.report.tables.run import cost_table, environment_table,
 _NARROW: Final = 3
 
 Row = tuple[tuple[Chart, ...], ...]
-
-
 """Columns of charts beside each other."""
 
 
@@ -52,18 +50,12 @@ class Section:
     """One section; what it does not have is not shown.
 
     Attributes:
-        id: Its address on the page.
-        title: Its heading.
+        id: Its anchor on the page.
         lead: One sentence that says what it shows.
-        sentences: What is found, in words.
-        charts: Pictures: rows of columns of charts, none of them empty. A wide one is alone.
-        grid: Pairs of executions.
-        gallery: Flipped images.
-        tables: Tables below the pictures.
-        folded: A table that is opened by who wants it.
-        code: Commands.
+        charts: Rows of columns of charts, none of them empty. A wide one is alone.
+        folded: A table that is collapsed at first.
         nothing: What is said where there is nothing to show.
-        command: What to run for it.
+        command: The command line that measures it.
     """
 
     id: str
@@ -99,8 +91,6 @@ def row(*columns: Iterable[Chart | None]) -> tuple[Row, ...]:
     filled = tuple(column for column in found if column)
     return (filled,) if filled else ()
 
-
-# The sections of the report's page about answers.
 
 EVALUATE: Final = "eightbit evaluate DIR --data SRC"
 
@@ -168,8 +158,6 @@ def _fidelity(report: Report) -> Section:
     )
 
 
-# The sections of the report's page about time and room.
-
 BENCHMARK: Final = "eightbit benchmark DIR"
 
 
@@ -209,9 +197,6 @@ def cost_sections(report: Report) -> Iterator[Section]:
     )
 
 
-# The section of the report's page about leaving for another machine.
-
-
 def edge_sections(report: Report) -> Iterator[Section]:
     """How to classify a photo on a machine without torch."""
     yield Section(
@@ -226,11 +211,7 @@ def edge_sections(report: Report) -> Iterator[Section]:
     )
 
 
-# The sections of the report's page about what happens inside the network.
-
 _QUANTIZE: Final = "eightbit quantize MODEL --calibrate SRC --out DIR"
-
-
 _VERIFY: Final = "eightbit verify DIR --images SRC"
 
 
@@ -316,9 +297,6 @@ def _convergence(report: Report) -> Section:
         nothing=nothing,
         command="" if calibration is None else f"{_QUANTIZE} --samples auto",
     )
-
-
-# The sections of the report's page about the run itself.
 
 
 def run_sections(report: Report) -> Iterator[Section]:

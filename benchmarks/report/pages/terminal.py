@@ -16,10 +16,7 @@ from eightbit.models.plain_text import printable
 
 
 def render_terminal(report: Report) -> RenderableType:
-    """The headline and the results, for 80 columns and more.
-
-    Text from the report is shown as it is: markup and control characters in it have no effect.
-    """
+    """The headline and the results, for 80 columns and more; markup in the report has no effect."""
     spec = report.model.spec
     model = f"{spec.architecture}, {spec.num_classes:,} classes, weights {report.model.weights}"
     return Group(

@@ -57,12 +57,7 @@ _MAX_CLASSES: Final = 5
 def accuracy_tables(
     accuracy: AccuracySection, labels: tuple[str, ...] | None = None
 ) -> Iterator[Table]:
-    """Right answers and the drop, confidence, and the classes that lose, as far as measured.
-
-    Args:
-        accuracy: What was measured.
-        labels: Names of the classes, by index.
-    """
+    """Right answers and the drop, confidence, and the classes that lose, as far as measured."""
     candidates = accuracy.candidates
     yield (_accuracy if accuracy.fp32.top1 is not None else _agreement)(accuracy.fp32, candidates)
     results = {"float": accuracy.fp32, **candidates}

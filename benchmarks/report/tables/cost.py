@@ -33,12 +33,7 @@ _BUSY: Final = 0.03
 
 
 def latency_tables(results: Sequence[LatencyResult], section: BenchmarkSection) -> Iterator[Table]:
-    """One table of times per batch size and number of threads, then one of what each model takes.
-
-    Args:
-        results: In the order in which they shall stand.
-        section: What is behind them.
-    """
+    """One table of times per batch size and thread count, then one of throughput and memory."""
     for batch, threads in dict.fromkeys((entry.batch, entry.threads) for entry in results):
         under = [entry for entry in results if (entry.batch, entry.threads) == (batch, threads)]
         yield Table(
@@ -159,11 +154,7 @@ def _path_row(path: WholePath) -> tuple[str, ...]:
     )
 
 
-# The bundle to deploy, as tables: what it takes, and what it answered elsewhere.
-
 _PACKAGES: Final = ("onnxruntime", "numpy", "pillow")
-
-
 _NUMBER: Final = re.compile(r"[0-9A-Za-z.]+")  # the commands are copied into a shell
 
 

@@ -19,8 +19,8 @@ def parity_table(
 
     Args:
         parity: All pairs.
-        executions: What is known of the executions; None where only the artefacts were compared.
-        edge: What is known of executions on other machines.
+        executions: None where only the artefacts were compared.
+        edge: Self-tests on other machines, if any.
     """
     to_reference = {
         pair.removesuffix(TO_REFERENCE): result

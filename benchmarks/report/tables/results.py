@@ -4,14 +4,7 @@ from collections.abc import Iterator
 
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import CoverageSection, FidelitySection, Report
-from eightbit.benchmarks.report.figures import (
-    Table,
-    decibels,
-    decimal_bytes,
-    nats,
-    percent,
-    ratio,
-)
+from eightbit.benchmarks.report.figures import Table, decibels, decimal_bytes, nats, percent, ratio
 from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
 from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables

@@ -56,13 +56,7 @@ def _answer(index: int, probability: float, labels: tuple[str, ...] | None) -> s
 
 
 def skipped_table(use: str, skipped: tuple[SkippedImage, ...], count: int) -> Table:
-    """Files that could not be used for something, and why.
-
-    Args:
-        use: What for.
-        skipped: The first of them.
-        count: How many there are.
-    """
+    """The first of `count` files that could not be used for something, and why."""
     return Table(
         title=f"Skipped for {use}",
         columns=("file", "reason"),
