@@ -1,7 +1,4 @@
-"""The arithmetic of quantization, observers, and collection from batches that it is handed.
-
-Names are resolved when they are used, so that the command line starts without torch.
-"""
+"""Quantization arithmetic, observers and collection; names are imported on first use."""
 
 from lazy_loader import attach_stub
 

@@ -1,6 +1,6 @@
-"""From batches of one activation to its statistics, at little cost beside the forward pass.
+"""Streams batches of one activation into its statistics, cheaply beside the forward pass.
 
-Of every element the extremes are kept; of a fixed sample of each image, the histogram.
+The extremes are those of all elements, the histogram that of a fixed sample of each image.
 """
 
 import math
@@ -124,18 +124,12 @@ class _Octave:
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
-    """One row of elements per image, channels last whatever the memory order.
-
-    For a tensor that lies in memory so it is free; reading across memory costs 50 times as much.
-    """
+    """One row per image, channels last: free in that memory format, otherwise 50 times as slow."""
     return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).reshape(len(x), -1)
 
 
 def _stride(elements: int, channels: int) -> int:
-    """Distance of the sampled elements of a row, whose channels lie next to each other.
-
-    It has no divisor in common with the number of channels, so every channel is visited.
-    """
+    """Distance of the sampled elements of a row; coprime to the channels, to visit all of them."""
     stride = max(elements // max(SAMPLES_PER_IMAGE, channels), 1)
     while math.gcd(stride, channels) != 1:
         stride += 1

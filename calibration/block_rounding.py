@@ -34,9 +34,6 @@ def round_blocks(
         low: The least integers allowed, same shape.
         high: The largest integers allowed, same shape.
         hessian: Mean products of the inputs, positive definite: float32, shape (blocks, B, B).
-
-    Returns:
-        Integers as float32, same shape as ``real``.
     """
     factor = _unit_factor(hessian)
     chosen, errors = torch.empty_like(real), torch.empty_like(real)
@@ -58,13 +55,9 @@ def round_blocks(
 
 
 def damped_hessian(inputs: torch.Tensor) -> torch.Tensor:
-    """Mean products of the inputs of each block, and something for what was not seen.
+    """Mean products of the inputs, damped until positive definite: float32, shape (blocks, B, B).
 
-    Args:
-        inputs: float32, shape (blocks, positions, B).
-
-    Returns:
-        Positive definite: float32, shape (blocks, B, B).
+    ``inputs`` are float32, shape (blocks, positions, B).
     """
     hessian = inputs.mT @ inputs / inputs.shape[1]
     energy = hessian.diagonal(dim1=1, dim2=2)

@@ -1,8 +1,7 @@
 """One pass over the calibration images.
 
-Float convolutions give other last bits for another batch size or thread count, so the images
-run through the network in batches of one fixed size, whatever size they come in; the last batch
-is filled up with zeros, which the observers ignore.
+The last bits of a float convolution depend on batch size and thread count, so images run in
+batches of one fixed size; the last is padded with zeros, which the observers ignore.
 """
 
 import hashlib
@@ -28,12 +27,10 @@ IMAGES_PER_CHECKPOINT = 4 * BATCH_SIZE
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationResult:
-    """What the calibration images said, before any choice of a method.
+    """Statistics of the activations, before any choice of a method.
 
     Attributes:
-        tensors: Statistics by tensor name.
-        digests: SHA-256 of each image's preprocessed pixels, sorted: 32 bytes per image, from
-            which the digest of a union follows.
+        digests: SHA-256 of each image's preprocessed pixels, sorted, 32 bytes each.
         threads: torch's thread count during the pass, on which float's last bits depend.
     """
 
@@ -52,14 +49,12 @@ class CalibrationResult:
         return hashlib.sha256(b"".join(self.digests)).hexdigest()
 
     def merge(self, other: "CalibrationResult") -> "CalibrationResult":
-        """What one pass over the images of both would have said, exactly.
+        """Exactly what one pass over the images of both gives, except for the moving averages.
 
-        Only the moving averages are lost: two passes have no common order. An image that is in
-        both counts twice, as it would in one pass that meets it twice.
+        Two passes have no common order. An image that is in both counts twice.
 
         Raises:
-            ValueError: The networks have other tensors, or the passes ran with other thread
-                counts, which one pass could not have done.
+            ValueError: Other tensors, or another thread count.
         """
         strangers = sorted(self.tensors.keys() ^ other.tensors.keys())
         if strangers:
@@ -95,9 +90,8 @@ def collect(
         observers: The same observers by tensor name, fresh: what they saw before counts too.
         images: Preprocessed images, each float32 of shape (3, H, W); drawn batch by batch.
         on_batch: Called after each batch with the number of images in it.
-        until: Called now and then with what the images said so far; once it answers True, no
-            further image is drawn.
-        images_per_look: After how many images it is called each time; a multiple of 8.
+        until: Called with the statistics so far; no image is drawn after it returns True.
+        images_per_look: Images between two calls of ``until``, a multiple of 8.
 
     Raises:
         ValueError: There is no image, an activation is not finite, or an observer saw nothing.

@@ -42,10 +42,6 @@ def largest_change(
 
     The width is that of the range before, so a range that doubles has moved by one.
 
-    Args:
-        before: Parameters by tensor name at one checkpoint.
-        after: The same tensors at the next one.
-
     Raises:
         ValueError: The tensors are not the same, or there is none.
     """
@@ -59,16 +55,11 @@ def largest_change(
 
 
 class Watched:
-    """Notes how far ranges move from checkpoint to checkpoint, and stops nothing.
+    """Records how far ranges move from checkpoint to checkpoint; it never stops a collection.
 
-    It is what `collect` takes as ``until``. It remembers the last checkpoint, so each pass needs
-    one of its own.
-
-    Args:
-        method: Whose ranges are watched.
+    It is `collect`'s ``until`` and remembers the last checkpoint, so each pass needs its own.
 
     Attributes:
-        method: As given.
         change: The tensor that moved most at the last checkpoint and by how much; None before
             the second.
         curve: The same for every checkpoint from the second on, with the images seen by then.
@@ -97,13 +88,10 @@ class Converged(Watched):
     """The stopping rule: no range moved by more than the tolerance for some checkpoints.
 
     Args:
-        method: Whose ranges are watched; the one that will choose the parameters.
+        method: The method whose ranges are watched; it also chooses the parameters.
         tolerance: Largest relative change of a range that has settled.
         checkpoints: In a row without a larger change.
         max_images: Stop here, settled or not.
-
-    Attributes:
-        settled: Whether the tolerance was kept for long enough.
 
     Raises:
         ValueError: A number is not positive.

@@ -1,9 +1,8 @@
 """A histogram whose grid grows by doubling, so that no element is ever interpolated.
 
 Its bins are ``2^k / 8192`` wide, ``k`` the smallest exponent with ``max|x| < 2^k``. When a larger
-value comes, ``k`` grows and neighbouring bins are added up, which floor division by two does
-without any error. So a histogram is a function of the set of values alone: it neither depends on
-their order nor on how they were split, and merging two gives exactly that of the union.
+value comes, ``k`` grows and neighbouring bins are added up, exact as a floor division by two.
+So a histogram is a function of the set of values alone, and merging two is exact.
 """
 
 import math
@@ -79,10 +78,9 @@ class Histogram:
         return math.ldexp(1.0, self.exponent) / BINS_PER_SIDE
 
     def centres(self) -> Values:
-        """What stands for the elements of each bin, ascending; float64, shape (B,).
+        """Representative value of each bin, ascending: float64, shape (B,).
 
-        A bin that touches zero from above stands for zero itself: after a ReLU that is where most
-        elements are, and they are exact.
+        A bin that touches zero from above represents zero, as most elements are after a ReLU.
         """
         bins = np.arange(self.first, self.first + len(self.counts), dtype=np.float64)
         values: Values = (bins + 0.5) * self.width

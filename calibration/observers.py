@@ -1,7 +1,7 @@
 """The observers that torch's ``prepare`` puts behind every quantized tensor.
 
-They have two lives. While calibrating they stream what they see into statistics. When converting
-they hand out the parameters that the recipe fixed. They never change what flows through them.
+While calibrating they stream tensors into statistics, when converting they return the recipe's
+parameters; they never change a tensor.
 """
 
 import torch
@@ -15,13 +15,13 @@ _TORCH_DTYPES = {QuantDType.UINT8: torch.quint8, QuantDType.INT8: torch.qint8}
 
 
 class ActivationObserver(ObserverBase):
-    """Collects the statistics of one activation, or serves its fixed parameters.
+    """Collects the statistics of one activation, or returns its fixed parameters.
 
     Attributes:
         expected: How many leading images of the next tensor are real; the rest pads the batch to
             its fixed size and is ignored. 0: the next tensor is not looked at.
-        name: Which tensor this is, for messages.
-        params: What ``calculate_qparams`` answers, once the recipe is known.
+        name: Name of the tensor, for messages.
+        params: Result of ``calculate_qparams``, once the recipe is known.
     """
 
     def __init__(self) -> None:
@@ -50,10 +50,10 @@ class ActivationObserver(ObserverBase):
         return x
 
     def statistics(self) -> TensorStatistics:
-        """What was seen so far.
+        """Statistics so far.
 
         Raises:
-            ValueError: Nothing was.
+            ValueError: Nothing was observed.
         """
         statistics = self._seen.statistics()
         if statistics is None:

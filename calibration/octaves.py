@@ -31,7 +31,7 @@ def octave_of(exponent: int, energy: int, elements: int) -> int:
     Args:
         exponent: ``k`` of the image's own grid, whose bins are ``2^k / 8192`` wide.
         energy: Sum of the squared bin numbers of its elements.
-        elements: How many there are.
+        elements: Number of elements.
     """
     mean = energy // elements
     if mean == 0:  # Nothing but zeros, or numbers as good as zero.
@@ -45,9 +45,6 @@ def octave_weights(images: Mapping[int, int]) -> dict[int, float]:
 
     ``m`` is the median octave of the images, the lower one of two: an image of ordinary size
     counts fully, a larger one as if it were scaled down to the median.
-
-    Args:
-        images: Number of images by octave.
     """
     octaves = sorted(images)
     below = np.cumsum([images[octave] for octave in octaves])

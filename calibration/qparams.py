@@ -85,9 +85,8 @@ class QuantParams(BaseModel):
     """How one tensor is quantized: plain numbers in tuples, so that equality and JSON are free.
 
     Attributes:
-        dtype: Integer type of the quantized tensor.
         scale: One float32 number for the tensor, or one per channel.
-        zero_point: As many integers as scales; the integer that stands for real zero.
+        zero_point: As many integers as scales.
         axis: Channel axis of a per-channel tensor, None for a per-tensor one.
 
     Raises:
@@ -135,11 +134,7 @@ class QuantParams(BaseModel):
 
 
 def activation_params(low: float, high: float) -> QuantParams:
-    """Parameters of a uint8 activation that represent ``low..high`` and exact zero.
-
-    Args:
-        low: Smallest value to represent; zero is included whatever it says.
-        high: Largest value to represent; likewise.
+    """Parameters of a uint8 activation for ``low..high``, extended to represent zero exactly.
 
     Raises:
         ValueError: A bound is not finite, or ``low > high``.
@@ -156,12 +151,10 @@ def activation_params(low: float, high: float) -> QuantParams:
 
 
 def with_scale(params: QuantParams, scale: float | DoubleArray) -> QuantParams:
-    """Parameters with a scale that is no smaller, over the same range of real numbers.
+    """Parameters with a larger scale over the same range of real numbers.
 
-    Args:
-        params: The parameters.
-        scale: At least the old one; a number, or one per channel of shape (O,). Rounded to float32,
-            and never below the old one by that.
+    ``scale`` is a number or of shape (O,), at least the old one. It is rounded to float32, but not
+    below the old one.
     """
     old = np.array(params.scale)
     new = np.maximum(np.atleast_1d(scale).astype(np.float32).astype(np.float64), old)
@@ -192,8 +185,7 @@ def weight_params(
         weight: float32, shape (O, ...), O output channels.
         bias: float32, shape (O,).
         input_scale: Scale of the layer's input.
-        magnitude: What the largest integer shall stand for, shape (O,), from a weight of shape
-            (O, K); larger weights are clipped.
+        magnitude: Maps a weight of shape (O, K) to the clipping bounds, shape (O,).
 
     Raises:
         ValueError: A weight or a bias is not finite.
@@ -251,12 +243,7 @@ def signed_steps(q: IntArray, params: QuantParams) -> IntArray:
 
 
 def real_numbers(steps: IntArray | DoubleArray, params: QuantParams) -> DoubleArray:
-    """``steps * s`` in float64, exact below 2^29 steps; same shape as ``steps``.
-
-    Args:
-        steps: Whole numbers, see `signed_steps`.
-        params: Their grid.
-    """
+    """``steps * s`` in float64, exact below 2^29 steps; for ``steps`` see `signed_steps`."""
     scale, _ = params.broadcast(steps.ndim)
     return steps * scale
 
@@ -269,13 +256,8 @@ def dequantize(q: IntArray, params: QuantParams) -> FloatArray:
 def requantize(acc: IntArray, bias: QuantParams, output: QuantParams) -> IntArray:
     """``clamp(round_half_even(acc * (s_x * s_w / s_y)) + z_y)``: a layer's sum to its output.
 
-    Args:
-        acc: Sums of products and bias, shape (O, ...), one row per output channel.
-        bias: The layer's bias parameters, whose scale is ``s_x * s_w``.
-        output: Parameters of the layer's output.
-
-    Returns:
-        The output's integers, same shape as ``acc``.
+    ``acc`` are sums of products and bias, shape (O, ...), one row per output channel; ``bias`` has
+    the scale ``s_x * s_w``.
     """
     scale, _ = bias.broadcast(acc.ndim)
     (output_scale,), (zero_point,) = output.scale, output.zero_point

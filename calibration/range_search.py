@@ -26,13 +26,9 @@ def least_error_range(
 
     Rounding costs more as the range grows, clipping more as it shrinks (Sung et al.,
     arXiv:1511.06488; Banner et al., arXiv:1810.05723, section 3). Ranges are compared by
-    `ErrorModel`; between the best of them and the candidates, the contract's own arithmetic
-    decides, so that the result is never worse than any candidate.
-
-    Args:
-        statistics: Of the tensor.
-        weights: Of the images, by octave.
-        candidates: Ranges of other methods. Of equal errors the first wins.
+    `ErrorModel`; between its best and the candidates the exact arithmetic decides, so the result is
+    never worse than any candidate. ``weights`` are those of the images by octave; of equal errors
+    the first candidate wins.
     """
     full = (min(statistics.low, 0.0), max(statistics.high, 0.0))
     if full == (0.0, 0.0):

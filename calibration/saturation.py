@@ -39,37 +39,23 @@ _BLOCK: Final = 2**18
 
 
 def channels_at_risk(weight: IntArray | npt.NDArray[np.int16]) -> BoolArray:
-    """Whether an output channel saturates on a CPU without VNNI, for some input.
+    """Whether an output channel saturates on a CPU without VNNI for some input, shape (O,).
 
-    Args:
-        weight: Integers in -128..127, shape (O, C, kH, kW) or (O, K), C the input channels of
-            one group.
-
-    Returns:
-        Shape (O,).
+    ``weight`` are integers in -128..127, shape (O, C, kH, kW) or (O, K), C per group.
     """
     # 16 bits hold any sum of two, and are read faster.
     return np.asarray((np.abs(_sums(weight.astype(np.int16))) > PAIR_LIMIT).any(axis=1))
 
 
 def quantize_protected(weight: FloatArray, params: QuantParams) -> IntArray:
-    """The integers nearest to a weight that keep the bound, as int64; same shape as ``weight``.
-
-    Args:
-        weight: float32, shape (O, C, kH, kW) or (O, K).
-        params: Its int8 parameters.
-    """
+    """The integers nearest to a float32 weight that keep the bound, as int64; same shape."""
     return _keep_bound(quantize(weight, params), weight, params)
 
 
 def outermost_protected(weight: FloatArray, params: QuantParams) -> IntArray:
-    """How far from zero each weight may be rounded, as int64; same shape as ``weight``.
+    """Largest distance from zero at which each weight keeps the bound, as int64; same shape.
 
-    Whatever is chosen between zero and these integers keeps the bound.
-
-    Args:
-        weight: float32, shape (O, C, kH, kW) or (O, K).
-        params: Its int8 parameters.
+    Any integers between zero and these keep the bound.
     """
     scale, _ = params.broadcast(weight.ndim)
     away = np.abs(weight / scale)
@@ -79,28 +65,17 @@ def outermost_protected(weight: FloatArray, params: QuantParams) -> IntArray:
 
 
 def protect_scale(weight: FloatArray, params: QuantParams) -> QuantParams:
-    """Parameters whose scales are raised by as much as keeping the bound asks for.
-
-    Args:
-        weight: float32, shape (O, C, kH, kW) or (O, K).
-        params: Its int8 parameters without the bound.
-    """
+    """Parameters whose scales are raised by `protecting_factor`."""
     return with_scale(params, np.array(params.scale) * protecting_factor(weight, params))
 
 
 def protecting_factor(weight: FloatArray, params: QuantParams) -> DoubleArray:
-    """By which factor to raise each channel's scale so that keeping the bound costs least.
+    """Factors, shape (O,), to raise the channels' scales by so that keeping the bound costs least.
 
     In squared units of the given scale, a scale raised by ``f`` rounds K weights with an error of
     ``K * f^2 / 12``, and what still exceeds the bound is clipped. Two weights with the sum ``t``
-    then both lose half of what is too much, ``(t - 128 f)^2 / 2`` in all.
-
-    Args:
-        weight: float32, shape (O, C, kH, kW) or (O, K).
-        params: Its int8 parameters without the bound.
-
-    Returns:
-        Shape (O,), from 1 (clip alone) to 2 (clip nothing).
+    then both lose half of the excess, ``(t - 128 f)^2 / 2`` in all. Factors are from 1 (clip alone)
+    to 2 (clip nothing); ``params`` are those without the bound.
     """
     scale, _ = params.broadcast(weight.ndim)
     taps = weight[0].size

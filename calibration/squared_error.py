@@ -10,10 +10,7 @@ from eightbit.calibration.statistics import OctaveStatistics, TensorStatistics
 
 
 def squared_error(params: QuantParams, values: Values, counts: Values) -> float:
-    """Mean squared error of quantizing ``values``, each occurring ``counts`` times.
-
-    By the contract's own arithmetic; float64, shapes (E,), (E,).
-    """
+    """Mean squared error of quantizing ``values``, each ``counts`` times: float64, shape (E,)."""
     exact = values.astype(np.float32)
     error = dequantize(quantize(exact, params), params).astype(np.float64) - exact
     return float(np.dot(error * error, counts) / counts.sum())
@@ -25,11 +22,7 @@ class ErrorModel:
     An element outside the range costs the square of its distance, exactly. Inside, elements fall
     anywhere between two steps and cost ``s^2 / 12`` on average (Widrow and Kollar, Quantization
     Noise, 2008, chapter 4), but those nearer to zero than half a step round to it and cost their
-    own square, and exact zeros cost nothing.
-
-    Args:
-        statistics: Of the tensor.
-        weights: Of the images, by octave.
+    own square, and exact zeros cost nothing. ``weights`` are those of the images by octave.
     """
 
     def __init__(self, statistics: TensorStatistics, weights: Mapping[int, float]) -> None:

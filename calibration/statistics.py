@@ -1,7 +1,7 @@
 """What one pass over the images leaves of a tensor: exact extremes and bounded histograms.
 
-All of it but the moving average is a function of the set of images alone: it neither depends on
-their order nor on how they were split, and merging two results gives exactly that of the union.
+All but the moving average is a function of the set of images alone, whatever their order, and
+merging two results gives exactly that of the union.
 """
 
 import math
@@ -30,12 +30,7 @@ def averaged(average: Range | None, batch: Range) -> Range:
 
 @dataclass(frozen=True, kw_only=True)
 class OctaveStatistics:
-    """The images of one octave of the root mean square.
-
-    Attributes:
-        images: How many there are.
-        histogram: A fixed sample of the elements of each.
-    """
+    """Number and sampled elements of the images whose root mean square lies in one octave."""
 
     images: int
     histogram: Histogram
@@ -49,16 +44,13 @@ class OctaveStatistics:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TensorStatistics:
-    """The statistics of one tensor.
-
-    Two are equal if they tell of the same elements; the moving average is not compared.
+    """The statistics of one tensor; the moving average is not compared by ``==``.
 
     Attributes:
         low: Exact minimum of all elements.
         high: Exact maximum of all elements.
         octaves: The sampled elements by octave of their image, ascending.
-        moving_average: Average of the batches' extremes in the order in which they came; None
-            where there is no order, after a merge.
+        moving_average: Average of the batches' extremes in order; None after a merge.
 
     Raises:
         ValueError: A bound is not finite, ``low > high``, or there is no octave.
@@ -98,11 +90,7 @@ class TensorStatistics:
         return np.clip(histogram.centres(), self.low, self.high)
 
     def elements(self, weights: Mapping[int, float] | None = None) -> tuple[Values, Values]:
-        """What stands for the sampled elements, and how much each counts; shapes (E,), (E,).
-
-        Args:
-            weights: Of the images, by octave; None for one.
-        """
+        """Sampled values and counts, times the octaves' weights if given; shapes (E,), (E,)."""
         values, counts = [], []
         for octave, part in self.octaves.items():
             used = np.flatnonzero(part.histogram.counts)

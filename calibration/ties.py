@@ -1,15 +1,13 @@
 """Scales by which no result lies near a tie, so that every runtime rounds it alike.
 
-Runtimes agree on integers and disagree on float arithmetic: one multiplies a sum by
-``s_x * s_w / s_y``, another divides by ``s_y`` what was multiplied before, a third adds the bias as
-a float. Their results differ by a few units in the last place of a float32, and if the exact one
-lies that close to n + 1/2, they round it to different integers; over twenty layers a few such
-elements become many.
+Runtimes agree on integers but not on float arithmetic: one multiplies a sum by ``s_x * s_w / s_y``,
+another divides a product by ``s_y``, a third adds the bias as a float. Results that differ by a few
+float32 units in the last place round differently where they lie that close to n + 1/2; over twenty
+layers a few such elements become many.
 
-A scale can be raised by a little without harm. Here it is raised until the multiplier is a fraction
-``p / q`` with odd ``q``: then ``acc * p / q = n + 1/2`` has no solution in integers, and no sum
-comes closer to a tie than ``1 / (2 q)``. With ``q`` in the hundreds that is far more than any order
-of float operations is wrong.
+Here scales are raised a little until the multiplier is a fraction ``p / q`` with odd ``q``: then
+``acc * p / q = n + 1/2`` has no solution in integers, and no sum comes closer to a tie than
+``1 / (2 q)``. With ``q`` in the hundreds that is far more than any order of float operations errs.
 """
 
 from typing import Final
@@ -36,14 +34,8 @@ def tie_free_weights(
 ) -> QuantParams:
     """A layer's weight parameters by which no sum lies near a tie, scales raised by 1 % at most.
 
-    A channel without weights has nothing but its bias, which no scale rounds well that is too
-    small: the multiplier is at least 1/1023 there.
-
-    Args:
-        weight: float32, shape (O, ...).
-        params: Its int8 parameters.
-        input_scale: Scale of the layer's input.
-        output_scale: Scale of its output.
+    A channel without weights has only its bias, which a scale that is too small rounds badly: its
+    multiplier is at least 1/1023. ``weight``: float32, shape (O, ...).
     """
     scale = np.array(params.scale)
     unit = output_scale / input_scale
@@ -53,13 +45,7 @@ def tie_free_weights(
 
 
 def tie_free_mean(input_scale: float, positions: int, wanted: float) -> float:
-    """A scale of a mean, from ``wanted`` to 1 % above it, by which no mean lies near a tie.
-
-    Args:
-        input_scale: Scale of what is averaged.
-        positions: Over how many numbers.
-        wanted: A positive scale.
-    """
+    """A scale from ``wanted`` to 1 % above it by which no mean over the positions is near a tie."""
     unit = input_scale / positions
     (multiplier,) = tie_free_multipliers(np.array([unit / wanted / (1 + _RAISE)]))
     return unit / float(multiplier)
@@ -68,11 +54,7 @@ def tie_free_mean(input_scale: float, positions: int, wanted: float) -> float:
 def tie_free_multipliers(wanted: DoubleArray) -> DoubleArray:
     """Multipliers from ``wanted`` to 1 % above it that are fractions with small odd denominators.
 
-    Args:
-        wanted: Positive numbers, shape (O,).
-
-    Returns:
-        float64, shape (O,); each the fraction of the smallest numerator that is near enough.
+    Positive, float64, shape (O,); each the fraction of the smallest numerator that is near enough.
     """
     # Whole numbers are fractions of denominator one, and near enough from 1 / _RAISE on.
     result = np.ceil(wanted)
@@ -96,17 +78,11 @@ def tie_free_add(
 
     Both addends' scales become fractions ``p / q`` of the sum's with a common odd ``q``: the
     smallest with which the noise of the three roundings, the sum of their squared scales, grows by
-    1.5 % at most (0.07 dB).
-
-    Args:
-        addends: Wanted scales of the two tensors that are added.
-        total: Wanted scale of their sum.
-        fixed: Whether the second addend must keep its scale, which is then returned as it is.
+    1.5 % at most (0.07 dB). Where ``fixed``, the second addend keeps its scale.
 
     Returns:
-        The scales of the addends and of the sum, none below what was wanted; as they were where no
-        such ``q`` is small enough. An addend that is small beside the sum is raised by 6 % at
-        most.
+        The scales of the addends and of the sum, none below the given one; unchanged where no such
+        ``q`` is small enough. An addend that is small beside the sum is raised by 6 % at most.
     """
     first, second = addends
     q = np.arange(1, _LARGEST_DENOMINATOR + 1, 2, dtype=np.float64)
@@ -131,12 +107,7 @@ def tie_free_add(
 
 
 def tie_free_scale(levels: FloatArray, wanted: float) -> float:
-    """The scale from ``wanted`` to 1 % above it by which no given number lies near a tie.
-
-    Args:
-        levels: All values that the tensor can take, any shape.
-        wanted: A positive scale.
-    """
+    """The scale from ``wanted`` to 1 % above it by which no value in ``levels`` lies near a tie."""
     candidates = wanted * np.linspace(1.0, 1 + _RAISE, _CANDIDATES)
     fractions = np.remainder(levels.reshape(-1, 1) / candidates, 1.0)
     return float(candidates[np.argmax(np.abs(fractions - 0.5).min(axis=0))])

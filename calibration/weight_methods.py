@@ -42,16 +42,11 @@ def choose_weight_params(
 
 
 def least_error_magnitude(weight: FloatArray) -> DoubleArray:
-    """Magnitude per channel whose scale leaves the least squared error of the weights.
+    """Magnitude per channel whose scale leaves the least squared error of the weights, shape (O,).
 
     A search over a grid, as for activations (Banner et al., arXiv:1810.05723, section 3, gives
-    the same trade between rounding and clipping in closed form for Gaussian weights).
-
-    Args:
-        weight: float32, shape (O, K), finite.
-
-    Returns:
-        Shape (O,), at most the largest magnitude; of equal errors the largest wins.
+    the same trade between rounding and clipping in closed form for Gaussian weights). ``weight`` is
+    finite float32 of shape (O, K); of equal errors the largest magnitude wins.
     """
     largest = largest_magnitude(weight)
     best = np.empty(len(weight))

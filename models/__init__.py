@@ -1,8 +1,4 @@
-"""Networks, their weights, and the images that go into them.
-
-Names are resolved when they are first used (PEP 562), so that reading images, preprocessing and
-labels need no torch.
-"""
+"""Networks, their weights and their images; names are imported on first use, torch only then."""
 
 from lazy_loader import attach_stub
 

@@ -3,8 +3,7 @@
 Source: the 1,797 test images of E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten
 Digits, UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, as scikit-learn's
 `load_digits` has them: 8 x 8 pixels with values 0 (paper) to 16 (ink), no names of writers. So
-the split below is one of images, not of writers: it shows what quantization costs, not how well
-the network reads a stranger's hand.
+the split is by image, not by writer: it measures quantization, not generalization.
 """
 
 import hashlib
@@ -75,15 +74,10 @@ def load_digits_split() -> DigitsSplit:
 def split_indices(
     labels: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Choose the training images of each class by SHA-256 of seed and index.
+    """Indices of the training and of the held-out images, int64 and ascending.
 
-    No random number generator is involved, so that no version of a library changes the split.
-
-    Args:
-        labels: int64, shape (N,), 0..9.
-
-    Returns:
-        Indices of the training images and of the held-out images, both int64 and ascending.
+    Chosen per class by SHA-256 of seed and index, so that no library version changes the split.
+    ``labels`` are int64, shape (N,), 0..9.
     """
     training: list[int] = []
     for label in range(len(LABELS)):
@@ -96,13 +90,7 @@ def split_indices(
 def write_class_folders(
     images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], folder: Path
 ) -> None:
-    """Write images as ``folder/<label>/<position>.png``, the way a user's own photos lie.
-
-    Args:
-        images: uint8, shape (N, H, W, 3), RGB.
-        labels: int64, shape (N,).
-        folder: Is made where it is missing.
-    """
+    """Write RGB images, uint8 of shape (N, H, W, 3), as ``folder/<label>/<position>.png``."""
     for position, (image, label) in enumerate(zip(images, labels, strict=True)):
         path = folder / str(label) / f"{position:04}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,11 +98,7 @@ def write_class_folders(
 
 
 def _read_digits() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Values int64, shape (1797, 8, 8), 0..16; labels int64, shape (1797,).
-
-    Raises:
-        InputError: scikit-learn is not installed.
-    """
+    """Values int64, shape (1797, 8, 8), 0..16; labels int64, shape (1797,)."""
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as exc:
@@ -127,16 +111,7 @@ def _read_digits() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def _as_photo(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Make an RGB image of one digit.
-
-    The steps: 0..16 to 0..255, rounded; enlarged to 32 x 32 (bilinear); the same in each channel.
-
-    Args:
-        values: int64, shape (8, 8), 0..16.
-
-    Returns:
-        uint8, shape (32, 32, 3).
-    """
+    """One digit, shape (8, 8), 0..16, as RGB uint8, enlarged (bilinear) to shape (32, 32, 3)."""
     grey = ((values * 255 + _MAX_VALUE // 2) // _MAX_VALUE).astype(np.uint8)
     photo = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(photo.convert("RGB"))

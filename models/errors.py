@@ -2,14 +2,11 @@
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the command line turns this into exit code 2.
+    """Unusable input, which the command line turns into exit code 2.
 
     The message is one line that says where, what was expected, what was found and what to do.
     """
 
 
 class UnusableImage(Exception):  # noqa: N818 - not a failure of the run: the image is skipped
-    """One image cannot be used; the others can, so whoever loads many skips it and says why.
-
-    The message is the reason, one line without the image's name.
-    """
+    """An image that cannot be used and is skipped; the message is the reason, without its name."""

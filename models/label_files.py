@@ -14,10 +14,7 @@ _LABEL_COLUMN = "label"
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """Read the names of a model's classes, in the order of its outputs.
-
-    Args:
-        path: `.json` with a list of strings, or text with one name on each line.
+    """Read class names in output order: a `.json` list of strings, or text with one name per line.
 
     Raises:
         InputError: The file cannot be read, or holds something else.
@@ -38,14 +35,9 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 
 
 def read_image_labels(path: Path) -> dict[str, str]:
-    """Read which image has which label.
+    """Read labels by image name, relative to its source, from a UTF-8 `.csv` with a header.
 
-    Args:
-        path: `.csv`, UTF-8, with a header; the columns `file` (or `filename`, `image`) and `label`
-            count, others are ignored.
-
-    Returns:
-        Name of the image, relative to its source, to label.
+    Only the columns `file` (or `filename`, `image`) and `label` are read.
 
     Raises:
         InputError: The file cannot be read, lacks a column or a value, or labels an image twice.
@@ -76,11 +68,7 @@ def read_image_labels(path: Path) -> dict[str, str]:
 
 
 def _read_text(path: Path) -> str:
-    """Read a file as UTF-8, with or without a byte order mark.
-
-    Raises:
-        InputError: It is missing, too large, or no text.
-    """
+    """Read a file as UTF-8, with or without a byte order mark."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_LABEL_FILE_BYTES + 1)
@@ -99,11 +87,7 @@ def _read_text(path: Path) -> str:
 
 
 def _names_from_json(path: Path, text: str) -> list[str]:
-    """Parse a list of strings.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Parse a list of strings."""
     try:
         names = json.loads(text)
     except (ValueError, RecursionError) as exc:

@@ -1,7 +1,7 @@
-"""Which class of a model an image belongs to, told by its folder or by a label file.
+"""Matches images to a model's classes, by class folder or label file.
 
-A wrong numbering would look like a bad model, so a name is only ever matched by one rule for all
-of them, and where that leaves a doubt the answer is an error.
+A wrong numbering would look like a bad model, so all names are matched by one rule, and doubt is
+an error.
 
 The 1,000 WordNet ids of ILSVRC-2012, in the order of its classes, are in
 `assets/imagenet_wnids.txt`. Source: timm (https://github.com/huggingface/pytorch-image-models,
@@ -41,12 +41,7 @@ class LabelRule(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassMatch:
-    """Classes found for names.
-
-    Attributes:
-        rule: The one that matched them all.
-        indices: Name to class index, from 0.
-    """
+    """Class index from 0 by name, and the one rule that matched all names."""
 
     rule: LabelRule
     indices: Mapping[str, int]
@@ -63,16 +58,10 @@ def resolve_labels(
 def match_images(
     items: Sequence[ImageItem], spec: ModelSpec, image_labels: Mapping[str, str] | None = None
 ) -> ClassMatch | None:
-    """Find the class of every image, and by which rule.
+    """Class index by image name, and the rule; None without class folders or labels.
 
-    Args:
-        items: All images of the source, not a sample: matching by sorted order counts the folders.
-        spec: Of the model that has the classes.
-        image_labels: Name of the image to label, from a CSV; where given, folders do not count.
-
-    Returns:
-        The rule, and class index by name of the image; None if there are neither class folders
-        nor labels.
+    All images of the source are needed: matching by sorted order counts the folders. Where
+    ``image_labels`` are given, by name, folders are ignored.
 
     Raises:
         InputError: An image has no label, or a label or folder no class of its own.
@@ -105,8 +94,7 @@ def match_classes(names: Collection[str], spec: ModelSpec) -> ClassMatch:
     sorted order, only if there are as many names as classes and no other rule matched any of them.
 
     Raises:
-        InputError: No rule matches all names, two rules contradict each other, or a name is the
-            label of several classes.
+        InputError: No rule matches all, two contradict each other, or a label is not unique.
     """
     tried: list[dict[str, int]] = []
     for rule, class_of in _RULES:
@@ -135,11 +123,7 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 
 def _by_label(name: str, spec: ModelSpec, *, any_case: bool) -> int | None:
-    """Class with that label.
-
-    Raises:
-        InputError: Several classes have it, as `crane` in many lists of ImageNet's labels.
-    """
+    """Class with that label; refuses one that several have, as `crane` in many ImageNet lists."""
     comparable = _comparable(name, any_case=any_case)
     classes = _classes_by_label(spec.labels or (), any_case).get(comparable, ())
     if len(classes) > 1:
@@ -183,11 +167,7 @@ def _by_index(name: str, spec: ModelSpec) -> int | None:
 def _check_no_contradiction(
     indices: Mapping[str, int], tried: Iterable[Mapping[str, int]], rule: LabelRule
 ) -> None:
-    """Refuse a rule that matches all names, where an earlier one gives some another class.
-
-    Raises:
-        InputError: For instance folders 0, 1, 2 of a model whose labels are "1", "2", "3".
-    """
+    """Refuse a rule that an earlier one contradicts, as folders 0, 1, 2 for labels 1, 2, 3."""
     for name, index in ((name, index) for earlier in tried for name, index in earlier.items()):
         if indices[name] != index:
             raise InputError(
@@ -197,11 +177,7 @@ def _check_no_contradiction(
 
 
 def _csv_labels(items: Sequence[ImageItem], image_labels: Mapping[str, str]) -> dict[str, str]:
-    """Label of every image.
-
-    Raises:
-        InputError: An image has none.
-    """
+    """Label of every image."""
     missing = [item.name for item in items if item.name not in image_labels]
     if missing:
         raise InputError(

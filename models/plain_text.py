@@ -9,8 +9,8 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 def printable(text: str) -> str:
     r"""Replaces every character that is not plainly visible by its backslash escape.
 
-    Line breaks, terminal escape sequences, bidirectional overrides and the lone surrogates of
-    undecodable file names become visible text such as ``\n`` or ``\x1b``; all else is kept.
+    Line breaks, terminal escapes, bidirectional overrides and the lone surrogates of undecodable
+    file names become text such as ``\n`` or ``\x1b``.
     """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")

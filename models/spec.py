@@ -1,8 +1,4 @@
-"""What a classifier is, apart from its weights: architecture, classes, preprocessing.
-
-These values travel between all rooms and into every artefact; this module needs neither torch
-nor torchvision.
-"""
+"""What a classifier is apart from its weights; needs neither torch nor torchvision."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -76,14 +72,7 @@ class Preprocessing(FrozenModel):
 
 
 class ModelSpec(FrozenModel):
-    """A classifier without its weights.
-
-    Attributes:
-        architecture: Which network.
-        num_classes: Width of the classifier, at least 1.
-        labels: One name per class, or None where they are not known.
-        preprocessing: How an image becomes the network's input.
-    """
+    """A classifier without its weights; ``labels`` are None where the class names are not known."""
 
     architecture: Architecture
     num_classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]

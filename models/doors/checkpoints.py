@@ -1,7 +1,4 @@
-"""A checkpoint from anywhere: its weights under our names, and into a network.
-
-Whether the weights belong to the architecture is checked key by key, never loosely.
-"""
+"""Reads checkpoints under this project's parameter names and loads them strictly, key by key."""
 
 import re
 from collections.abc import Mapping
@@ -34,7 +31,6 @@ class Checkpoint:
         state_dict: On the CPU, contiguous; floating point tensors as float32, finite.
         sha256: Of the file's bytes, hexadecimal.
         num_classes: Width of the classifier `fc`; None if the checkpoint has none.
-        name: Name of the file without its folder.
     """
 
     state_dict: dict[str, Tensor]
@@ -69,14 +65,9 @@ def read_state_dict(path: Path) -> Checkpoint:
 
 
 def load_into(model: nn.Module, checkpoint: Checkpoint, architecture: Architecture) -> None:
-    """Put a checkpoint's weights into a network: every key, and nothing else.
+    """Load a checkpoint's weights into ``model``, in place: every key, and nothing else.
 
-    Only `num_batches_tracked` may be missing.
-
-    Args:
-        model: Is changed in place.
-        checkpoint: What `read_state_dict` returned.
-        architecture: What `model` is, for the message.
+    Only `num_batches_tracked` may be missing. ``architecture`` is for the message.
 
     Raises:
         InputError: A key is missing or unexpected, or a shape differs. The message names the
@@ -93,11 +84,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, architecture: Architectu
 
 
 def _find_state_dict(loaded: object, path: Path) -> Mapping[object, object]:
-    """The mapping that holds the tensors, perhaps nested in what the file holds.
-
-    Raises:
-        InputError: There is none.
-    """
+    """The mapping that holds the tensors, perhaps nested in what the file holds."""
     candidate = loaded
     for _ in range(4):  # bounded: a hostile mapping may contain itself
         if not isinstance(candidate, Mapping):
@@ -121,11 +108,7 @@ def _find_state_dict(loaded: object, path: Path) -> Mapping[object, object]:
 
 
 def _normalise_names(weights: Mapping[object, object], path: Path) -> dict[str, object]:
-    """Drop prefixes that all keys have because the network was wrapped; call the classifier fc.
-
-    Raises:
-        InputError: A key is no string.
-    """
+    """Drop prefixes that all keys have because the network was wrapped; call the classifier fc."""
     named: dict[str, object] = {}
     for key, value in weights.items():
         if not isinstance(key, str):
@@ -153,19 +136,7 @@ def _common_wrapper(named: Mapping[str, object]) -> str | None:
 
 
 def _usable(value: object, where: str, file_size: int) -> Tensor:
-    """A tensor of the file as it goes into a network.
-
-    Args:
-        value: What the state dict holds.
-        where: File and key, for the message.
-        file_size: In bytes; a tensor that claims to be larger is a trap.
-
-    Returns:
-        float32, contiguous and finite; a counter as int64.
-
-    Raises:
-        InputError: Not a dense tensor of a floating point type, or not finite.
-    """
+    """A tensor as finite contiguous float32, a counter as int64; none larger than its file."""
     if not isinstance(value, Tensor):
         raise InputError(f"{where}: expected a tensor, found {type(value).__name__}; {SAVE_AGAIN}")
     if value.layout != torch.strided or value.is_quantized or value.is_meta:

@@ -29,10 +29,8 @@ class Pretrained:
 
     Attributes:
         model: In evaluation mode, float32, on the CPU.
-        spec: What it is apart from its weights.
         weights_sha256: Of the weights' file, hexadecimal.
-        source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or of their file without
-            its folder.
+        source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or the file's base name.
     """
 
     model: FusableNetwork
@@ -73,15 +71,14 @@ def load_pretrained(
             is one of torchvision's, by its digest, is treated as such.
         labels: One name per class; None for those of torchvision's weights, or none for a file.
         preprocessing: None for that of the weights, or for a file the architecture's.
-        resize: Replaces this field alone; as do the next three.
+        resize: Replaces this field of the preprocessing, as do the next three.
         crop: See `Preprocessing`.
         mean: See `Preprocessing`.
         std: See `Preprocessing`.
         progress: Whether a download shows a progress bar on stderr.
 
     Raises:
-        InputError: No such weights, no network to download them, they do not fit, or an argument
-            does not suit them.
+        InputError: The weights are unknown, unreachable or do not fit, or an argument does not.
     """
     found = _find_weights(architecture, weights, progress=progress)
     num_classes = _num_classes(found)
@@ -107,11 +104,7 @@ def load_pretrained(
 
 
 def _num_classes(weights: _Weights) -> int:
-    """Width of the classifier.
-
-    Raises:
-        InputError: There is none, or it is of no usable width.
-    """
+    """Width of the classifier."""
     num_classes = weights.checkpoint.num_classes
     if num_classes is None:
         raise InputError(
@@ -127,11 +120,7 @@ def _num_classes(weights: _Weights) -> int:
 
 
 def _changed(preprocessing: Preprocessing, changes: dict[str, Any]) -> Preprocessing:
-    """Replace the fields that are given.
-
-    Raises:
-        InputError: A value is out of range.
-    """
+    """Replace the fields that are given."""
     given = {field: value for field, value in changes.items() if value is not None}
     try:
         return Preprocessing.model_validate({**preprocessing.model_dump(), **given})
@@ -143,11 +132,7 @@ def _changed(preprocessing: Preprocessing, changes: dict[str, Any]) -> Preproces
 
 
 def _find_weights(architecture: Architecture, weights: str, *, progress: bool) -> _Weights:
-    """Resolve a name or a path.
-
-    Raises:
-        InputError: It is neither, or cannot be read.
-    """
+    """Resolve a name or a path."""
     named = _named_weights(architecture)
     name = (
         weights.removeprefix(f"{next(iter(named.values())).__class__.__name__}.") if named else ""
@@ -211,11 +196,7 @@ def _from_file(architecture: Architecture, path: Path, named: dict[str, Any]) ->
 
 
 def _downloaded(entry: Any, *, progress: bool) -> Checkpoint:
-    """Read torchvision's weights from torch's cache, where they are downloaded to if needed.
-
-    Raises:
-        InputError: The download failed, or what is in the cache has another hash.
-    """
+    """Read torchvision's weights from torch's cache, where they are downloaded to if needed."""
     cached = Path(torch.hub.get_dir(), "checkpoints", _file_name(entry))
     name = f"{type(entry).__name__}.{entry.name}"
     if not cached.exists():

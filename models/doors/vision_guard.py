@@ -1,10 +1,9 @@
-"""Import torchvision beside a torch that its compiled operators were not built for.
+"""Imports torchvision beside a torch that its compiled operators were not built for.
 
 torchvision's ordinary wheel is linked against a CUDA build of torch. Beside a CPU-only torch its
-C++ operators cannot be loaded, and `import torchvision` dies with `operator torchvision::nms does
-not exist`, because it describes these operators to torch's compiler as it is imported.
-Classification needs none of them. Declaring the two schemas is enough for the import to succeed;
-the operators themselves stay absent and say so when they are called.
+C++ operators cannot be loaded, and the import fails with `operator torchvision::nms does not
+exist`, because it describes them to torch's compiler. Declaring the two schemas is enough for the
+import; the operators stay absent and raise when called, but classification needs none of them.
 """
 
 import functools
@@ -23,9 +22,6 @@ _BOX_SUPPRESSION_SCHEMAS = (
 
 def import_torchvision() -> ModuleType:
     """Import torchvision; where its operators cannot be loaded, declare them first.
-
-    Returns:
-        The module `torchvision`.
 
     Raises:
         ImportError: torchvision is not installed.

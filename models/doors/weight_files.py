@@ -1,7 +1,4 @@
-"""From a weight file's bytes to what it holds, without running any code in it.
-
-Files come from strangers: whatever is wrong with one is said in one line.
-"""
+"""Reads weight files, which are untrusted, without running any code in them."""
 
 import argparse
 import hashlib
@@ -26,13 +23,7 @@ SAVE_AGAIN = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeightFile:
-    """What one file holds.
-
-    Attributes:
-        content: Usually a mapping; tensors in it are on the CPU.
-        sha256: Of the file's bytes, hexadecimal.
-        size_bytes: Of the file.
-    """
+    """Content of a weight file (tensors on the CPU), hexadecimal SHA-256 and size in bytes."""
 
     content: object
     sha256: str
@@ -64,11 +55,7 @@ def read_weight_file(path: Path) -> WeightFile:
 
 
 def _read_safetensors(path: Path) -> object:
-    """Load a safetensors file.
-
-    Raises:
-        InputError: It is none.
-    """
+    """Load a safetensors file."""
     try:
         return safetensors.torch.load_file(path, device="cpu")
     except OSError:
@@ -81,11 +68,7 @@ def _read_safetensors(path: Path) -> object:
 
 
 def _read_torch(file: BinaryIO, path: Path) -> object:
-    """Load what `torch.save` wrote, in its zip or its legacy form.
-
-    Raises:
-        InputError: It is something else, or needs code to be loaded.
-    """
+    """Load what `torch.save` wrote, in its zip or its legacy form."""
     file.seek(0)
     if file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
         _check_archive(file, path)
@@ -108,11 +91,7 @@ def _read_torch(file: BinaryIO, path: Path) -> object:
 
 
 def _check_archive(file: BinaryIO, path: Path) -> None:
-    """Refuse zip files that are no checkpoints before torch sees them.
-
-    Raises:
-        InputError: A damaged archive, a TorchScript archive, or a compressed one.
-    """
+    """Refuse damaged, compressed and TorchScript archives before torch sees them."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

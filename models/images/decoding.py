@@ -27,17 +27,11 @@ _TRANSPOSITIONS = {  # EXIF orientation: what makes the image upright
 
 
 def decode_image(data: bytes) -> Image.Image:
-    """Decode an image; of an animation, the first frame.
+    """Decode an image of one of `FORMATS`, of an animation the first frame, to upright RGB.
 
     Transparency is dropped, not composited, as torchvision's image loader does it
     (`convert("RGB")`). Grey of 16 bits is scaled to 8, where Pillow's conversion would clip it.
     Unlike in torchvision's loader an EXIF orientation is applied.
-
-    Args:
-        data: The bytes of a file in one of `FORMATS`.
-
-    Returns:
-        An image of mode RGB, upright.
 
     Raises:
         UnusableImage: Not an image, damaged, or more than `MAX_PIXELS`. Nothing else, and no
@@ -66,11 +60,7 @@ def decode_image(data: bytes) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a decoded image of any mode to RGB.
-
-    Raises:
-        UnusableImage: Its pixels have no known range.
-    """
+    """Convert a decoded image of any mode to RGB."""
     if image.mode.startswith("I"):
         return _grey16_to_rgb(np.asarray(image))
     if image.mode == "F":
@@ -79,14 +69,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _grey16_to_rgb(values: np.ndarray) -> Image.Image:
-    """Scale 0..65535 to 0..255, rounded to nearest: 65535 / 255 = 257.
-
-    Args:
-        values: Any integer dtype and byte order, shape (H, W).
-
-    Raises:
-        UnusableImage: A value needs more than 16 bits.
-    """
+    """Scale integers 0..65535, shape (H, W), to 0..255, rounded to nearest: 65535 / 255 = 257."""
     if values.min() < 0 or values.max() > 65535:
         raise UnusableImage("grey values of more than 16 bits, whose range is not known")
     scaled = (values.astype(np.int32) + 128) // 257
@@ -105,9 +88,8 @@ def _orientation(image: Image.Image) -> int:
 def _silence_pillow() -> None:
     """Keep Pillow's warnings about damaged files off the user's terminal.
 
-    Set for the process and left set: images are decoded in threads, and
-    `warnings.catch_warnings` would restore another thread's filters. It is set with each image
-    because others (a test runner) may have reset the filters since the last one.
+    Set for the process, because images are decoded in threads and `warnings.catch_warnings` would
+    restore another thread's filters; and with each image, because others may have reset them.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
 

@@ -24,7 +24,6 @@ class LoadedImage:
     """An image, ready for the network.
 
     Attributes:
-        item: Which one.
         digest: SHA-256 of the file's bytes, hexadecimal: equal for copies of a file.
         pixels: float32, shape (3, crop, crop), normalised.
     """
@@ -48,19 +47,10 @@ def load_images(
     *,
     workers: int = 2,
 ) -> Iterator[LoadedImage | SkippedImage]:
-    """Read, decode and preprocess images in threads, and yield them in the order of `items`.
+    """Read, decode and preprocess images in threads; yields each in order, or why it is skipped.
 
     At most `4 * workers` images are held beyond the one that was yielded. Closing the iterator
-    early stops the threads.
-
-    Args:
-        source: Open for as long as the iterator is used.
-        items: Images of the source.
-        preprocessing: How an image becomes the network's input.
-        workers: Number of threads, at least 1.
-
-    Yields:
-        For each item the image, or why there is none.
+    early stops the threads; the source must stay open until then.
     """
     pending: deque[Future[LoadedImage | SkippedImage]] = deque()
     upcoming = iter(items)

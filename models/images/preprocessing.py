@@ -18,14 +18,9 @@ PIXEL_MAX = np.float32(255)
 
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """Resize, crop, scale and normalise one image.
+    """Resize, crop, scale and normalise one RGB image to contiguous float32, shape (3, crop, crop).
 
-    Args:
-        image: Mode RGB, any size; smaller than the crop, it is surrounded with black.
-        preprocessing: How.
-
-    Returns:
-        float32, shape (3, crop, crop), contiguous.
+    An image smaller than the crop is padded with black.
 
     Raises:
         UnusableImage: So long and narrow that resized it would not fit into memory.
@@ -37,14 +32,9 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[
 
 
 def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Resize and crop one image.
+    """Resize and crop one RGB image to read-only uint8, shape (crop, crop, 3).
 
-    Args:
-        image: Mode RGB, any size; smaller than the crop, it is surrounded with black.
-        preprocessing: To which sizes.
-
-    Returns:
-        uint8, shape (crop, crop, 3); read-only.
+    An image smaller than the crop is padded with black.
 
     Raises:
         UnusableImage: So long and narrow that resized it would not fit into memory.
@@ -58,17 +48,10 @@ def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDAr
 def normalised_images(
     pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing
 ) -> npt.NDArray[np.float32]:
-    """The numbers of `normalise`, channels first.
+    """`normalise`, channels first: uint8 (N, H, W, 3) to contiguous float32 (N, 3, H, W).
 
-    Each plane is scaled in place while it is in the cache: a fifth of the time of normalising
-    and transposing.
-
-    Args:
-        pixels: uint8, shape (N, H, W, 3).
-        preprocessing: Mean and standard deviation.
-
-    Returns:
-        float32, shape (N, 3, H, W), contiguous.
+    Each plane is scaled in place while in the cache: a fifth of the time of normalising, then
+    transposing.
     """
     count, height, width, channels = pixels.shape
     images = np.empty((count, channels, height, width), dtype=np.float32)
@@ -87,15 +70,7 @@ def normalised_images(
 def normalise(
     pixels: npt.NDArray[np.uint8], preprocessing: Preprocessing
 ) -> npt.NDArray[np.float32]:
-    """The network's input for RGB pixels: ``(x / 255 - mean) / std``, each step in float32.
-
-    Args:
-        pixels: uint8, channels last: shape (..., 3).
-        preprocessing: Mean and standard deviation.
-
-    Returns:
-        float32, same shape.
-    """
+    """``(x / 255 - mean) / std``, each step in float32, for RGB uint8 (..., 3); same shape."""
     mean, std = channel_statistics(preprocessing)
     return (pixels.astype(np.float32) / PIXEL_MAX - mean) / std
 
@@ -103,15 +78,7 @@ def normalise(
 def nearest_pixels(
     images: npt.NDArray[np.float32], preprocessing: Preprocessing
 ) -> npt.NDArray[np.uint8]:
-    """The inverse of `normalise`: exact for what it returns, the nearest pixels for the rest.
-
-    Args:
-        images: float32, channels last: shape (..., 3).
-        preprocessing: Mean and standard deviation.
-
-    Returns:
-        uint8, same shape; black where a number is not finite.
-    """
+    """The inverse of `normalise`: nearest uint8 of float32 (..., 3), black where not finite."""
     mean, std = channel_statistics(preprocessing)
     finite = np.nan_to_num(images, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
     steps: npt.NDArray[np.float32] = (finite * std + mean) * PIXEL_MAX + np.float32(0.5)
@@ -127,11 +94,7 @@ def channel_statistics(
 
 
 def _resize(image: Image.Image, shorter_side: int) -> Image.Image:
-    """Resize so that the shorter side has that many pixels; the other is rounded down.
-
-    Raises:
-        UnusableImage: The longer side would be too long.
-    """
+    """Resize so that the shorter side has that many pixels; the other is rounded down."""
     short, long = sorted(image.size)
     longer_side = int(shorter_side * long / short)
     if shorter_side * longer_side > MAX_RESIZED_PIXELS:

@@ -8,20 +8,12 @@ from eightbit.models.images.sources import ImageItem
 
 
 def balanced_order(items: Iterable[ImageItem], seed: int) -> tuple[ImageItem, ...]:
-    """Put all items into a seeded order of which every prefix is as balanced as can be.
+    """Put distinct items into a seeded order of which every prefix is as balanced as can be.
 
     Rounds take one image of each class folder that has one left. Which image, and in which order
     the classes come in a round, is drawn from SHA-256 of the seed and the name: the same on every
     machine and with every version, whatever the order of `items`. Without class folders it is a
     seeded shuffle.
-
-    Args:
-        items: Distinct images.
-        seed: Any integer.
-
-    Returns:
-        The same items. In any prefix, the numbers of images of two classes differ by one at most,
-        except where a class has no more.
     """
     classes: dict[str, list[ImageItem]] = defaultdict(list)
     for item in items:

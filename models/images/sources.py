@@ -40,16 +40,9 @@ class ImageItem:
 
 
 class ImageSource:
-    """The images of one folder or archive; a context manager that closes it.
+    """The images of a folder or archive, sorted by name; a context manager that closes its storage.
 
-    Args:
-        name: Of the folder or archive, without the folder that it lies in.
-        storage: What holds the files; closed with the source.
-        stored_names: For each name of an image, how the storage calls it.
-
-    Attributes:
-        name: As given.
-        items: All images, sorted by name.
+    ``stored_names`` maps each image's name to that in the storage.
     """
 
     def __init__(self, name: str, storage: Storage, stored_names: dict[str, str]) -> None:
@@ -89,9 +82,8 @@ class ImageSource:
 def open_source(path: Path) -> ImageSource:
     """Open a folder of images or of class folders, or a `.tar` or `.zip` of either.
 
-    Files that are no images by their extension, hidden ones and `__MACOSX` are passed over. What
-    lies deeper belongs to its top folder. A single folder that wraps class folders, as archives
-    often have it, is dropped from the names.
+    Files without an image's extension, hidden ones and `__MACOSX` are skipped. Deeper images belong
+    to their top folder. A single folder around the class folders is dropped from the names.
 
     Raises:
         InputError: The path is missing, damaged, or holds no image.
@@ -106,11 +98,7 @@ def open_source(path: Path) -> ImageSource:
 
 
 def _image_names(storage: Storage, path: Path) -> dict[str, str]:
-    """How the source calls each image, and how the storage does.
-
-    Raises:
-        InputError: There is no image, or a name is a trap or comes twice.
-    """
+    """Map each image's name to that in the storage; refuses unsafe and repeated names."""
     stored_names: dict[str, str] = {}
     for stored in storage.names():
         parts = [part for part in stored.replace("\\", "/").split("/") if part not in ("", ".")]

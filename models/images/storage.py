@@ -1,7 +1,7 @@
 """The files in a folder, a tar or a zip archive, read without unpacking anything.
 
-Archives come from strangers: names in them are never used as paths, and only regular members are
-seen. Every `read` may be called from several threads at once.
+Archives are untrusted: names in them are never used as paths, and only regular members are read.
+Every `read` may be called from several threads at once.
 """
 
 import lzma
@@ -73,11 +73,7 @@ def open_storage(path: Path) -> Storage:
 
 
 def _storage_kind(path: Path) -> Callable[[Path], Storage]:
-    """Which of the three a path is, by its suffix.
-
-    Raises:
-        InputError: None of them.
-    """
+    """Which of the three a path is, by its suffix."""
     if path.is_dir():
         return FolderStorage
     kinds: dict[str, Callable[[Path], Storage]] = {".tar": TarStorage, ".zip": ZipStorage}
@@ -90,11 +86,7 @@ def _storage_kind(path: Path) -> Callable[[Path], Storage]:
 
 
 class FolderStorage:
-    """The files below a folder; symbolic links are followed, each folder is entered once.
-
-    Args:
-        root: The folder.
-    """
+    """The files below a folder; symbolic links are followed, each folder is entered once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -117,13 +109,7 @@ class FolderStorage:
 
 
 class TarStorage:
-    """The regular members of an uncompressed tar archive.
-
-    They lie in one piece each, so that they are read by position: no lock, no shared cursor.
-
-    Args:
-        path: The archive.
-    """
+    """The regular members of an uncompressed tar, read by position: no lock, no shared cursor."""
 
     def __init__(self, path: Path) -> None:
         self._extents: dict[str, tuple[int, int]] = {}
@@ -157,11 +143,7 @@ class TarStorage:
 
 
 class ZipStorage:
-    """The regular members of a zip archive.
-
-    Args:
-        path: The archive.
-    """
+    """The regular members of a zip archive."""
 
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
@@ -193,22 +175,14 @@ class ZipStorage:
 
 
 def _bounded(data: bytes) -> bytes:
-    """Pass on what was read of a file, unless it is too much.
-
-    Raises:
-        UnusableImage: Longer than `MAX_FILE_BYTES`.
-    """
+    """Pass on a file's bytes, at most `MAX_FILE_BYTES`."""
     if len(data) > MAX_FILE_BYTES:
         raise UnusableImage(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
     return data
 
 
 def _counted(items: Iterator[_Item]) -> Iterator[_Item]:
-    """Pass items on, as long as there are not absurdly many.
-
-    Raises:
-        InputError: More than `MAX_FILES`.
-    """
+    """Pass on items, at most `MAX_FILES`."""
     for count, item in enumerate(items):
         if count >= MAX_FILES:
             raise InputError(f"expected at most {MAX_FILES} files in a source of images")
@@ -216,11 +190,7 @@ def _counted(items: Iterator[_Item]) -> Iterator[_Item]:
 
 
 def _tar_members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar archive, and refuse one that ends in a damaged header.
-
-    Raises:
-        tarfile.TarError: It is damaged.
-    """
+    """Yield the members of a tar archive, and refuse one that ends in a damaged header."""
     with tarfile.open(fileobj=file, mode="r:") as archive:
         end = 0
         for member in _counted(iter(archive)):

@@ -10,15 +10,7 @@ _QUALITY: Final = 75
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """A picture of an image, 96 pixels long at most; smaller images keep their size.
-
-    Args:
-        image: Mode RGB, any size; left as it is.
-
-    Returns:
-        A JPEG file of less than 24 KiB, without metadata: noise of the full size takes 6. Equal
-        images give equal bytes.
-    """
+    """A JPEG of an RGB image, at most 96 pixels long and 24 KiB; deterministic, no metadata."""
     small = image.copy()
     small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     small.info.clear()

@@ -41,8 +41,8 @@ def build_model(
         architecture: Which network.
         num_classes: Width of the classifier; None for the architecture's own data set.
         include_top: Whether there is a pooling and a classifier.
-        **kwargs: Further arguments of `ResNet`, as torchvision has them. What makes the
-            architecture itself, such as the groups of a ResNeXt, cannot be given.
+        **kwargs: Further arguments of `ResNet`, except those that define the architecture, such
+            as the groups of a ResNeXt.
 
     Raises:
         InputError: An argument that this architecture cannot have.
@@ -71,10 +71,7 @@ def build_from_spec(spec: ModelSpec) -> ResNet | CifarResNet:
 
 @functools.cache
 def state_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Name and shape of everything in the architecture's state dict, without allocating it.
-
-    The classifier has the default number of classes.
-    """
+    """Names and shapes of a state dict with the default classifier, without allocating it."""
     with torch.device("meta"):
         model = build_model(architecture)
     return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}

@@ -19,12 +19,8 @@ from eightbit.models.networks.fusable import FusableNetwork, initialize_convolut
 class OptionAShortcut(nn.Module):
     """The skip connection of a block that halves the resolution: subsample, pad with channels.
 
-    Takes every second pixel of every second row and adds channels of zeros on both sides. On a
-    quantized tensor the new channels hold the zero point, which is real zero exactly.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output, more than the input's by an even number.
+    Takes every second pixel of every second row and pads channels of zeros, an even number, on both
+    sides. In a quantized tensor they hold the zero point, which is real zero exactly.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -40,11 +36,7 @@ class OptionAShortcut(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / 2), ceil(W / 2)).
 
-        Args:
-            x: float32 or quantized per tensor.
-
-        Returns:
-            The same dtype and, if quantized, the same scale and zero point.
+        float32 or quantized per tensor; dtype, scale and zero point stay.
         """
         return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.padding, self.padding))
 
@@ -52,10 +44,7 @@ class OptionAShortcut(nn.Module):
 class CifarBlock(nn.Module):
     """Two 3x3 convolutions and a skip connection without parameters.
 
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        stride: Of the first convolution; 2 needs more channels than before.
+    The stride is the first convolution's; 2 needs more channels than before.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
@@ -83,8 +72,7 @@ class CifarResNet(FusableNetwork):
     Args:
         depth: Number of weighted layers, 6n + 2 (20, 32, 44, 56, 110 in the paper).
         num_classes: Width of the classifier.
-        include_top: Whether there is a pooling and a classifier. Without them there are no
-            attributes `avgpool` and `fc`.
+        include_top: Whether there are `avgpool` and `fc`.
 
     Raises:
         InputError: No such depth.
@@ -110,14 +98,9 @@ class CifarResNet(FusableNetwork):
         initialize_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images, or without a top return the feature map of the last stage.
+        """Logits (N, num_classes) of normalised images, float32 (N, 3, H, W).
 
-        Args:
-            x: float32, shape (N, 3, H, W), normalised as the weights expect it.
-
-        Returns:
-            float32, logits of shape (N, num_classes); without a top the features, shape
-            (N, 64, H / 4, W / 4).
+        Without a top the features of the last stage, (N, 64, H / 4, W / 4).
         """
         x = self.relu(self.bn1(self.conv1(self.quant(x))))
         x = self.layer3(self.layer2(self.layer1(x)))

@@ -9,10 +9,7 @@ class FusableNetwork(nn.Module):
 
     Children are registered in the order in which they run. So a convolution directly followed by
     a BatchNorm, and that one perhaps by a ReLU, is one group; nothing has to be listed by hand.
-
-    Attributes:
-        quant: Where the input becomes quantized in eager mode.
-        dequant: Where the output becomes float again in eager mode.
+    `quant` and `dequant` are the stubs of eager mode.
     """
 
     def __init__(self) -> None:
@@ -21,11 +18,9 @@ class FusableNetwork(nn.Module):
         self.dequant = DeQuantStub()
 
     def fusion_groups(self) -> list[list[str]]:
-        """Dotted names of the modules that become one: Conv-BN-ReLU or Conv-BN, in network order.
+        """Dotted names of the modules to fuse, Conv-BN-ReLU or Conv-BN, in network order.
 
-        Returns:
-            For example `[["conv1", "bn1", "relu"], ["layer1.0.conv2", "layer1.0.bn2"]]`. Empty
-            once the network is fused.
+        Such as `[["conv1", "bn1", "relu"], ["layer1.0.conv2", "layer1.0.bn2"]]`; empty once fused.
         """
         groups = []
         for prefix, module in self.named_modules():

@@ -1,8 +1,8 @@
 """torchvision's ResNet, ResNeXt and Wide ResNet, written so that they can be quantized.
 
-The numbers, the constructor's arguments and the keys of the state dict are torchvision's. What
-differs is what static quantization needs: the residual sum is a module that can be observed
-(`skip_add`), every call of ReLU has its own module, and stubs mark where integers begin and end.
+The numbers, the constructor's arguments and the keys of the state dict are torchvision's. For
+static quantization the residual sum is a module that can be observed (`skip_add`), every call of
+ReLU has its own module, and stubs mark where integers begin and end.
 Source of the architecture: He et al., https://arxiv.org/abs/1512.03385, with the stride of a
 bottleneck on its 3x3 convolution ("ResNet V1.5"), as in torchvision.
 """
@@ -46,14 +46,9 @@ def _conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and the skip connection (resnet18, resnet34).
 
-    Args:
-        in_channels: Channels of the input.
-        planes: Channels inside the block; `planes * expansion` leave it.
-        stride: Of the first convolution.
-        downsample: Fits the skipped input to the output's shape; None where it fits already.
-        groups: Must be 1.
-        base_width: Must be 64.
-        dilation: Must be 1.
+    The stride is the first convolution's; `planes * expansion` channels leave the block.
+    `downsample` is None where the skipped input fits already. Groups and dilation must be 1,
+    `base_width` 64.
     """
 
     expansion: ClassVar[int] = 1
@@ -94,14 +89,9 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """A 3x3 convolution between two 1x1 convolutions, and the skip connection.
 
-    Args:
-        in_channels: Channels of the input.
-        planes: `planes * expansion` channels leave the block.
-        stride: Of the 3x3 convolution.
-        downsample: Fits the skipped input to the output's shape; None where it fits already.
-        groups: Of the 3x3 convolution.
-        base_width: Channels per group of the 3x3 convolution, where `planes` is 64.
-        dilation: Of the 3x3 convolution.
+    Stride, groups and dilation are the 3x3 convolution's; `planes * expansion` channels leave the
+    block. `downsample` is None where the skipped input fits already; `base_width` is the number of
+    channels per group of the 3x3 convolution where `planes` is 64.
     """
 
     expansion: ClassVar[int] = 4
@@ -148,11 +138,9 @@ class ResNet(FusableNetwork):
         zero_init_residual: Start every residual branch at zero (https://arxiv.org/abs/1706.02677).
         groups: Of the bottlenecks' 3x3 convolutions (ResNeXt).
         width_per_group: Of the same (Wide ResNet: 128 instead of 64).
-        replace_stride_with_dilation: Three flags, for the second to fourth stage: keep the
-            resolution and dilate instead.
+        replace_stride_with_dilation: For the second to fourth stage: dilate, keep the resolution.
         norm_layer: None or `nn.BatchNorm2d`: only this one folds into a convolution.
-        include_top: Whether there is a pooling and a classifier. Without them there are no
-            attributes `avgpool` and `fc`.
+        include_top: Whether there are `avgpool` and `fc`.
 
     Raises:
         InputError: An argument that the architecture, or quantization, cannot have.
@@ -194,14 +182,9 @@ class ResNet(FusableNetwork):
             _zero_residual_branches(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images, or without a top return the feature map of the last stage.
+        """Logits (N, num_classes) of normalised images, float32 (N, 3, H, W).
 
-        Args:
-            x: float32, shape (N, 3, H, W), normalised as the weights expect it.
-
-        Returns:
-            float32, logits of shape (N, num_classes); without a top the features, shape
-            (N, 512 * expansion, H / 32, W / 32).
+        Without a top the features of the last stage, (N, 512 * expansion, H / 32, W / 32).
         """
         x = self.maxpool(self.relu(self.bn1(self.conv1(self.quant(x)))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
@@ -270,11 +253,7 @@ def _check_arguments(
     replace_stride_with_dilation: Sequence[bool] | None,
     norm_layer: type[nn.Module] | None,
 ) -> None:
-    """Refuse what the architecture or its quantization cannot have.
-
-    Raises:
-        InputError: Not four stages, not three flags, or another norm layer than BatchNorm.
-    """
+    """Refuse what the architecture or its quantization cannot have."""
     if len(layers) != 4 or min(layers) < 1:
         raise InputError(f"layers: expected four numbers of blocks, found {list(layers)}")
     if norm_layer not in (None, nn.BatchNorm2d):
