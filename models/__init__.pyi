@@ -22,7 +22,7 @@ from .labels import ClassMatch as ClassMatch
 from .labels import LabelRule as LabelRule
 from .labels import imagenet_wnids as imagenet_wnids
 from .labels import match_classes as match_classes
-from .labels import resolve_labels as resolve_labels
+from .labels import match_images as match_images
 from .networks.architectures import build_from_spec as build_from_spec
 from .networks.architectures import build_model as build_model
 from .networks.architectures import default_num_classes as default_num_classes

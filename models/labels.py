@@ -17,17 +17,7 @@ from enum import StrEnum
 
 from eightbit.models.errors import InputError
 from eightbit.models.images.sources import ImageItem
-from eightbit.models.label_files import read_class_names, read_image_labels
 from eightbit.models.spec import ModelSpec
-
-__all__ = [
-    "LabelRule",
-    "imagenet_wnids",
-    "match_classes",
-    "read_class_names",
-    "read_image_labels",
-    "resolve_labels",
-]
 
 
 class LabelRule(StrEnum):
@@ -45,14 +35,6 @@ class ClassMatch:
 
     rule: LabelRule
     indices: Mapping[str, int]
-
-
-def resolve_labels(
-    items: Sequence[ImageItem], spec: ModelSpec, image_labels: Mapping[str, str] | None = None
-) -> dict[str, int] | None:
-    """Find the class of every image; `match_images` without the rule."""
-    match = match_images(items, spec, image_labels)
-    return None if match is None else dict(match.indices)
 
 
 def match_images(

@@ -8,19 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-
-
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# Wide enough for pixels on any usual scale, and always finite in float32.
 MAX_CLASSES = 1_000_000
 
+# Wide enough for pixels on any usual scale, and always finite in float32.
 Positive = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
-
-
 Finite = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-
-
 PixelCount = Annotated[int, Field(ge=1, le=8192)]
 
 

@@ -14,7 +14,7 @@ from .config import Mode as Mode
 from .config import QuantConfig as QuantConfig
 from .deploy.archive import SelfTestFailedError as SelfTestFailedError
 from .deploy.archive import write_bundle as write_bundle
-from .deploy.boards import take_in_self_tests as take_in_self_tests
+from .deploy.boards import compare_self_tests as compare_self_tests
 from .doctor.examine import examine_file as examine_file
 from .doctor.examine import examine_host as examine_host
 from .doctor.findings import Examination as Examination

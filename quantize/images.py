@@ -137,8 +137,6 @@ def _classes(
         raise InputError(f"{path}: {exc}") from exc
 
 
-# A few of many images: the same ones in whatever order they come by.
-
 # What the stages that look at every tensor twice hold at once: four images of 224 px, 87 of 48 px,
 # 196 of 32 px. Large images have more positions to average over, so fewer are needed: with a
 # quarter of them bias correction gains resnet18 as many tenths of a decibel.
@@ -146,7 +144,7 @@ PIXELS: Final = 4 * 224 * 224
 
 
 class Subset:
-    """Keeps the images with the smallest digests of those that pass by.
+    """Keeps the images with the smallest digests of those that pass by, in whatever order.
 
     Args:
         pixels: At most so many pixels in all, and at least one image.

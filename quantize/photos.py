@@ -1,4 +1,4 @@
-"""Photo files to classify from their bytes on: a user's own, or made-up ones."""
+"""Photo files to classify from their bytes on: a user's own, or synthetic ones."""
 
 import io
 import statistics
@@ -19,23 +19,23 @@ from eightbit.models.images.sources import ImageSource, open_source
 from eightbit.models.plain_text import counted
 from eightbit.models.spec import ModelSpec, Preprocessing
 
-# Pictures for those who have none at hand: enough to compare kernels, not to judge predictions.
-#
+SYNTHETIC: Final = "synthetic images"
+
 # Photographs have most of their contrast in large shapes: its amplitude falls with the frequency
-# (D. J. Field, JOSA A 4, 1987). So do these, in colours that vary less than brightness does.
-
-MADE_UP: Final = "made-up pictures"
-
+# (D. J. Field, JOSA A 4, 1987). So do synthetic images, in colours that vary less than brightness
+# does: enough to compare kernels, not to judge predictions.
 _COLOUR: Final = 0.4  # of what brightness varies
-
-
 _GRAIN: Final = 8.0  # standard deviation, of 255
-
-
 _MEAN, _MEAN_SPREAD, _CONTRAST = 115.0, 30.0, 60.0  # of 255
 
+# The usual size of ImageNet's photos.
+_WIDTH, _HEIGHT = 500, 375
+_SYNTHETIC_PHOTOS: Final = 4
+_MAX_PHOTOS: Final = 16
+_QUALITY: Final = 90
 
-def made_up_pixels(
+
+def synthetic_pixels(
     preprocessing: Preprocessing, count: int, seed: int = 0
 ) -> npt.NDArray[np.float32]:
     """Preprocessed pictures: float32, shape (count, 3, crop, crop); the same for the same seed."""
@@ -44,7 +44,7 @@ def made_up_pixels(
     return normalised_images(pictures, preprocessing)
 
 
-def made_up_picture(width: int, height: int, seed: int = 0) -> Image.Image:
+def synthetic_picture(width: int, height: int, seed: int = 0) -> Image.Image:
     """One picture with a camera's grain, mode RGB; the same for the same seed.
 
     Without grain its JPEG file would be a third as long, and sooner decoded.
@@ -75,40 +75,28 @@ def _enlarged(grid: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.float3
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
 
 
-_COUNT: Final = 16
-
-# The usual size of ImageNet's photos.
-_WIDTH, _HEIGHT = 500, 375
-
-
-_MADE_UP_COUNT: Final = 4
-
-
-_QUALITY: Final = 90
-
-
 @dataclass(frozen=True, kw_only=True)
 class Photos:
     """Photos as files.
 
     Attributes:
         files: Their bytes.
-        described: What they are, such as "made-up JPEG, 500 x 375 pixels".
+        described: What they are, such as "synthetic JPEG, 500 x 375 pixels".
     """
 
     files: tuple[bytes, ...]
     described: str
 
 
-def made_up_photos() -> Photos:
+def synthetic_photos() -> Photos:
     """JPEG files of the size of ImageNet's photos; always the same."""
     files = []
-    for seed in range(_MADE_UP_COUNT):
+    for seed in range(_SYNTHETIC_PHOTOS):
         buffer = io.BytesIO()
-        picture = made_up_picture(_WIDTH, _HEIGHT, seed)
+        picture = synthetic_picture(_WIDTH, _HEIGHT, seed)
         picture.save(buffer, "JPEG", quality=_QUALITY)
         files.append(buffer.getvalue())
-    return Photos(files=tuple(files), described=f"made-up JPEG, {_WIDTH} x {_HEIGHT} pixels")
+    return Photos(files=tuple(files), described=f"synthetic JPEG, {_WIDTH} x {_HEIGHT} pixels")
 
 
 def read_photos(path: Path, spec: ModelSpec) -> Photos:
@@ -122,7 +110,7 @@ def read_photos(path: Path, spec: ModelSpec) -> Photos:
         InputError: There is no image, or none that can be used.
     """
     with open_source(path) as source:
-        usable = list(islice(_usable(source, spec), _COUNT))
+        usable = list(islice(_usable(source, spec), _MAX_PHOTOS))
         if not usable:
             raise InputError(f"{path}: expected a photo that can be used, found none")
         files, sizes = zip(*usable, strict=True)

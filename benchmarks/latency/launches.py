@@ -209,7 +209,7 @@ def take_turns(
     return [tuple(own) for own in turns]
 
 
-def made_up_batch(size: int, input_shape: tuple[int, int, int], seed: int) -> AnyArray:
+def synthetic_batch(size: int, input_shape: tuple[int, int, int], seed: int) -> AnyArray:
     """Noise of the size of preprocessed images: float32, shape (size, 3, H, W)."""
     noise = np.random.default_rng(seed).standard_normal((size, *input_shape), dtype=np.float32)
     return noise

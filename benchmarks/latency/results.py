@@ -19,8 +19,8 @@ from eightbit.benchmarks.latency.launches import (
     Effort,
     Launched,
     Measurement,
-    made_up_batch,
     measure,
+    synthetic_batch,
 )
 from eightbit.benchmarks.latency.speedup import paired_speedup
 from eightbit.models.spec import FrozenModel, Positive
@@ -108,7 +108,7 @@ def measure_latency(
         InputError: A candidate cannot be loaded, or cannot run such a batch.
         WorkerCrashError: The process of a candidate died.
     """
-    conditions = Conditions(batch=made_up_batch(batch, input_shape, seed), threads=threads)
+    conditions = Conditions(batch=synthetic_batch(batch, input_shape, seed), threads=threads)
     effort = Effort(launches=launches, rounds=rounds, seconds=seconds_per_candidate)
     measured = measure(candidates, conditions, effort, on_progress=on_progress)
     return latency_results(candidates, conditions, measured)

@@ -267,7 +267,7 @@ def _verification(report: Report) -> Iterator[Reason]:
     only_runs = {check.name for check in verification.checks} <= {FINITE, NO_CRASH}
     if only_runs and executions is not None and executions.synthetic:
         yield care(
-            "Verified on made-up pictures only: every execution comes to its end, and nothing is "
+            "Verified on synthetic images only: every execution comes to its end, and nothing is "
             "known of its answers."
         )
         return

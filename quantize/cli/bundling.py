@@ -7,14 +7,14 @@ import typer
 
 from eightbit.models.errors import InputError
 from eightbit.quantize.cli.ending import command_line, end
-from eightbit.quantize.cli.options import Bundle, Overwrite
+from eightbit.quantize.cli.options import Folder, Overwrite
 
 bundling = typer.Typer()
 
 
 @bundling.command()
 def bundle(
-    folder: Bundle,
+    folder: Folder,
     out: Annotated[
         Path, typer.Option(metavar="OUT", help="The archive (.zip), or with --web a folder.")
     ],

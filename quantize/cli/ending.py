@@ -1,8 +1,9 @@
-"""TODO docstring."""
+"""How a command ends: what it printed, where it wrote, and its exit code."""
 
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -24,6 +25,13 @@ def show(report: "Report") -> None:
     from eightbit.quantize.cli.console import results
 
     results().print(render_terminal(report))
+
+
+def say_written(place: Path) -> None:
+    """Print where something has been written."""
+    from eightbit.quantize.cli.console import results
+
+    results().print(f"\nwritten to {place}", markup=False)
 
 
 def pass_gates(report: "Report", max_drop: float | None) -> None:

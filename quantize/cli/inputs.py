@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from eightbit.models.doors.pretrained import Pretrained, load_pretrained
@@ -57,36 +57,21 @@ def load_new(
         InputError: See `load_pretrained`.
     """
     with stages.timed(_LOAD):
-        return load_pretrained(
-            architecture,
-            weights,
-            labels=preparation.labels,
-            resize=preparation.resize,
-            crop=preparation.crop,
-            mean=preparation.mean,
-            std=preparation.std,
-            progress=sys.stderr.isatty(),
-        )
+        progress = sys.stderr.isatty()
+        return load_pretrained(architecture, weights, **vars(preparation), progress=progress)
 
 
 def load_recorded(
     path: Path,
     architecture: Architecture | None,
     weights: str,
-    preparation: Preparation,
     stages: Stages,
 ) -> tuple[Recipe, Pretrained]:
     """Load a recipe and the network that it was made for.
 
     Raises:
-        InputError: The recipe cannot be read, or something else is given that it determines.
+        InputError: The recipe cannot be read, or is for another architecture.
     """
-    for field in fields(preparation):
-        if getattr(preparation, field.name) is not None:
-            raise InputError(
-                f"--{field.name}: expected only --weights beside --recipe, which determines the "
-                "rest; leave it out"
-            )
     recipe = read_recipe(path)
     spec = recipe.spec
     if architecture not in (None, spec.architecture):

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from eightbit.quantize.cli.options import Bundle, Threads
+from eightbit.quantize.cli.options import Folder, Threads
 
 looking = typer.Typer()
 
 
 @looking.command()
 def diagnose(
-    folder: Bundle,
+    folder: Folder,
     data: Annotated[Path, typer.Option(metavar="SRC", help="Images: folder, .tar or .zip.")],
     samples: Annotated[int, typer.Option(min=1, help="Images to draw.")] = 32,
     threads: Threads = None,

@@ -1,26 +1,23 @@
-"""The commands that measure a bundle on disk, and how every command ends that can fail a gate."""
+"""The commands that measure a bundle on disk."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from eightbit.models.errors import InputError
-from eightbit.quantize.cli.options import MAX_THREADS, Bundle, ImageLabels, MaxDrop, Threads
-
-if TYPE_CHECKING:
-    pass
-from eightbit.quantize.cli.ending import command_line, end, pass_gates, show
+from eightbit.quantize.cli.ending import command_line, end, pass_gates, say_written, show
+from eightbit.quantize.cli.options import MAX_THREADS, Folder, ImageLabels, MaxDrop, Threads
 
 measuring = typer.Typer()
 
 
 @measuring.command()
 def verify(
-    folder: Bundle,
+    folder: Folder,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="SRC", help="Images: folder, .tar or .zip; made up by default."),
+        typer.Option(metavar="SRC", help="Images: folder, .tar or .zip; synthetic by default."),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Images to draw; 64 by default.")
@@ -43,8 +40,8 @@ def verify(
     from eightbit.benchmarks.report.tables.network import parity_table
     from eightbit.benchmarks.report.tables.results import verification_table
     from eightbit.quantize.cli.console import progress, results
-    from eightbit.quantize.commands.verify import Verified, verify_bundle
-    from eightbit.quantize.deploy.boards import take_in_self_tests
+    from eightbit.quantize.commands.verify import verify_bundle
+    from eightbit.quantize.deploy.boards import compare_self_tests
     from eightbit.quantize.measure.report import failed_checks
     from eightbit.quantize.verify.verification import VERIFICATION_IMAGES
 
@@ -53,10 +50,9 @@ def verify(
             "--self-test: expected without --images and --samples, since it has its own pictures; "
             "run verify twice"
         )
-    found: Verified
     with progress() as stages:
         if self_test:
-            found = take_in_self_tests(
+            found = compare_self_tests(
                 folder, self_test, stages, threads=threads, command=command_line()
             )
         else:
@@ -71,13 +67,13 @@ def verify(
     report = found.report
     results().print(render_table(parity_table(report.parity, report.executions, report.edge)), "")
     results().print(render_table(verification_table(found.gate)))
-    results().print(f"\nwritten to {folder}", markup=False)
+    say_written(folder)
     end(failed_checks(found.gate))
 
 
 @measuring.command()
 def evaluate(
-    folder: Bundle,
+    folder: Folder,
     data: Annotated[Path, typer.Option(metavar="SRC", help="Labelled images, as for quantize.")],
     labels: ImageLabels = None,
     max_drop: MaxDrop = None,
@@ -88,7 +84,7 @@ def evaluate(
     The result goes into the bundle's report as well. Killed, it continues where it was when it is
     started again.
     """
-    from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.cli.console import progress
     from eightbit.quantize.cli.inputs import read_labels
     from eightbit.quantize.commands.evaluate import evaluate_bundle
 
@@ -106,13 +102,13 @@ def evaluate(
             command=command_line(),
         )
     show(report)
-    results().print(f"\nwritten to {folder}", markup=False)
+    say_written(folder)
     pass_gates(report, report.max_drop_pp)
 
 
 @measuring.command()
 def benchmark(
-    folder: Bundle,
+    folder: Folder,
     threads: Annotated[
         list[int] | None,
         typer.Option(min=1, max=MAX_THREADS, help="Thread count; may be given several times."),
@@ -124,8 +120,8 @@ def benchmark(
         Path | None,
         typer.Option(
             metavar="SRC",
-            help="Photos to classify from the bytes of their files on: folder, .tar or .zip; made "
-            "up by default.",
+            help="Photos to classify from the bytes of their files on: folder, .tar or .zip; "
+            "synthetic by default.",
         ),
     ] = None,
 ) -> None:
@@ -133,7 +129,7 @@ def benchmark(
 
     The result goes into the bundle's report as well.
     """
-    from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.cli.console import progress
     from eightbit.quantize.commands.benchmark import benchmark_bundle
 
     with progress() as stages:
@@ -146,4 +142,4 @@ def benchmark(
             command=command_line(),
         )
     show(report)
-    results().print(f"\nwritten to {folder}", markup=False)
+    say_written(folder)

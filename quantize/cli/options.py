@@ -40,4 +40,4 @@ Labels = Annotated[
         "may be given for both.",
     ),
 ]
-Bundle = Annotated[Path, typer.Argument(metavar="DIR", help="What `eightbit quantize` wrote.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="What `eightbit quantize` wrote.")]

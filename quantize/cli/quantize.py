@@ -14,7 +14,7 @@ from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
 from eightbit.quantize.cli.bundling import bundling
-from eightbit.quantize.cli.ending import command_line, pass_gates, show
+from eightbit.quantize.cli.ending import command_line, pass_gates, say_written, show
 from eightbit.quantize.cli.looking import looking
 from eightbit.quantize.cli.measuring import measuring
 from eightbit.quantize.cli.options import Fallback, Labels, MaxDrop, Overwrite, Threads
@@ -164,8 +164,8 @@ def quantize(
             )
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
-            _refuse_beside_recipe(context)
-            known, pretrained = load_recorded(recipe, architecture, weights, preparation, stages)
+            _refuse_beside_recipe(context, class_names)
+            known, pretrained = load_recorded(recipe, architecture, weights, stages)
             report = pipeline.rebuild(pretrained, known, delivery, stages)
     _finish(report, out, max_drop)
 
@@ -189,7 +189,7 @@ def demo(
     _finish(report, out, None)
 
 
-def _refuse_beside_recipe(context: typer.Context) -> None:
+def _refuse_beside_recipe(context: typer.Context, class_names: tuple[str, ...] | None) -> None:
     """Refuse what a recipe has already decided, rather than ignore it.
 
     Raises:
@@ -197,9 +197,12 @@ def _refuse_beside_recipe(context: typer.Context) -> None:
     """
     for name in sorted(
         {"calibrate", "fallback", "weight_method", *QuantConfig.model_fields} - {"weights"}
+        | {"labels", "resize", "crop", "mean", "std"}
     ):
         source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        # Labels of images may be given, names of classes may not.
+        known = name == "labels" and class_names is None
+        if source is not None and source.name == "COMMANDLINE" and not known:
             raise InputError(
                 f"--{name.replace('_', '-')}: expected only --weights beside --recipe, which "
                 "determines the rest; leave it out"
@@ -224,8 +227,6 @@ def _formats(text: str) -> tuple[ArtifactFormat, ...]:
 
 
 def _finish(report: "Report", out: Path, max_drop: float | None) -> None:
-    from eightbit.quantize.cli.console import results
-
     show(report)
-    results().print(f"\nwritten to {out}", markup=False)
+    say_written(out)
     pass_gates(report, max_drop)

@@ -8,7 +8,7 @@ import typer
 
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
-from eightbit.quantize.cli.ending import end, show
+from eightbit.quantize.cli.ending import end, say_written, show
 from eightbit.quantize.cli.options import Overwrite
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def report(
     One bundle: its report.md and report.html are written again. Several: a page compares them.
     With --baseline: every regression of each of them is named.
     """
-    from eightbit.quantize.commands.reports import check_page, read_reports
+    from eightbit.quantize.commands.reports import check_file_target, read_reports
 
     several = len(places) > 1
     tolerance = _tolerance(baseline, max_accuracy_loss, max_speed_loss, max_size_growth)
@@ -66,7 +66,7 @@ def report(
                 "--out: expected several reports, or --baseline, to compare, found one"
             )
         inputs = places if baseline is None else [baseline, *places]
-        check_page(page, overwrite=overwrite, inputs=inputs)
+        check_file_target(page, overwrite=overwrite, inputs=inputs)
     if baseline is not None:
         _gate(read_reports([baseline, *places]), tolerance, page)
     elif page is not None:
@@ -172,8 +172,7 @@ def _print_warnings(warnings: tuple[str, ...]) -> None:
 
 def _finish_page(html: str, page: Path) -> None:
     from eightbit.quantize.atomic_files import write_file, writing
-    from eightbit.quantize.cli.console import results
 
     with writing(page):
         write_file(page, html.encode())
-    results().print(f"\nwritten to {page}", markup=False)
+    say_written(page)

@@ -30,7 +30,7 @@ def benchmark_bundle(
         stages: Told of the progress.
         threads: Thread counts to measure at; empty for all usable cores.
         batches: Images per call to measure at; empty for one.
-        images: Folder or archive of photos to measure the whole path with; None for made-up ones.
+        images: Folder or archive of photos to measure the whole path with; None for synthetic ones.
         command: The command line, for the report.
 
     Returns:

@@ -95,11 +95,11 @@ def writing_report(folder: Path) -> AbstractContextManager[None]:
     return writing(folder, "the report cannot be written", todo)
 
 
-def check_page(out: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
-    """Refuse early a page that could not be written in the end.
+def check_file_target(out: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Refuse early a file that could not be written in the end.
 
     Args:
-        out: The page.
+        out: The file.
         overwrite: Whether it may replace a file.
         inputs: Bundles or reports, none of which it may replace.
 

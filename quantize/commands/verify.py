@@ -17,7 +17,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.sources import open_source
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
 from eightbit.quantize.commands.amend import Amending
-from eightbit.quantize.photos import MADE_UP, made_up_pixels
+from eightbit.quantize.photos import SYNTHETIC, synthetic_pixels
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torch_settings import torch_threads
@@ -61,7 +61,7 @@ def verify_bundle(
     Args:
         folder: The bundle. Its report is replaced by one with the new pairs and checks; where it
             has none, one is made.
-        images: Folder or archive of images; None for made-up pictures, on which predictions fail
+        images: Folder or archive of images; None for synthetic images, on which predictions fail
             nothing.
         stages: Told of the progress.
         samples: How many images to draw, class-balanced where there are classes.
@@ -137,6 +137,6 @@ def _execute(
 def _pixels(recipe: Recipe, images: Path | None, samples: int) -> tuple[FloatArray, str]:
     """The images, and what they are called."""
     if images is None:
-        return made_up_pixels(recipe.spec.preprocessing, samples), MADE_UP
+        return synthetic_pixels(recipe.spec.preprocessing, samples), SYNTHETIC
     with open_source(images) as source:
         return drawn_pixels(recipe, source, samples), source.name

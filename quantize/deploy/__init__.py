@@ -1,1 +1,1 @@
-"""Taking a bundle elsewhere: an archive that runs, a web page, self-tests of boards."""
+"""A bundle on other machines: an archive that runs, a web page, self-tests of boards."""

@@ -1,4 +1,4 @@
-"""The bundle for other machines: packed, tried, measured, then delivered."""
+"""A bundle packed for machines without torch: an archive that runs, the same bytes every time."""
 
 import hashlib
 import io
@@ -27,13 +27,11 @@ from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
 from eightbit.quantize.atomic_files import staging, writing
 from eightbit.quantize.commands.amend import Amending
-from eightbit.quantize.commands.reports import check_page
+from eightbit.quantize.commands.reports import check_file_target
 from eightbit.quantize.deploy.readme import bundle_readme
 from eightbit.quantize.deploy.self_test import make_self_test
-from eightbit.quantize.photos import made_up_photos
+from eightbit.quantize.photos import synthetic_photos
 from eightbit.quantize.stages import Stages
-
-# The files of a bundle for other machines, and the archive of them: the same bytes every time.
 
 # What classify.py imports.
 _PACKAGES: Final = ("numpy", "onnxruntime", "pillow")
@@ -47,12 +45,10 @@ sys.exit(run())
 """
 
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first that a zip can say
-
-
 _UNIX: Final = 3
-
-
 _MODE: Final = 0o100644 << 16
+_SUFFIX: Final = ".zip"
+_FAILED: Final = 1  # what the self-test ends with
 
 
 def bundle_files(opened: Bundle, report: Report) -> dict[str, bytes]:
@@ -137,12 +133,6 @@ def _lines(labels: tuple[str, ...]) -> str:
     return "".join(f"{printable(label)}\n" for label in labels)
 
 
-_SUFFIX: Final = ".zip"
-
-
-_FAILED: Final = 1  # what the self-test ends with
-
-
 class SelfTestFailedError(Exception):
     """The packed model does not compute what it computed when it was packed."""
 
@@ -157,7 +147,7 @@ def write_bundle(
 ) -> str:
     """Pack a bundle's INT8 ONNX model with a program that runs it, for machines without torch.
 
-    The archive is delivered only if its own self-test passes in a fresh process. How fast it
+    The archive is written only if its own self-test passes in a fresh process. How fast it
     starts goes into the bundle's report. The same bundle, with the same report and
     the same installation, gives the same archive.
 
@@ -181,7 +171,7 @@ def write_bundle(
             f"{printable(str(out))}: expected the name of an archive that ends in {_SUFFIX}; "
             "choose another --out"
         )
-    check_page(out, overwrite=overwrite)
+    check_file_target(out, overwrite=overwrite)
     opened = open_bundle(folder)
     amending = Amending(bundle=opened, stages=stages, command=command)
     before = amending.begin()
@@ -198,7 +188,7 @@ def write_bundle(
         command=command,
     )
     amending.finish(lambda report: report.with_archive(section))
-    return _summary(out, section, verdict)
+    return _summary(out, archive, start, verdict)
 
 
 def _publish(archive: bytes, out: Path, model: Path, stages: Stages) -> tuple[str, ColdStart]:
@@ -208,7 +198,7 @@ def _publish(archive: bytes, out: Path, model: Path, stages: Stages) -> tuple[st
             packed = stack.enter_context(staging(out.parent)) / "model.zip"
             packed.write_bytes(archive)
             photo = packed.with_name("photo.jpg")
-            photo.write_bytes(made_up_photos().files[0])
+            photo.write_bytes(synthetic_photos().files[0])
         with stages.stage("self-test"):
             verdict = self_test(packed)
         with stages.stage("start-up time", total=LAUNCHES + 1) as watcher:
@@ -243,15 +233,13 @@ def self_test(packed: Path) -> str:
     return one_line(verdict)
 
 
-def _summary(out: Path, section: EdgeSection, verdict: str) -> str:
-    start, size = section.cold_start, section.bundle_bytes
-    assert start is not None
-    assert size is not None
+def _summary(out: Path, archive: bytes, start: ColdStart, verdict: str) -> str:
+    size, digest = decimal_bytes(len(archive)), hashlib.sha256(archive).hexdigest()
     seconds, memory = f"{start.seconds:.2f} s", decimal_bytes(start.peak_rss_bytes)
     slower = times(start.ratio, start.ratio_ci95)
     return "\n".join(
         (
-            f"{printable(str(out))}: {decimal_bytes(size)}, SHA-256 {section.bundle_sha256}",
+            f"{printable(str(out))}: {size}, SHA-256 {digest}",
             f"self-test {verdict}",
             f"a photo's class after {seconds}, {slower} the time of a bare script, in {memory}",
             "",

@@ -71,7 +71,7 @@ class _Here:
     logits: Mapping[str, FloatArray]
 
 
-def take_in_self_tests(
+def compare_self_tests(
     folder: Path,
     files: Sequence[Path],
     stages: Stages,

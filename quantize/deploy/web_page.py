@@ -25,20 +25,12 @@ from eightbit.quantize.deploy.npm import RUNTIME, RUNTIME_FILES, RUNTIME_VERSION
 from eightbit.quantize.deploy.self_test import SELF_TEST_PICTURES, make_self_test
 from eightbit.quantize.stages import Stages
 
-# What is written anew for each model's page: its texts, and what its scripts have to know.
 DESCRIPTION: Final = "model.json"
-
-
 FILE_LIST: Final = "files.js"
-
-
 MANIFEST: Final = "manifest.webmanifest"
-
-
 INDEX: Final = "index.html"
-
-
 SELF_TEST: Final = "self_test.json"
+SERVICE_WORKER: Final = "service-worker.js"
 
 STATIC: Final = (
     *("answers.js", "app.js", "camera.js", "decoding.js", "engine.js", "fetching.js", "model.js"),
@@ -46,13 +38,10 @@ STATIC: Final = (
     *("worker.js", "page.css", "icon.svg", "icon.png", f"{RUNTIME}.LICENSE.txt"),
 )
 
-
-SERVICE_WORKER: Final = "service-worker.js"
-
 _FORMAT_VERSION: Final = 1
 
 # Figures of a report that say nothing about a browser.
-_ELSEWHERE: Final = frozenset({"Speedup over float", "Latency"})
+_OF_ANOTHER_MACHINE: Final = frozenset({"Speedup over float", "Latency"})
 
 # Everything that any page of this program holds: a folder with anything else is not replaced.
 _KNOWN: Final = frozenset(
@@ -185,7 +174,7 @@ def figures_of(report: Report | None, models: Mapping[str, bytes]) -> tuple[Tile
     """
     name, tiles = key_figures(report) if report else ("", ())
     if name == "ONNX":
-        return tuple(tile for tile in tiles if tile.label not in _ELSEWHERE)
+        return tuple(tile for tile in tiles if tile.label not in _OF_ANOTHER_MACHINE)
     size = len(next(iter(models.values())))
     return (Tile(label="Size", value=decimal_bytes(size), detail="the INT8 model"),)
 

@@ -11,7 +11,7 @@ from typing import Final
 from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.latency.benchmark import Benchmarked, benchmark
 from eightbit.benchmarks.latency.busy import OtherPrograms
-from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort, made_up_batch
+from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort, synthetic_batch
 from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit
 from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.benchmarks.latency.results import LatencyResult
@@ -22,7 +22,7 @@ from eightbit.models.plain_text import counted
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
 from eightbit.quantize.network.network import unweighted
-from eightbit.quantize.photos import Photos, made_up_photos
+from eightbit.quantize.photos import Photos, synthetic_photos
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages, Watcher
 
@@ -76,7 +76,7 @@ def time_bundle(
         threads: Thread counts to measure at.
         batches: Images per call to measure at.
         effort: How often and how long.
-        photos: What to classify from the bytes of a file on; None for made-up photos.
+        photos: What to classify from the bytes of a file on; None for synthetic photos.
 
     Raises:
         InputError: A model cannot be loaded on this machine, or a photo cannot be used.
@@ -89,7 +89,7 @@ def time_bundle(
     others = OtherPrograms()
     side = recipe.spec.preprocessing.crop
     products = products_per_image(unweighted(recipe.spec, recipe.skeleton), side=side)
-    photos = photos or made_up_photos()
+    photos = photos or synthetic_photos()
     found: list[Benchmarked] = []
     limits: dict[int, tuple[MachineLimit, ...]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -98,7 +98,7 @@ def time_bundle(
             candidates = [*_float_torchscript(folder, recipe, float_path), *_shipped(folder)]
         for count, batch in product(threads, batches):
             first = count not in limits  # at these threads: what no batch changes is measured once
-            images = made_up_batch(batch, (3, side, side), seed=0)
+            images = synthetic_batch(batch, (3, side, side), seed=0)
             where = f"{Stage.LATENCY}, {counted(count, 'thread')}, batch {batch}"
             with stages.stage(where) as watcher:
                 measured = benchmark(

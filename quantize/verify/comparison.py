@@ -59,7 +59,7 @@ def compare(
         output_scale: Scale of the logits: one last bit.
         excused: Names of executions whose predictions are measured and fail nothing.
         crashed: Names of executions whose process died.
-        predictions: Whether predictions can fail at all; not on made-up pictures.
+        predictions: Whether predictions can fail at all; not on synthetic images.
     """
     broken = {name: _not_finite(found) for name, found in logits.items() if _not_finite(found)}
     sound = {name: found for name, found in logits.items() if name not in broken}

@@ -12,7 +12,7 @@ from eightbit.benchmarks.studies.arm64.processors import (
     arm_environment,
 )
 from eightbit.benchmarks.studies.arm64.study import instructions
-from eightbit.quantize.deploy.boards import take_in_self_tests
+from eightbit.quantize.deploy.boards import compare_self_tests
 from eightbit.quantize.stages import Stages
 
 Made = Callable[[str], tuple[Path, Path]]
@@ -41,7 +41,7 @@ def test_the_self_test_passes_and_goes_into_the_report(
     folder, archive = made(network)
     answers = tmp_path / "answers.json"
     answers.write_text(run(arm, processor, archive, "--self-test", "--json"))
-    found = take_in_self_tests(folder, [answers], Stages(), threads=1)
+    found = compare_self_tests(folder, [answers], Stages(), threads=1)
     assert found.gate.passed, found.gate
     assert found.report.edge is not None
     (entry,) = (one for one in found.report.edge.elsewhere if one.processor == processor.title)

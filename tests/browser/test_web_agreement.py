@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from tests.browser.web_sites import Site
 
-from eightbit.quantize.photos import made_up_picture
+from eightbit.quantize.photos import synthetic_picture
 
 
 @pytest.mark.usefixtures("browser")  # which skips where there is none
 def test_the_page_answers_like_the_desktop_from_files(site: Site, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for seed in range(4):
-        made_up_picture(90 + seed, 61, seed).save(tmp_path / "photos" / f"{seed}.jpg")
+        synthetic_picture(90 + seed, 61, seed).save(tmp_path / "photos" / f"{seed}.jpg")
     module = "eightbit.benchmarks.studies.web_agreement"
     options = ("--images", tmp_path / "photos", "--count", 4, "--out", tmp_path / "web.md")
     command = [sys.executable, "-m", module, site.folder, site.bundle, *options]

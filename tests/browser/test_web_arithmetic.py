@@ -25,7 +25,7 @@ from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.spec import Preprocessing
-from eightbit.quantize.photos import made_up_picture
+from eightbit.quantize.photos import synthetic_picture
 
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
 TEXT = """const text = (array) => {
@@ -152,7 +152,7 @@ def test_from_identical_pixels_come_identical_logits(
     chosen = pixel_site if kind == "uint8-nhwc" else site
     headers = ISOLATING if kind == "several threads" else {}
     crop = PREPROCESSING.crop
-    pictures = [np.asarray(made_up_picture(crop, crop, seed)) for seed in range(6)]
+    pictures = [np.asarray(synthetic_picture(crop, crop, seed)) for seed in range(6)]
     pictures += [np.asarray(noise(crop, crop)), np.zeros((crop, crop, 3), np.uint8)]
     with visit(browser, chosen.folder, headers=headers) as there:
         found = there.run(ANSWER, [encoded(picture) for picture in pictures])
@@ -213,7 +213,7 @@ def test_lossless_files_become_the_desktops_pixels(page: Visit) -> None:
 def test_a_jpeg_is_upright_and_close(page: Visit) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = _file(made_up_picture(90, 61), "JPEG", exif=exif.tobytes(), quality=90)
+    data = _file(synthetic_picture(90, 61), "JPEG", exif=exif.tobytes(), quality=90)
     ((width, height, text),) = page.run(DECODE, [encoded(np.frombuffer(data, np.uint8))])
     expected = np.asarray(decode_image(data)).astype(int)
     assert (width, height) == (61, 90)

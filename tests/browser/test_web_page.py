@@ -18,7 +18,7 @@ from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
-from eightbit.quantize.photos import made_up_picture
+from eightbit.quantize.photos import synthetic_picture
 
 CAMERA = (
     *("--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream"),
@@ -53,7 +53,7 @@ def here(browser: Browser, site: Site) -> Iterator[Visit]:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    made_up_picture(90, 61).save(tmp_path / "photo.png")
+    synthetic_picture(90, 61).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
 
 

@@ -26,7 +26,7 @@ from eightbit.quantize.cli.demo import load_digits_network
 from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.deploy import web_page
 from eightbit.quantize.deploy.npm import archive_path, runtime_files
-from eightbit.quantize.photos import made_up_pixels
+from eightbit.quantize.photos import synthetic_pixels
 from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.stages import Stages
 
@@ -66,7 +66,7 @@ def write_bundles(folder: Path) -> dict[InputFormat, Path]:
     network = replace(loaded, spec=loaded.spec.model_copy(update=changed))
     fused = fuse(network)
     observed = observe(fused, Mode.FX)
-    images = made_up_pixels(PREPROCESSING, 8)
+    images = synthetic_pixels(PREPROCESSING, 8)
     collected = collect(observed.module, observed.observers, images)
     found = {}
     for taken in (InputFormat.FLOAT32, InputFormat.UINT8_NHWC):

@@ -38,7 +38,7 @@ def commands(script: str) -> list[list[str]]:
 
 
 def run(words: list[str]) -> int:
-    """One command, in this process: it starts faster, and latency is made up."""
+    """One command, in this process: it starts faster, and latency is synthetic."""
     program, *arguments = words
     if program == "eightbit":
         return entry.main(arguments)

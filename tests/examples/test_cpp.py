@@ -24,7 +24,7 @@ from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
 from eightbit.models import Preprocessing, decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
 from eightbit.quantize import classify
-from eightbit.quantize.photos import made_up_picture
+from eightbit.quantize.photos import synthetic_picture
 
 RUNNERS = {
     "classify_onnxruntime": (OnnxRunner, "int8.onnx"),
@@ -33,8 +33,8 @@ RUNNERS = {
 }
 PIXELS = np.stack(
     [
-        np.asarray(made_up_picture(SIDE, SIDE, seed=1)),
-        np.asarray(made_up_picture(SIDE, SIDE, seed=2)),
+        np.asarray(synthetic_picture(SIDE, SIDE, seed=1)),
+        np.asarray(synthetic_picture(SIDE, SIDE, seed=2)),
         np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8),
     ]
 )
@@ -194,7 +194,7 @@ def test_the_page_says_how_to_make_the_raw_file(
     )
     shutil.copy(ROOT / "quantize/deploy/assets/classify.py", tmp_path)
     shutil.copy(artefact("int8.onnx"), tmp_path / "model.int8.onnx")
-    made_up_picture(61, 47, seed=3).save(tmp_path / "photo.jpg")
+    synthetic_picture(61, 47, seed=3).save(tmp_path / "photo.jpg")
     code = line.removeprefix("python -c '").removesuffix("'")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     image = decode_image((tmp_path / "photo.jpg").read_bytes())

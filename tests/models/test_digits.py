@@ -12,7 +12,7 @@ from torch import nn
 
 from eightbit.benchmarks.studies import train_digits
 from eightbit.benchmarks.studies.train_digits import _augmented, _normalised, count_correct, train
-from eightbit.models import digits as digits_module
+from eightbit.models import digits
 from eightbit.models.digits import (
     HELD_OUT_CORRECT,
     LABELS,
@@ -41,7 +41,7 @@ def split() -> DigitsSplit:
 @pytest.fixture(scope="module")
 def all_labels(split: DigitsSplit) -> npt.NDArray[np.int64]:
     del split  # where it can be read, so can this
-    return digits_module._read_digits()[1]
+    return digits._read_digits()[1]
 
 
 def shipped_weights() -> Path:
@@ -80,14 +80,14 @@ def test_the_split_is_the_same_on_every_machine_and_with_every_version(
 def test_a_digit_becomes_an_enlarged_rgb_photo_with_its_whole_range() -> None:
     values = np.zeros((8, 8), dtype=np.int64)
     values[:, 4:] = 16
-    photo = digits_module._as_photo(values)
+    photo = digits._as_photo(values)
     assert (photo.shape, photo.dtype) == ((32, 32, 3), np.uint8)
     assert np.ptp(photo, axis=2).max() == 0
     assert photo[0, 0, 0] == 0
     assert photo[0, -1, 0] == 255
     # Bilinear: pixel centres at 1/8, 3/8, 5/8 and 7/8 between two of the small image.
     assert photo[0, 14:18, 0].tolist() == [32, 96, 159, 223]
-    middle = digits_module._as_photo(np.full((8, 8), 8, dtype=np.int64))
+    middle = digits._as_photo(np.full((8, 8), 8, dtype=np.int64))
     assert np.unique(middle).tolist() == [128]
 
 
@@ -150,8 +150,8 @@ def test_the_script_trains_on_training_images_only_and_stores_what_loads(
     pytest.importorskip("sklearn", reason="the digits are in scikit-learn")
     seen = []
 
-    def untrained(digits: Digits, *, seed: int, epochs: int) -> nn.Module:
-        seen.append((len(digits.labels), seed, epochs))
+    def untrained(split: Digits, *, seed: int, epochs: int) -> nn.Module:
+        seen.append((len(split.labels), seed, epochs))
         return build_model(Architecture.CIFAR_RESNET20, num_classes=10).eval()
 
     monkeypatch.setattr(train_digits, "train", untrained)

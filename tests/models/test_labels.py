@@ -9,13 +9,12 @@ from eightbit.models import label_files
 from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import InputError
 from eightbit.models.images.sources import ImageItem, open_source
+from eightbit.models.label_files import read_class_names, read_image_labels
 from eightbit.models.labels import (
     LabelRule,
     imagenet_wnids,
     match_classes,
-    read_class_names,
-    read_image_labels,
-    resolve_labels,
+    match_images,
 )
 from eightbit.models.spec import Architecture, ModelSpec
 
@@ -142,8 +141,9 @@ def test_real_folders_of_imagenet_photos_get_their_classes(
     shared_file: Callable[[str], Path], imagenet: ModelSpec
 ) -> None:
     with open_source(shared_file("data/imagenet-photos.tar")) as source:
-        classes = resolve_labels(source.items, imagenet)
-    assert classes is not None
+        match = match_images(source.items, imagenet)
+    assert match is not None
+    classes = match.indices
     assert len(set(classes.values())) == 750
     assert imagenet.labels is not None
     # A file is called like n01443537_goldfish.jpg.
@@ -161,27 +161,27 @@ def item(name: str) -> ImageItem:
 
 def test_every_image_gets_the_class_of_its_folder() -> None:
     items = [item("cat/1.jpg"), item("fish/old/2.jpg")]
-    assert resolve_labels(items, PETS) == {"cat/1.jpg": 0, "fish/old/2.jpg": 2}
+    assert match_images(items, PETS).indices == {"cat/1.jpg": 0, "fish/old/2.jpg": 2}
 
 
 def test_without_class_folders_and_label_file_there_are_no_labels() -> None:
-    assert resolve_labels([item("1.jpg")], PETS) is None
+    assert match_images([item("1.jpg")], PETS) is None
 
 
 def test_an_image_outside_the_class_folders_is_named() -> None:
     with pytest.raises(InputError, match=r"'stray\.jpg' outside"):
-        resolve_labels([item("cat/1.jpg"), item("stray.jpg")], PETS)
+        match_images([item("cat/1.jpg"), item("stray.jpg")], PETS)
 
 
 def test_a_label_file_labels_a_flat_folder_and_overrules_folders() -> None:
     labels = {"1.jpg": "fish", "x/2.jpg": "cat", "more.jpg": "cat"}
     items = [item("1.jpg"), item("x/2.jpg")]
-    assert resolve_labels(items, PETS, labels) == {"1.jpg": 2, "x/2.jpg": 0}
+    assert match_images(items, PETS, labels).indices == {"1.jpg": 2, "x/2.jpg": 0}
 
 
 def test_an_image_that_the_label_file_lacks_is_named() -> None:
     with pytest.raises(InputError, match=r"found none for '2\.jpg'.*names '1\.jpg'"):
-        resolve_labels([item("1.jpg"), item("2.jpg")], PETS, {"1.jpg": "cat"})
+        match_images([item("1.jpg"), item("2.jpg")], PETS, {"1.jpg": "cat"})
 
 
 @pytest.mark.parametrize(

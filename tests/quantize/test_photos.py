@@ -1,4 +1,4 @@
-"""Photo files: a user's own, as far as they can be used, or made-up ones."""
+"""Photo files: a user's own, as far as they can be used, or synthetic ones."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
-from eightbit.quantize.photos import made_up_photos, read_photos
+from eightbit.quantize.photos import read_photos, synthetic_photos
 
 SPEC = ModelSpec(
     architecture=Architecture.CIFAR_RESNET20,
@@ -16,10 +16,10 @@ SPEC = ModelSpec(
 )
 
 
-def test_made_up_photos_are_jpeg_files_and_the_same_every_time() -> None:
-    photos = made_up_photos()
-    assert photos == made_up_photos()
-    assert photos.described == "made-up JPEG, 500 x 375 pixels"
+def test_synthetic_photos_are_jpeg_files_and_the_same_every_time() -> None:
+    photos = synthetic_photos()
+    assert photos == synthetic_photos()
+    assert photos.described == "synthetic JPEG, 500 x 375 pixels"
     assert len(set(photos.files)) == len(photos.files) == 4
     for file in photos.files:
         assert file.startswith(b"\xff\xd8\xff")

@@ -51,8 +51,8 @@ def _names(folder: Path) -> set[str]:
 def second_run(
     checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The real command in a process of its own, elsewhere, with everything that it measures."""
-    folder = tmp_path_factory.mktemp("elsewhere")
+    """The real command in a process of its own, in another folder, with all it measures."""
+    folder = tmp_path_factory.mktemp("other")
     weights = folder / "other folder" / checkpoint.name
     weights.parent.mkdir()
     shutil.copy(checkpoint, weights)

@@ -70,7 +70,7 @@ def _notes(
     if executions is not None:
         notes.append(f"Images: {executions.source}.")
         if executions.synthetic:
-            notes.append("They are made up: classes mean nothing on them; give --images.")
+            notes.append("They are synthetic: classes mean nothing on them; give --images.")
         notes += [f"{name}: {reason}." for name, reason in executions.not_measured.items()]
         if executions.environment is not None:
             notes.append(f"Measured on {executions.environment.summary()}.")

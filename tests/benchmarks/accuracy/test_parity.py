@@ -52,9 +52,9 @@ def test_without_a_reference_the_pairs_are_shown_alone():
     assert "reference" not in table.title
 
 
-def test_made_up_pictures_are_called_so():
-    made_up = EXECUTIONS.model_copy(update={"synthetic": True})
-    assert "give --images" in parity_table(PARITY, made_up).note
+def test_synthetic_images_are_called_so():
+    synthetic = EXECUTIONS.model_copy(update={"synthetic": True})
+    assert "give --images" in parity_table(PARITY, synthetic).note
     assert "give --images" not in parity_table(PARITY, EXECUTIONS).note
 
 

@@ -6,7 +6,7 @@ from eightbit.benchmarks.latency.launches import (
     Conditions,
     Launched,
     Measurement,
-    made_up_batch,
+    synthetic_batch,
 )
 from eightbit.benchmarks.latency.results import latency_results, measure_latency
 from eightbit.models.errors import InputError
@@ -20,7 +20,7 @@ def results(series, *, batch=1, busy=None, limits=None):
         Candidate(label=label, path=None, runtime=runtime, precision=kind, is_baseline=baseline)
         for label, runtime, kind, baseline in series
     ]
-    conditions = Conditions(batch=made_up_batch(batch, (3, 2, 2), 0), threads=2)
+    conditions = Conditions(batch=synthetic_batch(batch, (3, 2, 2), 0), threads=2)
     measured = Measurement(
         by_candidate=tuple(
             tuple(

@@ -11,7 +11,7 @@ TRUE_RATIO = 2.5
 
 
 def drawn(rng, *, launches=5, rounds=6, calls=3, launch_sd=0.04, call_sd=0.05, drift=None):
-    """Made-up times of a baseline and of a candidate that is `TRUE_RATIO` times faster.
+    """Synthetic times of a baseline and of a candidate that is `TRUE_RATIO` times faster.
 
     Launches differ as processes do, calls do as well; `drift` is what happens to the machine, in
     the logarithm of the time by launch and round, and happens to both.

@@ -121,12 +121,12 @@ def test_an_operator_that_left_its_integers_stops_it(
 @pytest.mark.parametrize(
     ("names", "synthetic", "advice"),
     [
-        pytest.param((FINITE, NO_CRASH), True, Advice.CARE, id="made-up pictures"),
+        pytest.param((FINITE, NO_CRASH), True, Advice.CARE, id="synthetic images"),
         pytest.param((FINITE, NO_CRASH), False, Advice.SHIP, id="photos"),
-        pytest.param((FINITE, "same predictions"), True, Advice.SHIP, id="photos, then made-up"),
+        pytest.param((FINITE, "same predictions"), True, Advice.SHIP, id="photos, then synthetic"),
     ],
 )
-def test_made_up_pictures_verify_no_answers(
+def test_synthetic_images_verify_no_answers(
     names: tuple[str, ...], synthetic: bool, advice: Advice
 ) -> None:
     executions = full().executions
@@ -138,7 +138,7 @@ def test_made_up_pictures_verify_no_answers(
     }
     report = full().model_copy(update=update)
     assert shipping(report).advice is advice
-    assert ("made-up pictures only" in texts(report, advice)) == (advice is Advice.CARE)
+    assert ("synthetic images only" in texts(report, advice)) == (advice is Advice.CARE)
 
 
 def missed(report: Report, *, images_needed: int | None) -> Report:

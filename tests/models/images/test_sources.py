@@ -228,10 +228,10 @@ def test_symbolic_links_and_encrypted_members_of_a_zip_are_not_read(tmp_path: Pa
 
 
 def test_loops_of_symbolic_links_end_and_linked_class_folders_count(tmp_path: Path) -> None:
-    elsewhere = pack_folder(tmp_path / "elsewhere", {"1.jpg": b"linked"})
+    linked = pack_folder(tmp_path / "linked", {"1.jpg": b"linked"})
     folder = pack_folder(tmp_path / "photos", {"cat/1.jpg": b""})
     (folder / "cat" / "loop").symlink_to(folder)
-    (folder / "dog").symlink_to(elsewhere)
+    (folder / "dog").symlink_to(linked)
     (folder / "dangling.jpg").symlink_to(tmp_path / "nowhere.jpg")
     os.mkfifo(folder / "pipe.jpg")
     with open_source(folder) as source:

@@ -13,7 +13,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.loading import LoadedImage, load_images
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
-from eightbit.models.labels import resolve_labels
+from eightbit.models.labels import match_images
 from eightbit.models.networks.architectures import build_model
 from eightbit.models.networks.cifar import CifarResNet, OptionAShortcut
 from eightbit.models.spec import Architecture
@@ -94,8 +94,9 @@ def test_real_checkpoints_classify_real_images(
     assert pretrained.spec.num_classes == 10
     assert not pretrained.model.training
     with open_source(archive) as source:
-        classes = resolve_labels(source.items, pretrained.spec)
-        assert classes is not None
+        match = match_images(source.items, pretrained.spec)
+        assert match is not None
+        classes = match.indices
         items = balanced_order(source.items, seed=0)[:200]
         loaded = [
             image

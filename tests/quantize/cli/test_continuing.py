@@ -28,7 +28,7 @@ from eightbit.benchmarks.report.document import AccuracySection, Report, read_re
 from eightbit.benchmarks.report.images import EvaluationSection
 from eightbit.models.images.sources import open_source
 from eightbit.quantize import bundle
-from eightbit.quantize.measure import evaluation as evaluation_module
+from eightbit.quantize.measure import evaluation
 from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.verify.verification import models_of
 
@@ -58,7 +58,7 @@ def _measured(folder: Path) -> str:
 def test_the_same_evaluation_does_not_run_twice_at_a_time(
     eightbit: Eightbit, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(evaluation_module, "PredictionPool")
+    monkeypatch.delattr(evaluation, "PredictionPool")
     with open_source(photos) as source:
         preprocessing = read_recipe(folder / bundle.RECIPE).spec.preprocessing
         header = header_of(models_of(folder), preprocessing, source.items, threads=1)
@@ -140,10 +140,10 @@ def test_a_killed_evaluation_continues_and_finds_the_same(killed: Killed, tmp_pa
     assert 400 < int(words[3].replace(",", "")) < 1000
     assert _measured(folder) == killed.expected
     assert not journal.exists()
-    evaluation = _report(folder).evaluation
-    assert evaluation is not None
-    assert evaluation.images == IMAGES - 1
-    assert [skipped.name for skipped in evaluation.skipped] == ["3/0013.bmp"]
+    section = _report(folder).evaluation
+    assert section is not None
+    assert section.images == IMAGES - 1
+    assert [skipped.name for skipped in section.skipped] == ["3/0013.bmp"]
 
 
 def test_what_was_answered_before_is_not_run_again(
@@ -291,12 +291,12 @@ def test_without_a_cache_it_evaluates_all_the_same(
     assert _report(folder).accuracy is not None
 
 
-def _check_thumbnails(accuracy: AccuracySection, evaluation: EvaluationSection) -> None:
+def _check_thumbnails(accuracy: AccuracySection, section: EvaluationSection) -> None:
     found = [one for one in (accuracy.torchscript, accuracy.onnx) if one is not None]
     flipped = sorted({flip.image for one in found for flip in one.flips})
     assert len(flipped) >= 32
-    assert list(evaluation.thumbnails) == flipped[:24]
-    for text in evaluation.thumbnails.values():
+    assert list(section.thumbnails) == flipped[:24]
+    for text in section.thumbnails.values():
         with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
             assert (picture.format, picture.size) == ("JPEG", (32, 32))
 

@@ -17,7 +17,7 @@ from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.quantize import bundle
 from eightbit.quantize.cli import measuring
 from eightbit.quantize.cli.console import ProgressBars
-from eightbit.quantize.commands import benchmark as benchmark_module
+from eightbit.quantize.commands import benchmark
 from eightbit.quantize.measure.latency import THOROUGH, Timing
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verify import verification
@@ -159,7 +159,7 @@ def test_benchmark_measures_at_the_given_threads_and_batches_and_amends_the_repo
         asked.update(settings)
         return Timing(latency=(entry,), benchmark=section)
 
-    monkeypatch.setattr(benchmark_module, "time_bundle", note)
+    monkeypatch.setattr(benchmark, "time_bundle", note)
     repeated = ("--threads", 1, "--threads", 2, "--threads", 1, "--batch", 4)
     outcome = eightbit("benchmark", folder, *repeated)
     assert outcome.code == 0, outcome

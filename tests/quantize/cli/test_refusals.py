@@ -26,7 +26,7 @@ from eightbit.benchmarks.artifact.artifact import Precision, Runtime
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability, torchscript_executions
 from eightbit.quantize import bundle
-from eightbit.quantize.commands import verify as verify_module
+from eightbit.quantize.commands import verify
 from eightbit.quantize.measure import latency
 
 Eightbit = Callable[..., Any]
@@ -46,7 +46,7 @@ def photo(photos: Path) -> Path:
 def quickest_executions(monkeypatch: pytest.MonkeyPatch) -> None:
     """`verify` executes each artefact as its own runtime does, and not in other ways."""
     plain = (Execution(runtime=Runtime.ONNXRUNTIME), Execution(runtime=Runtime.TORCHSCRIPT))
-    monkeypatch.setattr(verify_module, "executions", lambda *_, **__: Availability(possible=plain))
+    monkeypatch.setattr(verify, "executions", lambda *_, **__: Availability(possible=plain))
     # `benchmark` times the float models first, to choose the fastest.
     monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
     monkeypatch.setattr(latency, "_SHIPPED", [(bundle.ONNX, Runtime.ONNXRUNTIME, Precision.INT8)])

@@ -100,7 +100,7 @@ def test_the_page_can_have_another_name_and_replaces_nothing_unasked(eightbit):
     assert Path("page.html").read_text() != "mine"
 
 
-def test_a_bundle_and_a_report_elsewhere_can_be_compared(eightbit):
+def test_a_bundle_and_a_report_alone_can_be_compared(eightbit):
     bundle("now")
     (bundle("old") / "report.json").rename("baseline.json")
 
@@ -112,11 +112,11 @@ def test_a_bundle_and_a_report_elsewhere_can_be_compared(eightbit):
 
 
 def test_what_is_not_comparable_is_a_warning_and_no_refusal(eightbit):
-    elsewhere = synthetic_report()
-    environment = elsewhere.environment.model_copy(update={"cpu": "Other CPU"})
+    other = synthetic_report()
+    environment = other.environment.model_copy(update={"cpu": "Other CPU"})
     places = (
         bundle("a"),
-        bundle("b", elsewhere.model_copy(update={"environment": environment})),
+        bundle("b", other.model_copy(update={"environment": environment})),
     )
 
     outcome = eightbit("report", *places)

@@ -18,8 +18,7 @@ from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.quantize import bundle
-from eightbit.quantize.commands import amend
-from eightbit.quantize.commands import verify as verify_module
+from eightbit.quantize.commands import amend, verify
 from eightbit.quantize.config import QuantConfig, Target
 from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.verify import executions as executions_module
@@ -43,7 +42,7 @@ def only_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     available = Availability(
         possible=(ONNX, UNOPTIMISED), missing={"onnx_haswell": "no emulator: install it"}
     )
-    monkeypatch.setattr(verify_module, "executions", lambda *_, **__: available)
+    monkeypatch.setattr(verify, "executions", lambda *_, **__: available)
 
 
 def _others() -> Callable[..., FloatArray]:
@@ -90,13 +89,13 @@ def test_every_execution_of_this_machine_agrees_with_the_reference(
 
 
 @pytest.mark.usefixtures("only_onnx")
-def test_without_images_made_up_pictures_are_used_and_predictions_fail_nothing(
+def test_without_images_synthetic_images_are_used_and_predictions_fail_nothing(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executions_module, "reference_logits", _others())
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
     assert outcome.code == 0, outcome
-    assert "made up" in outcome.out
+    assert "synthetic" in outcome.out
     section = read_report(folder / bundle.REPORT_JSON).executions
     assert section is not None
     assert section.synthetic
@@ -161,17 +160,17 @@ def test_only_real_images_refute_what_real_images_showed(
     eightbit: Eightbit, folder: Path, photos: Path, name: str
 ) -> None:
     _with_failed(folder, name)
-    verify = ("verify", folder, "--samples", 4, "--threads", 1)
+    command = ("verify", folder, "--samples", 4, "--threads", 1)
     for _ in range(2):
-        assert eightbit(*verify).code == 0  # of what was looked at now
+        assert eightbit(*command).code == 0  # of what was looked at now
         assert not _passed(folder, name)
     assert "VERIFICATION FAILED" in (folder / bundle.REPORT_MARKDOWN).read_text()
-    assert eightbit(*verify, "--images", photos).code == 0
+    assert eightbit(*command, "--images", photos).code == 0
     assert _passed(folder, name)
 
 
 @pytest.mark.usefixtures("only_onnx")
-def test_made_up_pictures_refute_what_made_up_pictures_showed(
+def test_synthetic_images_refute_what_synthetic_images_showed(
     eightbit: Eightbit, folder: Path
 ) -> None:
     _with_failed(folder, NO_CRASH, synthetic=True)
@@ -180,7 +179,7 @@ def test_made_up_pictures_refute_what_made_up_pictures_showed(
 
 
 @pytest.mark.usefixtures("only_onnx")
-def test_made_up_pictures_do_not_replace_a_success_on_real_ones(
+def test_synthetic_images_do_not_replace_a_success_on_real_ones(
     eightbit: Eightbit, folder: Path
 ) -> None:
     before = read_report(folder / bundle.REPORT_JSON).verification
@@ -189,7 +188,7 @@ def test_made_up_pictures_do_not_replace_a_success_on_real_ones(
 
 
 @pytest.mark.usefixtures("only_onnx")
-def test_made_up_pictures_can_show_a_fault(
+def test_synthetic_images_can_show_a_fault(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_numbers(*arguments: object) -> FloatArray:
@@ -206,7 +205,7 @@ def test_an_execution_that_cannot_run_is_listed_with_the_reason(
 ) -> None:
     lacking = Execution(runtime=Runtime.TORCHSCRIPT, engine="nonesuch")
     available = Availability(possible=(ONNX, lacking))
-    monkeypatch.setattr(verify_module, "executions", lambda *_, **__: available)
+    monkeypatch.setattr(verify, "executions", lambda *_, **__: available)
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
     assert outcome.code == 0, outcome
     section = read_report(folder / bundle.REPORT_JSON).executions
@@ -219,7 +218,7 @@ def test_a_bundle_that_runs_nowhere_is_refused_and_left_alone(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = Availability(missing={"onnx": "not here"})
-    monkeypatch.setattr(verify_module, "executions", lambda *_, **__: missing)
+    monkeypatch.setattr(verify, "executions", lambda *_, **__: missing)
     before = (folder / bundle.REPORT_JSON).read_bytes()
     assert "onnx: not here" in eightbit("verify", folder, "--samples", 1).error
     assert (folder / bundle.REPORT_JSON).read_bytes() == before

@@ -14,10 +14,9 @@ from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import open_bundle
-from eightbit.quantize.commands import amend, verify
-from eightbit.quantize.commands import benchmark as benchmark_module
+from eightbit.quantize.commands import amend, benchmark, verify
 from eightbit.quantize.commands.amend import Amending
-from eightbit.quantize.measure import evaluation as evaluation_module
+from eightbit.quantize.measure import evaluation
 from eightbit.quantize.measure.latency import Timing
 from eightbit.quantize.stages import Stages
 
@@ -135,9 +134,9 @@ def command(
     request: pytest.FixtureRequest, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[object, ...]:
     """A command that amends the bundle, and fails the test when it begins to work."""
-    monkeypatch.setattr(evaluation_module, "PredictionPool", _unused)
+    monkeypatch.setattr(evaluation, "PredictionPool", _unused)
     monkeypatch.setattr(verify, "execute", _unused)
-    monkeypatch.setattr(benchmark_module, "time_bundle", _unused)
+    monkeypatch.setattr(benchmark, "time_bundle", _unused)
     more = ("--data", photos) if request.param == "evaluate" else ()
     return (request.param, folder, *more)
 
@@ -211,7 +210,7 @@ def test_without_locks_the_findings_are_kept_and_the_user_is_told(
 def test_what_was_typed_later_is_remembered_with_what_it_found(
     eightbit: Eightbit, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benchmark_module, "time_bundle", lambda *_, **__: TIMING)
+    monkeypatch.setattr(benchmark, "time_bundle", lambda *_, **__: TIMING)
     quantized = _report(folder).command
     assert _report(folder).commands == (quantized,)
     assert eightbit("benchmark", folder).code == 0

@@ -14,7 +14,7 @@ from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.quantize import bundle, pipeline
-from eightbit.quantize.measure import evaluation as evaluation_module
+from eightbit.quantize.measure import evaluation
 
 Eightbit = Callable[..., Any]
 
@@ -75,15 +75,15 @@ def test_a_bundle_without_a_report_gets_one(
     assert report.command.startswith("eightbit evaluate")
 
 
-def test_it_says_where_it_ran_if_that_was_elsewhere(
+def test_it_says_where_it_ran_if_that_was_another_machine(
     eightbit: Eightbit, folder: Path, flat_photos: Path
 ) -> None:
-    elsewhere = read_environment().model_copy(update={"cpu": "Another CPU"})
-    report = _report(folder).model_copy(update={"environment": elsewhere})
+    other = read_environment().model_copy(update={"cpu": "Another CPU"})
+    report = _report(folder).model_copy(update={"environment": other})
     (folder / bundle.REPORT_JSON).write_text(report.to_json())
     assert eightbit("evaluate", folder, "--data", flat_photos, "--threads", 1).code == 0
     after = _report(folder)
-    assert after.environment == elsewhere
+    assert after.environment == other
     assert after.evaluation is not None
     assert after.evaluation.environment == read_environment()
 
@@ -91,7 +91,7 @@ def test_it_says_where_it_ran_if_that_was_elsewhere(
 def test_what_would_fail_in_the_end_is_refused_before_the_work(
     eightbit: Eightbit, folder: Path, flat_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(evaluation_module, "PredictionPool")
+    monkeypatch.delattr(evaluation, "PredictionPool")
     (folder / bundle.REPORT_JSON).write_text("{}")
     command = ("evaluate", folder, "--data", flat_photos, "--threads", 1)
     assert bundle.REPORT_JSON in eightbit(*command).error
@@ -125,7 +125,7 @@ def test_logits_that_are_no_numbers_fail_a_check(
     assert repaired.accuracy is not None
 
 
-def test_quantize_delivers_the_failed_check_too(
+def test_quantize_reports_the_failed_check_too(
     eightbit: Eightbit,
     quick: tuple[object, ...],
     photos: Path,
@@ -155,12 +155,12 @@ def test_a_report_names_the_first_of_many_unusable_images_and_counts_them(
         shutil.copy(photos / "0" / "0.png", images / f"9{number:02}.png")  # calibrated the bundle
     assert eightbit("evaluate", folder, "--data", images, "--threads", 1).code == 0
     report = _report(folder)
-    evaluation, calibration = report.evaluation, report.calibration
-    assert evaluation is not None
-    assert [one.name for one in evaluation.skipped] == [f"{number:03}.png" for number in range(100)]
-    assert evaluation.skipped_count == 103
+    section, calibration = report.evaluation, report.calibration
+    assert section is not None
+    assert [one.name for one in section.skipped] == [f"{number:03}.png" for number in range(100)]
+    assert section.skipped_count == 103
     digest = hashlib.sha256((photos / "0" / "0.png").read_bytes()).digest()
-    assert evaluation.images_sha256 == hashlib.sha256(3 * digest).hexdigest()
+    assert section.images_sha256 == hashlib.sha256(3 * digest).hexdigest()
     assert calibration is not None
     assert calibration.also_in_evaluation == 1  # one image, thrice
     text = (folder / bundle.REPORT_MARKDOWN).read_text()

@@ -10,7 +10,7 @@ from tests.synthetic_reports.reports import synthetic_report
 from eightbit.models.errors import InputError
 from eightbit.quantize.commands.reports import (
     RENDERED,
-    check_page,
+    check_file_target,
     replace_report,
     short_names,
 )
@@ -46,7 +46,7 @@ def test_a_place_that_cannot_be_looked_at_is_refused(tmp_path, monkeypatch, erro
 
     monkeypatch.setattr(Path, "stat", refuse)
     with pytest.raises(InputError, match=f"cannot be written: {os.strerror(error)}"):
-        check_page(tmp_path / "page.html", overwrite=False)
+        check_file_target(tmp_path / "page.html", overwrite=False)
 
 
 def test_the_files_of_a_report_are_replaced_together_or_as_asked(tmp_path):

@@ -1,4 +1,4 @@
-"""`eightbit bundle`: one archive, the same bytes every time, delivered only if it works."""
+"""`eightbit bundle`: one archive, the same bytes every time, written only if it works."""
 
 import ast
 import hashlib
@@ -19,7 +19,7 @@ from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 from eightbit.quantize import write_bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
-from eightbit.quantize.deploy import archive as archive_module
+from eightbit.quantize.deploy import archive as packing
 from eightbit.quantize.deploy.archive import (
     SelfTestFailedError,
     archive_of,
@@ -64,17 +64,17 @@ def wrong(opened: Bundle) -> SelfTest:
     return SelfTest(document=json.dumps(document).encode(), pictures=true.pictures)
 
 
-def test_the_command_delivers_an_archive_and_tells_of_it(
+def test_the_command_writes_an_archive_and_tells_of_it(
     eightbit: Eightbit, folder: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_module, "LAUNCHES", 2)
+    monkeypatch.setattr(packing, "LAUNCHES", 2)
     out = folder.parent / "model.zip"
     outcome = eightbit("bundle", folder, "--out", out)
     assert outcome.code == 0, outcome
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     assert f"SHA-256 {digest}" in outcome.out
     assert "self-test passed: the same classes, within 2 last bits (python 3." in outcome.out
-    assert f"pip install {' '.join(archive_module.pinned_packages())}" in outcome.out
+    assert f"pip install {' '.join(packing.pinned_packages())}" in outcome.out
     assert "python model.zip photo.jpg" in outcome.out
     assert sorted(path.name for path in folder.parent.iterdir()) == ["bundle", "model.zip"]
     assert stat.S_IMODE(out.stat().st_mode) & 0o444 == 0o444  # who unpacks it may be another user
@@ -99,7 +99,7 @@ def test_the_archive_is_the_same_from_another_place_and_after_it_was_measured(
     folder: Path, packed: Path
 ) -> None:
     archives = []
-    for place in (folder, folder.with_name("elsewhere")):
+    for place in (folder, folder.with_name("other")):
         if place != folder:
             shutil.copytree(folder, place)
         report = read_report(place / "report.json")
@@ -161,10 +161,10 @@ def test_the_self_test_is_of_this_model_and_its_classes_are_no_close_calls(
         assert first - second > 2 * 2 * test["last_bit"]
 
 
-def test_a_bundle_that_fails_its_self_test_is_not_delivered(
+def test_a_bundle_that_fails_its_self_test_is_not_written(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_module, "make_self_test", wrong)
+    monkeypatch.setattr(packing, "make_self_test", wrong)
     before = (folder / "report.json").read_bytes()
     outcome = eightbit("bundle", folder, "--out", folder.parent / "model.zip")
     assert outcome.code == 1
@@ -180,17 +180,17 @@ def test_what_fails_beside_the_writing_is_not_said_of_the_place(
     def fail(*_: object, **__: object) -> None:
         raise OSError(11, "no more processes")
 
-    monkeypatch.setattr(archive_module, "self_test", fail)
+    monkeypatch.setattr(packing, "self_test", fail)
     with pytest.raises(OSError, match="no more processes"):
         write_bundle(folder, folder.parent / "model.zip", Stages())
-    monkeypatch.setattr(archive_module, "self_test", lambda _: "passed")
-    monkeypatch.setattr(archive_module, "measure_cold_start", lambda *_, **__: COLD_START)
+    monkeypatch.setattr(packing, "self_test", lambda _: "passed")
+    monkeypatch.setattr(packing, "measure_cold_start", lambda *_, **__: COLD_START)
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(ValueError, match=r"model\.zip: cannot be written: no more processes"):
         write_bundle(folder, folder.parent / "model.zip", Stages())
 
 
-def test_packages_that_a_user_keeps_elsewhere_are_found(
+def test_packages_in_a_folder_of_the_users_are_found(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "onnxruntime.py").write_text("raise ImportError('the own one')")
@@ -233,14 +233,14 @@ def test_a_bad_place_is_refused_before_any_work(
 def test_with_overwrite_a_file_is_replaced_and_other_machines_stay_in_the_report(
     folder: Path, tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_module, "measure_cold_start", lambda *_, **__: COLD_START)
+    monkeypatch.setattr(packing, "measure_cold_start", lambda *_, **__: COLD_START)
     model = hashlib.sha256((folder / "model.int8.onnx").read_bytes()).hexdigest()
-    elsewhere = SelfTestResult(
+    board = SelfTestResult(
         name="onnx_aarch64", machine="aarch64", same_pixels=True, model_sha256=model
     )
-    of_another = elsewhere.model_copy(update={"name": "onnx_old", "model_sha256": "0" * 64})
+    of_another = board.model_copy(update={"name": "onnx_old", "model_sha256": "0" * 64})
     report = read_report(folder / "report.json")
-    known = report.model_copy(update={"edge": EdgeSection(elsewhere=(elsewhere, of_another))})
+    known = report.model_copy(update={"edge": EdgeSection(elsewhere=(board, of_another))})
     (folder / "report.json").write_text(known.to_json())
     out = tmp_path / "there.zip"
     out.write_bytes(b"mine")
@@ -250,7 +250,7 @@ def test_with_overwrite_a_file_is_replaced_and_other_machines_stay_in_the_report
     assert "a photo's class after 0.50 s, 1.25x [1.20, 1.30] the time of a bare script, in" in said
     amended = read_report(folder / "report.json")
     assert amended.edge is not None
-    assert amended.edge.elsewhere == (elsewhere,)
+    assert amended.edge.elsewhere == (board,)
     assert amended.edge.cold_start == COLD_START
     assert amended.parity == report.parity
 
@@ -298,7 +298,7 @@ def test_names_of_classes_travel_one_per_line_whatever_is_in_them(
 ) -> None:
     opened = open_bundle(folder)
     made = make_self_test(opened)
-    monkeypatch.setattr(archive_module, "make_self_test", lambda _: made)
+    monkeypatch.setattr(packing, "make_self_test", lambda _: made)
     model = onnx.load(folder / "model.int8.onnx")
     (entry,) = (prop for prop in model.metadata_props if prop.key == ONNX_METADATA_KEY)
     described = json.loads(entry.value)

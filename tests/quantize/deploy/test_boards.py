@@ -19,8 +19,7 @@ from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
-from eightbit.quantize.commands import amend
-from eightbit.quantize.commands import verify as verify_module
+from eightbit.quantize.commands import amend, verify
 from eightbit.quantize.commands.reports import replace_report
 from eightbit.quantize.config import QuantConfig, Target
 from eightbit.quantize.deploy import boards
@@ -228,9 +227,7 @@ def test_a_name_never_becomes_too_long_to_be_one(
 @pytest.fixture
 def only_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     """The quickest execution stands for all of them."""
-    monkeypatch.setattr(
-        verify_module, "executions", lambda *_, **__: Availability(possible=(ONNX,))
-    )
+    monkeypatch.setattr(verify, "executions", lambda *_, **__: Availability(possible=(ONNX,)))
 
 
 @pytest.mark.usefixtures("only_onnx")

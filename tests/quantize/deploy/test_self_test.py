@@ -13,7 +13,7 @@ from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models import Preprocessing
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.quantize.artifacts.open_bundle import open_bundle
-from eightbit.quantize.deploy.self_test import clearest, made_up_candidate, make_self_test
+from eightbit.quantize.deploy.self_test import clearest, make_self_test, synthetic_candidate
 from eightbit.quantize.recipe.recipe import read_recipe
 
 
@@ -47,7 +47,7 @@ def test_few_pictures_are_all_taken() -> None:
 @pytest.mark.parametrize(("resize", "crop"), [(32, 32), (256, 224), (20, 48)])
 def test_pictures_have_to_be_resized_and_cropped(resize: int, crop: int) -> None:
     preprocessing = Preprocessing(resize=resize, crop=crop)
-    sizes = [made_up_candidate(preprocessing, seed).size for seed in range(2)]
+    sizes = [synthetic_candidate(preprocessing, seed).size for seed in range(2)]
     for width, height in sizes:
         assert min(width, height) > max(resize, crop)
         assert width != height
@@ -55,7 +55,7 @@ def test_pictures_have_to_be_resized_and_cropped(resize: int, crop: int) -> None
 
 
 def test_a_huge_model_has_pictures_of_bearable_size() -> None:
-    width, height = made_up_candidate(Preprocessing(resize=8192, crop=8192), 0).size
+    width, height = synthetic_candidate(Preprocessing(resize=8192, crop=8192), 0).size
     assert width * height < 2_000_000
 
 

@@ -12,7 +12,6 @@ from tests.quantize.conftest import Eightbit
 from eightbit.benchmarks.report.document import read_report
 from eightbit.models.errors import InputError
 from eightbit.quantize.deploy import web_page
-from eightbit.quantize.deploy import web_page as web_page_module
 from eightbit.quantize.deploy.npm import RUNTIME_FILES
 from eightbit.quantize.deploy.web_page import write_web_page
 from eightbit.quantize.stages import Stages
@@ -145,7 +144,7 @@ def test_a_name_is_written_as_text(bundle_folder: Path) -> None:
     metadata = read_metadata(bundle_folder / "model.int8.onnx")
     assert metadata is not None
     tile = Tile(label="<b>", value="&", detail="<script>")
-    page = web_page_module.index(metadata, 0.1, [tile]).decode()
+    page = web_page.index(metadata, 0.1, [tile]).decode()
     assert "&lt;b&gt;" in page
     assert "<script>\n" not in page.replace("<script>if", "")
     assert page.count("<script>") == 1  # the guard's

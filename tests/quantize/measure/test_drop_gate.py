@@ -1,4 +1,4 @@
-"""The gate on the drop, with made-up predictions of known truth."""
+"""The gate on the drop, with synthetic predictions of known truth."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ BOUND_PP = 1.0
 @pytest.fixture
 def report() -> Report:
     spec = ModelSpec(architecture=Architecture.CIFAR_RESNET20, num_classes=2)
-    return almost_empty(model=ModelSection(spec=spec, weights="made up"))
+    return almost_empty(model=ModelSection(spec=spec, weights="synthetic"))
 
 
 def _accuracy(

@@ -16,7 +16,7 @@ from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
 from eightbit.quantize.artifacts.open_bundle import open_bundle
-from eightbit.quantize.measure import latency as latency_module
+from eightbit.quantize.measure import latency
 from eightbit.quantize.measure.latency import Timing, time_bundle
 from eightbit.quantize.stages import Silence, Stages
 
@@ -53,10 +53,10 @@ def test_a_broken_openvino_takes_nothing_else_with_it(
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('built for another processor')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes that load it
-    monkeypatch.setattr(latency_module, "has_openvino", lambda: True)
+    monkeypatch.setattr(latency, "has_openvino", lambda: True)
     # torch takes longest to start, and has no part in this.
-    monkeypatch.setattr(latency_module, "_float_torchscript", lambda *_: ())
-    monkeypatch.setattr(latency_module, "_SHIPPED", latency_module._SHIPPED[1:])
+    monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
+    monkeypatch.setattr(latency, "_SHIPPED", latency._SHIPPED[1:])
     least = Effort(launches=1, rounds=1, seconds=0.05)
     recipe = open_bundle(bundle_folder).recipe
     found = time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=least)
@@ -67,7 +67,7 @@ def test_a_broken_openvino_takes_nothing_else_with_it(
         assert "built for another processor" in reason
 
 
-def test_what_is_delivered_is_not_optional(
+def test_what_a_bundle_holds_is_not_optional(
     bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed: set[str] = set()
@@ -76,9 +76,9 @@ def test_what_is_delivered_is_not_optional(
         needed.update(f"{one.label} in {one.runtime}" for one in candidates if not one.optional)
         return Benchmarked(latency=(), limits=(), whole_path=(), rounds=1)
 
-    monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
-    monkeypatch.setattr(latency_module, "benchmark", note)
-    monkeypatch.setattr(latency_module, "has_openvino", lambda: True)
+    monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(latency, "benchmark", note)
+    monkeypatch.setattr(latency, "has_openvino", lambda: True)
     time_bundle(bundle_folder, open_bundle(bundle_folder).recipe, Stages(), threads=(1,))
     assert needed == {
         "float TorchScript in torchscript",
@@ -98,13 +98,13 @@ def test_more_threads_than_cores_are_told_of_once(
         def tell(self, line: str) -> None:
             self.lines.append(line)
 
-    monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(
-        latency_module,
+        latency,
         "benchmark",
         lambda *_, **__: Benchmarked(latency=(), limits=(), whole_path=(), rounds=1),
     )
-    monkeypatch.setattr(latency_module, "usable_cores", lambda: 4)
+    monkeypatch.setattr(latency, "usable_cores", lambda: 4)
     recipe = open_bundle(bundle_folder).recipe
     few, many = Listener(), Listener()
     time_bundle(bundle_folder, recipe, Stages(few), threads=(1, 4))
@@ -124,8 +124,8 @@ def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
         asked.append((threads, batch, more["limits"] is None, bool(conditions.photos)))
         return Benchmarked(latency=(), limits=(), whole_path=(), rounds=batch)
 
-    monkeypatch.setattr(latency_module, "write_float_torchscript", lambda *_: None)
-    monkeypatch.setattr(latency_module, "benchmark", note)
+    monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(latency, "benchmark", note)
     recipe = open_bundle(bundle_folder).recipe
     found = time_bundle(bundle_folder, recipe, Stages(), threads=(1, 2), batches=(4, 2))
     assert asked == [
@@ -149,7 +149,7 @@ def test_the_section_says_what_is_behind_it(timing: Timing) -> None:
     assert [path.artifact for path in paths] == [bundle.TORCHSCRIPT] + [bundle.ONNX] * (
         len(paths) - 1
     )
-    assert all(path.photo == "made-up JPEG, 500 x 375 pixels" for path in paths)
+    assert all(path.photo == "synthetic JPEG, 500 x 375 pixels" for path in paths)
     assert all(path.total_ms >= path.infer_ms > 0 for path in paths)
 
 

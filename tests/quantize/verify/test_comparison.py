@@ -82,7 +82,7 @@ def test_an_excused_execution_is_measured_and_fails_nothing() -> None:
     assert comparison.parity["torchscript_avx2_vs_reference"].top1_agreement == 0
 
 
-def test_on_made_up_pictures_predictions_fail_nothing() -> None:
+def test_on_synthetic_images_predictions_fail_nothing() -> None:
     found = {"onnx": _logits(wrong=64), "reference": _logits()}
     comparison = compare(found, output_scale=SCALE, predictions=False)
     assert comparison.passed

@@ -95,7 +95,7 @@ async function sample() {
   const { file } = images[samples++ % images.length];
   const response = await fetch(file);
   if (!response.ok) throw new Problem(`${file} is not beside this page.`);
-  await classify(await response.blob(), "A made-up picture");
+  await classify(await response.blob(), "A synthetic picture");
 }
 
 const camera = new Camera(

@@ -145,7 +145,7 @@ export function showSelfTest({ passed, findings }, labels) {
   const rows = findings.map((finding) => {
     const image = document.createElement("img");
     image.src = finding.file;
-    image.alt = `Made-up picture ${finding.file.replace(/\D/g, "")}`;
+    image.alt = `Synthetic picture ${finding.file.replace(/\D/g, "")}`;
     return make(
       "tr",
       "",

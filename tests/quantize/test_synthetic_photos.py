@@ -6,7 +6,7 @@ import pytest
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.models.spec import Preprocessing
-from eightbit.quantize.photos import made_up_pixels
+from eightbit.quantize.photos import synthetic_pixels
 
 
 @pytest.fixture(params=[32, 48, 224])
@@ -15,12 +15,12 @@ def preprocessing(request: pytest.FixtureRequest) -> Preprocessing:
 
 
 def test_they_are_preprocessed_pixels_and_the_same_every_time(preprocessing: Preprocessing) -> None:
-    pictures = made_up_pixels(preprocessing, 3)
+    pictures = synthetic_pixels(preprocessing, 3)
     assert (pictures.dtype, pictures.shape) == (
         np.float32,
         (3, 3, preprocessing.crop, preprocessing.crop),
     )
-    np.testing.assert_array_equal(pictures, made_up_pixels(preprocessing, 3))
+    np.testing.assert_array_equal(pictures, synthetic_pixels(preprocessing, 3))
     assert not np.array_equal(pictures[0], pictures[1])
     feed = Feed(input=ModelInput.of(InputFormat.UINT8), preprocessing=preprocessing)
     pixels = feed(pictures)  # refuses what was not made of pixels
@@ -28,5 +28,5 @@ def test_they_are_preprocessed_pixels_and_the_same_every_time(preprocessing: Pre
 
 
 def test_neighbours_are_alike_as_in_a_photograph(preprocessing: Preprocessing) -> None:
-    picture = made_up_pixels(preprocessing, 1)[0, 0]
+    picture = synthetic_pixels(preprocessing, 1)[0, 0]
     assert np.corrcoef(picture[:, 1:].ravel(), picture[:, :-1].ravel())[0, 1] > 0.8
