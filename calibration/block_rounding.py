@@ -11,8 +11,8 @@ from typing import Final
 
 import torch
 
-# Weights that are rounded before those behind them in the block hear of it: a matrix product then
-# says more at once than single sums would.
+# Weights that are rounded before their errors are added to those behind them in the block: one
+# matrix product for all is faster than single sums.
 _STEP: Final = 8
 
 # Added to the Hessian's diagonal, as a part of its mean in the block, or in all blocks where that

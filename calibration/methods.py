@@ -12,15 +12,10 @@ from eightbit.calibration.qparams import QuantParams, activation_params
 from eightbit.calibration.range_search import least_error_range
 from eightbit.calibration.statistics import Range, TensorStatistics
 
-# The whole range that was seen.
-
 
 def minmax_range(statistics: TensorStatistics) -> Range:
     """All that was ever seen: nothing saturates, and one outlier coarsens everything."""
     return statistics.low, statistics.high
-
-
-# The moving average of the batches' extremes, as torch keeps it.
 
 
 def moving_average_range(statistics: TensorStatistics) -> Range:
@@ -40,8 +35,6 @@ def moving_average_range(statistics: TensorStatistics) -> Range:
     return statistics.moving_average
 
 
-# The range of all but a fixed share of the elements.
-
 # Of so many sampled elements, one stays outside at either end.
 _ONE_OUTSIDE_OF = 20_000
 
@@ -57,9 +50,6 @@ def percentile_range(statistics: TensorStatistics) -> Range:
     return float(low), float(high)
 
 
-# The range that is best for the predictions of most images.
-
-
 def auto_range(statistics: TensorStatistics) -> Range:
     """The range with the least squared error, images of unusual size weighted by `octave_weights`.
 
@@ -69,9 +59,6 @@ def auto_range(statistics: TensorStatistics) -> Range:
     """
     candidates = [minmax_range(statistics), percentile_range(statistics)]
     return least_error_range(statistics, octave_weights(statistics.images), candidates)
-
-
-# The range with the least mean squared error over all elements.
 
 
 def mse_range(statistics: TensorStatistics) -> Range:

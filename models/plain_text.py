@@ -1,4 +1,4 @@
-"""Text from strangers (file names, labels, error messages), made safe to show on one line."""
+"""Untrusted text (file names, labels, error messages), made safe to show on one line."""
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

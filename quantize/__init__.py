@@ -1,7 +1,4 @@
-"""From a pretrained network to verified INT8 artefacts.
-
-Names are resolved when they are used, so that the command line starts without torch.
-"""
+"""From a pretrained network to verified INT8 artefacts; names are imported on first use."""
 
 from lazy_loader import attach_stub
 

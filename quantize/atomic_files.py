@@ -28,7 +28,7 @@ def staging(folder: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file at once: whoever reads it meanwhile sees the old one or the new one.
+    """Write a file at once: a concurrent reader sees the old one or the new one.
 
     Raises:
         OSError: It cannot be written.
@@ -40,11 +40,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder as a whole, in place of whatever folder is there.
-
-    Args:
-        path: The folder; folders above it are made.
-        files: Content by name, a path with slashes.
+    """Replace a folder as a whole by files, contents by name with slashes; makes parent folders.
 
     Raises:
         OSError: It cannot be written.
@@ -84,12 +80,7 @@ def replace_folder(new: Path, path: Path) -> None:
 def writing(
     place: Path, failed: str = "cannot be written", todo: str = "choose another --out"
 ) -> Iterator[None]:
-    """What fails in the block fails for want of a place to write.
-
-    Args:
-        place: Where to.
-        failed: What cannot be done.
-        todo: What would help.
+    """Convert an `OSError` in the block; ``failed`` is what cannot be done, ``todo`` the remedy.
 
     Raises:
         InputError: An `OSError`, in one line.

@@ -53,9 +53,8 @@ def check_target(out: Path, *, overwrite: bool) -> None:
 def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """A hidden folder, whose files move to ``out`` when the block ends well.
 
-    It lies beside ``out``, or inside where that is another file system.
-    A run that fails or is killed leaves ``out`` as it was. With ``overwrite`` the files of an
-    earlier run are replaced one by one, each at once, and what else lies there stays.
+    It lies beside ``out``, or inside where that is another file system. A failed or killed run
+    leaves ``out`` as it was. With ``overwrite`` files are replaced one by one; others stay.
 
     Raises:
         InputError: See `check_target`; or the place cannot be written.

@@ -32,15 +32,13 @@ from eightbit.quantize.stages import Stages, Watcher
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibrated:
-    """What the calibration images said, and what is kept of them.
+    """Statistics of the calibration images, and a few of the images for later stages.
 
     Attributes:
-        collected: Statistics of the activations.
-        images: Which were read and which passed over.
-        subset: A few of them for the stages that follow: float32, shape (N, 3, H, W).
+        subset: float32, shape (N, 3, H, W).
         convergence: How far ranges moved from checkpoint to checkpoint.
         watched: The method whose ranges those are.
-        settled: Whether they came to rest; None where a fixed number of images was asked for.
+        settled: Whether they converged; None where a fixed number of images was asked for.
     """
 
     collected: CalibrationResult
@@ -58,14 +56,9 @@ def calibrate(
     config: QuantConfig,
     stages: Stages,
 ) -> Calibrated:
-    """Run calibration images through the network and watch every tensor that will be rounded.
+    """Run calibration images through the network and observe every tensor that will be rounded.
 
-    Args:
-        network: The float network.
-        pretrained: Where it comes from.
-        source: The images; open for as long as they are read.
-        config: Front end, and how many images; or as many as the ranges of its method need.
-        stages: Told of the progress.
+    The config fixes the front end and the number of images, or "auto": until the ranges settle.
 
     Raises:
         InputError: No image is usable, or an activation is not finite.

@@ -70,10 +70,10 @@ class QuantConfig(FrozenModel):
         weights: How weight ranges are chosen.
         rounding: How weights are rounded.
         equalize: Whether channels are rescaled first: where it saves range, everywhere, never.
-        bias_correction: Whether biases take back the mean error of their channels.
+        bias_correction: Whether biases correct the mean error of their channels.
         target: The CPU that the artefacts are meant for.
-        samples: How many calibration images to draw, class-balanced where there are classes;
-            "auto" for as many as it takes until the ranges settle.
+        samples: Number of calibration images, class-balanced where there are classes; "auto" for
+            as many as it takes until the ranges settle.
         seed: Of that draw.
         input: What every model of the bundle takes: preprocessed images, or their pixels.
     """
@@ -91,9 +91,6 @@ class QuantConfig(FrozenModel):
     input: Annotated[InputFormat, Field(strict=False)] = InputFormat.FLOAT32
 
 
-# What a run shall leave behind.
-
-
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """What a run shall leave behind, and on which images it shall be measured.
@@ -102,10 +99,9 @@ class Delivery:
         out: Folder for the artefacts and the report.
         evaluate: Images to measure accuracy on; None to verify only.
         image_labels: Label by name of the image, for evaluation images without class folders.
-        formats: Which INT8 artefacts to write.
-        threads: Threads for everything, at least 1; None for all cores that may be used.
-        max_drop_pp: What the upper end of the top-1 drop's 95 % confidence interval, in every
-            artefact, must not exceed for the gate to be passed, in percentage points.
+        threads: At least 1; None for all cores that may be used.
+        max_drop_pp: Gate in percentage points: the largest upper end, in any artefact, of the 95 %
+            confidence interval of the top-1 drop.
         fallback: Whether to leave as few operations in float as that takes.
         overwrite: Whether files of an earlier run in ``out`` may be replaced.
         command: The command line that does the same again, for the report.

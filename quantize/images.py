@@ -1,4 +1,4 @@
-"""Usable images of a source in a given order, with a note of what was passed over."""
+"""Usable images of a source in a given order, and the skipped ones with their reasons."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,18 @@ from eightbit.models.spec import ModelSpec, Preprocessing
 
 
 class UsableImages:
-    """Reads images one after the other and remembers which it read and which it could not.
+    """Reads images one after the other and records which were usable.
 
     Args:
         source: Open for as long as the images are read.
         items: Which images, in which order.
-        preprocessing: How an image becomes the network's input.
+        preprocessing: From an image to the network's input.
         limit: At most so many usable ones; None for all.
 
     Attributes:
-        source: As given.
         limit: As given, and no more than there are items.
-        digests: Of the files read so far.
-        skipped: Files passed over so far, with the reason.
+        digests: SHA-256 of the files read so far.
+        skipped: Files skipped so far, with the reason.
     """
 
     def __init__(
@@ -79,12 +78,7 @@ def refuse_unusable(source: ImageSource, skipped: Sequence[SkippedImage]) -> NoR
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledSource:
-    """Images to measure on.
-
-    Attributes:
-        source: Where they are.
-        classes: The class of each image and the rule that told it; None where none is known.
-    """
+    """Images to measure on; ``classes`` is None where none is known."""
 
     source: ImageSource
     classes: ClassMatch | None
@@ -102,17 +96,13 @@ def open_labelled(
     *,
     max_drop_pp: float | None = None,
 ) -> LabelledSource:
-    """Open images and find their classes; close ``source`` when done.
+    """Open images and match their classes; close ``source`` when done.
 
-    Args:
-        path: Folder or archive.
-        spec: Of the model that has the classes.
-        image_labels: Label by name of the image, for images that lie in no class folders.
-        max_drop_pp: The gate that the images shall decide, if there is one: it needs labels.
+    ``image_labels`` are labels by image name, for images outside class folders. A gate
+    ``max_drop_pp`` needs labels.
 
     Raises:
-        InputError: There are no images, their classes are not clear, or they have none and a gate
-            needs them.
+        InputError: There are no images, their classes are not clear, or a gate lacks them.
     """
     source = open_source(path)
     try:
@@ -144,11 +134,7 @@ PIXELS: Final = 4 * 224 * 224
 
 
 class Subset:
-    """Keeps the images with the smallest digests of those that pass by, in whatever order.
-
-    Args:
-        pixels: At most so many pixels in all, and at least one image.
-    """
+    """Keeps the images with the smallest digests, at least one and at most ``pixels`` in all."""
 
     def __init__(self, pixels: int = PIXELS) -> None:
         self._pixels = pixels
@@ -163,10 +149,10 @@ class Subset:
             yield image
 
     def images(self) -> torch.Tensor:
-        """Those kept, in the order of their digests: float32, shape (N, 3, H, W).
+        """The images kept, in the order of their digests: float32, shape (N, 3, H, W).
 
         Raises:
-            ValueError: No image passed.
+            ValueError: There was no image.
         """
         if not self._kept:
             raise ValueError("expected at least one image to pass, found none")

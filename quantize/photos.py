@@ -45,10 +45,7 @@ def synthetic_pixels(
 
 
 def synthetic_picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    """One picture with a camera's grain, mode RGB; the same for the same seed.
-
-    Without grain its JPEG file would be a third as long, and sooner decoded.
-    """
+    """One RGB picture, determined by its seed; without grain its JPEG would be a third as long."""
     rng = np.random.default_rng(seed)
     picture = _picture(rng, max(width, height))[:height, :width]
     grain = _GRAIN * rng.standard_normal((height, width, 1))
@@ -77,12 +74,7 @@ def _enlarged(grid: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.float3
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """Photos as files.
-
-    Attributes:
-        files: Their bytes.
-        described: What they are, such as "synthetic JPEG, 500 x 375 pixels".
-    """
+    """Bytes of photo files, and their description such as "synthetic JPEG, 500 x 375 pixels"."""
 
     files: tuple[bytes, ...]
     described: str
@@ -100,11 +92,7 @@ def synthetic_photos() -> Photos:
 
 
 def read_photos(path: Path, spec: ModelSpec) -> Photos:
-    """The first usable photos of a folder or archive, at most 16.
-
-    Args:
-        path: Folder or archive.
-        spec: Of the model that they are prepared for.
+    """The first photos of a folder or archive that are usable for a model, at most 16.
 
     Raises:
         InputError: There is no image, or none that can be used.

@@ -52,14 +52,14 @@ def quantize(
     config: QuantConfig = _DEFAULT_CONFIG,
     stages: Stages | None = None,
 ) -> Report:
-    """Quantize a pretrained network, prove the artefacts, and report what it cost.
+    """Quantize a pretrained network, verify the artefacts, and report what it cost.
 
     Args:
         pretrained: The float network, as `load_pretrained` gives it.
         calibrate: Folder or archive of images that set the ranges; labels are not needed.
         delivery: What to write and to measure.
         config: How to quantize.
-        stages: Told of the progress; None to work silently.
+        stages: Gets the progress; None to work silently.
 
     Returns:
         The report, as it lies in ``delivery.out`` beside the artefacts. A failed verification is
@@ -99,14 +99,8 @@ def rebuild(
 ) -> Report:
     """Write the artefacts again from the weights and a recipe, without calibration.
 
-    They are byte for byte those that the recipe was made with, given the same versions.
-
-    Args:
-        pretrained: The float network.
-        recipe: Its integers.
-        delivery: What to write and to measure. Without evaluation images nothing is verified,
-            and the report says so.
-        stages: Told of the progress; None to work silently.
+    They are byte for byte those that the recipe was made with, given the same versions. Without
+    evaluation images nothing is verified, and the report says so.
 
     Raises:
         InputError: The recipe was made for other weights or another network, or something given

@@ -1,4 +1,4 @@
-"""What a run is doing, for whoever watches, and how long each stage took."""
+"""Progress and duration of the stages of a run."""
 
 import time
 from collections.abc import Iterator
@@ -7,10 +7,7 @@ from typing import Protocol
 
 
 class Watcher(Protocol):
-    """Told of every stage as it begins, advances and ends; one stage at a time.
-
-    A stage that fails does not end: it was the last one.
-    """
+    """Observes the stages, one at a time; a stage that fails does not end."""
 
     def begin(self, stage: str) -> None:
         """A stage begins."""
@@ -57,9 +54,8 @@ class Stages:
     """Times the stages of a run and passes them on to a watcher.
 
     Attributes:
-        watcher: Told of everything.
         timings_s: Seconds of every finished stage, by name, in order.
-        peak_rss_bytes: Highest resident memory that any process of the run told of.
+        peak_rss_bytes: Highest resident memory that any process of the run reported.
     """
 
     def __init__(self, watcher: Watcher | None = None) -> None:
@@ -69,7 +65,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Watcher]:
-        """Time a block, which tells the watcher of its progress; one that raises never ends."""
+        """Time a block, which reports its progress to the watcher; one that raises never ends."""
         self.watcher.begin(name)
         if total is not None:
             self.watcher.expect(total, unit)

@@ -1,9 +1,8 @@
 """The warnings that torch gives about what this project knowingly uses.
 
-torch 2.13 has moved development of eager and FX quantization to torchao and of TorchScript to
-torch.export, and says so at every call. Both are still what a CPU without Python can load and
-what runs oneDNN's integer kernels, so they are used, behind `fusion`, `eager`, `fx` and
-`torchscript_build` alone, and these messages are expected there.
+torch 2.13 deprecates eager and FX quantization for torchao, and TorchScript for torch.export. They
+are still what a CPU without Python can load and what runs oneDNN's integer kernels, so they are
+used, behind `fusion`, `eager`, `fx` and `torchscript_worker` alone.
 """
 
 import warnings
@@ -44,9 +43,6 @@ def no_stack_traces() -> Iterator[None]:
         yield
     finally:
         fx_config.do_not_emit_stack_traces = before
-
-
-# How many threads torch uses in this process, for as long as a run lasts.
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""From a file's bytes to an RGB image, whatever a stranger put into the file."""
+"""Decodes untrusted image files to RGB."""
 
 import io
 import warnings

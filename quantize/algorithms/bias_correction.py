@@ -1,9 +1,9 @@
-"""Bias correction: the mean error that rounding leaves in a channel goes into its bias.
+"""Bias correction: a channel's bias absorbs the mean error that rounding leaves in it.
 
 Rounded weights and clipped activations shift the mean of a layer's sums, and over fifty layers
-such shifts add up. The shift is measured on images and taken back: Nagel et al., "Data-Free
-Quantization Through Weight Equalization and Bias Correction" (arXiv:1906.04721), section 4.2 and
-appendix D (empirical, layer by layer, each on the already corrected layers before it).
+such shifts add up. They are measured on images: Nagel et al., "Data-Free Quantization Through
+Weight Equalization and Bias Correction" (arXiv:1906.04721), section 4.2 and appendix D (empirical,
+layer by layer, each on the already corrected layers before it).
 """
 
 import numpy as np
@@ -20,14 +20,9 @@ def correct_biases(network: Network, recipe: Recipe, images: torch.Tensor) -> Re
     """A recipe whose biases undo the mean error of each output channel.
 
     The mean is over images and positions. An image whose sums are larger than those of the median
-    image weighs less, by the ratio of their mean squares: no image counts more than an ordinary
-    one, or a few outliers would bias all the others.
-
-    Args:
-        network: The float network.
-        recipe: Its integers.
-        images: float32, shape (N, 3, H, W): all at once, since each layer's correction needs the
-            images' means behind the corrected layers before it.
+    image weighs less, by the ratio of their mean squares, or a few outliers would bias all others.
+    ``images`` are float32, shape (N, 3, H, W): all at once, because each layer needs their means
+    behind the corrected layers before it.
     """
     correction = BiasCorrection(network, recipe)
     correction.propagate(images)
@@ -35,11 +30,7 @@ def correct_biases(network: Network, recipe: Recipe, images: torch.Tensor) -> Re
 
 
 class BiasCorrection(PairedNetwork):
-    """Corrects every layer as the images pass through it.
-
-    Attributes:
-        layers: Those passed so far, corrected.
-    """
+    """Corrects every layer as the images pass through it; ``layers`` are those corrected so far."""
 
     def __init__(self, network: Network, recipe: Recipe) -> None:
         super().__init__(network, recipe)

@@ -38,17 +38,11 @@ from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.tables import MAX_EXPONENT, Int8Array, Int8Table
 
-# The magnitudes of the channels between convolutions, balanced: numbers only.
-#
-# `equalization` says why, and rescales the network.
-
 # A bias so many times the weights' norm makes a nearly constant channel, whose magnitude is the
 # bias: what training has shut off must not be blown up because its weights are small.
 _BIAS_DOMINATES: Final = 4.0
 
 _SWEEPS: Final = 200
-
-
 _CONVERGED: Final = 1e-6
 
 
@@ -59,9 +53,8 @@ class Balance:
     Attributes:
         exponents: Per convolution but the last one int8, shape (O,): its output channel ``i`` times
             ``2^e_i``, the next one's input channel ``i`` divided by it.
-        saved_bits: By how many bits the widest channel of an activation, and the widest input
-            channel of the weights that read it, come closer to the others: their sum, where it is
-            largest.
+        saved_bits: Bits by which the widest channels of an activation and of the weights that read
+            it come closer to the others, summed; the maximum over the chain.
     """
 
     exponents: tuple[Int8Array, ...]
@@ -69,10 +62,9 @@ class Balance:
 
 
 def balance(chain: Sequence[nn.Conv2d]) -> Balance:
-    """Exponents with which each channel's incoming and outgoing weights have like norms.
+    """Exponents that equalise each channel's incoming and outgoing weight norms along the chain.
 
-    Args:
-        chain: Convolutions each of which feeds the next one alone.
+    Each convolution of the chain is the only reader of the one before it.
     """
     energies = [_energy(layer) for layer in chain]
     if not all(np.isfinite(energy).all() for energy in energies):
@@ -154,8 +146,8 @@ def _half_log_ratio(outgoing: DoubleArray, incoming: DoubleArray) -> DoubleArray
 def _rounded(exact: DoubleArray) -> Int8Array:
     """Whole exponents, 0 for the middle channel.
 
-    Where the roundings' borders lie must not depend on powers of two that the channels were scaled
-    by before: they lie opposite the mean of the fractions, as points of a circle.
+    Rounding must not depend on powers of two that the channels were scaled by before: its borders
+    lie opposite the circular mean of the fractions.
     """
     turn = np.exp(2j * np.pi * exact).sum()
     phase = float(np.angle(turn)) / (2 * np.pi)
@@ -182,7 +174,7 @@ _SAVED_BITS: Final = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Equalized:
-    """A network with other numbers that computes the same.
+    """A rescaled network that computes the same function.
 
     Attributes:
         network: The rescaled float network; the given one where nothing was rescaled.
@@ -195,14 +187,10 @@ class Equalized:
 
 
 def equalize(network: Network, choice: Equalize) -> Equalized:
-    """Rescale the channels between convolutions, as far as it is asked for.
+    """Rescale the channels between convolutions: never, everywhere, or where it saves range.
 
     Data-free and canonical: whatever powers of two the channels were scaled by before, the result
     is the same network, but for one common factor per layer, which costs integers nothing.
-
-    Args:
-        network: The float network.
-        choice: Never, everywhere, or where it saves range.
     """
     exponents: dict[str, Int8Table] = {}
     if choice is not Equalize.OFF:
@@ -217,10 +205,7 @@ def equalize(network: Network, choice: Equalize) -> Equalized:
 
 
 def apply_exponents(network: Network, exponents: Mapping[str, Int8Table]) -> Network:
-    """The network that `equalize` made, from its exponents.
-
-    Returns:
-        A copy; the given network itself where there are no exponents.
+    """A copy rescaled by `equalize`'s exponents; the given network where there are none.
 
     Raises:
         InputError: The exponents are not for such a network.

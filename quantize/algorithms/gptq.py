@@ -1,10 +1,9 @@
 """Adaptive rounding: a weight may go to the farther integer, if the layer's output gains by it.
 
-As the images reach a layer, its weights are rounded for the integers that it is going to read, by
-GPTQ in blocks of inputs (`calibration.block_rounding`), and its bias takes back the mean error that
-is left: so every layer is fitted to those before it as they are delivered. Every weight becomes
-one of the two integers beside it; where weights are protected (`calibration.saturation`), neither
-is beyond the bound.
+As the images reach a layer, its weights are rounded for its integer input by GPTQ in blocks of
+inputs (`calibration.block_rounding`), and its bias corrects the remaining mean error: every layer
+is fitted to the final ones before it. Every weight becomes one of the two integers beside it; where
+weights are protected (`calibration.saturation`), neither is beyond the bound.
 """
 
 from collections.abc import Callable
@@ -28,8 +27,6 @@ from eightbit.quantize.recipe.recipe import LayerParams, Recipe, with_tables
 from eightbit.quantize.recipe.tables import Int8Table, Tables
 from eightbit.quantize.torch_settings import torch_threads
 
-# How the inputs of a layer are cut into blocks, in which its weights are rounded together.
-
 # Inputs of a block, at most: 8 channels of a 3x3 convolution, or 64 of a 1x1 convolution. Half or
 # twice as many are as good, four times as many take half as long again.
 _LARGEST: Final = 72
@@ -42,14 +39,13 @@ _POSITIONS: Final = 2048
 class InputBlocks:
     """Whole channels of one group, as many as make a block of a bounded number of inputs.
 
-    Inputs of a block are in the order in which images lie in memory: position by position of the
-    kernel, with all channels of the block for each.
+    Inputs of a block are ordered as in channels-last memory: by kernel position, then channel.
 
     Attributes:
         groups: Of the convolution; 1 for a linear layer.
-        blocks: Of each group.
+        blocks: Blocks per group.
         taps: Positions of the kernel.
-        channels: Of each block.
+        channels: Channels per block.
     """
 
     groups: int
@@ -67,10 +63,9 @@ class InputBlocks:
         return cls(groups=groups, blocks=inputs // channels, taps=taps, channels=channels)
 
     def split(self, weight: torch.Tensor) -> torch.Tensor:
-        """Block by block, outputs innermost: shape (groups * blocks, taps * channels, O / groups).
+        """Split a tensor of the weight's shape (O, C, kH, kW) or (O, C) into blocks.
 
-        Args:
-            weight: Of the layer, or any tensor of its shape (O, C, kH, kW) or (O, C).
+        The outputs are innermost: shape (groups * blocks, taps * channels, O / groups).
         """
         rows = weight.flatten(2).mT if weight.dim() == 4 else weight.unsqueeze(1)
         rows = rows.reshape(self.groups, -1, self.taps * self.blocks * self.channels)
@@ -90,11 +85,9 @@ class InputBlocks:
         return whole.reshape(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
 
     def inputs(self, rows: torch.Tensor) -> torch.Tensor:
-        """Block by block: shape (groups * blocks, positions, taps * channels).
+        """Split rows of `sampled_inputs`, shape (positions, taps, C), into blocks.
 
-        Args:
-            rows: What single outputs are computed from, shape (positions, taps, C), see
-                `sampled_inputs`.
+        The result has the shape (groups * blocks, positions, taps * channels).
         """
         parts = rows.reshape(len(rows), self.taps, -1, self.channels).permute(2, 0, 1, 3)
         return parts.reshape(len(parts), len(rows), -1)
@@ -103,15 +96,9 @@ class InputBlocks:
 def sampled_inputs(
     layer: nn.Conv2d | nn.Linear, x: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """What single outputs are computed from.
+    """The inputs of single outputs, float32, shape (positions, taps, C); sampled if there are many.
 
-    Args:
-        layer: A convolution with explicit padding, or a linear layer.
-        x: Its input: float32, shape (N, C, H, W) or (N, C).
-        generator: Chooses the outputs where there are many.
-
-    Returns:
-        float32, shape (positions, taps, C).
+    ``x`` is the layer's input: float32, shape (N, C, H, W) or (N, C). Padding must be explicit.
     """
     if isinstance(layer, nn.Linear):
         return x[torch.randperm(len(x), generator=generator)[:_POSITIONS]].unsqueeze(1)
@@ -144,15 +131,10 @@ def round_adaptively(
     images: torch.Tensor,
     on_layer: Callable[[str], None] = lambda name: None,
 ) -> Recipe:
-    """A recipe whose roundings keep the layers' outputs, each with those before it rounded so.
+    """A recipe whose roundings preserve the layers' outputs, given those of the layers before.
 
-    Its biases are corrected on the way, if its intent says so.
-
-    Args:
-        network: The float network.
-        recipe: Its integers; the rounding that it has is replaced.
-        images: float32, shape (N, 3, H, W); held at once.
-        on_layer: Told the name of each layer that is done.
+    They replace the recipe's own. Biases are corrected on the way, if its config asks for it.
+    ``images`` are float32, shape (N, 3, H, W), held at once; ``on_layer`` gets each finished name.
     """
     rounding = _AdaptiveRounding(network, recipe, on_layer)
     rounding.propagate(images)
@@ -189,14 +171,7 @@ class _AdaptiveRounding(BiasCorrection):
 def _chosen(
     layer: nn.Conv2d | nn.Linear, params: LayerParams, blocks: InputBlocks, inputs: torch.Tensor
 ) -> torch.Tensor:
-    """The integers of a layer: int8, shape and memory order of its weight.
-
-    Args:
-        layer: The float layer.
-        params: Its scales.
-        blocks: How its inputs are cut.
-        inputs: Integers that it reads, as float32: shape (blocks, positions, B).
-    """
+    """Integer weights, int8, for integer inputs as float32 of shape (blocks, positions, B)."""
     real = blocks.split(layer.weight.detach() / _scale(layer, params))
     if params.protected:
         weight, _ = float_parameters(layer)

@@ -1,7 +1,7 @@
-"""The network beside its own integers, tensor by tensor: where quantization costs what.
+"""The float network beside its integers, tensor by tensor: where quantization costs what.
 
-Float is fast and shows every tensor, which no runtime does. Weights, biases and activations are
-rounded as the recipe says and computed with in float32: the same integers but for ties.
+Runtimes do not expose every tensor, so weights, biases and activations are rounded as the recipe
+says and computed with in float32: the same integers but for ties.
 """
 
 from collections.abc import Callable
@@ -23,12 +23,7 @@ from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One tensor, twice.
-
-    Attributes:
-        exact: What the float network computes.
-        rounded: What the recipe's integers compute, as float32; same shape.
-    """
+    """One tensor of the float network, and of the recipe's integers as float32; same shape."""
 
     exact: torch.Tensor
     rounded: torch.Tensor
@@ -41,15 +36,8 @@ class Pair:
 class PairedNetwork(fx.Interpreter):
     """Runs both networks side by side, so that they can be compared at every tensor.
 
-    Each tensor is freed when nothing needs it any more: memory is twice that of the network.
-
-    Args:
-        network: The float network.
-        recipe: Its integers, or some of them.
-
-    Attributes:
-        recipe: As given.
-        inputs: Which tensor each layer reads.
+    Tensors are freed after their last use: memory is twice that of the network. The recipe may lack
+    some layers. ``inputs`` maps each layer to the tensor it reads.
     """
 
     def __init__(self, network: Network, recipe: Recipe) -> None:
@@ -66,13 +54,7 @@ class PairedNetwork(fx.Interpreter):
             return cast("Pair", self.run(Pair(exact=images, rounded=images)))
 
     def weight(self, name: str, layer: nn.Conv2d | nn.Linear, source: Pair) -> torch.Tensor:
-        """A layer's integer weights as float32 numbers; a subclass may choose them for its input.
-
-        Args:
-            name: Of the layer.
-            layer: The float layer itself.
-            source: Its input.
-        """
+        """A layer's integer weights as float32; a subclass may choose them for the input."""
         if name not in self._weights:
             self._weights[name] = rounded_weight(layer, self.recipe.layers[name])
         return self._weights[name]

@@ -1,7 +1,7 @@
-"""Counts what really computes in integers, after the runtime's own optimisation.
+"""Counts the operators that compute in integers, after the runtime's own optimisation.
 
-A graph full of quantization nodes proves nothing: a runtime that cannot fuse them computes in
-float between them, slower than without. So the optimised graph is counted, not the written one.
+A runtime that cannot fuse quantization nodes computes in float between them, slower than without,
+so the optimised graph is counted, not the written one.
 """
 
 import tempfile
@@ -107,11 +107,7 @@ def count_onnx(graph: onnx.GraphProto) -> CoverageSection:
 
 
 def _operators(graph: onnx.GraphProto) -> Counter[str]:
-    """Nodes by operator.
-
-    A MaxPool that runs on integers counts as an integer operator, and a residual add that was
-    fused into a float convolution as one of its own.
-    """
+    """Nodes by operator; an integer MaxPool and an add fused into a float Conv count apart."""
     integers: set[str] = set()
     counts: Counter[str] = Counter()
     for node in graph.node:

@@ -16,9 +16,7 @@ from eightbit.quantize.recipe.recipe import Recipe
 
 
 def write_float_torchscript(float_onnx: Path, recipe: Recipe, path: Path) -> None:
-    """Write the frozen float network, with the very weights of the ONNX model, to ``path``.
-
-    It takes what the ONNX model takes, so that their times can be compared.
+    """Write the frozen float network, with input and weights of the ONNX model, to ``path``.
 
     Raises:
         InputError: The ONNX model is not one of this network.
@@ -31,7 +29,7 @@ def write_float_torchscript(float_onnx: Path, recipe: Recipe, path: Path) -> Non
 
 
 def read_float_network(float_onnx: Path, recipe: Recipe) -> Network:
-    """The float network of a recipe, with the very weights of the ONNX model.
+    """The float network of a recipe, with the weights of the ONNX model.
 
     Raises:
         InputError: The ONNX model is not one of this network.

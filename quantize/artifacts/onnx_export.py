@@ -37,11 +37,10 @@ OUTPUT_NAME: Final = "output"
 
 
 def export_onnx(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> None:
-    """Write the quantized network to ``path``.
+    """Write the quantized network to ``path``, deterministically.
 
-    The input is what the metadata says, by default float32 (batch, 3, crop, crop), the output
-    float32 with the same batch, which is free.
-    The same network, recipe and metadata give the same bytes.
+    Input: as the metadata say, by default float32 (batch, 3, crop, crop); output: float32. The
+    batch is free.
     """
     _export(quantized.network, GraphWriter(quantized.recipe), metadata, path)
 
@@ -127,13 +126,10 @@ def _convolution(writer: GraphWriter, name: str, module: nn.Module, x: Value) ->
 
 
 def _packed(writer: GraphWriter, name: str, conv: nn.Conv2d, x: Value) -> tuple[Value, int]:
-    """The input of an integer convolution with channels of zeros up to a multiple of four.
+    """The input with channels of zeros up to a multiple of four, and the number of those added.
 
     So the first convolution, of three channels, gets ONNX Runtime's direct kernel, which takes
     channels by four, instead of a copy of every patch and a matrix product: a quarter less time.
-
-    Returns:
-        The input, and how many channels of zeros it has more.
     """
     zeros = -conv.in_channels % _PACKED_CHANNELS
     if not zeros or conv.groups > 1 or not writer.is_integer(name, x):

@@ -1,8 +1,7 @@
 """Writes ONNX graphs: float, or with a QuantizeLinear/DequantizeLinear pair at each tensor.
 
-With a recipe every named tensor of the network is rounded to integers and back; ONNX Runtime and
-OpenVINO turn such pairs into integer kernels. Weights and biases enter as integers. Without a
-recipe the same operators are written with float weights.
+ONNX Runtime and OpenVINO fuse such pairs into integer kernels. Weights and biases are stored as
+integers, or without a recipe as floats.
 """
 
 from collections.abc import Sequence
@@ -49,11 +48,7 @@ class Value:
 
 
 class GraphWriter:
-    """Collects nodes and initializers; every name derives from the network's own names.
-
-    Args:
-        recipe: The integers; None writes a float graph.
-    """
+    """Collects nodes and initializers, named after the network's modules; float if no recipe."""
 
     def __init__(self, recipe: Recipe | None) -> None:
         self.recipe = recipe
@@ -120,11 +115,8 @@ class GraphWriter:
     ) -> list[str]:
         """ONNX names of the float forms of a layer's weight and bias.
 
-        Args:
-            name: The layer's module name.
-            layer: The float layer.
-            source: The layer's input, whose scale the bias shares.
-            zeros: How many input channels of zeros integer weights get more.
+        The bias shares the scale of ``source``, the layer's input; integer weights get ``zeros``
+        more input channels of zeros.
         """
         if self.recipe is None or source.tensor is None or name not in self.recipe.layers:
             weight, bias = float_parameters(layer)

@@ -18,12 +18,7 @@ from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A folder that `eightbit quantize` wrote; `open_bundle` makes it.
-
-    Attributes:
-        folder: Where it is.
-        recipe: Its artefacts are of it.
-    """
+    """A folder that `eightbit quantize` wrote, with the artefacts' recipe; see `open_bundle`."""
 
     folder: Path
     recipe: Recipe
@@ -62,10 +57,7 @@ class Bundle:
         return Quantized(network=network, recipe=self.recipe)
 
     def read_report(self) -> Report | None:
-        """The report as it is now, without what it says of another INT8 ONNX model.
-
-        Returns:
-            The report; None where there is none, or it is of another recipe.
+        """The report without results of another INT8 ONNX model; None if missing or another recipe.
 
         Raises:
             InputError: It is damaged.
@@ -99,10 +91,10 @@ def open_bundle(folder: Path) -> Bundle:
 
 
 def metadata_of(path: Path) -> ArtifactMetadata:
-    """What a model of a bundle says about itself.
+    """The metadata of a bundle's model.
 
     Raises:
-        InputError: It says nothing.
+        InputError: There is none.
     """
     metadata = read_metadata(path)
     if metadata is None:
@@ -135,11 +127,7 @@ def report_file(place: Path) -> Path:
 
 
 def _check_artefact(metadata: ArtifactMetadata, recipe: Recipe, where: str) -> None:
-    """Refuse an artefact that says something else than its recipe.
-
-    Raises:
-        InputError: It is of another recipe, network or input, or for another engine.
-    """
+    """Refuse an artefact of another recipe, network, input or engine."""
     if metadata.recipe_sha256 != recipe.sha256:
         raise InputError(
             f"{where}: expected an artefact of the {bundle.RECIPE} beside it, found one of another "

@@ -1,8 +1,8 @@
 """Pixels into a network: the first operations of a model that normalises its input itself.
 
-They are those of `preprocessing.normalise`, in float32 and in its order, so that the numbers, and
-the integers that they are rounded to, are the very same. Because the first convolution comes after
-them, its border is padded with real zero, the mean colour, as it was in training.
+They are those of `preprocessing.normalise`, in float32 and in its order, so that the integers are
+identical. The first convolution comes after them, so its border is padded with real zero, the mean
+colour, as in training.
 """
 
 import numpy as np
@@ -19,15 +19,9 @@ from eightbit.quantize.artifacts.onnx_graph import GraphWriter
 
 
 def write_input(writer: GraphWriter, name: str, metadata: ArtifactMetadata) -> str:
-    """Write what comes before a network's own first node.
+    """Write the nodes that preprocess the input ``name`` as its metadata say.
 
-    Args:
-        writer: Of the graph.
-        name: Of the graph's input.
-        metadata: What the input is, and how its pixels are normalised.
-
-    Returns:
-        ONNX name of the preprocessed images, float32 (N, 3, H, W).
+    Returns the ONNX name of the preprocessed images, float32 (N, 3, H, W).
     """
     if metadata.input == PREPROCESSED:
         return name
@@ -47,12 +41,7 @@ def write_input(writer: GraphWriter, name: str, metadata: ArtifactMetadata) -> s
 
 
 def with_input(network: nn.Module, metadata: ArtifactMetadata) -> nn.Module:
-    """The network behind what its input needs.
-
-    Args:
-        network: Takes preprocessed images, float32 (N, 3, H, W).
-        metadata: What shall be taken instead, and how its pixels are normalised.
-    """
+    """A network of preprocessed images, float32 (N, 3, H, W), behind the input of the metadata."""
     if metadata.input == PREPROCESSED:
         return network
     channels_last = metadata.input.layout == "NHWC"
@@ -60,12 +49,7 @@ def with_input(network: nn.Module, metadata: ArtifactMetadata) -> nn.Module:
 
 
 class PixelInput(nn.Module):
-    """Normalises pixels.
-
-    Args:
-        preprocessing: Mean and standard deviation.
-        channels_last: Whether pixels are (N, H, W, 3) instead of (N, 3, H, W).
-    """
+    """Normalises pixels of shape (N, H, W, 3) if ``channels_last``, otherwise (N, 3, H, W)."""
 
     scale: Tensor
     mean: Tensor

@@ -16,16 +16,13 @@ from eightbit.quantize.recipe.recipe import write_recipe
 
 
 def export_torchscript(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> int:
-    """Write the quantized network to ``path``, built in a fresh process.
+    """Write the quantized network, with the metadata's input, to ``path``, in a fresh process.
 
-    Its input is what the metadata says.
-
-    Returns:
-        Highest resident memory of that process, in bytes.
+    Returns that process's peak resident memory in bytes.
 
     Raises:
-        InputError: torch's eager mode is asked for a network that no architecture names: it needs
-            the network's own code, which that process does not have.
+        InputError: Eager mode needs the network's own code, which the process has only for a known
+            architecture.
         RuntimeError: The building process failed; its last lines are in the message.
     """
     network, recipe = quantized.network, quantized.recipe

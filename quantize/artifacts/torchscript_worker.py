@@ -29,13 +29,11 @@ from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.torch_settings import expected_deprecations
 
 WEIGHTS_FILE = "fused.safetensors"
-
-
 METADATA_FILE = "metadata.json"
 
 _DEBUG_SUFFIX = ".debug_pkl"
 
-# torch writes these by itself when an archive ends.
+# torch adds these when it closes an archive.
 _WRITTEN_BY_TORCH = frozenset({"version", "byteorder", ".data/version", ".data/serialization_id"})
 
 

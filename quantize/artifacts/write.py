@@ -34,15 +34,9 @@ def write_artifacts(
     folder: Path,
     stages: Stages,
 ) -> None:
-    """Write the recipe, the INT8 artefacts and the float ONNX model that they are compared with.
+    """Write the recipe, the INT8 artefacts in ``formats`` and the float ONNX model into ``folder``.
 
     Float network and recipe determine every byte on one kind of CPU.
-
-    Args:
-        quantized: The float network and its integers.
-        formats: Which INT8 artefacts to write.
-        folder: Where to.
-        stages: Told how long each took.
     """
     write_recipe(quantized.recipe, folder)
     if ArtifactFormat.TORCHSCRIPT in formats:
@@ -63,10 +57,7 @@ def write_torchscript(quantized: Quantized, path: Path) -> int:
 
 
 def _engine(target: Target) -> str:
-    """Torch's quantized engine for the target's CPU.
-
-    A portable model computes the same in both; its TorchScript file names this machine's.
-    """
+    """Torch's quantized engine for the target's CPU; for a portable model this machine's."""
     first, *others = ENGINES[target]
     is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
     return others[0] if others and not is_x86 else first

@@ -30,9 +30,7 @@ def observe(fused: nn.Module) -> ObservedNetwork:
 def convert_observed(observed: ObservedNetwork, islands: Mapping[str, nn.Module]) -> nn.Module:
     """Torch's quantized network, once every observer holds its parameters.
 
-    Args:
-        observed: What `observe` gave.
-        islands: Modules to put into it, by the names of their tensors.
+    ``islands`` are modules to put into it, by the names of their tensors.
     """
     modules = observed.module.named_modules()
     stub = next(path for path, module in modules if isinstance(module, QuantStub))

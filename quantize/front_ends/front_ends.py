@@ -25,7 +25,7 @@ class FrontEnd:
     convert: Callable[[ObservedNetwork, Mapping[str, nn.Module]], nn.Module]
 
 
-# What torch is told of a tensor whose producer an island replaces.
+# Observer settings of a tensor whose producer an island replaces.
 _NO_MATTER = QuantParams(dtype=QuantDType.UINT8, scale=(1.0,), zero_point=(0,))
 
 
@@ -43,14 +43,9 @@ def observe(network: Network, mode: Mode) -> ObservedNetwork:
 
 
 def quantized_module(quantized: Quantized) -> nn.Module:
-    """Torch's integer network with exactly the recipe's integers.
+    """Torch's integer network with exactly the recipe's integers: float32 (N, 3, H, W) to logits.
 
-    Args:
-        quantized: Network and recipe; ``recipe.config.mode`` chooses the front end.
-
-    Returns:
-        Takes float32 (N, 3, H, W), gives float32 logits (N, classes).
-        Build and run it under the engine that it is meant for.
+    ``recipe.config.mode`` chooses the front end. Build and run it under the engine of its target.
     """
     recipe = quantized.recipe
     front_end = FRONT_ENDS[recipe.config.mode]

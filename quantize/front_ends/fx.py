@@ -45,9 +45,7 @@ def observe(fused: nn.Module) -> ObservedNetwork:
 def convert_observed(observed: ObservedNetwork, islands: Mapping[str, nn.Module]) -> nn.Module:
     """Torch's quantized network, once every observer holds its parameters.
 
-    Args:
-        observed: What `observe` gave.
-        islands: Modules to put into it, by the names of their tensors.
+    ``islands`` are modules to put into it, by the names of their tensors.
     """
     prepared = cast("fx.GraphModule", observed.module)
     called = {str(node.target) for node in prepared.graph.nodes if node.op == "call_module"}

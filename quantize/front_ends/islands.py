@@ -1,8 +1,7 @@
-"""What torch's own conversion cannot say, as modules that take the place of those it made.
+"""What torch's own conversion cannot express, as modules that replace those it made.
 
-Both front ends put them in, so both compute the same. Each takes quantized or float tensors and
-reads real numbers from either; the pool and the float layers are islands between a dequantize and
-a quantize, the classifier gives its integer sums as real numbers.
+Both front ends use them. Each takes quantized or float tensors; the pool and the float layers are
+islands between a dequantize and a quantize, the classifier returns its integer sums as floats.
 """
 
 import torch
@@ -56,11 +55,7 @@ def _rounding(params: QuantParams | None) -> nn.Module:
 
 
 class FloatAdd(nn.Module):
-    """A residual add with ReLU in float, in the place of torch's ``FloatFunctional``.
-
-    Args:
-        rounding: What is done to the sum.
-    """
+    """A residual add with ReLU in float, then ``rounding``, in place of ``FloatFunctional``."""
 
     def __init__(self, rounding: nn.Module) -> None:
         super().__init__()
@@ -79,12 +74,8 @@ class FloatAdd(nn.Module):
 class IntegerClassifier(nn.Module):
     """A linear layer in integers whose int32 sums become float32 logits without rounding.
 
-    ``y = (sum(x_q * w_q) + b_q - z_x * sum(w_q)) * (s_x * s_w)``, the bracket exact in int32.
-
-    Args:
-        weight: Integers of the weight, shape (O, K).
-        params: The layer's scales and int32 biases.
-        source: Parameters of its input.
+    ``y = (sum(x_q * w_q) + b_q - z_x * sum(w_q)) * (s_x * s_w)``, the bracket exact in int32. The
+    integer ``weight`` has the shape (O, K); ``source`` are the input's parameters.
     """
 
     weight: Tensor

@@ -15,12 +15,9 @@ OBSERVING = QConfig(activation=ActivationObserver, weight=default_per_channel_we
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedNetwork:
-    """A float network that is watched while it runs.
+    """A float network, float32 (N, 3, H, W) to its output, and its observers by tensor name.
 
-    Attributes:
-        module: Takes float32 (N, 3, H, W), gives what the float network gives.
-        observers: Its observers by the name of the tensor that they watch. The names do not
-            depend on the front end.
+    The names do not depend on the front end.
     """
 
     module: nn.Module

@@ -48,11 +48,9 @@ class _Tracer(fx.Tracer):
 
 
 def trace(fused: nn.Module) -> fx.GraphModule:
-    """Trace a fused network; what fusion emptied is gone, and every node knows its tensor.
+    """Trace a fused network into a graph module that shares its parameters.
 
-    Returns:
-        A graph module that shares the network's parameters. `tensor_name` and `operation_kind`
-        read its nodes.
+    What fusion emptied is gone; `tensor_name` and `operation_kind` read its nodes.
     """
     graph = _Tracer().trace(fused)
     for node in list(graph.nodes):
@@ -83,10 +81,7 @@ def tensor_name(node: fx.Node) -> str | None:
 
 
 def operation_kind(node: fx.Node) -> Kind | None:
-    """What a node of a trace computes; None if it only moves numbers.
-
-    Max pooling has no tensor of its own, but a kind: an artefact's operators are counted by it.
-    """
+    """What a node of a trace computes, for counting operators; None if it only moves numbers."""
     return cast("Kind | None", node.meta.get(_KIND))
 
 
@@ -96,10 +91,9 @@ def inputs_of(node: fx.Node) -> list[fx.Node]:
 
 
 def source_name(node: fx.Node) -> str:
-    """Name of the tensor whose parameters a node's output has.
+    """Name of the tensor whose parameters a node's output has: the nearest named one upstream.
 
-    Max pooling, flattening and the shortcut move integers and keep their scale, so the answer is
-    that of the nearest named tensor upstream.
+    Max pooling, flattening and the shortcut keep their input's scale.
     """
     name = tensor_name(node)
     return source_name(inputs_of(node)[0]) if name is None else name

@@ -16,11 +16,10 @@ from eightbit.quantize.network.skeleton import Skeleton
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """A fused float network; what can be read off it is read once.
+    """A fused float network; its graph is traced once.
 
     Attributes:
         module: Takes float32 (N, 3, H, W), gives logits (N, classes), or features without a top.
-        spec: What it is.
         traced: Its operations; shares the module's parameters. `graph.tensor_name` reads its nodes.
         skeleton: Its operations as data, from which it is built again without its weights.
 
@@ -96,11 +95,7 @@ def _named_skeleton(architecture: Architecture, num_classes: int) -> Skeleton:
 
 
 def unweighted(spec: ModelSpec, skeleton: Skeleton | None) -> nn.Module:
-    """The fused module of a network, with weights that are yet to be replaced.
-
-    Args:
-        spec: Whose architecture it is where there is no skeleton.
-        skeleton: Of a network that no architecture names.
+    """The fused module with weights that are yet to be replaced, from the skeleton or architecture.
 
     Raises:
         InputError: The skeleton is of no network.

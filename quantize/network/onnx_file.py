@@ -1,7 +1,4 @@
-"""An ONNX file from a stranger, read without trusting it.
-
-Nothing outside the file is ever opened, and everything that loops over it is bounded.
-"""
+"""Reads untrusted ONNX files: no other file is opened, and every loop over one is bounded."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -46,12 +46,7 @@ def logits_name(graph: fx.Graph) -> str | None:
 
 
 def quantized_tensors(graph: fx.Graph, float_layers: Collection[str] = ()) -> tuple[str, ...]:
-    """Names of the tensors that are rounded to uint8, in order of execution.
-
-    Args:
-        graph: Of the fused network, as traced.
-        float_layers: Names of the operations that compute in float.
-    """
+    """Names of the tensors that are rounded to uint8, in order of execution."""
     readers = _readers(graph)
     floats = {INPUT, *float_layers}
     for node in reversed(graph.nodes):

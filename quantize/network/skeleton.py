@@ -1,7 +1,7 @@
-"""A network without its weights, as data: artefacts are built again from it, whatever its name.
+"""A network without its weights, as data from which artefacts are built again.
 
-A skeleton lists the operations of a fused network in order of execution. So it is also the list of
-what can be computed in integers: an operation or an attribute that has no place in it is refused.
+A skeleton lists the operations of a fused network in order of execution. It defines what can be
+computed in integers: any other operation or attribute is refused.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -47,9 +47,8 @@ class Step(FrozenModel):
     """One operation.
 
     Attributes:
-        operator: What it computes.
-        name: Of its module, or of the tensor that a residual add gives; empty if it has none.
-        reads: The earlier steps whose results it takes, by their places.
+        name: Of its module, or of a residual add's tensor; empty if it has none.
+        reads: Indices of the earlier steps whose results it takes.
         options: The attributes of its module.
     """
 
@@ -60,11 +59,7 @@ class Step(FrozenModel):
 
 
 class Skeleton(FrozenModel):
-    """The operations of a fused network.
-
-    Attributes:
-        steps: In order of execution; the first is the input, the last the output.
-    """
+    """The operations of a fused network in order: first the input, last the output."""
 
     steps: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS)]
 
@@ -88,9 +83,6 @@ class Skeleton(FrozenModel):
 
     def build(self) -> nn.Module:
         """The fused network with weights that are yet to be replaced; its trace has this skeleton.
-
-        Returns:
-            Takes float32 (N, 3, H, W).
 
         Raises:
             InputError: The steps are no network, or one with more than `MAX_WEIGHTS` weights.
@@ -119,7 +111,6 @@ class _Form:
     """How a kind of module is described and made.
 
     Attributes:
-        operator: Its name in a skeleton.
         make: From its options; on the meta device.
         options: Its attributes, which `make` takes.
         allowed: The values that are computed here of its other attributes.

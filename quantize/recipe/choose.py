@@ -32,22 +32,14 @@ from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import quantized_tensors
 from eightbit.quantize.recipe.recipe import LayerParams, Provenance, Recipe
 
-# Activation scales that fit each other, so that every runtime makes the same integers.
-#
-# Each of the few places where real numbers are rounded is looked at in order of execution: the
-# input, the residual adds, the global average pool. (What remains, the convolutions, is a matter of
-# their weights' scales.) `calibration/ties.py` says why a fitting scale ends all disagreement.
-
 
 def align(
     activations: Mapping[str, QuantParams], traced: fx.GraphModule, preprocessing: Preprocessing
 ) -> dict[str, QuantParams]:
-    """The same parameters with scales raised a little, until no result is near a tie.
+    """Raise the scales of calibrated activations a little, until no result is near a tie.
 
-    Args:
-        activations: Parameters of the quantized tensors as calibrated.
-        traced: The fused network, traced.
-        preprocessing: What the input's values come from, and its size.
+    In order of execution: the input, the residual adds, the global average pool; for convolutions
+    see `tie_free_weights`. ``preprocessing`` gives the input's size and possible values.
     """
     aligned = dict(activations)
     settled: set[str] = set()
@@ -103,13 +95,7 @@ def make_recipe(
     pretrained: Pretrained,
     config: QuantConfig,
 ) -> Recipe:
-    """Choose every number: ranges by the method, weights and biases by the contract.
-
-    Args:
-        network: The float network.
-        collected: Statistics of its activations.
-        pretrained: Where its weights come from.
-        config: The intent.
+    """Choose every number: ranges by the method, weights and biases by the integer contract.
 
     Raises:
         InputError: A weight is not finite.

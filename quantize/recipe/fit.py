@@ -11,17 +11,11 @@ from eightbit.quantize.recipe.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
-    """A float network and its integers, checked once to belong together.
-
-    Attributes:
-        network: The float network, with its own float weights, after equalisation.
-        recipe: Its integers.
+    """A float network, after equalisation, and its recipe, checked once to belong together.
 
     Raises:
-        InputError: The recipe was made for another network: a layer is missing, unknown, or has
-            another number of channels; or one that the network does not have shall stay in float;
-            or a quantized tensor is missing or unknown, or another one is the output; or rounding
-            choices are not for the layer's weights; or its operations have other attributes.
+        InputError: Layers, channels, float layers, quantized tensors, output, roundings or the
+            attributes of operations are not those of the network.
     """
 
     network: Network

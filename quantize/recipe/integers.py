@@ -1,8 +1,7 @@
-"""Weights and biases are rounded once, here: every runtime is handed the same integers.
+"""Weights and biases are rounded once, here, so that every runtime gets the same integers.
 
-torch's convert and ONNX each take them in their own form. torch wants floats with their scale,
-so it gets ``weight_q * s_w`` and ``bias_q * s_x * s_w``, which it rounds to the same integers
-again; were it left to choose a scale itself, its artefact would drift away from the ONNX one.
+torch wants floats with their scale, so it gets ``weight_q * s_w`` and ``bias_q * s_x * s_w``, which
+it rounds to the same integers again; with a scale of its own it would drift from the ONNX artefact.
 """
 
 import copy
@@ -32,8 +31,7 @@ def check_rounding(name: str, layer: nn.Conv2d | nn.Linear, params: LayerParams)
     """Refuse rounding choices that are not for such a layer.
 
     Raises:
-        InputError: Their shape is not the weight's, an integer leaves its range, or weights that
-            are said to be protected are not.
+        InputError: Another shape, an integer out of range, or weights that are not protected.
     """
     if params.rounding is None:
         return
@@ -54,12 +52,7 @@ def check_rounding(name: str, layer: nn.Conv2d | nn.Linear, params: LayerParams)
 
 
 def rounded_biases(recipe: Recipe, inputs: Mapping[str, str]) -> dict[str, torch.Tensor]:
-    """The recipe's integer biases as float32 numbers, shape (O,), by layer name.
-
-    Args:
-        recipe: The integers.
-        inputs: Which tensor each layer reads, see `Network.inputs`.
-    """
+    """Integer biases as float32, shape (O,), by layer name; for ``inputs`` see `Network.inputs`."""
     biases = {}
     for name, params in recipe.layers.items():
         (input_scale,) = recipe.activations[inputs[name]].scale

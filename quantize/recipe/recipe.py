@@ -43,11 +43,10 @@ class LayerParams(FrozenModel):
 
     Attributes:
         weight: Parameters of the weights, one scale per output channel.
-        bias: The int32 bias itself, one integer per output channel, in units of ``s_x * s_w``.
-        protected: Whether the weights' integers are the nearest that a CPU without VNNI adds up
-            rightly, see `calibration.saturation`, rather than the nearest of all.
-        rounding: What is added to those integers, see `Tables`; None where nothing is. Not part of
-            the JSON.
+        bias: int32, one per output channel, in units of ``s_x * s_w``.
+        protected: Whether the weights' integers are the nearest that do not saturate without VNNI,
+            see `calibration.saturation`, rather than the nearest of all.
+        rounding: Added to those integers, see `Tables`; None for nothing. Not part of the JSON.
     """
 
     weight: QuantParams
@@ -72,11 +71,10 @@ class Provenance(FrozenModel):
 
     Attributes:
         weights: Name of the pretrained weights, or of the file without its folder.
-        weights_sha256: Digest of that file.
-        images: How many images calibrated the ranges.
+        images: Number of calibration images.
         images_sha256: Digest of their preprocessed pixels, whatever their order.
         threads: torch's thread count then: float's last bits depend on it.
-        versions: Of what computed the ranges.
+        versions: Of the libraries that computed the ranges.
     """
 
     weights: str
@@ -91,22 +89,16 @@ class Recipe(FrozenModel):
     """Intent, numbers and provenance of one quantized network.
 
     Attributes:
-        format_version: Of this file format.
-        spec: The network.
         skeleton: Its operations, where the spec's architecture does not name them; not in the
             JSON otherwise.
-        config: The intent.
         activations: Parameters of every quantized activation, by tensor name.
-        layers: Integers of every convolution and linear layer that computes in integers, by
-            module name.
+        layers: Integers of every integer convolution and linear layer, by module name.
         float_layers: Convolutions, linear layers and residual adds that compute in float.
         output: Name of the tensor that the network returns.
         exponents: By which channels were rescaled first, see `Tables`. Not part of the JSON.
-        tables_sha256: Digest of ``recipe.safetensors``, which holds roundings and exponents; None
-            where there are none.
+        tables_sha256: Digest of ``recipe.safetensors``; None without roundings and exponents.
         output_scale: One last bit of the output, in which artefacts are compared: of logits, which
             stay float, a 255th of their calibrated range; of a quantized tensor, its scale.
-        provenance: Where they come from.
     """
 
     format_version: Literal[1] = RECIPE_FORMAT_VERSION
@@ -166,13 +158,9 @@ class Recipe(FrozenModel):
 
 
 def leave_float(recipe: Recipe, network: Network, names: Collection[str]) -> Recipe:
-    """The same recipe with other layers in float, and without the numbers that those do not need.
+    """The same recipe with more layers in float, and without the numbers that those do not need.
 
-    Args:
-        recipe: With everything in integers, or at least with everything that shall stay so.
-        network: Its network.
-        names: Convolutions, linear layers and residual adds that shall compute in float, in
-            addition to those that do so already.
+    ``names``: convolutions, linear layers and residual adds, in addition to those in float already.
     """
     wanted = {*recipe.float_layers, *names}
     # In order of execution, so that the same layers are the same recipe; unknown names stay, for
@@ -193,12 +181,7 @@ def leave_float(recipe: Recipe, network: Network, names: Collection[str]) -> Rec
 
 
 def with_tables(recipe: Recipe, tables: Tables) -> Recipe:
-    """The same recipe with other roundings and exponents, and their digest.
-
-    Args:
-        recipe: The recipe.
-        tables: Roundings of layers that it has, and exponents.
-    """
+    """The same recipe with other roundings and exponents, and their digest."""
     layers = {
         name: params.model_copy(update={"rounding": tables.rounding.get(name)})
         for name, params in recipe.layers.items()

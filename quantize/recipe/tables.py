@@ -1,7 +1,7 @@
 """What scales do not determine, rounding choices and exponents: ``recipe.safetensors``.
 
-The file lies beside ``recipe.json``, which names it by its digest; a recipe without tables has no
-such file. One tensor of int8 per layer and kind, called ``rounding.LAYER`` or ``exponents.LAYER``.
+It lies beside ``recipe.json``, which has its digest, if there are tables: one int8 tensor per layer
+and kind, called ``rounding.LAYER`` or ``exponents.LAYER``.
 """
 
 import hashlib
@@ -74,11 +74,7 @@ class Tables:
 
 
 def read_tables(path: Path, sha256: str) -> Tables:
-    """Read and check a ``recipe.safetensors``.
-
-    Args:
-        path: The file.
-        sha256: Its digest, as ``recipe.json`` has it.
+    """Read a ``recipe.safetensors`` with the given digest.
 
     Raises:
         InputError: There is no such file, it is another one, or its content is no tables.
@@ -98,14 +94,10 @@ def read_tables(path: Path, sha256: str) -> Tables:
 
 
 def parse_tables(content: bytes, *, where: str) -> Tables:
-    """Read the content of a ``recipe.safetensors`` that a stranger may have written.
-
-    Args:
-        content: The bytes.
-        where: What they are, at the start of every error message.
+    """Read the untrusted content of a ``recipe.safetensors``; ``where`` begins every error message.
 
     Raises:
-        InputError: They are not what `Tables.content` writes.
+        InputError: It is not what `Tables.content` writes.
     """
     try:
         tensors = deserialize(content)  # type: ignore[no-untyped-call]
