@@ -1,4 +1,4 @@
-"""Says what a machine offers to INT8, and why a model file is slow or wrong on it."""
+"""What a machine offers to INT8, and why a model file is slow or wrong on it."""
 
 from pathlib import Path
 
@@ -9,23 +9,19 @@ from eightbit.quantize.doctor.host import advise, cpu_line, read_host, read_onnx
 
 
 def examine_host() -> Examination:
-    """What this machine has, what limits it, and what to run on it."""
+    """Report the processor, its limits and the recommended runtime of this machine."""
     return advise(read_host())
 
 
 def examine_file(path: Path, cpu: CpuFeatures | None = None) -> Examination:
-    """Why an .onnx or .pt file, of whoever made it, may be slow or wrong on a processor.
+    """Examine an .onnx or .pt file made by any tool, for a processor (None: this machine's).
 
-    The file is not trusted: an ONNX model is checked and optimised in a process of its own, with
-    limits. A TorchScript file is loaded as a runner loads it, and its `forward` not called: torch
-    executes what such a file asks for when it is loaded.
-
-    Args:
-        path: The file.
-        cpu: The processor to judge by; None for this one. (Operators are optimised for this one.)
+    The file is untrusted: an ONNX model is checked and optimised, for this machine's processor, in
+    a child process with limits. A TorchScript file is loaded, at which torch executes what the file
+    asks for; its `forward` is not called.
 
     Raises:
-        InputError: It is no file of either kind.
+        InputError: The file is of neither kind.
     """
     here = cpu or read_cpu_features()
     metadata = read_metadata(path)

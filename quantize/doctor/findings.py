@@ -1,4 +1,4 @@
-"""What an examination says: one verdict, a few facts, and findings with what to do about them."""
+"""The result of an examination: a verdict, facts, and findings with remedies."""
 
 from enum import StrEnum
 
@@ -14,14 +14,11 @@ class Severity(StrEnum):
 
 
 class Finding(FrozenModel):
-    """One thing that was found.
+    """An observation, its cause or consequence, and a remedy, empty where nothing is to be done.
 
     Attributes:
-        severity: error: it does not run, or not as it says; warning: slower or less exact than
-            need be; info: good to know.
-        what: What was found.
-        why: What it comes from, or what follows.
-        remedy: What to do; empty where there is nothing to do.
+        severity: error: does not run, or computes something else; warning: slower or less exact
+            than need be; info: good to know.
     """
 
     severity: Severity
@@ -31,13 +28,7 @@ class Finding(FrozenModel):
 
 
 class Examination(FrozenModel):
-    """What was found about a machine, or about a file on this machine.
-
-    Attributes:
-        verdict: One sentence.
-        facts: Names and values.
-        findings: Worst first.
-    """
+    """A one-sentence verdict, facts as (name, value), and findings sorted worst first."""
 
     verdict: str
     facts: tuple[tuple[str, str], ...]
@@ -45,7 +36,7 @@ class Examination(FrozenModel):
 
 
 def worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Sorted by severity; those of the same severity keep their order."""
+    """Stable sort by severity."""
     order = list(Severity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 

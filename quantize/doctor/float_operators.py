@@ -1,4 +1,4 @@
-"""The operators that stay in float in ONNX Runtime, in groups with the reason and the way out."""
+"""The operators that stay in float in ONNX Runtime, grouped by reason, with remedies."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from eightbit.quantize.doctor.graph_view import GraphView, input_of
 _SHOWN: Final = 3
 _STEPS: Final = 4
 
-# As ONNX Runtime calls them after its optimisation, and as they are written.
+# Optimised operator to the written ones.
 _HEAVY: Final[Mapping[str, frozenset[str]]] = {
     "Conv": frozenset({"Conv"}),
     "FusedConv": frozenset({"Conv"}),
@@ -30,7 +30,7 @@ _HEAVY: Final[Mapping[str, frozenset[str]]] = {
     "ReduceMean": frozenset({"ReduceMean"}),
 }
 
-# Neither float arithmetic nor worth a word.
+# No float arithmetic worth reporting.
 _CONVERSIONS: Final = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Constant", "Cast", "Identity"}
 )
@@ -40,12 +40,12 @@ _INTEGER: Final = ("QLinear", "QGemm", "NhwcMaxPool", "ConvInteger", "MatMulInte
 def float_findings(
     written: GraphView, optimized: GraphView, *, meant: bool = False
 ) -> Iterator[Finding]:
-    """One finding for each reason, that of most operators first.
+    """Yield one finding per reason, most operators first.
 
     Args:
-        written: The graph as it is in the file.
-        optimized: The graph that ONNX Runtime makes of it.
-        meant: Whether whoever made the file kept operators in float on purpose.
+        written: The graph as stored in the file.
+        optimized: The same graph after ONNX Runtime's optimisation.
+        meant: Whether float operators are intended: findings are then INFO, not WARNING.
     """
     severity = Severity.INFO if meant else Severity.WARNING
     groups: dict[Cause, list[onnx.NodeProto]] = defaultdict(list)
@@ -69,7 +69,7 @@ def float_findings(
 def _origin(
     written: GraphView, node: onnx.NodeProto, kinds: frozenset[str]
 ) -> onnx.NodeProto | None:
-    """The written operator that became a node, which may have swallowed those behind it."""
+    """The written operator behind an optimised node, which may be fused with its successors."""
     found = written.producer(node.output[0]) or written.named(node.name)
     for _ in range(_STEPS):
         if found is None or found.op_type in kinds:
@@ -79,7 +79,7 @@ def _origin(
 
 
 def _other_operators(optimized: GraphView) -> Counter[str]:
-    """What else computes in float, by operator; moving integers about is no computing."""
+    """Count the other float operators; operators that only move integers do not count."""
     integers: set[str] = set()
     counts: Counter[str] = Counter()
     for node in optimized.nodes:

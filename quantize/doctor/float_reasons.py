@@ -1,8 +1,7 @@
 """Why ONNX Runtime computes an operator of a quantized graph in float.
 
-It makes an integer operator of the pattern DequantizeLinear, operator, QuantizeLinear, and only if
-all of it is there. Each check below looks for one thing that is missing, the first that it finds
-is the reason.
+It fuses DequantizeLinear, operator, QuantizeLinear into an integer operator only if the pattern is
+complete. The checks below run in order; the first missing part is the reason.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +43,7 @@ class Reason(StrEnum):
 
 
 class Cause(NamedTuple):
-    """A reason, with the operator that it is about, if any."""
+    """A reason, with the operator type it concerns, if any."""
 
     reason: Reason
     operator: str = ""
@@ -54,7 +53,7 @@ Check = Callable[[GraphView, onnx.NodeProto], Cause | None]
 
 
 def cause_of(view: GraphView, node: onnx.NodeProto) -> Cause:
-    """Why an operator of the graph as it was written is not computed in integers."""
+    """Why an operator of the graph as written is not computed in integers."""
     for check in _CHECKS.get(node.op_type, _OTHERS):
         cause = check(view, node)
         if cause is not None:
@@ -67,7 +66,7 @@ def _input(view: GraphView, node: onnx.NodeProto) -> Cause | None:
 
 
 def _operand(view: GraphView, name: str) -> Cause | None:
-    """What keeps one activation from being quantized."""
+    """Why one input activation is not quantized."""
     source = view.producer(name)
     if source is None:
         return Cause(Reason.FLOAT_INPUT, "the graph's input")
@@ -94,7 +93,7 @@ def _source_behind_moves(view: GraphView, node: onnx.NodeProto) -> onnx.NodeProt
 
 
 def _sides(view: GraphView, node: onnx.NodeProto) -> Cause | None:
-    """An add is quantized only if both of its inputs are."""
+    """An add computes in integers only if both of its inputs are quantized."""
     causes = [_operand(view, input_of(node, index)) for index in (0, 1)]
     found = [cause for cause in causes if cause is not None]
     if len(found) == 1 and found[0].reason is Reason.FLOAT_INPUT:
@@ -118,7 +117,7 @@ def _weight(view: GraphView, node: onnx.NodeProto) -> Cause | None:
 
 
 def _output(view: GraphView, node: onnx.NodeProto) -> Cause | None:
-    """What becomes of the result, which must be rounded at once and read in no other form."""
+    """The output must be quantized, and have no float reader besides."""
     result = node.output[0]
     readers = view.readers(result)
     quantized = [reader for reader in readers if reader.op_type == QUANTIZE]
@@ -139,7 +138,7 @@ def _output(view: GraphView, node: onnx.NodeProto) -> Cause | None:
 
 
 def _linear_output(view: GraphView, node: onnx.NodeProto) -> Cause | None:
-    """The result of a linear layer may stay in float."""
+    """The output of a linear layer may stay in float."""
     readers = [reader.op_type for reader in view.readers(node.output[0])]
     return _output(view, node) if QUANTIZE in readers else None
 

@@ -1,4 +1,4 @@
-"""An ONNX graph to walk through: who writes a tensor, who reads it, what is constant."""
+"""Lookup in an ONNX graph: producers, readers and constants."""
 
 from collections import defaultdict
 from math import prod
@@ -16,11 +16,7 @@ _BYTES: Final = {TensorProto.INT8: np.int8, TensorProto.UINT8: np.uint8}
 
 
 class GraphView:
-    """Looks things up in a graph; whatever a hostile one leaves out is simply not there.
-
-    Args:
-        graph: The graph; those inside its nodes are not looked at.
-    """
+    """Index of a graph without its subgraphs; whatever a hostile graph leaves out is absent."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.nodes = list(graph.node)
@@ -40,28 +36,28 @@ class GraphView:
                         self._tensors[node.output[0]] = attribute.t
 
     def named(self, name: str) -> onnx.NodeProto | None:
-        """The node of that name."""
+        """The node of that name, if any."""
         return self._named.get(name)
 
     def producer(self, name: str) -> onnx.NodeProto | None:
-        """The node that writes a tensor; None for constants and the graph's inputs."""
+        """The node that outputs a tensor; None for constants and graph inputs."""
         return None if name in self._tensors else self._producers.get(name)
 
     def readers(self, name: str) -> list[onnx.NodeProto]:
-        """The nodes that read a tensor."""
+        """The nodes with this tensor as an input."""
         return self._readers.get(name, [])
 
     def constant(self, name: str) -> onnx.TensorProto | None:
-        """A tensor that the file holds."""
+        """An initializer or the value of a Constant node; None for computed tensors."""
         return self._tensors.get(name)
 
     def dtype(self, name: str) -> int | None:
-        """ONNX's number of a constant's type."""
+        """`TensorProto` data type of a constant."""
         tensor = self._tensors.get(name)
         return None if tensor is None else tensor.data_type
 
     def integers(self, name: str) -> npt.NDArray[np.int16] | None:
-        """A constant of int8 or uint8 as int16 in its own shape; None for anything else."""
+        """An int8 or uint8 constant as int16 in its own shape; None for anything else."""
         tensor = self._tensors.get(name)
         if tensor is None or tensor.data_type not in _BYTES:
             return None
@@ -74,7 +70,7 @@ class GraphView:
         return values.reshape(tuple(tensor.dims)) if values.size == prod(tensor.dims) else None
 
     def integer_type(self, node: onnx.NodeProto) -> int | None:
-        """The type of the integers that a QuantizeLinear makes or a DequantizeLinear reads."""
+        """The integer dtype that a QuantizeLinear writes or a DequantizeLinear reads."""
         zero_point = input_of(node, 2)
         if zero_point:
             return self.dtype(zero_point)
@@ -87,5 +83,5 @@ class GraphView:
 
 
 def input_of(node: onnx.NodeProto, index: int) -> str:
-    """Name of a node's input; empty where it is left out."""
+    """Name of a node's input; empty where it is omitted."""
     return node.input[index] if index < len(node.input) else ""

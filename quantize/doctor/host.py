@@ -1,4 +1,4 @@
-"""This machine as a place for INT8: its processor, its runtimes, and what limits them."""
+"""This machine as an INT8 target: its processor, its runtimes, and their limits."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,23 +13,13 @@ from eightbit.models.spec import FrozenModel
 from eightbit.quantize.doctor.findings import Examination, Finding, Severity, count, worst_first
 
 # Variables that change which kernels run, or with how many threads.
-VARIABLES: Final = (
-    *ONEDNN_VARIABLES,
-    "ATEN_CPU_CAPABILITY",
-    "OMP_NUM_THREADS",
-)
+VARIABLES: Final = (*ONEDNN_VARIABLES, "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
 
 _ERRORS_ONLY: Final = 3
 
 
 class TorchBuild(FrozenModel):
-    """The installed torch.
-
-    Attributes:
-        version: Of the package.
-        engines: Quantized engines that it has on this processor.
-        kernels: Which of its float kernels run here, such as "AVX2".
-    """
+    """The installed torch: quantized engines and float kernels ("AVX2") on this processor."""
 
     version: str
     engines: tuple[str, ...]
@@ -37,13 +27,7 @@ class TorchBuild(FrozenModel):
 
 
 class OnnxRuntimeBuild(FrozenModel):
-    """The installed ONNX Runtime.
-
-    Attributes:
-        version: Of the package.
-        providers: What it can execute on.
-        newest_opset: Newest version of ONNX's operators that it loads.
-    """
+    """The installed ONNX Runtime: execution providers and the newest ONNX opset that it loads."""
 
     version: str
     providers: tuple[str, ...]
@@ -54,12 +38,9 @@ class Host(FrozenModel):
     """A machine with its runtimes.
 
     Attributes:
-        cpu: The processor.
-        torch: The installed torch.
-        onnxruntime: The installed ONNX Runtime.
-        openvino: Version of the installed OpenVINO, or None.
-        no_emulator: Why programs cannot run here as on another x86 processor; None where they can.
-        variables: Those of `VARIABLES` that are set.
+        openvino: Version; None if not installed.
+        no_emulator: Why another x86 processor cannot be emulated; None if it can.
+        variables: The environment variables of `VARIABLES` that are set.
     """
 
     cpu: CpuFeatures
@@ -71,7 +52,7 @@ class Host(FrozenModel):
 
 
 def read_host() -> Host:
-    """Reads this machine; imports torch and ONNX Runtime."""
+    """Examine this machine; imports torch and ONNX Runtime."""
     return Host(
         cpu=read_cpu_features(),
         torch=read_torch(),
@@ -83,7 +64,7 @@ def read_host() -> Host:
 
 
 def read_onnxruntime() -> OnnxRuntimeBuild:
-    """What the installed ONNX Runtime can do; asks it, by loading models of one node."""
+    """Query the installed ONNX Runtime, for the opset by loading models of one node."""
     import onnxruntime as ort
 
     return OnnxRuntimeBuild(
@@ -94,7 +75,7 @@ def read_onnxruntime() -> OnnxRuntimeBuild:
 
 
 def read_torch() -> TorchBuild:
-    """What the installed torch can do on this processor."""
+    """Query the installed torch on this processor."""
     import torch
 
     engines = (name for name in torch.backends.quantized.supported_engines if name != "none")
@@ -106,7 +87,7 @@ def read_torch() -> TorchBuild:
 
 
 def _loadable_opsets() -> Iterator[int]:
-    """Versions of ONNX's operators that ONNX Runtime loads, newest first."""
+    """Opsets that ONNX Runtime loads, newest first."""
     import onnxruntime as ort
     from onnx import TensorProto, defs, helper
 
@@ -131,9 +112,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-# What to run on a machine, and with how many threads: a function of its features alone.
-
-# As oneDNN's documentation lists them: below these it has no VNNI.
+# Without VNNI, by oneDNN's documentation.
 _ONEDNN_WITHOUT_VNNI: Final = frozenset({"SSE41", "AVX", "AVX2", "AVX512_CORE"})
 
 _SPOKEN: Final = {
@@ -153,7 +132,7 @@ _SPOKEN: Final = {
 
 
 def advise(host: Host) -> Examination:
-    """What a machine has, and what to run on it."""
+    """Facts about a machine, and the runtime and number of threads to use on it."""
     findings = [_what_to_run(host.cpu), _threads(host.cpu), *_build(host), *_limits(host)]
     return Examination(
         verdict=_verdict(host.cpu), facts=_facts(host), findings=worst_first(findings)
@@ -161,7 +140,7 @@ def advise(host: Host) -> Examination:
 
 
 def cpu_line(cpu: CpuFeatures) -> str:
-    """The processor with its instruction sets for INT8, on one line."""
+    """The processor and its INT8 instruction sets, on one line."""
     sets = ", ".join(_SPOKEN[name] for name in cpu.instructions) or "nothing for INT8"
     return f"{printable(cpu.name)}: {sets}"
 
@@ -260,7 +239,7 @@ def _build(host: Host) -> Iterator[Finding]:
 
 
 def _limits(host: Host) -> Iterator[Finding]:
-    """What makes this process slower than the machine."""
+    """Settings that keep this process from using all of the machine."""
     cpu, variables = host.cpu, host.variables
     for name in ONEDNN_VARIABLES:
         isa = variables.get(name, "").upper()

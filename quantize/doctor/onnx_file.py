@@ -1,4 +1,4 @@
-"""What keeps an ONNX file from running here, from running fast, or from computing what it says."""
+"""What keeps an ONNX file from running here, from running fast, or from exact results."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from eightbit.quantize.doctor.onnx_trial import Trial, try_model
 from eightbit.quantize.doctor.weights_at_risk import onnx_risks, risk_findings
 from eightbit.quantize.network.onnx_file import read_foreign
 
-# The first whose DequantizeLinear has an axis.
+# The first in which DequantizeLinear has an axis.
 _PER_CHANNEL_OPSET: Final = 13
 _FIRST_QUANTIZED_OPSET: Final = 10
 _DEFAULT_DOMAINS: Final = frozenset({"", "ai.onnx"})
@@ -32,17 +32,17 @@ _DYNAMIC: Final = "dynamic: ranges are computed in each run"
 _DYNAMIC_OPERATORS: Final = frozenset(
     {"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "ConvInteger"}
 )
-# Where the zero point of the activations stands.
+# Index of the input with the activations' zero point.
 _INPUT_ZERO_POINT: Final = {"QLinearConv": 2, "QLinearMatMul": 2, "QGemm": 2}
 
 
 def examine_onnx(
     path: Path, metadata: ArtifactMetadata | None, cpu: CpuFeatures, runtime: OnnxRuntimeBuild
 ) -> Examination:
-    """What an ONNX file is, and what is to be said about it on this processor.
+    """Examine an ONNX file for this processor.
 
     Raises:
-        InputError: It is no ONNX file, too large, or not whole in itself.
+        InputError: Not ONNX, too large, or incomplete.
     """
     model = read_foreign(path)
     written = GraphView(model.graph)
@@ -67,20 +67,14 @@ def examine_onnx(
 
 
 def coverage_line(coverage: Mapping[str, OperatorCoverage | None]) -> str:
-    """How many operators of each kind compute in integers, such as "conv 19/19, add 9/9"."""
+    """Integer operators by kind, such as "conv 19/19, add 9/9"."""
     kinds = {kind: entry for kind, entry in coverage.items() if entry is not None and entry.total}
     parts = [f"{kind} {entry.quantized:,}/{entry.total:,}" for kind, entry in kinds.items()]
     return ", ".join(parts) or "nothing"
 
 
 def verdict(findings: list[Finding], *, in_float: int = 0, quantized: bool = True) -> str:
-    """The sentence above the findings about a file.
-
-    Args:
-        findings: About it.
-        in_float: Operators that compute in float.
-        quantized: Whether any computes in integers.
-    """
+    """One sentence on the findings; `in_float` is the number of float operators."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     warnings = [finding for finding in findings if finding.severity is Severity.WARNING]
     if errors:
@@ -149,7 +143,7 @@ def _shape(value: onnx.ValueInfoProto) -> str:
 def _trouble(
     model: onnx.ModelProto, view: GraphView, trial: Trial, runtime: OnnxRuntimeBuild
 ) -> Iterator[Finding]:
-    """What keeps it from being loaded here, or elsewhere."""
+    """What keeps the file from being loaded here or by other runtimes."""
     severity = Severity.ERROR if trial.refused else Severity.WARNING
     understood = list(_opset_trouble(severity, model, view, runtime))
     yield from understood
@@ -177,7 +171,7 @@ def _capital(sentence: str) -> str:
 def _opset_trouble(
     severity: Severity, model: onnx.ModelProto, view: GraphView, runtime: OnnxRuntimeBuild
 ) -> Iterator[Finding]:
-    """Where the file and the versions of operators do not go together."""
+    """Conflicts between the operators and the imported opsets."""
     imported = {entry.domain: entry.version for entry in model.opset_import}
     opset = max((imported[domain] for domain in _DEFAULT_DOMAINS & imported.keys()), default=None)
     used = {node.domain if node.domain not in _DEFAULT_DOMAINS else "" for node in view.nodes}
@@ -230,7 +224,7 @@ def _interface(model: onnx.ModelProto) -> Iterator[Finding]:
 def _computing(
     form: str, written: GraphView, optimized: GraphView, *, meant: bool
 ) -> Iterator[Finding]:
-    """What computes in float, and why."""
+    """Float operators and their reasons."""
     if form == _FLOAT:
         yield Finding(
             severity=Severity.WARNING,

@@ -1,7 +1,7 @@
-"""Has a foreign ONNX model checked and optimised in a process of its own.
+"""Checks and optimises an untrusted ONNX model in a child process.
 
-A model from a stranger may ask for any amount of memory or time while it is optimised, or take the
-runtime down with it. So that happens in a child with limits, and what is left of it is an answer.
+Optimisation may take any amount of memory or time, or crash the runtime. So the child has limits,
+and whatever becomes of it is a result.
 """
 
 import json
@@ -28,12 +28,12 @@ _GIB: Final = 2**30
 
 
 class Trial:
-    """What became of a model.
+    """Result of checking and loading a model.
 
     Attributes:
-        invalid: What ONNX's checker says against it; empty where it is valid.
-        refused: What ONNX Runtime says where it does not load it; empty where it does.
-        optimized: The graph that ONNX Runtime runs; None where it refused.
+        invalid: Message of ONNX's checker; empty if valid.
+        refused: Message of ONNX Runtime's loader; empty if loaded.
+        optimized: The optimised graph; None if refused.
     """
 
     def __init__(self, invalid: str, refused: str, optimized: onnx.ModelProto | None) -> None:
@@ -45,8 +45,8 @@ class Trial:
 def try_model(model: onnx.ModelProto) -> Trial:
     """Check a model and optimise it as ONNX Runtime does on this processor.
 
-    Layouts stay as they are (extended optimisation): which operators compute in integers is
-    decided by then, and nodes can still be found by their names.
+    Layout is not optimised (level "extended"): which operators compute in integers is decided by
+    then, and nodes keep their names.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder)
@@ -75,7 +75,7 @@ def try_model(model: onnx.ModelProto) -> Trial:
 
 
 def _main(files: Path) -> None:
-    """What the child does; it writes its answer as far as it came."""
+    """The child's main function; writes its answer after each step."""
     content = (files / _MODEL).read_bytes()
     _limit(resource.RLIMIT_AS, 6 * _GIB + 8 * len(content))
     _limit(resource.RLIMIT_FSIZE, _GIB // 4 + 2 * len(content))

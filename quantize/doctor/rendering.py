@@ -1,4 +1,4 @@
-"""An examination for a terminal: the verdict first, then facts, then findings."""
+"""Renders an examination for a terminal: verdict, facts, findings."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity
 
 
 def render_examination(examination: Examination) -> RenderableType:
-    """For 80 columns and more; text from files is shown as it is, without effect."""
+    """For 80 columns and more; control characters in text from files are escaped."""
     parts: list[RenderableType] = [Text(printable(examination.verdict), style="bold")]
     parts.append(Padding(_facts(examination.facts), (1, 0)))
     parts.append(_findings(examination.findings))

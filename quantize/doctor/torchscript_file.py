@@ -1,4 +1,4 @@
-"""What keeps a TorchScript file from running here, or from computing what it says."""
+"""What keeps a TorchScript file from running here, or from exact results."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +27,7 @@ _PACKED: Final = frozenset(
 def examine_torchscript(
     path: Path, metadata: ArtifactMetadata | None, cpu: CpuFeatures, build: TorchBuild
 ) -> Examination:
-    """What a TorchScript file is, and what is to be said about it on this processor.
-
-    It is loaded, as for running it, but not run.
+    """Examine a TorchScript file for this processor: loaded, but not run.
 
     Raises:
         InputError: torch cannot load it, for another reason than a missing engine.
@@ -104,7 +102,7 @@ def _findings(
 
 
 def _risks(module: torch.jit.ScriptModule) -> tuple[LayerRisk, ...]:
-    """The risk of every quantized layer."""
+    """Saturation risk of every quantized layer."""
     risks = []
     for name, weight in _weights(module):
         at_risk = int(channels_at_risk(weight.to(torch.int64).numpy()).sum())

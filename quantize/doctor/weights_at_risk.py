@@ -1,8 +1,7 @@
-"""Which output channels of a model may saturate on a processor without VNNI.
+"""Output channels that may saturate on a processor without VNNI.
 
-Only where uint8 activations meet int8 weights: ONNX Runtime computes uint8 x uint8, int8 x int8 and
-one weight per channel (depthwise) exactly there, as emulation of such a processor showed
-(docs/doctor.md).
+Only uint8 activations x int8 weights are at risk: ONNX Runtime computes uint8 x uint8, int8 x int8
+and depthwise layers exactly, as emulation of such a processor showed (docs/doctor.md).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,20 +21,14 @@ from eightbit.quantize.doctor.graph_view import GraphView, input_of
 
 
 class LayerRisk(FrozenModel):
-    """How many output channels of one layer may saturate.
-
-    Attributes:
-        name: Of the layer.
-        at_risk: Output channels with two weights that may meet and saturate.
-        channels: Output channels.
-    """
+    """A layer's output channels, and those with two weights that may be paired and saturate."""
 
     name: str
     at_risk: int
     channels: int
 
 
-# By operator: where the activations' zero point (None: always uint8) and the weight stand.
+# Input indices of the activations' zero point (None: always uint8) and of the weight.
 _OPERANDS: Final[Mapping[str, tuple[int | None, int]]] = {
     "QLinearConv": (2, 3),
     "QLinearMatMul": (2, 3),
@@ -49,7 +42,7 @@ _CONVOLUTIONS: Final = frozenset({"QLinearConv", "ConvInteger"})
 
 
 def onnx_risks(view: GraphView) -> tuple[LayerRisk, ...]:
-    """The risk of every layer that computes in integers, in ONNX Runtime's optimised graph."""
+    """Saturation risk of every integer layer in ONNX Runtime's optimised graph."""
     risks = []
     for node in view.nodes:
         operands = _OPERANDS.get(node.op_type)
@@ -64,7 +57,7 @@ def onnx_risks(view: GraphView) -> tuple[LayerRisk, ...]:
 
 
 def risk_findings(layers: Sequence[LayerRisk], cpu: CpuFeatures, runtime: str) -> Iterator[Finding]:
-    """What the risk of all layers means on this processor; nothing where there are none."""
+    """One finding on the saturation risk on this processor; none without integer layers."""
     channels = sum(layer.channels for layer in layers)
     at_risk = sum(layer.at_risk for layer in layers)
     if at_risk:
@@ -112,7 +105,7 @@ def _has_signed_weight(
         return False
     if zero_point is None:
         return True
-    # Of dynamic quantization it is computed, and uint8.
+    # Dynamic quantization computes it, as uint8.
     return view.dtype(input_of(node, zero_point)) in (None, TensorProto.UINT8)
 
 

@@ -1,4 +1,4 @@
-"""What each rounding costs the logits by itself: of a tensor, and of a layer's weights."""
+"""Noise that each rounding alone adds to the logits: per tensor, and per layer's weights."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,22 +15,16 @@ from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import float_candidates
 from eightbit.quantize.recipe.recipe import Recipe, leave_float
 
-# A recipe that leaves some operations in float, made anew from one that leaves none.
-
 
 def partly_float(
     network: Network, recipe: Recipe, names: Collection[str], images: torch.Tensor
 ) -> Recipe:
-    """The recipe that one gets by asking for these operations in float from the beginning.
+    """The recipe for the same network with the named operations in float.
 
-    Ranges and weights of what stays in integers are chosen one by one and stay as they are; the
-    biases are corrected for the noise that is left.
-
-    Args:
-        network: The float network.
-        recipe: With everything in integers; whether its biases are corrected makes no difference.
-        names: Convolutions, linear layers and residual adds, by tensor name.
-        images: To correct biases with, if the recipe's intent says so: float32, (N, 3, H, W).
+    Scales and weights of the integer layers do not depend on each other and stay; biases are
+    corrected anew for the remaining noise, if configured, on `images`: float32, shape (N, 3, H, W).
+    `recipe` has everything in integers; its biases need not be corrected. `names` are tensor names
+    of convolutions, linear layers and residual adds.
     """
     partly = leave_float(recipe, network, names)
     return correct_biases(network, partly, images) if recipe.config.bias_correction else partly
@@ -44,11 +38,11 @@ _NO_SIGNAL: Final = 1e-30
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivities:
-    """Squared relative noise of the logits: noise of different origin adds up.
+    """Squared relative noise of the logits; independent noise adds up.
 
     Attributes:
-        tensors: Where one tensor alone is rounded, by its name.
-        weights: Where the weights of one layer alone are rounded, by its name.
+        tensors: With only this tensor rounded.
+        weights: With only this layer's weights rounded.
     """
 
     tensors: Mapping[str, float]
@@ -62,16 +56,11 @@ def sensitivities(
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Sensitivities:
-    """Simulate the network once for each tensor and for each layer of a recipe.
+    """Simulate the network once per tensor and once per layer of an all-integer recipe.
 
-    A layer in integers rounds its input and mostly its output as well; what these cost by
-    themselves is taken off again.
-
-    Args:
-        network: The float network.
-        recipe: With everything in integers.
-        images: float32, shape (N, 3, H, W); the first of them are used.
-        advance: Called with 1 after every tensor and every layer.
+    The noise of a layer's input and output tensors is subtracted from its own. `images` are
+    float32, shape (N, 3, H, W), of which the first `SENSITIVITY_IMAGES` are used. `advance` is
+    called with 1 after each tensor and layer.
     """
     candidates, inputs = network.float_candidates, network.inputs
     few = images[:SENSITIVITY_IMAGES]
@@ -90,13 +79,10 @@ def sensitivities(
 
 
 def relative_noise(logits: Pair) -> float:
-    """Mean over the images of the norm of the error relative to that of the image's own logits.
+    """Mean over images of |error| / |logits|, each at most 1; logits float32, shape (N, classes).
 
-    What all logits of an image share is no signal and no noise: it changes no prediction. No
-    image counts for more than an error as large as its signal, so a few outliers cannot rule.
-
-    Args:
-        logits: Each float32, shape (N, classes).
+    Both are centred per image: what all its logits share changes no prediction. The limit of 1
+    keeps a few outliers from dominating.
     """
     exact = _centred(logits.exact)
     error = _centred(logits.rounded - logits.exact)
@@ -112,23 +98,12 @@ def _centred(logits: torch.Tensor) -> torch.Tensor:
     return logits.double() - logits.double().mean(dim=1, keepdim=True)
 
 
-# In which order operations go to float: most noise saved for each of them first.
-
-
 def float_order(graph: fx.Graph, noise: Sensitivities) -> tuple[tuple[str, ...], ...]:
-    """All operations that may stay in float, in steps that pay.
+    """All operations that may stay in float, in greedy steps of most noise saved per operation.
 
-    One operation in float saves the rounding of its weights. The rounding of a tensor is saved only
-    if its producer and all its readers are in float, so they go together: a step is one operation,
-    or as many as free one more tensor, whichever saves the most noise for each operation that is
-    new. So steps cling together, and grow along a residual stream.
-
-    Args:
-        graph: Of the fused network, as traced.
-        noise: What is saved by not rounding.
-
-    Returns:
-        The names of the operations of each step; each name once.
+    An operation in float saves the rounding of its weights. A tensor's rounding is saved only if
+    its producer and all of its readers are in float: a step is one operation, or as many as free
+    one more tensor. So steps grow along a residual stream. Each name occurs once.
     """
     order = float_candidates(graph)
     around = _around(graph, order)
@@ -140,7 +115,7 @@ def float_order(graph: fx.Graph, noise: Sensitivities) -> tuple[tuple[str, ...],
     floats: set[str] = set()
 
     def saved(new: Iterable[str]) -> float:
-        """Of the noise that is left."""
+        """Noise saved in addition."""
         after = floats.union(new)
         tensors = dict.fromkeys(tensor for name in new for tensor in touched[name])
         freed = sum(noise.tensors.get(tensor, 0.0) for tensor in tensors if around[tensor] <= after)
@@ -159,7 +134,7 @@ def float_order(graph: fx.Graph, noise: Sensitivities) -> tuple[tuple[str, ...],
 def _around(graph: fx.Graph, order: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """For each tensor the operations that must be in float for it not to be rounded.
 
-    Pooling is in float where all around it is, so it stands for its own producer and readers.
+    A pool is in float where all of its neighbours are, so its producer and readers count instead.
     """
     touching: dict[str, set[str]] = defaultdict(set)
     pools: list[str] = []

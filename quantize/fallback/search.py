@@ -1,8 +1,7 @@
-"""The fewest operations in float with which the accuracy keeps to a target.
+"""Search for the fewest operations in float that meet an accuracy target.
 
-Operations go to float in the order of `float_order`; how many are needed is searched with `fewest`,
-each answer being an evaluation of real artefacts on all images. So the result is deterministic,
-and what it promises has been measured.
+Operations go to float in the order of `float_order`; `fewest` searches their number, evaluating
+real artefacts on all images each time. So the result is deterministic and measured.
 """
 
 import math
@@ -26,26 +25,16 @@ from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 
-# The smallest number with which something is met, found with few questions.
-
 
 def fewest(met: Callable[[int], bool], most: int, *, questions: int) -> int | None:
-    """The smallest of the numbers 0 to ``most`` for which the answer is yes.
+    """The smallest number from 0 to ``most`` found to satisfy ``met``; None if none does.
 
-    Zero is asked first, then the range is halved again and again, by ratio and not by difference:
-    small numbers, which one hopes for, take few questions. With eight questions every number up to
-    40 is found exactly, numbers up to 200 to within a tenth.
+    Zero is tried first, then the range is bisected by ratio, so small numbers take few questions:
+    eight find numbers up to 40 exactly and up to 200 to within a tenth. ``questions``, at least 2,
+    limits them; the last one is for ``most`` if there was no yes yet.
 
-    Answers need not be monotone (a measurement has noise). What is returned has got a yes, and the
-    next smaller number that was asked a no; one that was never asked might have got a yes too.
-
-    Args:
-        met: The question; never asked twice for the same number.
-        most: The largest number; the last question is for it if there was no yes yet.
-        questions: How many at most, at least 2.
-
-    Returns:
-        The number, or None if no answer was yes.
+    ``met`` need not be monotone (measurements are noisy), and is called once per number: the result
+    got a yes and the next smaller number asked a no; one never asked might have got a yes too.
     """
     if met(0):
         return 0
@@ -62,7 +51,7 @@ def fewest(met: Callable[[int], bool], most: int, *, questions: int) -> int | No
 
 
 def _between(low: int, high: int) -> int:
-    """The geometric middle, apart from both ends."""
+    """The geometric mean, strictly between both ends."""
     middle = round(math.sqrt((low + 1) * high))
     return min(max(middle, low + 1), high - 1)
 
@@ -74,7 +63,7 @@ _LABEL: Final = "{} in float"
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """A recipe that was tried, and the outcome of its worst artefact."""
+    """A recipe that was tried, with the outcome of its worst artefact."""
 
     recipe: Recipe
     outcome: Outcome
@@ -92,18 +81,13 @@ def fall_back(
 ) -> tuple[Recipe, FallbackSection]:
     """Leave as few operations in float as the target allows.
 
-    Args:
-        network: The float network.
-        recipe: With everything in integers.
-        images: To rank operations and to correct biases with: float32, shape (N, 3, H, W).
-        data: Labelled images to measure the drop on, all of them for every step.
-        delivery: The target, what is written and the threads.
-        stages: Told of the progress.
+    `recipe` has everything in integers. Operations are ranked and biases corrected on `images`,
+    float32, shape (N, 3, H, W); every step is evaluated on all labelled images of `data`.
 
     Returns:
-        The recipe to deliver, and what was tried. Where the target cannot be met, that is the one
-        whose interval ends lowest. If even a network that loses nothing missed the target, for
-        want of images, nothing but integers is tried.
+        The recipe to deliver, and all steps tried. If none meets the target, the recipe whose
+        interval ends lowest; only the all-integer one is tried if there are too few images for any
+        to meet it.
 
     Raises:
         InputError: No image is usable, or a logit is not finite.
@@ -122,7 +106,7 @@ def fall_back(
 
 
 class _Search:
-    """Tries numbers of steps of the order, and remembers what came of it."""
+    """Evaluates numbers of steps of the order, each once."""
 
     def __init__(
         self,
@@ -141,7 +125,7 @@ class _Search:
         self._order: tuple[tuple[str, ...], ...] = ()
 
     def run(self) -> int:
-        """Which of ``steps`` to deliver."""
+        """The key in ``steps`` to deliver."""
         with self._stages.stage(f"{Stage.TRY} float", total=self._trials.images) as watcher:
             self._trials.measure_float(self._recipe, watcher)
         found: int | None = 0
@@ -164,7 +148,7 @@ class _Search:
             return float_order(self._network.graph, noise)
 
     def _met(self, count: int) -> bool:
-        """Whether the first so many steps in float meet the target; measured once."""
+        """Whether the first ``count`` steps in float meet the target; measured once."""
         if count not in self.steps:
             self.steps[count] = self._tried(self._names(count))
         return self.steps[count].met
@@ -193,7 +177,7 @@ class _Search:
         return outcome.drop_ci95_pp[1] <= self._target_pp
 
     def section(self, chosen: int) -> FallbackSection:
-        """What was tried, for the report."""
+        """All steps tried, for the report."""
         step = self.steps[chosen]
         before: tuple[str, ...] = ()
         rows: list[FallbackStep] = []
@@ -229,7 +213,7 @@ def _row(
 
 
 def _images_needed(outcome: Outcome, target_pp: float) -> int | None:
-    """With which a drop like this would meet the target, or else a network that loses nothing."""
+    """Images with which this drop, or else a drop of zero, would meet the target."""
     images = outcome.images
     needed = images_needed(outcome.broke, outcome.fixed, images, target_pp)
     if needed is None:

@@ -1,4 +1,4 @@
-"""Networks that might be delivered: each one written, run on all images and timed."""
+"""Candidate recipes: each one exported, evaluated on all images and timed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,14 +40,13 @@ _LATENCY_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One artefact against the labels and the float model.
+    """One artefact (``artifact``: its format) against the labels and the float model.
 
     Attributes:
-        artifact: Its format.
-        images: How many were evaluated.
-        broke: Images that float gets right and the artefact wrong.
-        fixed: Images that the artefact gets right and float wrong.
-        agreeing: Images to which both give the same class.
+        images: Number evaluated.
+        broke: Right in float, wrong in the artefact.
+        fixed: Wrong in float, right in the artefact.
+        agreeing: Same class in both.
     """
 
     artifact: str
@@ -68,17 +67,10 @@ class Outcome:
 
 
 class Trials:
-    """Tries recipes of one network on the same images.
+    """Evaluates recipes of one network on the same images.
 
-    Args:
-        network: The float network.
-        data: Labelled images, open as long as recipes are tried.
-        formats: What is written in the end.
-        threads: For the runtimes.
-        folder: Empty, for the files; the first recipe's stay, as what others are timed against.
-
-    Attributes:
-        formats: As given, in the order in which they are tried.
+    ``formats`` are those delivered in the end, kept in the order of trial. ``folder`` must be
+    empty; the first recipe's files stay in it, as the baseline of latencies.
     """
 
     def __init__(
@@ -100,15 +92,11 @@ class Trials:
 
     @property
     def images(self) -> int:
-        """How many there are, unusable ones included."""
+        """Number of images, unusable ones included."""
         return len(self._data.source.items)
 
     def measure_float(self, recipe: Recipe, watcher: Watcher) -> None:
-        """Evaluate the float network, before any recipe.
-
-        Args:
-            recipe: Any one of this network.
-            watcher: Told of every batch.
+        """Evaluate the float network, before any recipe; any recipe of this network will do.
 
         Raises:
             InputError: No image is usable, or a logit is not finite.
@@ -120,13 +108,7 @@ class Trials:
     def outcomes(
         self, recipe: Recipe, name: str, watcher: Watcher, *, enough: Callable[[Outcome], bool]
     ) -> tuple[Outcome, ...]:
-        """Evaluate the artefacts of a recipe, until one is not good enough.
-
-        Args:
-            recipe: What to try.
-            name: Of its files.
-            watcher: Told of every batch.
-            enough: Whether an artefact is good enough for the next one to be tried as well.
+        """Evaluate a recipe's artefacts, stored under `name`, up to the first that is not `enough`.
 
         Raises:
             InputError: No image is usable, an artefact cannot be loaded, or a logit is not finite.
@@ -145,7 +127,7 @@ class Trials:
         return tuple(found)
 
     def latency_ratio(self, name: str, other: str, recipe: Recipe) -> float:
-        """Median time per call of one tried recipe over that of another, in the first format.
+        """Median time per call of one recipe over another's, in the first format.
 
         Raises:
             InputError: An artefact cannot be loaded.
@@ -171,7 +153,7 @@ class Trials:
         return mine.p50_ms / others.p50_ms
 
     def discard(self, name: str) -> None:
-        """Delete the files of a tried recipe."""
+        """Delete a recipe's files."""
         for artifact in self.formats:
             self._path(name, artifact).unlink(missing_ok=True)
 
@@ -191,7 +173,7 @@ class Trials:
         )
 
     def _classes(self, path: Path, recipe: Recipe, watcher: Watcher) -> IntArray:
-        """A model's class for every usable image: the highest logit, the first of equal ones."""
+        """Argmax class of every usable image; the lowest of equal logits."""
         labels = self._data.labels
         if labels is None:
             raise InputError("fallback: expected labelled images to measure a drop on, found none")

@@ -1,4 +1,4 @@
-"""Every execution of an artefact against the reference integers: the gate and the distances."""
+"""Executions of the artefacts against the reference integers: checks and distances."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from eightbit.benchmarks.accuracy.parity import (
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.runtimes.runner import FloatArray
 
-# Of the first words of names.
+# First words of execution names.
 _ORDER: Final = ("torchscript", "onnx", "openvino", REFERENCE)
 
 SAME_PREDICTIONS: Final = "every execution predicts like the reference"
@@ -27,19 +27,14 @@ SAME_PREDICTIONS: Final = "every execution predicts like the reference"
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What some executions say of each other.
-
-    Attributes:
-        checks: The gate.
-        parity: All pairs, by `pair_name`, in last bits; without what is not finite.
-    """
+    """The gate's checks, and the parity of each pair of finite executions, in LSB."""
 
     checks: tuple[Check, ...]
     parity: Mapping[str, ParityResult]
 
     @property
     def passed(self) -> bool:
-        """Whether every check did."""
+        """Whether every check passed."""
         return all(check.passed for check in self.checks)
 
 
@@ -54,12 +49,12 @@ def compare(
     """Compare executions with the reference and with each other.
 
     Args:
-        logits: float32, shape (N, classes), by name of the execution, ``REFERENCE`` among them;
-            where N differs, of the first images only.
-        output_scale: Scale of the logits: one last bit.
-        excused: Names of executions whose predictions are measured and fail nothing.
-        crashed: Names of executions whose process died.
-        predictions: Whether predictions can fail at all; not on synthetic images.
+        logits: float32, shape (N, classes), by execution, ``REFERENCE`` included; where N is
+            smaller, of the first images.
+        output_scale: Scale of the logits (one LSB).
+        excused: Executions whose predictions are measured but fail no check.
+        crashed: Executions whose process died.
+        predictions: Whether predictions can fail a check; False for synthetic images.
     """
     broken = {name: _not_finite(found) for name, found in logits.items() if _not_finite(found)}
     sound = {name: found for name, found in logits.items() if name not in broken}
@@ -86,7 +81,7 @@ def compare(
 
 
 def _place(name: str) -> tuple[int, str]:
-    """Where an execution stands in the name of a pair: the same in every run."""
+    """Sort key that orders the names of a pair alike in every run."""
     return _ORDER.index(name.partition("_")[0]), name
 
 
@@ -112,7 +107,7 @@ def _finite(logits: Mapping[str, FloatArray], broken: Mapping[str, int]) -> Chec
 
 
 def _same_predictions(judged: Mapping[str, ParityResult], excused: Sequence[str]) -> Check:
-    """The gate, which names those that fail it, or else the one that is furthest."""
+    """The check on predictions; names the executions that fail it, or else the furthest one."""
     different = {name: different_predictions(result) for name, result in judged.items()}
     failing = [
         name

@@ -1,4 +1,4 @@
-"""A bundle's INT8 artefacts in every way that they can be executed here, on the same images."""
+"""Every possible execution of a bundle's INT8 artefacts here, on the same images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,16 +28,13 @@ from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.verify.reference import reference_logits
 
-# Images at a time.
 BATCH: Final = 8
 
 # Loading takes longer than running: two processes load while one would.
 _AT_A_TIME: Final = 2
 
-# An emulated processor is a hundred times slower: as many images as have so many pixels, four of
-# 224 px.
+# An emulated processor is a hundred times slower: pixels of four images of 224 px.
 _EMULATED_PIXELS: Final = 4 * 224**2
-
 _FEWEST: Final = 4
 
 _FILES: Final = {
@@ -49,15 +46,14 @@ _FILES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Executed:
-    """What the executions answered.
+    """Results of the executions.
 
     Attributes:
-        logits: float32, shape (N, classes), by name of the execution, the reference among them;
-            where it is slow, of the first images only.
-        failed: Why an execution gave no answer, by its name.
-        crashed: Names of those whose process ended by itself; a crash of the emulator does not
-            count.
-        peak_rss_bytes: Highest resident memory of the largest of their processes.
+        logits: float32, shape (N, classes), by execution, the reference included; where it is slow,
+            of the first images only.
+        failed: Error message by execution.
+        crashed: Executions whose process died; crashes of the emulator do not count.
+        peak_rss_bytes: Highest resident memory of the largest process.
     """
 
     logits: Mapping[str, FloatArray]
@@ -67,14 +63,12 @@ class Executed:
 
 
 def executions(folder: Path, *, thorough: bool) -> Availability:
-    """What is possible here with the INT8 artefacts of a bundle.
+    """List the executions of a bundle's INT8 artefacts that are possible here.
 
-    Args:
-        folder: The bundle.
-        thorough: Whether to include what takes long: torch's other engines, an emulated processor.
+    ``thorough`` includes the slow ones: torch's other engines, an emulated processor.
 
     Raises:
-        InputError: An artefact is not what its name says.
+        InputError: An artefact is not of its file name's format.
     """
     parts = []
     if (folder / bundle.TORCHSCRIPT).exists():
@@ -96,16 +90,11 @@ def execute(
     reference_pixels: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Executed:
-    """Compute the reference, while every execution runs in a fresh process, two at a time.
+    """Compute the reference while executions run in fresh processes, two at a time.
 
-    Args:
-        folder: The bundle.
-        quantized: Its float network and its integers.
-        wanted: The executions.
-        pixels: The images: float32, shape (N, 3, crop, crop).
-        threads: For the executions together.
-        reference_pixels: How many pixels, all images together, the reference may compute.
-        advance: Called with 1 after the reference and after every execution.
+    `pixels` is float32, shape (N, 3, crop, crop). The executions share `threads`. The reference
+    sees the first images with no more than `reference_pixels` in total. `advance` is called with 1
+    after the reference and each execution.
     """
     at_a_time = min(_AT_A_TIME, threads)
     logits: dict[str, FloatArray] = {}
@@ -151,7 +140,7 @@ def in_batches(runner: Runner, pixels: FloatArray) -> FloatArray:
 
 
 def excused(recipe: Recipe, wanted: Sequence[Execution]) -> frozenset[str]:
-    """Names of the executions that a recipe's target does not promise anything for.
+    """Names of the executions for which a recipe's target promises nothing.
 
     Only a portable artefact computes the same without VNNI: see `config.Target`.
     """
@@ -162,10 +151,5 @@ def excused(recipe: Recipe, wanted: Sequence[Execution]) -> frozenset[str]:
 
 
 def affordable(pixels: FloatArray, budget: int) -> FloatArray:
-    """The first images, as many as have no more pixels than a budget, and at least four.
-
-    Args:
-        pixels: The images: float32, shape (N, 3, H, W).
-        budget: Of pixels, all images together.
-    """
+    """The first images of (N, 3, H, W) within a budget of pixels in total, but at least four."""
     return pixels[: max(_FEWEST, budget // (pixels.shape[2] * pixels.shape[3]))]

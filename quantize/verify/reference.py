@@ -1,11 +1,9 @@
-"""The reference: the recipe's integers computed with exactly, as the contract says.
+"""The reference: exact computation with the recipe's integers, as the contract defines it.
 
 Every runtime is measured against it. It shares no kernel with one: sums of products are taken in
-float64, where whole numbers below 2^53 are exact in any order of summation, and what the contract
-rounds is rounded by `qparams` in float64. float32 would not do: a layer's sum leaves its 2^24 from
-K = 519 taps on, and a 3x3 kernel over 64 channels has 576.
-
-It is no runtime: it takes seconds where those take milliseconds.
+float64, where integers below 2^53 are exact in any order of summation, and `qparams` rounds in
+float64. float32 would not do: a layer's sum exceeds its 2^24 from K = 519 taps on, and a 3x3 kernel
+over 64 channels has 576. It takes seconds where runtimes take milliseconds.
 """
 
 from collections.abc import Callable
@@ -34,16 +32,14 @@ _MOVING: Final = (nn.MaxPool2d, OptionAShortcut, QuantStub, DeQuantStub)
 
 
 def reference_logits(quantized: Quantized, pixels: FloatArray) -> FloatArray:
-    """What the recipe's integers say of some images.
-
-    Layers that the recipe leaves in float compute in float64 with their own weights.
+    """Logits of the recipe's integers; float layers compute in float64 with their own weights.
 
     Args:
         quantized: The float network and its integers.
         pixels: float32, shape (N, 3, H, W), N at least 1.
 
     Returns:
-        float32, shape (N, classes); of a network without a top its features, (N, C, H', W').
+        float32, shape (N, classes); for a network without a top, features (N, C, H', W').
 
     Raises:
         ValueError: A pixel is NaN.
@@ -55,25 +51,20 @@ def reference_logits(quantized: Quantized, pixels: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class _Numbers:
-    """A tensor of the network.
-
-    Attributes:
-        values: float64; with parameters whole numbers, steps from real zero, otherwise real ones.
-        params: The grid that the steps are of, None for real numbers.
-    """
+    """A float64 tensor: with ``params`` integer steps from the zero point, else real numbers."""
 
     values: torch.Tensor
     params: QuantParams | None
 
     @property
     def real(self) -> torch.Tensor:
-        """The real numbers that the values stand for; exact."""
+        """The dequantized values; exact."""
         if self.params is None:
             return self.values
         return torch.from_numpy(real_numbers(self.values.numpy(), self.params))
 
     def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "_Numbers":
-        """The same numbers in other places."""
+        """The same numbers rearranged."""
         return _Numbers(values=move(self.values), params=self.params)
 
 
@@ -87,7 +78,7 @@ def _as_real(values: torch.Tensor) -> _Numbers:
 
 
 class _Reference(fx.Interpreter):
-    """Runs the traced network on `_Numbers`; each is freed when nothing needs it any more."""
+    """Runs the traced network on `_Numbers`, freeing each after its last use."""
 
     def __init__(self, quantized: Quantized) -> None:
         super().__init__(quantized.network.traced)
@@ -102,7 +93,7 @@ class _Reference(fx.Interpreter):
         return cast("FloatArray", result.real.numpy().astype(np.float32))
 
     def run_node(self, n: fx.Node) -> Any:
-        """Compute a node; real numbers are rounded where the recipe has a grid for them."""
+        """Compute a node, and quantize a real output for which the recipe has a scale."""
         result = super().run_node(n)
         params = self._recipe.activations.get(tensor_name(n) or "")
         if params is None or result.params is not None:
@@ -110,7 +101,7 @@ class _Reference(fx.Interpreter):
         return _on_grid(quantize(result.values.numpy(), params), params)
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> _Numbers:
-        """A layer in integers or in float, the pool, or what only moves numbers."""
+        """Compute an integer or float layer, the pool, or an operation that only moves values."""
         module = self.fetch_attr(target)
         (source,) = args
         if isinstance(module, _MOVING):
@@ -128,7 +119,7 @@ class _Reference(fx.Interpreter):
         return result.moved(torch.relu) if layer is not module else result
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> _Numbers:
-        """A step of a residual add, or flattening."""
+        """Compute a residual add's step, or flatten."""
         if target is torch.flatten:
             source, *dimensions = args
             return cast("_Numbers", source.moved(lambda x: torch.flatten(x, *dimensions, **kwargs)))
@@ -136,7 +127,7 @@ class _Reference(fx.Interpreter):
         return _as_real(target(*real, **kwargs))
 
     def _in_integers(self, name: str, layer: nn.Conv2d | nn.Linear, source: _Numbers) -> _Numbers:
-        """Exact sums of products and bias, rounded to the layer's own grid if it has one."""
+        """Exact sums of products and bias, requantized if the output has a scale."""
         params = self._recipe.layers[name]
         assert source.params is not None  # an integer layer reads a quantized tensor: `placement`
         if name not in self._weights:
@@ -159,12 +150,9 @@ def _in_float(layer: nn.Conv2d | nn.Linear, x: torch.Tensor) -> _Numbers:
 
 
 def _sums(
-    layer: nn.Conv2d | nn.Linear,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
+    layer: nn.Conv2d | nn.Linear, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
-    """A layer's sums of products and bias in float64; whole numbers give whole numbers."""
+    """A layer's sums of products and bias in float64; integers give integers."""
     if isinstance(layer, nn.Linear):
         return F.linear(x, weight, bias)
     return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)

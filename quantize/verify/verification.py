@@ -1,8 +1,8 @@
-"""Proof that what was written computes what the float network computes, on real images.
+"""Verifies that the artefacts compute what the float network computes, on real images.
 
-Each artefact is loaded in a fresh process, as a user would load it, and answers the same images.
-The checks are a gate: a good model never fails one, whatever its last bits; how large the
-deviations are is reported beside them.
+Each artefact is loaded in a fresh process, as a user would load it, and runs the same images. The
+checks are a gate that a good model never fails, whatever its last bits; the size of the deviations
+is reported beside them.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -59,24 +59,19 @@ MAX_FLOAT_ERROR: Final = 1e-3
 
 FLOAT: Final = "fp32"
 
-# How the names of checks begin or end.
+# Start and end of check names.
 COVERED: Final = "onnx: everything computes in integers"
-
-
 FINITE_LOGITS: Final = "finite logits"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What the verification images said.
+    """Results on the verification images.
 
     Attributes:
-        images: How many there were.
-        checks: The gate.
-        fidelity: Each INT8 artefact against float, by its name.
-        parity: INT8 artefacts against each other, and all executions against each other and the
-            reference, by the names of the pair; in last bits.
-        executions: Of what else was executed, if anything.
+        fidelity: Each INT8 artefact against float.
+        parity: In LSB, by pair: INT8 artefacts, other executions and the reference.
+        executions: The other executions, if any.
     """
 
     images: int
@@ -87,12 +82,12 @@ class Verification:
 
     @property
     def finite(self) -> bool:
-        """Whether every logit was a number, so that the artefacts can be measured at all."""
+        """Whether every logit is finite, so that the artefacts can be evaluated at all."""
         return bool(self.fidelity)
 
     @property
     def passed(self) -> bool:
-        """Whether every check did."""
+        """Whether every check passed."""
         return all(check.passed for check in self.checks)
 
 
@@ -113,13 +108,13 @@ def verify(
     Args:
         module: The float network.
         runners: The INT8 artefacts by name, and the float one as ``FLOAT``.
-        pixels: The images: float32, shape (N, 3, crop, crop).
-        output_scale: Scale of the logits: one last bit.
-        coverage: What computes in integers, if there is an ONNX artefact.
-        executed: Logits of the reference and of the artefacts' other executions, by name.
-        excused: Names of executions whose predictions fail nothing, see `executing.excused`.
-        crashed: Names of executions whose process died.
-        advance: Called with 1 after the network and after every artefact.
+        pixels: float32, shape (N, 3, crop, crop).
+        output_scale: Scale of the logits (one LSB).
+        coverage: Of the ONNX artefact, if any.
+        executed: Logits of the reference and other executions, by name.
+        excused: Executions whose predictions fail no check, see `executions.excused`.
+        crashed: Executions whose process died.
+        advance: Called with 1 after the network and each artefact.
     """
     expected = _float_logits(module, pixels)
     advance(1)
@@ -138,10 +133,7 @@ def verify(
         for name, result in fidelity.items()
     ]
     compared = compare(
-        {**found, **(executed or {})},
-        output_scale=output_scale,
-        excused=excused,
-        crashed=crashed,
+        {**found, **(executed or {})}, output_scale=output_scale, excused=excused, crashed=crashed
     )
     checks += [_same(*pair, compared.parity) for pair in combinations(found, 2)]
     checks += compared.checks if executed else ()
@@ -153,7 +145,7 @@ def verify(
 
 
 def _float_logits(module: nn.Module, pixels: FloatArray) -> FloatArray:
-    """Logits of the float network itself: float32, shape (N, classes)."""
+    """Logits of the float network in torch: float32, shape (N, classes)."""
     images = torch.from_numpy(pixels).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         return np.concatenate([module(part).numpy() for part in images.split(BATCH)])
@@ -209,14 +201,12 @@ def _covered(coverage: CoverageSection) -> Check:
     )
 
 
-# The artefacts of a bundle, each in a fresh process, and the proof that they are right.
-
 VERIFICATION_IMAGES: Final = 64
 
-# The reference takes long: as many images as have so many pixels, four of 224 px.
+# The reference takes long: pixels of four images of 224 px.
 _REFERENCE_PIXELS: Final = 4 * 224**2
 
-# The other executions see as many images as have so many pixels: 16 of 224 px.
+# The other executions: pixels of 16 images of 224 px.
 _EXECUTED_PIXELS: Final = 16 * 224**2
 
 _MODELS: Final = {
@@ -227,7 +217,7 @@ _MODELS: Final = {
 
 
 def audit_artifact(quantized: Quantized, path: Path) -> CoverageSection:
-    """What computes in integers in the ONNX artefact of a recipe, and what is meant not to."""
+    """Integer coverage of a recipe's ONNX artefact, and how many operators are meant as float."""
     graph = quantized.network.graph
     meant = float_operators(graph, quantized.recipe.float_layers)
     found = audit(path)
@@ -266,7 +256,7 @@ def opened_runners(
 
 
 def drawn_pixels(recipe: Recipe, source: ImageSource, samples: int) -> FloatArray:
-    """The first usable images of a class-balanced order: float32, shape (N, 3, crop, crop).
+    """The first usable images in class-balanced order: float32, shape (N, 3, crop, crop).
 
     Raises:
         InputError: No image is usable.
@@ -290,10 +280,10 @@ def verify_artifacts(
     coverage: CoverageSection | None,
     threads: int,
 ) -> tuple[Verification, FloatArray]:
-    """Verify the artefacts, as they run by themselves and in every other way that is quick.
+    """Verify the artefacts in their own runtimes and in every other quick execution.
 
     Returns:
-        What was found, and on which images: float32, shape (N, 3, crop, crop).
+        The result, and its images: float32, shape (N, 3, crop, crop).
 
     Raises:
         InputError: No image is usable.
