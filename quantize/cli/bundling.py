@@ -1,4 +1,4 @@
-"""The command that packs a model for machines without eightbit and without torch."""
+"""The command that packs a model for machines without eightbit and torch."""
 
 from pathlib import Path
 from typing import Annotated

@@ -17,13 +17,7 @@ from eightbit.models.spec import ModelSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """One class that an artefact considers.
-
-    Attributes:
-        index: Of the class.
-        label: Its name, or the index as text where names are not known.
-        probability: Softmax of the logits, 0 to 1.
-    """
+    """A class with its label (the index as text if unknown) and softmax probability, 0 to 1."""
 
     index: int
     label: str
@@ -33,20 +27,16 @@ class Guess:
 def classify(
     artifact: Path, images: Sequence[Path], *, threads: int, top: int = 5
 ) -> Iterator[tuple[Path, tuple[Guess, ...]]]:
-    """Classify image files with an artefact, one at a time.
+    """Classify image files with an artefact (.onnx or .pt), one at a time.
 
-    Args:
-        artifact: The .onnx or .pt file.
-        images: The photos.
-        threads: Threads for the runtime.
-        top: How many classes per image; equal logits rank by class index.
+    `top` limits the classes per image; equal logits rank by class index.
 
     Yields:
         Each image with its classes, the most probable first.
 
     Raises:
-        InputError: The artefact cannot be loaded, carries no metadata, or gives a logit that is
-            not finite; or an image cannot be used.
+        InputError: The artefact cannot be loaded, has no metadata, or gives a non-finite logit; or
+            an image cannot be used.
     """
     metadata = open_artifact(artifact).metadata
     if metadata is None:

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: progress on stderr, results on stdout."""
+"""Terminal output: progress on stderr, results on stdout."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,13 +31,13 @@ _WIDTH_OF_A_FILE = 100
 
 
 def results() -> Console:
-    """The console for results: stdout, without colours or a guess of the width into a file."""
+    """The console for stdout; in a file without colours, at a fixed width."""
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
     return Console(width=width, highlight=False)
 
 
 class _RateColumn(ProgressColumn):
-    """How many of a stage's steps are done per second, for those that name them."""
+    """Steps per second, for stages with a unit."""
 
     def render(self, task: Task) -> Text:
         """See `ProgressColumn`."""
@@ -46,9 +46,9 @@ class _RateColumn(ProgressColumn):
 
 
 class ProgressBars:
-    """Shows each stage of a run as a bar; a `Watcher`. A context manager.
+    """Shows each stage of a run as a bar; a `Watcher` and context manager.
 
-    Where stderr is no terminal there are no bars: a log gets the errors alone.
+    Without a terminal on stderr there are no bars: a log gets the messages alone.
     """
 
     def __init__(self) -> None:

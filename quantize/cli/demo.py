@@ -1,4 +1,4 @@
-"""The whole line on a network and images that come along: nothing is downloaded."""
+"""The whole pipeline on a packaged network and images: nothing is downloaded."""
 
 import tempfile
 from importlib import resources
@@ -21,21 +21,13 @@ def run_demo(
     stages: Stages | None = None,
     command: str = "",
 ) -> Report:
-    """Quantize the network for handwritten digits that is part of this package.
+    """Quantize the packaged network for handwritten digits.
 
-    The training digits calibrate, the held-out digits evaluate. Both are written as class folders
-    of PNG files first and then take the way of anybody's photos.
-
-    Args:
-        out: Folder for the artefacts and the report.
-        overwrite: Whether files of an earlier run in ``out`` may be replaced.
-        threads: Threads for everything; None for all cores that may be used.
-        stages: Told of the progress; None to work silently.
-        command: The command line that does the same again, for the report.
+    The training digits calibrate, the held-out digits evaluate; both are read from class folders of
+    PNG files, like a user's photos. `threads`: None for all usable cores.
 
     Raises:
-        InputError: scikit-learn, which has the images, is not installed, or ``out`` cannot be
-            used.
+        InputError: scikit-learn, which has the images, is not installed, or ``out`` is unusable.
     """
     stages = stages or Stages()
     with tempfile.TemporaryDirectory() as temporary:
@@ -51,7 +43,7 @@ def run_demo(
 
 
 def load_digits_network() -> Pretrained:
-    """Load the weights that the package ships; the study `train_digits` made them."""
+    """Load the packaged weights, made by the study `train_digits`."""
     asset = resources.files("eightbit.models") / "assets" / WEIGHTS_FILE
     with resources.as_file(asset) as path:
         return load_pretrained(Architecture.CIFAR_RESNET20, str(path), labels=LABELS)

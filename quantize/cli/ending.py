@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def command_line() -> str:
-    """What was typed, safe to print."""
+    """The command line as typed, safe to print."""
     return printable(shlex.join(["eightbit", *sys.argv[1:]]))
 
 
@@ -35,14 +35,14 @@ def say_written(place: Path) -> None:
 
 
 def pass_gates(report: "Report", max_drop: float | None) -> None:
-    """End well if every gate of a run is passed; see `end`."""
+    """Exit with 1 if a gate of a run failed; see `end`."""
     from eightbit.quantize.measure.report import failed_gates
 
     end(failed_gates(report, max_drop))
 
 
 def end(failures: Sequence[str]) -> None:
-    """Name every failed gate on stderr and exit with 1, if there is one."""
+    """Print failed gates on stderr and exit with 1 if there are any."""
     for failure in failures:
         print(f"eightbit: failed: {printable(failure)}", file=sys.stderr)
     if failures:

@@ -1,7 +1,7 @@
-"""The program ``eightbit``: runs a command and turns what became of it into an exit code.
+"""The program ``eightbit``: runs a command and returns its exit code.
 
-0 done, 1 a gate failed, 2 bad input or usage, or a process that runs a model died, in one line,
-130 interrupted; a traceback is a bug.
+Exit codes: 0 done; 1 a gate failed; 2 bad input or usage, or a process that runs a model died, in
+one line; 130 interrupted. A traceback is a bug.
 """
 
 import io
@@ -17,14 +17,7 @@ from eightbit.quantize.cli.quantize import app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: Without the program's name; None for those of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Run `arguments`, or the command line of the process if None; returns the exit code."""
     try:
         code = app(args=arguments, prog_name="eightbit", standalone_mode=False)
     except (InputError, typer.TyperException) as exc:

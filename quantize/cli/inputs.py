@@ -1,4 +1,4 @@
-"""From what is typed on the command line to a loaded network: labels, preprocessing, weights."""
+"""Loads the network, labels and preprocessing given on the command line."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """What replaces the weights' own labels and preprocessing; None keeps theirs."""
+    """Replaces the weights' own labels and preprocessing; None keeps theirs."""
 
     labels: tuple[str, ...] | None = None
     resize: int | None = None
@@ -29,7 +29,7 @@ class Preparation:
 
 
 def read_labels(paths: Sequence[Path]) -> tuple[tuple[str, ...] | None, Mapping[str, str] | None]:
-    """Names of the classes and labels of images, each from its kind of file.
+    """Class names, and labels of images (from the .csv).
 
     Raises:
         InputError: A file cannot be read, or there are two of a kind.
@@ -51,7 +51,7 @@ def read_labels(paths: Sequence[Path]) -> tuple[tuple[str, ...] | None, Mapping[
 def load_new(
     architecture: Architecture, weights: str, preparation: Preparation, stages: Stages
 ) -> Pretrained:
-    """Load the network that shall be quantized.
+    """Load the network to quantize.
 
     Raises:
         InputError: See `load_pretrained`.
@@ -62,12 +62,9 @@ def load_new(
 
 
 def load_recorded(
-    path: Path,
-    architecture: Architecture | None,
-    weights: str,
-    stages: Stages,
+    path: Path, architecture: Architecture | None, weights: str, stages: Stages
 ) -> tuple[Recipe, Pretrained]:
-    """Load a recipe and the network that it was made for.
+    """Load a recipe and its network.
 
     Raises:
         InputError: The recipe cannot be read, or is for another architecture.

@@ -1,4 +1,4 @@
-"""What a file of a bundle says about itself, as tables for a person."""
+"""Tables on a file of a bundle: metadata, coverage, recipe."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def _coverage_table(coverage: CoverageSection) -> Table:
 
 
 def _recipe_beside(artifact: Artifact) -> Recipe | None:
-    """The recipe of an artefact, if it still lies in the same folder."""
+    """The recipe of an artefact, if it is in the same folder."""
     path = artifact.path.parent / bundle.RECIPE
     wanted = artifact.metadata.recipe_sha256 if artifact.metadata else None
     if wanted is None or not path.is_file():

@@ -1,4 +1,4 @@
-"""The commands that look at what is there: they measure nothing and write nothing."""
+"""The commands that only show: they measure nothing and write nothing."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,6 +1,6 @@
-"""The commands: arguments in, the public API called, results out.
+"""The commands `quantize` and `demo`: arguments in, the public API called, results out.
 
-Whatever is heavy is imported inside the commands, so that ``eightbit --help`` answers at once.
+Heavy imports are inside the commands, so that ``eightbit --help`` answers at once.
 """
 
 from pathlib import Path
@@ -53,8 +53,7 @@ def quantize(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for artefacts and report.")],
     weights: Annotated[
-        str,
-        typer.Option(help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file."),
+        str, typer.Option(help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file.")
     ],
     architecture: Annotated[
         Architecture | None,
@@ -190,11 +189,7 @@ def demo(
 
 
 def _refuse_beside_recipe(context: typer.Context, class_names: tuple[str, ...] | None) -> None:
-    """Refuse what a recipe has already decided, rather than ignore it.
-
-    Raises:
-        InputError: One of the options was typed.
-    """
+    """Raise InputError for an option that a recipe already determines, rather than ignore it."""
     for name in sorted(
         {"calibrate", "fallback", "weight_method", *QuantConfig.model_fields} - {"weights"}
         | {"labels", "resize", "crop", "mean", "std"}

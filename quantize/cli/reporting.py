@@ -44,8 +44,7 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help=f"Page of a comparison; {_PAGE} by default, none with --baseline.",
+            metavar="FILE", help=f"Page of a comparison; {_PAGE} by default, none with --baseline."
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -76,11 +75,7 @@ def report(
 
 
 def _tolerance(baseline: Path | None, *given: float | None) -> "Tolerance":
-    """What may be lost, from the options in their order.
-
-    Raises:
-        InputError: One makes no sense, or is given without a baseline.
-    """
+    """The tolerance from the options in order; InputError if invalid or without a baseline."""
     from pydantic import ValidationError
 
     from eightbit.benchmarks.comparison.regression import Tolerance

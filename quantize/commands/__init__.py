@@ -1,1 +1,1 @@
-"""What is done later to a bundle: verify, evaluate, benchmark, diagnose."""
+"""Commands on a finished bundle: verify, evaluate, benchmark, diagnose."""

@@ -1,4 +1,4 @@
-"""The report of a bundle on disk, amended by what a later command found out."""
+"""Amends the report of a bundle on disk with a later command's results."""
 
 import errno
 import fcntl
@@ -19,20 +19,14 @@ from eightbit.quantize.stages import Stages
 
 @dataclass(frozen=True, kw_only=True)
 class Amending:
-    """A bundle whose report a command will amend.
-
-    Attributes:
-        bundle: The bundle.
-        stages: For a new report.
-        command: The command line.
-    """
+    """A bundle whose report a command will amend; `stages` and `command` are for a new report."""
 
     bundle: Bundle
     stages: Stages
     command: str
 
     def begin(self) -> Report:
-        """The report as it is; what would fail in the end is refused before the work.
+        """The current report; what would fail in the end is refused before the work.
 
         Raises:
             InputError: The report is damaged, or of another recipe, or cannot be replaced.
@@ -45,13 +39,10 @@ class Amending:
         return report
 
     def finish(self, change: Callable[[Report], Report]) -> Report:
-        """Replace the report by an amended one.
+        """Replace the report by ``change(report)``.
 
-        It is read once more, while no other command amends it: of two that ran at the same time,
-        both leave what they found.
-
-        Args:
-            change: Makes the new report of the one that lies in the bundle.
+        It is read again under a lock, so that commands running at the same time keep each other's
+        results.
 
         Raises:
             InputError: As in `begin`.
@@ -63,7 +54,7 @@ class Amending:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """While no other command amends this bundle; ends with the process at the latest."""
+        """Hold a lock on the bundle; the OS releases it if the process dies."""
         folder = self.bundle.folder
         with ExitStack() as stack:
             try:
@@ -79,7 +70,7 @@ class Amending:
             yield
 
     def _report(self) -> Report:
-        """The report that lies in the bundle, or a new one without any finding."""
+        """The report in the bundle, or a new one without results."""
         report, path = self.bundle.read_report(), self.bundle.folder / REPORT_JSON
         if report is not None:
             return report

@@ -22,23 +22,17 @@ def benchmark_bundle(
     images: Path | None = None,
     command: str = "",
 ) -> Report:
-    """Latency of a bundle's models, float and INT8.
+    """Latency of a bundle's models, float and INT8; also amends the bundle's report, or makes one.
 
-    Args:
-        folder: The bundle. Its report is replaced by one with the new latencies; where it has none,
-            one is made.
-        stages: Told of the progress.
-        threads: Thread counts to measure at; empty for all usable cores.
-        batches: Images per call to measure at; empty for one.
-        images: Folder or archive of photos to measure the whole path with; None for synthetic ones.
-        command: The command line, for the report.
+    `threads` are thread counts, empty for all usable cores; `batches` images per call, empty for
+    one. `images` is a folder or archive of photos for the whole path, None for synthetic ones.
 
     Returns:
         A report of this benchmark alone.
 
     Raises:
-        InputError: The folder is no bundle or cannot be written, its report is of another recipe,
-            a model cannot be loaded, or no photo can be used.
+        InputError: The folder is no bundle or cannot be written, its report is of another recipe, a
+            model cannot be loaded, or no photo can be used.
     """
     opened = open_bundle(folder)
     recipe = opened.recipe

@@ -1,4 +1,4 @@
-"""Diagnosing a bundle that lies on disk: what each of its quantized tensors loses."""
+"""Diagnoses a bundle on disk: the noise of each of its quantized tensors."""
 
 from pathlib import Path
 
@@ -16,21 +16,12 @@ from eightbit.quantize.verify.verification import drawn_pixels
 
 
 def diagnose_bundle(
-    folder: Path,
-    data: Path,
-    stages: Stages,
-    *,
-    samples: int = 32,
-    threads: int | None = None,
+    folder: Path, data: Path, stages: Stages, *, samples: int = 32, threads: int | None = None
 ) -> tuple[TensorDiagnosis, ...]:
-    """What each quantized tensor of a bundle loses on the given images, worst first.
+    """SQNR of each quantized tensor of a bundle, worst first; see `diagnose`.
 
-    Args:
-        folder: The bundle.
-        data: Folder or archive of images; labels are not needed.
-        stages: Told of the progress.
-        samples: How many images to draw, class-balanced where there are classes.
-        threads: Threads for torch; None for all usable cores.
+    `data` is a folder or archive of images, of which `samples` are drawn, class-balanced if there
+    are classes; `threads` is for torch, None for all usable cores.
 
     Raises:
         InputError: The folder is no bundle, or the images cannot be used.

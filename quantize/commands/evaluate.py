@@ -1,4 +1,4 @@
-"""Evaluating a bundle that lies on disk; a killed evaluation continues where it was."""
+"""Evaluates a bundle on disk; a killed evaluation continues where it stopped."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,30 +35,23 @@ def evaluate_bundle(
     threads: int | None = None,
     command: str = "",
 ) -> Report:
-    """Accuracy, fidelity and parity of a bundle's artefacts on the given images.
+    """Accuracy, fidelity and parity of a bundle's artefacts; also amends the bundle's report.
 
-    Answers are kept in the user's cache until the bundle's report is amended: per image about 110
-    bytes, and 4 for each class and model. If the process is killed, the next one with the same
-    bundle, models, images, software and machine continues after them, and finds the same numbers.
-    Where they cannot be kept, it says so and goes on.
+    Answers are kept in the user's cache until then: per image about 110 bytes, and 4 per class and
+    model. A killed evaluation continues after them, with the same result, if bundle, models,
+    images, software and machine are the same. If the cache cannot be written, a message says so.
 
-    Args:
-        folder: The bundle. Its report is replaced by one with these findings.
-        data: Folder or archive of images.
-        stages: Told of the progress.
-        image_labels: Label by name of the image, for images without class folders.
-        max_drop_pp: The gate to decide, which needs labels. None for the one that stands in the
-            report, if there is one, on images that have labels.
-        threads: Threads for the runtimes; None for all usable cores.
-        command: The command line, for the report.
+    `image_labels` maps image names to labels, for images without class folders. The gate
+    ``max_drop_pp`` needs labels; None for the report's own gate, if there is one and the images
+    have labels. `threads`: None for all usable cores.
 
     Returns:
         A report of this evaluation alone; its ``max_drop_pp`` is the gate that applies.
 
     Raises:
         InputError: The folder is no bundle or cannot be written, its report is of another recipe,
-            another process of this user evaluates it on the same images, or the images cannot be
-            used.
+            another process of this user evaluates it on the same images, or the images are
+            unusable.
         WorkerCrashError: A process that runs the models died.
     """
     if max_drop_pp is not None:
@@ -90,7 +83,7 @@ def evaluate_bundle(
 def _journal(
     opened: Bundle, data: Path, source: ImageSource, threads: int, stages: Stages
 ) -> Iterator[Journal | None]:
-    """The journal, where there can be one. What ends the evaluation early says how it goes on."""
+    """The journal, if it can be written; an early end says how to continue."""
     _, each = workers_and_threads(threads)
     preprocessing = opened.recipe.spec.preprocessing
     header = header_of(models_of(opened.folder), preprocessing, source.items, threads=each)
@@ -112,10 +105,7 @@ def _journal(
 
 
 def _gate(known: Report, labelled: LabelledSource, watcher: Watcher) -> float | None:
-    """The report's own gate, where there are labels to decide it.
-
-    What becomes of it and of the report's accuracy is told, where nobody would expect it.
-    """
+    """The report's own gate, where there are labels; says so, and which accuracy is replaced."""
     if labelled.labels is None:
         if known.accuracy is not None and known.accuracy.fp32.top1 is not None:
             watcher.tell(
@@ -134,7 +124,7 @@ def _gate(known: Report, labelled: LabelledSource, watcher: Watcher) -> float | 
 def _amended(
     before: Report, found: EvaluatedImages | Check, max_drop_pp: float | None, command: str
 ) -> Report:
-    """The report with what is known now; a gate of an earlier run stands until another is set."""
+    """The amended report; an earlier gate stays until another is set."""
     if isinstance(found, EvaluatedImages):
         later = {"environment": read_environment(), "command": command}
         after = before.with_evaluation(

@@ -1,4 +1,4 @@
-"""Reports as they lie on disk: found by bundle or by file, named apart, and rendered again."""
+"""Reports on disk: finds, names, renders and replaces them."""
 
 import os
 import stat
@@ -22,10 +22,10 @@ _ONLY_ITSELF = 2  # the root and the name of a file or folder in it
 
 
 def read_reports(places: Sequence[Path]) -> dict[str, Report]:
-    """Several reports by names that tell them apart, in the order given.
+    """Read reports, in the order given, under short unique names.
 
     Raises:
-        InputError: One of them is no report, is damaged or of a newer version, or comes twice.
+        InputError: A report is missing, damaged, of a newer version, or given twice.
     """
     files = [report_file(place) for place in places]
     resolved = [path.resolve() for path in files]
@@ -39,13 +39,10 @@ def read_reports(places: Sequence[Path]) -> dict[str, Report]:
 
 
 def short_names(files: Sequence[PurePath]) -> tuple[str, ...]:
-    """The shortest ends of the paths that tell them apart, without what all of them end in.
+    """The shortest unique ends of absolute paths, without what all of them end in.
 
-    A bundle goes by its folder: of `/ci/main/out/report.json` and `/ci/branch/out/report.json` the
-    names are `main` and `branch`.
-
-    Args:
-        files: Absolute paths of reports, all different.
+    A bundle is named by its folder: `/ci/main/out/report.json` and `/ci/branch/out/report.json`
+    become `main` and `branch`.
     """
     parts = [
         path.parent.parts
@@ -72,12 +69,7 @@ def _shortest_end(own: tuple[str, ...], everyone: Sequence[tuple[str, ...]]) -> 
 def replace_report(
     report: Report, folder: Path, *, forms: Collection[str] = REPORTS
 ) -> tuple[Path, ...]:
-    """Replace a bundle's report, each of its files at once: a killed run leaves whole ones.
-
-    Args:
-        report: The new one.
-        folder: The bundle.
-        forms: The names of those of its files that are replaced.
+    """Replace those files of a bundle's report named in `forms`, each atomically.
 
     Raises:
         InputError: The folder cannot be written.
@@ -90,21 +82,16 @@ def replace_report(
 
 
 def writing_report(folder: Path) -> AbstractContextManager[None]:
-    """See `writing`; what cannot be written is the report of a bundle."""
+    """`writing`, with the message for a bundle's report."""
     todo = "make the folder writable, or copy the bundle elsewhere"
     return writing(folder, "the report cannot be written", todo)
 
 
 def check_file_target(out: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
-    """Refuse early a file that could not be written in the end.
-
-    Args:
-        out: The file.
-        overwrite: Whether it may replace a file.
-        inputs: Bundles or reports, none of which it may replace.
+    """Refuse early a file that could not be written in the end, or would replace one of ``inputs``.
 
     Raises:
-        InputError: It is there and may not be overwritten, or is no file, or has no folder.
+        InputError: It exists without ``overwrite``, is no file, has no folder, or is an input.
     """
     where = printable(str(out))
     try:

@@ -1,4 +1,4 @@
-"""Verifying a bundle that lies on disk in every way that this machine can execute it."""
+"""Verifies a bundle on disk in every execution possible on this machine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from eightbit.quantize.verify.comparison import compare
 from eightbit.quantize.verify.executions import Executed, excused, execute, executions
 from eightbit.quantize.verify.verification import VERIFICATION_IMAGES, drawn_pixels
 
-# The reference takes long: as many images as have so many pixels, 32 of 224 px.
+# The reference takes long: pixels of 32 images of 224 px.
 _REFERENCE_PIXELS: Final = 32 * 224**2
 
 # Each artefact as its own runtime executes it.
@@ -36,12 +36,7 @@ _PLAIN: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """What a verification of a bundle found.
-
-    Attributes:
-        report: The bundle's report, with the new pairs in it.
-        gate: The checks that were made.
-    """
+    """The amended report of a bundle, and the checks that were made."""
 
     report: Report
     gate: VerificationSection
@@ -56,22 +51,16 @@ def verify_bundle(
     threads: int | None = None,
     command: str = "",
 ) -> Verified:
-    """Execute a bundle's artefacts in every way that is possible here, and amend its report.
+    """Run every execution of a bundle's artefacts possible here, and amend or make its report.
 
-    Args:
-        folder: The bundle. Its report is replaced by one with the new pairs and checks; where it
-            has none, one is made.
-        images: Folder or archive of images; None for synthetic images, on which predictions fail
-            nothing.
-        stages: Told of the progress.
-        samples: How many images to draw, class-balanced where there are classes.
-        threads: Threads for everything; None for all usable cores.
-        command: The command line, for the report.
+    `images` is a folder or archive, of which `samples` are drawn, class-balanced if there are
+    classes; None for synthetic images, on which predictions fail no check. `threads`: None for all
+    usable cores.
 
     Raises:
         InputError: The folder is no bundle or cannot be written, its report is of another recipe,
-            the images cannot be used, no execution is possible, or an artefact's own runtime
-            cannot load it.
+            the images cannot be used, no execution is possible, or an artefact's own runtime cannot
+            load it.
     """
     opened = open_bundle(folder)
     recipe = opened.recipe
@@ -107,17 +96,9 @@ def verify_bundle(
 
 
 def _execute(
-    opened: Bundle,
-    possible: Sequence[Execution],
-    pixels: FloatArray,
-    threads: int,
-    stages: Stages,
+    opened: Bundle, possible: Sequence[Execution], pixels: FloatArray, threads: int, stages: Stages
 ) -> Executed:
-    """What the reference and every execution answer.
-
-    Raises:
-        InputError: An artefact's own runtime cannot load it.
-    """
+    """Run the reference and all executions; InputError if an artefact's own runtime fails."""
     with torch_threads(threads), stages.stage(Stage.VERIFY, total=1 + len(possible)) as watcher:
         executed = execute(
             opened.folder,
@@ -135,7 +116,7 @@ def _execute(
 
 
 def _pixels(recipe: Recipe, images: Path | None, samples: int) -> tuple[FloatArray, str]:
-    """The images, and what they are called."""
+    """The images, and the name of their source."""
     if images is None:
         return synthetic_pixels(recipe.spec.preprocessing, samples), SYNTHETIC
     with open_source(images) as source:

@@ -36,7 +36,7 @@ from eightbit.quantize.stages import Stages
 # What classify.py imports.
 _PACKAGES: Final = ("numpy", "onnxruntime", "pillow")
 
-# Makes of the archive a program, `python model.zip`.
+# Makes the archive a program, `python model.zip`.
 _MAIN: Final = """import sys
 
 from classify import run
@@ -52,14 +52,10 @@ _FAILED: Final = 1  # what the self-test ends with
 
 
 def bundle_files(opened: Bundle, report: Report) -> dict[str, bytes]:
-    """The content of the archive by name, in its order.
-
-    Args:
-        opened: The bundle that `eightbit quantize` wrote.
-        report: Of its models.
+    """The archive's members in order, by name.
 
     Raises:
-        InputError: See `make_self_test`; or the INT8 ONNX model says nothing about itself.
+        InputError: See `make_self_test`; or the INT8 ONNX model has no metadata.
     """
     self_test = make_self_test(opened)
     path = opened.require_onnx()
@@ -87,16 +83,12 @@ def bundle_files(opened: Bundle, report: Report) -> dict[str, bytes]:
 
 
 def pinned_packages() -> list[str]:
-    """What classify.py needs, in the versions installed here: `numpy==2.4.6` and so on."""
+    """Requirements of classify.py in the installed versions, such as `numpy==2.4.6`."""
     return [f"{name}=={version(name)}" for name in _PACKAGES]
 
 
 def archive_of(members: Mapping[str, bytes]) -> bytes:
-    """A zip archive: nothing compressed, no times, no owners.
-
-    Args:
-        members: Content by name, in the order of the archive.
-    """
+    """A reproducible zip archive of `members` in order: uncompressed, without times and owners."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
@@ -108,7 +100,7 @@ def archive_of(members: Mapping[str, bytes]) -> bytes:
 
 
 def _classify(pins: list[str]) -> str:
-    """The program, whose inline metadata (PEP 723) asks for the very versions."""
+    """The program with its inline metadata (PEP 723) pinned to the installed versions."""
     source = _asset("classify.py")
     major, minor = sys.version_info[:2]
     for line, pinned in (
@@ -129,41 +121,28 @@ def _asset(name: str) -> str:
 
 
 def _lines(labels: tuple[str, ...]) -> str:
-    """One line per class: what would break or hide a line is escaped."""
+    """One line per class, control characters escaped."""
     return "".join(f"{printable(label)}\n" for label in labels)
 
 
 class SelfTestFailedError(Exception):
-    """The packed model does not compute what it computed when it was packed."""
+    """The packed model does not compute the logits it had when packed."""
 
 
 def write_bundle(
-    folder: Path,
-    out: Path,
-    stages: Stages,
-    *,
-    overwrite: bool = False,
-    command: str = "",
+    folder: Path, out: Path, stages: Stages, *, overwrite: bool = False, command: str = ""
 ) -> str:
     """Pack a bundle's INT8 ONNX model with a program that runs it, for machines without torch.
 
-    The archive is written only if its own self-test passes in a fresh process. How fast it
-    starts goes into the bundle's report. The same bundle, with the same report and
-    the same installation, gives the same archive.
-
-    Args:
-        folder: The bundle.
-        out: The archive.
-        stages: Told of the progress.
-        overwrite: Whether a file at ``out`` may be replaced.
-        command: The command line, for the report.
+    The archive is written only if its self-test passes in a fresh process; its start-up time goes
+    into the bundle's report. It is reproducible from the same bundle, report and installation.
 
     Returns:
-        What was made, for a person.
+        A summary for the user.
 
     Raises:
-        InputError: ``out`` does not end in .zip, is there already or cannot be written, or the
-            folder is no bundle, has no INT8 ONNX model, or cannot be written.
+        InputError: ``out`` does not end in .zip, exists without ``overwrite`` or cannot be written,
+            or the folder is no bundle, has no INT8 ONNX model, or cannot be written.
         SelfTestFailedError: The packed model gives other logits here.
     """
     if out.suffix != _SUFFIX:
@@ -192,7 +171,7 @@ def write_bundle(
 
 
 def _publish(archive: bytes, out: Path, model: Path, stages: Stages) -> tuple[str, ColdStart]:
-    """Put an archive in its place if its self-test passes: the verdict, and how fast it starts."""
+    """Move an archive into place if its self-test passes; returns the verdict and start-up time."""
     with ExitStack() as stack:
         with writing(out):
             packed = stack.enter_context(staging(out.parent)) / "model.zip"
@@ -211,7 +190,7 @@ def _publish(archive: bytes, out: Path, model: Path, stages: Stages) -> tuple[st
 
 
 def self_test(packed: Path) -> str:
-    """Run the self-test of an archive in a fresh process; returns its verdict.
+    """Run an archive's self-test in a fresh process; returns its verdict.
 
     Raises:
         InputError: It cannot be run.

@@ -1,4 +1,4 @@
-"""What a bundle's self-test printed on another machine, checked before it counts."""
+"""The self-test's answers from another machine, validated."""
 
 import codecs
 import os
@@ -37,24 +37,22 @@ _Number = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,40}$")]
 
 
 def _part_of_a_pair(machine: str) -> str:
-    """Names of executions are joined by "_vs_" in the report."""
+    """Execution names are joined by "_vs_" in the report."""
     if "vs" in machine.split("_"):
         raise ValueError("expected an architecture, such as aarch64, found a pair")
     return machine
 
 
 class SelfTestAnswers(FrozenModel):
-    """The document that `python model.zip --self-test --json` prints.
+    """The document printed by `python model.zip --self-test --json`.
 
     Attributes:
-        format_version: Its version.
-        model_sha256: Digest of the model that answered.
         self_test_sha256: Digest of the self-test, its `self_test.json`.
-        machine: Architecture, as Python names it.
-        processor: What the machine calls its processor; empty where it does not say.
-        versions: Of Python and of the packages that took part.
+        machine: Architecture, from Python's `platform.machine()`.
+        processor: Empty if unknown.
+        versions: Of Python and the packages.
         pixels_sha256: Digest of each picture, decoded, resized and cropped.
-        logits: Of each picture.
+        logits: One row per picture.
     """
 
     format_version: Literal[1] = SELF_TEST_ANSWERS_FORMAT_VERSION
@@ -73,21 +71,16 @@ class SelfTestAnswers(FrozenModel):
     logits: tuple[tuple[_Logit, ...], ...]
 
     def as_array(self) -> FloatArray:
-        """The logits: float32, shape (pictures, classes)."""
+        """Logits: float32, shape (pictures, classes)."""
         return np.array(self.logits, np.float32)
 
 
 def read_self_test_answers(path: Path, *, pictures: int, classes: int) -> SelfTestAnswers:
-    """Read what a stranger's machine may have printed.
-
-    Args:
-        path: The file.
-        pictures: How many the self-test has.
-        classes: Of the model.
+    """Read and validate an untrusted file of answers.
 
     Raises:
-        InputError: No such file, too large, no such document, of a newer version, or of another
-            number of pictures or classes.
+        InputError: It is missing, too large, another document, of a newer version, or its number of
+            pictures or classes differs.
     """
     where = printable(str(path))
     answers = parse_versioned(
@@ -111,11 +104,7 @@ def read_self_test_answers(path: Path, *, pictures: int, classes: int) -> SelfTe
 
 
 def _document(content: bytes, where: str) -> str:
-    """The text of a JSON object that is not the self-test itself.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """The text of a JSON object; InputError if it is none, or the self-test itself."""
     try:
         text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
         found = from_json(text)

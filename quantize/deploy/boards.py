@@ -1,7 +1,6 @@
-"""The bundle's self-test as other machines ran it: compared with this machine, and into the report.
+"""Compares self-test answers from other machines with this one, and adds them to the report.
 
-Such a result cannot be measured again here. So it stays in the report, whatever is verified later,
-as long as the model is the one that answered.
+They cannot be measured again here, so they stay in the report for as long as the model is the same.
 """
 
 import hashlib
@@ -65,7 +64,7 @@ _PARTS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Here:
-    """What this machine says of the same pictures."""
+    """Pixel digests and logits of the same pictures on this machine."""
 
     pixels_sha256: tuple[str, ...]
     logits: Mapping[str, FloatArray]
@@ -79,19 +78,14 @@ def compare_self_tests(
     threads: int | None = None,
     command: str = "",
 ) -> Verified:
-    """Compare what other machines answered to the bundle's self-test, and amend the report.
+    """Compare other machines' answers to the bundle's self-test, and amend or make the report.
 
-    Args:
-        folder: The folder of the artefacts. Its report is replaced by one with the new pairs and
-            checks; where it has none, one is made.
-        files: What `python model.zip --self-test --json` printed on each machine.
-        stages: Told of the progress.
-        threads: For the reference; None for all usable cores.
-        command: The command line, for a new report.
+    `files` are outputs of `python model.zip --self-test --json`, one per machine. `threads` is for
+    the reference, None for all usable cores.
 
     Raises:
         InputError: The folder holds no ONNX model or cannot be written, its report is of another
-            recipe, or a file is no such result or one of another model.
+            recipe, or a file has no such answers or those of another model.
     """
     opened = open_bundle(folder)
     amending = Amending(bundle=opened, stages=stages, command=command)
@@ -133,7 +127,7 @@ def _here(opened: Bundle, test: SelfTest) -> _Here:
 
 
 def _read_answers(file: Path, opened: Bundle) -> SelfTestAnswers:
-    """The answers in a file, if they are of the bundle's own model."""
+    """The answers in a file; refused if of another model or named like a local execution."""
     classes = opened.recipe.spec.num_classes
     answers = read_self_test_answers(file, pictures=SELF_TEST_PICTURES, classes=classes)
     model = opened.require_onnx()
@@ -166,13 +160,9 @@ def _check_test(file: Path, answers: SelfTestAnswers, test: SelfTest) -> None:
 
 
 def _with(
-    report: Report,
-    answers: SelfTestAnswers,
-    recipe: Recipe,
-    here: _Here,
-    checks: dict[str, Check],
+    report: Report, answers: SelfTestAnswers, recipe: Recipe, here: _Here, checks: dict[str, Check]
 ) -> Report:
-    """The report with one machine's pairs, entry and check in place of those of an earlier run."""
+    """The report with a machine's pairs, entry and check, replacing those of an earlier run."""
     edge = report.edge or EdgeSection()
     result = SelfTestResult(
         name=_name(answers, edge.elsewhere),
@@ -206,7 +196,7 @@ def _check(result: SelfTestResult, parity: ParityResult, *, excused: bool) -> Ch
 
 
 def _excused(result: SelfTestResult, recipe: Recipe) -> bool:
-    """Whether the recipe's target promises nothing of this pair: one of both may lack VNNI."""
+    """Whether the recipe's target promises nothing for this pair: either may lack VNNI."""
     if recipe.config.target is Target.PORTABLE:
         return False
     is_x86 = result.machine.lower() in {"x86_64", "amd64"}
@@ -220,11 +210,7 @@ def _parity(found: FloatArray, expected: FloatArray, recipe: Recipe) -> ParityRe
 
 
 def _name(answers: SelfTestAnswers, known: Sequence[SelfTestResult]) -> str:
-    """That of an earlier run on the same kind of machine, or a new one.
-
-    The first machine of an architecture needs no more than that; another one is told from it by
-    its processor.
-    """
+    """An earlier run's name for such a machine, or its architecture, and processor if taken."""
     processor = _processor(answers)
     for one in known:
         if (one.machine, one.processor) == (answers.machine, processor):

@@ -1,7 +1,7 @@
-"""ONNX Runtime for browsers: three files of an npm package, fetched once and kept.
+"""ONNX Runtime for browsers: three files of an npm package, fetched once and cached.
 
-npm asks whatever registry its user has configured, so what it brings is a stranger's: nothing of it
-is read before its digest is the one that stands here.
+npm's registry is the user's choice, so the package is untrusted: it is not unpacked unless its
+digest is `INTEGRITY`.
 """
 
 import base64
@@ -42,13 +42,10 @@ _FIELDS: Final = frozenset({"code", "errno", "path", "syscall"})
 
 
 def runtime_files(stages: Stages) -> dict[str, bytes]:
-    """The files of the runtime, by name; from the user's cache where they have been fetched.
-
-    Args:
-        stages: Told of the progress.
+    """The runtime's files by name, from the user's cache or fetched with npm.
 
     Raises:
-        InputError: They are not in the cache and npm cannot fetch them, or brings others.
+        InputError: Not cached, and npm cannot fetch them or brings another package.
     """
     kept = archive_path()
     content = _checked(kept)
@@ -59,10 +56,10 @@ def runtime_files(stages: Stages) -> dict[str, bytes]:
 
 
 def archive_path() -> Path:
-    """Where the package is kept; who has no npm can put it there by hand.
+    """Path of the cached package, where it can also be put by hand.
 
     Raises:
-        InputError: This user has no home for a cache.
+        InputError: This user has no cache folder.
     """
     try:
         return user_cache() / "eightbit" / "npm" / _ARCHIVE
@@ -74,7 +71,7 @@ def archive_path() -> Path:
 
 
 def _checked(path: Path) -> bytes | None:
-    """The package, if it is there and is the one; a file that is not does no harm."""
+    """The package if it exists with the right digest, else None."""
     try:
         with path.open("rb") as file:
             content = file.read(_ARCHIVE_MAX_BYTES + 1)
@@ -88,11 +85,7 @@ def _integrity(content: bytes) -> str:
 
 
 def _fetched(kept: Path, stages: Stages) -> bytes:
-    """The package as npm brings it; it is kept from then on, if there is a place for it.
-
-    Raises:
-        InputError: npm is absent, fails, or brings something else.
-    """
+    """Fetch the package and cache it if possible; InputError if npm fails or the digest differs."""
     with tempfile.TemporaryDirectory(prefix="eightbit-npm-") as temporary:
         folder = Path(temporary)
         _pack(folder, kept)
@@ -112,11 +105,7 @@ def _fetched(kept: Path, stages: Stages) -> bytes:
 
 
 def _pack(folder: Path, kept: Path) -> None:
-    """Have npm write the package into a folder.
-
-    Raises:
-        InputError: It is absent, fails or takes too long.
-    """
+    """Have npm write the package into a folder; InputError if absent, failing or too slow."""
     npm = shutil.which("npm")
     if npm is None:
         raise InputError(
@@ -148,7 +137,7 @@ def _pack(folder: Path, kept: Path) -> None:
 
 
 def _complaint(stderr: str) -> str:
-    """The first thing that npm says about an error, but for its numbers and names."""
+    """The first sentence of npm's error output."""
     marks = ("npm error ", "npm ERR! ")
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = [line.removeprefix(mark) for line in lines for mark in marks if line.startswith(mark)]
@@ -161,11 +150,7 @@ def _by_hand(kept: Path) -> str:
 
 
 def _members(archive: bytes) -> dict[str, bytes]:
-    """The three files of a package, all else unread.
-
-    Raises:
-        InputError: One is missing, no plain file, or too large.
-    """
+    """The three files of a package; InputError if one is missing, no plain file, or too large."""
     found: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as package:
         for member in package:

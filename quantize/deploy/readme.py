@@ -1,4 +1,4 @@
-"""The page that travels with a bundle: what the model is, and its own numbers."""
+"""The README of an archive: what the model is, and its measured figures."""
 
 from collections.abc import Iterator, Sequence
 
@@ -28,14 +28,11 @@ def bundle_readme(
     model_sha256: str,
     tried_with: Sequence[str],
 ) -> str:
-    """Markdown that ends in a newline; equal reports and models give equal text.
+    """Render the Markdown; equal arguments give equal text.
 
-    Args:
-        report: Of the model; what it lacks is said to be not measured.
-        metadata: Of the INT8 ONNX model.
-        last_bit: Of its logits.
-        model_sha256: Digest of its file.
-        tried_with: The packages, with their versions, that gave the self-test's logits.
+    Figures missing in `report` are given as not measured. `last_bit` is the scale of the logits,
+    `model_sha256` the digest of the INT8 ONNX file described by `metadata`, `tried_with` the
+    package versions that computed the self-test's logits.
     """
     spec = report.model.spec
     preprocessing = metadata.spec.preprocessing
@@ -92,7 +89,7 @@ def _accuracy(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _latency(report: Report) -> str:
-    """The first that was measured in ONNX Runtime, with its machine."""
+    """The first latency in ONNX Runtime, with its machine."""
     entry = report.int8_latency(Runtime.ONNXRUNTIME)
     if entry is None:
         return _NOT_MEASURED

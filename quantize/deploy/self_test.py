@@ -1,4 +1,4 @@
-"""The self-test of a bundle for other machines: three pictures and the logits that they give."""
+"""The self-test of an archive: three pictures and their logits."""
 
 import hashlib
 import io
@@ -24,42 +24,32 @@ from eightbit.quantize.recipe.recipe import Recipe
 SELF_TEST_FORMAT_VERSION: Final = 1
 SELF_TEST_PICTURES: Final = 3
 
-# So many last bits between the first and the second class leave no doubt: without them another
-# class is not worth having.
+# Least top-1 margin, in last bits, of a picture chosen for its new class.
 _CLEAR: Final = 8
 
-# Drawn, so that there is a choice among their margins and classes.
+# Pictures to choose from.
 _CANDIDATES: Final = 24
 
-# A picture's shorter side is never longer: resizing is tested as well by enlarging.
+# Limit of the shorter side: larger models enlarge, which tests resizing as well.
 _MAX_SIDE: Final = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelfTest:
-    """What a machine needs to see whether it computes what this one computed.
-
-    Attributes:
-        document: The content of `self_test.json`.
-        pictures: PNG files by their names in it, such as "self_test/0.png".
-    """
+    """`self_test.json` (``document``), and its PNG files by name, such as "self_test/0.png"."""
 
     document: bytes
     pictures: dict[str, bytes]
 
 
 def make_self_test(opened: Bundle) -> SelfTest:
-    """Make the self-test of a bundle's INT8 ONNX model; the same model gives the same bytes.
+    """Make the self-test of a bundle's INT8 ONNX model; reproducible.
 
-    Of a number of synthetic images it takes those whose classes are least in doubt: a class must
-    not hang on a last bit.
-
-    Args:
-        opened: The bundle.
+    Of several synthetic pictures it takes those with the clearest classes: a class must not depend
+    on a last bit.
 
     Raises:
-        InputError: It has no INT8 ONNX model, or that cannot be run or gives a logit that is not
-            finite.
+        InputError: There is no INT8 ONNX model, it cannot be run, or a logit is not finite.
     """
     recipe, model = opened.recipe, opened.require_onnx()
     preprocessing = recipe.spec.preprocessing
@@ -83,14 +73,10 @@ def make_self_test(opened: Bundle) -> SelfTest:
 
 
 def clearest(logits: FloatArray, last_bit: float) -> tuple[int, ...]:
-    """The images whose highest logit is furthest above the second, of distinct classes if possible.
+    """Indices, ascending, of the `SELF_TEST_PICTURES` images with the largest top-1 margin.
 
-    Args:
-        logits: Finite, float32, shape (N, classes).
-        last_bit: Of the logits.
-
-    Returns:
-        Indices of `SELF_TEST_PICTURES` images, ascending; of all where there are fewer.
+    Of distinct classes if possible. Logits are finite, float32, shape (N, classes), `last_bit` is
+    their scale; all N if there are fewer.
     """
     ordered = np.sort(logits, axis=1)
     margins = ordered[:, -1] - ordered[:, -2] if logits.shape[1] > 1 else ordered[:, -1]
@@ -116,7 +102,7 @@ def _document(recipe: Recipe, model: Path, images: Sequence[dict[str, object]]) 
 
 
 def synthetic_candidate(preprocessing: Preprocessing, seed: int) -> Image.Image:
-    """Neither square nor of the model's size; upright and lying in turns."""
+    """A picture neither square nor of the model's size; portrait and landscape in turns."""
     short = min(max(preprocessing.resize, preprocessing.crop) * 9 // 8 + 1, _MAX_SIDE)
     long = short * 5 // 4 + 1
     width, height = (long, short) if seed % 2 else (short, long)
@@ -124,7 +110,7 @@ def synthetic_candidate(preprocessing: Preprocessing, seed: int) -> Image.Image:
 
 
 def _png(picture: Image.Image) -> bytes:
-    """Not compressed, since every version of zlib packs otherwise."""
+    """Uncompressed, since versions of zlib compress differently."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=0)
     return buffer.getvalue()

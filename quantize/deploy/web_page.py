@@ -1,4 +1,4 @@
-"""A folder that any web server can hand out: a page that runs the model in the browser."""
+"""A static web page that runs the model in the browser."""
 
 import base64
 import hashlib
@@ -43,7 +43,7 @@ _FORMAT_VERSION: Final = 1
 # Figures of a report that say nothing about a browser.
 _OF_ANOTHER_MACHINE: Final = frozenset({"Speedup over float", "Latency"})
 
-# Everything that any page of this program holds: a folder with anything else is not replaced.
+# All files of a page: a folder with any other is not replaced.
 _KNOWN: Final = frozenset(
     {
         *(*STATIC, *RUNTIME_FILES, bundle.ONNX, bundle.FLOAT_ONNX),
@@ -57,17 +57,12 @@ _KNOWN: Final = frozenset(
 def write_web_page(
     folder: Path, out: Path, stages: Stages, *, with_float: bool, overwrite: bool
 ) -> str:
-    """Write a page that runs a bundle's INT8 ONNX model; the same bundle gives the same bytes.
+    """Write a page that runs a bundle's INT8 ONNX model; reproducible from the same bundle.
 
-    Args:
-        folder: The bundle.
-        out: Folder for the page.
-        stages: Told of the progress.
-        with_float: Whether the float model goes with it, to compare with.
-        overwrite: Whether a page in ``out`` may be replaced.
+    The float model is included, for comparison, only if `with_float`.
 
     Returns:
-        What was written and how to look at it, for the user.
+        A summary for the user, with how to serve the page.
 
     Raises:
         InputError: The folder is no bundle or has no ONNX model, the runtime cannot be fetched, or
@@ -104,14 +99,10 @@ def write_web_page(
 
 
 def check_page_target(out: Path, *, overwrite: bool) -> None:
-    """Refuse early what could not be written in the end.
-
-    Args:
-        out: The folder.
-        overwrite: Whether what an earlier run left may be replaced.
+    """Refuse early a folder that could not be written in the end.
 
     Raises:
-        InputError: It is a file or a link, or it holds something that may not be replaced.
+        InputError: It is a file or a link, or holds files without ``overwrite`` or not of a page.
     """
     where = printable(str(out))
     if out.is_symlink() or (out.exists() and not out.is_dir()):
@@ -135,7 +126,7 @@ def check_page_target(out: Path, *, overwrite: bool) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    """Everything in a folder, as paths with slashes; a link or an empty folder is a name, too."""
+    """Relative POSIX paths of all files, links and empty folders in a folder."""
     found: list[str] = []
     for path in folder.iterdir():
         inner = [] if path.is_symlink() or not path.is_dir() else _names(path)
@@ -144,11 +135,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _metadata(opened: Bundle, *, with_float: bool) -> ArtifactMetadata:
-    """What the INT8 model of a bundle says about itself; the float model says the same.
-
-    Raises:
-        InputError: One is missing, says nothing, or they are of two models.
-    """
+    """Metadata of the INT8 model; InputError if missing or if the float model's differs."""
     found = metadata_of(opened.require_onnx())
     if with_float:
         other = metadata_of(opened.float_onnx)
@@ -166,12 +153,7 @@ def asset(name: str) -> bytes:
 
 
 def figures_of(report: Report | None, models: Mapping[str, bytes]) -> tuple[Tile, ...]:
-    """What a run found out about the model, but for what depends on where it runs.
-
-    Args:
-        report: Of the bundle, or None where there is none.
-        models: The ONNX files, by name, INT8 first.
-    """
+    """Key figures independent of the machine; without a report, the size of the first model."""
     name, tiles = key_figures(report) if report else ("", ())
     if name == "ONNX":
         return tuple(tile for tile in tiles if tile.label not in _OF_ANOTHER_MACHINE)
@@ -185,14 +167,7 @@ def description(
     models: Mapping[str, bytes],
     figures: Sequence[Tile],
 ) -> bytes:
-    """The content of `model.json`.
-
-    Args:
-        metadata: Of the models.
-        last_bit: The unit in which their logits are compared.
-        models: The ONNX files, by name.
-        figures: What is known of the INT8 model.
-    """
+    """The content of `model.json`; `last_bit` is the logits' scale, `models` files by name."""
     spec = metadata.spec
     return _as_json(
         {
@@ -204,11 +179,7 @@ def description(
             "input": metadata.input.model_dump(mode="json"),
             "last_bit": last_bit,
             "models": {
-                name.split(".")[1]: {
-                    "file": name,
-                    "sha256": sha256(content),
-                    "bytes": len(content),
-                }
+                name.split(".")[1]: {"file": name, "sha256": sha256(content), "bytes": len(content)}
                 for name, content in models.items()
             },
             "self_test": SELF_TEST,
@@ -222,7 +193,7 @@ def description(
 
 
 def manifest(architecture: Architecture) -> bytes:
-    """The content of the web manifest, by which a phone can put the page on its home screen."""
+    """The web manifest, for a phone's home screen."""
     return _as_json(
         {
             "name": f"{architecture.value} in your browser",
@@ -242,7 +213,7 @@ def manifest(architecture: Architecture) -> bytes:
 
 
 def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) -> bytes:
-    """The page itself."""
+    """The HTML page."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
@@ -265,18 +236,14 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
 
 
 def file_list(files: Mapping[str, bytes]) -> bytes:
-    """The script that tells the service worker every file and its digest.
-
-    Args:
-        files: Content by name.
-    """
+    """A script with every file's digest for the service worker; `files` is content by name."""
     digests = {name: sha256(files[name]) for name in sorted(files)}
     listed = json.dumps(digests, indent=2)
     return f'self.FILES = {listed};\nself.VERSION = "{sha256(listed.encode())}";\n'.encode()
 
 
 def sha256(content: bytes) -> str:
-    """Its digest in hexadecimal digits."""
+    """Digest in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 

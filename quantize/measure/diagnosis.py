@@ -1,4 +1,4 @@
-"""Which tensor loses what: the debugger for a quantized network."""
+"""The noise of each quantized tensor: the debugger for a quantized network."""
 
 import math
 from collections import defaultdict
@@ -21,22 +21,15 @@ from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
-# Histograms of the worst tensors, so that one sees what their ranges leave out.
-
 BINS: Final = 64
 
 
 def value_histograms(
     network: Network, batches: Iterable[torch.Tensor], tensors: Iterable[TensorDiagnosis]
 ) -> dict[str, Histogram]:
-    """Histograms of float tensors over their observed ranges, by name.
+    """Histograms by name of float tensors over their observed ranges; none for constant tensors.
 
-    A second pass through the float network: its bins are known only after the first one.
-
-    Args:
-        network: The float network.
-        batches: The images that were observed: float32, each of shape (N, 3, H, W).
-        tensors: Which, and between which values each of them lies; a constant one has none.
+    A second pass over the same batches, float32, shape (N, 3, H, W): the first one sets the bins.
     """
     ranges = {
         tensor.name: (tensor.observed_low, tensor.observed_high)
@@ -54,12 +47,7 @@ def value_histograms(
 
 
 def weight_histogram(weight: DoubleArray, params: LayerParams) -> Histogram:
-    """Of a layer's weights, each in steps of its own channel's scale.
-
-    Args:
-        weight: The float weights, shape (O, ...).
-        params: Their scales.
-    """
+    """Histogram of a layer's float weights, shape (O, ...), in steps of each channel's scale."""
     scale, _ = params.weight.broadcast(weight.ndim)
     steps = weight / scale
     # Symmetric about zero, and wide enough for both the weights and the integers.
@@ -69,11 +57,9 @@ def weight_histogram(weight: DoubleArray, params: LayerParams) -> Histogram:
 
 
 def with_histograms(
-    worst: Iterable[TensorDiagnosis],
-    quantized: Quantized,
-    batches: Iterable[torch.Tensor],
+    worst: Iterable[TensorDiagnosis], quantized: Quantized, batches: Iterable[torch.Tensor]
 ) -> tuple[TensorDiagnosis, ...]:
-    """The same tensors with histograms of their values and of the weights that produce them."""
+    """The tensors with histograms of their values and of the weights that produce them."""
     tensors = tuple(worst)
     values = value_histograms(quantized.network, batches, tensors)
     layers, recipe = quantized.network.layers, quantized.recipe
@@ -93,7 +79,7 @@ def with_histograms(
 
 
 class _Counter(fx.Interpreter):
-    """Runs the float network and counts the elements of some of its tensors."""
+    """Runs the float network and counts the elements of some of its tensors in bins."""
 
     def __init__(self, network: Network, ranges: Mapping[str, tuple[float, float]]) -> None:
         super().__init__(network.traced)
@@ -101,7 +87,7 @@ class _Counter(fx.Interpreter):
         self.counts = {name: np.zeros(BINS, dtype=np.int64) for name in ranges}
 
     def run_node(self, n: fx.Node) -> Any:
-        """Compute a node, and count what it gives if its tensor is one of them."""
+        """Compute a node, and bin its output if selected."""
         result = super().run_node(n)
         name = tensor_name(n)
         if name is not None and name in self._ranges:
@@ -114,24 +100,17 @@ class _Counter(fx.Interpreter):
 
 # More images change the decibels by tenths only.
 DIAGNOSIS_IMAGES: Final = 16
-
 _BATCH: Final = 8
-
-
-_SHOWN: Final = 6  # so many have histograms
+_SHOWN: Final = 6  # tensors with histograms
 
 
 def diagnose(quantized: Quantized, images: torch.Tensor) -> tuple[TensorDiagnosis, ...]:
-    """Look at every quantized tensor on the given images.
-
-    Args:
-        quantized: The float network and its integers.
-        images: float32, shape (N, 3, H, W).
+    """Measure the SQNR of every quantized tensor on images: float32, shape (N, 3, H, W).
 
     Returns:
-        One entry per tensor of the recipe, the lowest SQNR of its own first: that is where a
-        wider or narrower range, or float, helps. A low accumulated SQNR behind a high one of its
-        own is inherited. The first six have histograms.
+        One entry per tensor, the lowest SQNR alone first: there a wider or narrower range, or
+        float, helps. A low accumulated SQNR with a high one alone is inherited. The first six have
+        histograms.
     """
     recipe = quantized.recipe
     meter = _Meter(quantized.network, recipe)
@@ -148,7 +127,7 @@ def diagnose(quantized: Quantized, images: torch.Tensor) -> tuple[TensorDiagnosi
 
 
 class _Sums:
-    """What is added up over the batches of one tensor."""
+    """Statistics of one tensor over the batches."""
 
     def __init__(self) -> None:
         self.low, self.high = math.inf, -math.inf
@@ -185,26 +164,26 @@ class _Sums:
 
 
 class _Meter(PairedNetwork):
-    """Adds up signal and noise of every tensor that is rounded."""
+    """Accumulates signal and noise of every quantized tensor."""
 
     def __init__(self, network: Network, recipe: Recipe) -> None:
         super().__init__(network, recipe)
         self.sums: dict[str, _Sums] = defaultdict(_Sums)
 
     def on_tensor(self, name: str, tensor: Pair) -> None:
-        """Add its signal and its noise."""
+        """Accumulate a batch."""
         self.sums[name].add(tensor.exact, tensor.rounded, self.recipe.activations[name])
 
 
 def _limits(params: QuantParams) -> tuple[float, float]:
-    """Smallest and largest real number that the integers stand for."""
+    """Smallest and largest real number of the integer range."""
     ends = np.array([params.dtype.qmin, params.dtype.qmax])
     low, high = dequantize(ends, params)
     return float(low), float(high)
 
 
 def _weight_sqnr(quantized: Quantized) -> dict[str, float | None]:
-    """Decibels of the rounded weights, by layer."""
+    """SQNR of the quantized weights in dB, by layer."""
     found = {}
     for name, params in quantized.recipe.layers.items():
         layer = quantized.network.layers[name]

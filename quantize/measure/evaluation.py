@@ -40,11 +40,11 @@ from eightbit.quantize.verify.verification import FLOAT
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What the evaluation images said.
+    """Results on the evaluation images.
 
     Attributes:
-        accuracy: Right answers, drop and flips; without labels agreement only.
-        fidelity: Each INT8 artefact against the float model, by name.
+        accuracy: Without labels agreement only.
+        fidelity: Each INT8 artefact against the float model.
         parity: INT8 artefacts against each other, by pair.
     """
 
@@ -54,12 +54,9 @@ class Evaluation:
 
 
 class Evaluator:
-    """Compares what the float model and the artefacts answer, batch by batch.
+    """Compares the INT8 artefacts with the float model (``FLOAT``), batch by batch.
 
-    Args:
-        models: Names of the INT8 artefacts, and of the float model as ``FLOAT``.
-        labels: Name of the image to class index; None where the classes are not known.
-        output_scale: Scale of the logits: one last bit.
+    `labels` maps image names to class indices, None if unknown; `output_scale` is one LSB.
     """
 
     def __init__(
@@ -74,11 +71,7 @@ class Evaluator:
         }
 
     def update(self, names: Sequence[str], logits: Mapping[str, FloatArray]) -> None:
-        """Counts one batch.
-
-        Args:
-            names: Of the images, N of them.
-            logits: Of every model, by name: float32, shape (N, classes), finite.
+        """Add a batch of N named images; logits by model: float32, shape (N, classes), finite.
 
         Raises:
             InputError: A logit is not finite, or the shapes differ.
@@ -93,10 +86,10 @@ class Evaluator:
             pair_meter.update(found[first], found[second])
 
     def result(self) -> Evaluation:
-        """What all batches so far said.
+        """The result over all batches.
 
         Raises:
-            ValueError: There was none.
+            ValueError: There was no batch.
         """
         return Evaluation(
             accuracy=AccuracySection(
@@ -109,12 +102,7 @@ class Evaluator:
 
 
 def failed_finite_check(logits: Mapping[str, FloatArray], first: str) -> Check | None:
-    """The check that a batch fails whose logits are not all numbers; None where they are.
-
-    Args:
-        logits: Of every model, by name.
-        first: Name of the batch's first image.
-    """
+    """The failed check of a batch (from image `first` on) with non-finite logits, else None."""
     bad = {name: int(np.count_nonzero(~np.isfinite(found))) for name, found in logits.items()}
     if not any(bad.values()):
         return None
@@ -127,21 +115,13 @@ def failed_finite_check(logits: Mapping[str, FloatArray], first: str) -> Check |
     )
 
 
-# All images of a source through all models of a bundle, and what they said together.
-
-# A report names no more of them: a large set may hold any number.
+# Skipped images named in a report.
 _SKIPPED: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedImages:
-    """An evaluation and the images that it ran on.
-
-    Attributes:
-        evaluation: The result.
-        section: The images, for the report.
-        shared: How many of the calibration images are among them.
-    """
+    """An evaluation, its images, and how many calibration images are among them (``shared``)."""
 
     evaluation: Evaluation
     section: EvaluationSection
@@ -160,18 +140,12 @@ def evaluate_artifacts(
 ) -> EvaluatedImages | Check:
     """Measure the artefacts against the float model on all images of a source.
 
-    Args:
-        models: The model files of a bundle by name, the float one as ``FLOAT``.
-        recipe: Of the artefacts.
-        data: The images.
-        stages: Told of the progress.
-        threads: For all models together.
-        calibration: Digests of the calibration images, whole or the first digits as a report keeps
-            them.
-        journal: Of this evaluation: what is in it is not run again. None to keep nothing.
+    `models` are files by name, the float one as ``FLOAT``; they share `threads`. `calibration` has
+    the digests of the calibration images, whole or truncated as in a report. What `journal` holds
+    is not computed again; None to keep nothing.
 
     Returns:
-        The result, or the failed check that ended it: a logit was not a number.
+        The result, or the failed check that ended it: a logit was not finite.
 
     Raises:
         InputError: No image is usable, or a model cannot be loaded or cannot run them.
@@ -185,7 +159,7 @@ def evaluate_artifacts(
 
 
 class _Run:
-    """One evaluation: answers come chunk by chunk, from a journal or from the models."""
+    """One evaluation, chunk by chunk, from a journal or from the models."""
 
     def __init__(
         self,
@@ -208,7 +182,7 @@ class _Run:
         self._images_per_s: float | None = None
 
     def continue_from(self, journal: Journal) -> None:
-        """Count what an earlier run found out."""
+        """Add the answers of an earlier run."""
         if journal.discarded is not None:
             self._stages.watcher.tell(
                 f"what an earlier evaluation left is not used, since {journal.discarded}"
@@ -229,7 +203,7 @@ class _Run:
     def predict(
         self, models: Mapping[str, Path], threads: int, journal: Journal | None
     ) -> Check | None:
-        """Run what has not been run; the check that ended it, if one failed."""
+        """Run the remaining chunks; returns the check that ended it, if one failed."""
         if self._done == len(self._chunks):
             return None
         chunks, source = self._chunks, self._data.source
@@ -258,7 +232,7 @@ class _Run:
         return None
 
     def result(self) -> EvaluatedImages:
-        """What all images said.
+        """The result over all images.
 
         Raises:
             InputError: No image was usable.
@@ -289,7 +263,7 @@ class _Run:
 
     @property
     def _begun(self) -> int:
-        """Images of the chunks that are done, unusable ones included."""
+        """Images of the finished chunks, unusable ones included."""
         return sum(map(len, self._chunks[: self._done]))
 
     def _count(self, prediction: Prediction) -> None:
@@ -309,7 +283,7 @@ def _short(digest: str) -> str:
 
 
 def _thumbnails(accuracy: AccuracySection, source: ImageSource) -> dict[str, str]:
-    """Small pictures of the first images that an artefact flips, by name, in Base64."""
+    """Base64 thumbnails by name of the first images whose prediction an artefact flips."""
     flips = chain.from_iterable(found.flips for found in accuracy.candidates.values())
     flipped = {flip.image for flip in flips}
     shown = [item for item in source.items if item.name in flipped][:SHOWN]

@@ -26,7 +26,7 @@ from eightbit.quantize.photos import Photos, synthetic_photos
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages, Watcher
 
-# Of a run that does much else, and of one that was asked for nothing else.
+# As part of a run, and of a benchmark alone.
 BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1)
 THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5)
 
@@ -43,12 +43,7 @@ _SHIPPED: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How fast a bundle's models are.
-
-    Attributes:
-        latency: One entry per model and setting.
-        benchmark: What is behind those entries; None where there are none.
-    """
+    """Latencies per model and setting, and their conditions; None if there are none."""
 
     latency: tuple[LatencyResult, ...] = ()
     benchmark: BenchmarkSection | None = None
@@ -64,19 +59,11 @@ def time_bundle(
     effort: Effort = BRIEF,
     photos: Photos | None = None,
 ) -> Timing:
-    """Measure every model of the bundle against float in its own runtime.
+    """Measure every model of the bundle against float in its own runtime and, if present, OpenVINO.
 
-    In OpenVINO as well, where it is installed and works. The float TorchScript model is made for
-    the occasion, from the float ONNX one, and optimised by torch once more where that is faster.
-
-    Args:
-        folder: The bundle.
-        recipe: Of its network.
-        stages: Told of the progress.
-        threads: Thread counts to measure at.
-        batches: Images per call to measure at.
-        effort: How often and how long.
-        photos: What to classify from the bytes of a file on; None for synthetic photos.
+    The TorchScript baseline is made from the float ONNX model, with and without torch's
+    optimisation for inference. `threads` are thread counts, `batches` images per call; `photos` are
+    timed from their encoded bytes on, None for synthetic ones.
 
     Raises:
         InputError: A model cannot be loaded on this machine, or a photo cannot be used.
@@ -126,7 +113,7 @@ def time_bundle(
 
 
 def _float_torchscript(folder: Path, recipe: Recipe, path: Path) -> Iterator[Candidate]:
-    """The float network in torch, in both ways that may be its fastest."""
+    """The float network in torch, as it is and optimised for inference."""
     write_float_torchscript(folder / bundle.FLOAT_ONNX, recipe, path)
     for label, for_inference in (
         (_FLOAT_TORCHSCRIPT, False),

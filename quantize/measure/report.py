@@ -1,4 +1,4 @@
-"""The report of a run, put together from what each stage found."""
+"""Builds the report of a run from the results of its stages."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -50,24 +50,11 @@ def make_report(
     diagnosis: tuple[TensorDiagnosis, ...] = (),
     timing: Timing = _NOT_TIMED,
 ) -> Report:
-    """Everything that a run found; sections of what it did not do are None or empty.
+    """Assemble a report; sections of what the run did not do are None or empty.
 
-    Fidelity and parity come from the evaluation images where there are any, else from the
-    verification images.
-
-    Args:
-        recipe: What was measured.
-        stages: How long each stage took.
-        command: The command line that does the same again.
-        folder: The bundle, for the sizes of its files.
-        coverage: What computes in integers.
-        verification: Whether the artefacts are what the recipe says.
-        evaluated: Accuracy, and on which images.
-        max_drop_pp: The gate for the drop, if there is one.
-        fallback: What was left in float for the sake of accuracy.
-        calibration: What set the ranges.
-        diagnosis: Every quantized tensor, worst first.
-        timing: How fast the models are.
+    Fidelity and parity come from the evaluation images if any, else from the verification images.
+    `command` is the command line that repeats the run, `folder` the bundle whose file sizes are
+    reported, `diagnosis` is sorted worst first.
     """
     measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
     stages.note_memory(peak_rss_bytes())
@@ -98,7 +85,7 @@ def make_report(
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write the report into a folder in every form; the JSON, which tells the others, last."""
+    """Write the report in every form; the JSON, from which the others can be rendered, last."""
     contents = {
         bundle.REPORT_MARKDOWN: render_markdown(report),
         bundle.REPORT_HTML: render_html(report),
@@ -110,13 +97,10 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
 
 
 def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str, ...]:
-    """What keeps these artefacts from being shipped, one line each; empty if nothing does.
+    """What keeps these artefacts from being shipped, one line each.
 
-    Args:
-        report: Of a run.
-        max_drop_pp: Largest top-1 drop in percentage points that is accepted; None for any. The
-            upper end of the drop's 95 % interval is held against it, in every artefact: what
-            passes has been shown, and what was not measured or on too few images does not pass.
+    ``max_drop_pp`` (percentage points; None for any drop) limits the upper end of the 95 % interval
+    of each artefact's top-1 drop: an unmeasured drop, or one on too few images, fails.
     """
     failures = failed_checks(report.verification) if report.verification else []
     if not any(failure.startswith(f"verification: {COVERED}") for failure in failures):
@@ -127,7 +111,7 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
 
 
 def failed_checks(verification: VerificationSection) -> list[str]:
-    """Every check that did not pass, one line each."""
+    """Every failed check, one line each."""
     return [
         f"verification: {check.name}: {check.detail}"
         for check in verification.checks
@@ -136,7 +120,7 @@ def failed_checks(verification: VerificationSection) -> list[str]:
 
 
 def _left_integers(report: Report) -> list[str]:
-    """Every kind of operator that computes in float and is not meant to, one line each."""
+    """Every kind of operator with unintended float ones, one line each."""
     return [
         f"coverage: {kind}: {counted.quantized} of {counted.total} in integers, "
         f"{counted.total - counted.meant_as_float} expected"
@@ -146,7 +130,7 @@ def _left_integers(report: Report) -> list[str]:
 
 
 def _dropped(report: Report, max_drop_pp: float) -> list[str]:
-    """Every artefact whose drop may be larger than is accepted, one line each."""
+    """Every artefact whose drop may exceed the limit, one line each."""
     accuracy, measured, failures = report.accuracy, False, []
     for format in reversed(DELIVERED):
         name = format.key
@@ -188,7 +172,7 @@ def _hint(
 
 
 def _decided(fallback: FallbackSection, name: str, target_pp: float) -> bool:
-    """Whether a search for layers in float was for this target, and ended at this artefact."""
+    """Whether a search for float layers had this target, and this artefact as its worst."""
     (step,) = (step for step in fallback.steps if step.chosen)
     return (fallback.target_pp, step.artifact) == (target_pp, name)
 
@@ -227,7 +211,7 @@ def _verification(verification: Verification | None) -> VerificationSection | No
 def _parity(
     verification: Verification | None, evaluated: EvaluatedImages | None
 ) -> dict[str, ParityResult]:
-    """All pairs; those of which the evaluation has more images, as it found them."""
+    """All pairs; those of the evaluation, which has more images, replace the verification's."""
     pairs = dict(verification.parity) if verification else {}
     return {**pairs, **(evaluated.evaluation.parity if evaluated else {})}
 

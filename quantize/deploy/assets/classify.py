@@ -1,7 +1,7 @@
 """Classify photos with the INT8 model beside this file: `python classify.py photo.jpg`.
 
-It needs onnxruntime, numpy and pillow alone; the model itself says how a photo becomes its input.
-`python classify.py --self-test` says whether this machine computes what the bundle's maker did.
+It needs onnxruntime, numpy and pillow; the preprocessing is in the model's metadata. With
+`--self-test` it checks that this machine computes the same logits as the maker's.
 """
 
 # /// script
@@ -23,13 +23,13 @@ from typing import Any, NoReturn
 
 
 def refuse(problem: str) -> NoReturn:
-    """End with exit code 2 and one line that says what cannot be used."""
+    """Exit with code 2 and one line on stderr."""
     print(f"classify: {visible(' '.join(problem.split()))}", file=sys.stderr)
     sys.exit(2)
 
 
 def visible(text: object) -> str:
-    """The text with an escape in place of every character that could move the cursor."""
+    """The text with unprintable characters escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
@@ -61,7 +61,7 @@ REFUSALS = {  # what ONNX Runtime says of a model: what that means
 
 
 def content(name: str) -> bytes:
-    """A file beside this one, in the folder or in the archive; OSError where there is none."""
+    """A file beside this one, in the folder or in the archive; OSError if missing."""
     if not HERE.is_file():
         return (HERE / name).read_bytes()
     from zipfile import BadZipFile, ZipFile  # which checks the sums, as Python's importer does not
@@ -99,7 +99,7 @@ class Model:
             refuse(f"{MODEL}: expected eightbit metadata, {problem}; make the bundle again")
 
     def read(self, metadata: Any) -> None:
-        """Take over what the metadata says; refuse a graph that takes something else."""
+        """Read the metadata; refuse a graph with another input."""
         if metadata["format_version"] != 1:
             found = str(metadata["format_version"])[:20]
             version = f"expected metadata of format_version 1, found {found}"
@@ -125,7 +125,7 @@ class Model:
             refuse(f"{MODEL}: {asked}, found {str(inputs)[:200]}; do not trust this file")
 
     def batch(self, pixels: Any) -> Any:
-        """What the model takes: the pixels themselves, or normalised step by step in float32."""
+        """The model's input: the pixels, or normalised step by step in float32."""
         batch = pixels[None]
         if self.dtype == "float32":
             batch = (batch.astype(np.float32) / np.float32(255) - self.mean) / self.std
@@ -133,7 +133,7 @@ class Model:
         return np.ascontiguousarray(batch.transpose(axes))
 
     def __call__(self, pixels: Any) -> Any:
-        """The logits of one image."""
+        """Logits of one image."""
         try:
             name = self.session.get_inputs()[0].name
             logits = self.session.run(None, {name: self.batch(pixels)})[0]
@@ -147,7 +147,7 @@ class Model:
 
 
 def pixels_of(data: bytes, resize: int, crop: int) -> Any:
-    """From an image file to RGB pixels, uint8 (crop, crop, 3); what cannot be used raises."""
+    """Decode an image file to RGB pixels, uint8 (crop, crop, 3); raises if unusable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
@@ -170,7 +170,7 @@ def pixels_of(data: bytes, resize: int, crop: int) -> Any:
 
 
 def grey(image: Any) -> Any:
-    """Grey of 16 bits as RGB: scaled, where Pillow would clip it."""
+    """16-bit grey as RGB: scaled, where Pillow would clip."""
     values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 65535:
         raise ValueError("pixels whose range is not known")
@@ -188,7 +188,7 @@ def photo(path: Path, model: Model) -> Any:
 
 
 def labels(classes: int) -> list[str]:
-    """Names of the classes, safe to print; their numbers where the bundle has no names."""
+    """Class names, safe to print; numbers if the bundle has no names."""
     try:
         names = content("labels.txt").decode("utf-8-sig", "replace").splitlines()
     except OSError:
@@ -205,7 +205,7 @@ def softmax(logits: Any) -> Any:
 
 
 def main() -> int:
-    """Print the most probable classes of photos; of equal logits the lowest class comes first."""
+    """Print the most probable classes of photos; equal logits rank by class index."""
     parser = argparse.ArgumentParser(prog="classify", description=(__doc__ or "").split(":")[0])
     parser.error = lambda message: refuse(f"{message}; --help shows what can be given")  # type: ignore[method-assign]
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
@@ -239,7 +239,7 @@ def main() -> int:
 
 
 def run() -> int:
-    """Like `main`; what stops it from outside ends without a traceback."""
+    """`main`, without a traceback on interrupts and broken pipes."""
     try:
         code = main()
         print(end="", flush=True)

@@ -1,7 +1,7 @@
 """The self-test of the model beside this file: `python classify.py --self-test`.
 
-It classifies the bundle's own pictures and compares what comes out with what came out where the
-bundle was made, in last bits of the logits.
+It classifies the bundle's own pictures and compares the logits, in last bits, with those computed
+where the bundle was made.
 """
 
 from __future__ import annotations
@@ -22,13 +22,10 @@ ALLOWED = 2  # last bits by which a logit may differ
 
 
 def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: bool) -> bool:
-    """Print what was found; returns whether this machine computes what it should.
+    """Print the result; returns whether this machine's logits match.
 
-    Args:
-        program: classify.py.
-        model: Loaded by it.
-        names: Of the classes, safe to print.
-        as_json: Whether to print the answers, to be compared elsewhere, in place of a verdict.
+    `program` is classify.py, `names` are those of the classes, safe to print. `as_json` prints the
+    answers, to be compared elsewhere, instead of a verdict.
     """
     where, content = "self_test.json", program.content
     try:
@@ -72,7 +69,7 @@ def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: boo
 
 
 def verdict(passed: bool, same_pixels: bool) -> str:
-    """Whether it passed; what differs where something does: decoding, or computing."""
+    """Whether it passed, and if decoding or inference differs."""
     what = "'s runtime computes" if same_pixels else " decodes or resizes pictures"
     if not passed:
         return f"failed: this machine{what} differently"
@@ -81,7 +78,7 @@ def verdict(passed: bool, same_pixels: bool) -> str:
 
 
 def processor() -> str:
-    """What Linux calls the processor, or the numbers by which ARM tells it; empty elsewhere."""
+    """Linux's name of the processor, or ARM's implementer and part numbers; empty elsewhere."""
     try:
         told = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:
