@@ -66,7 +66,14 @@ class Preprocessing(FrozenModel):
 
 
 class ModelSpec(FrozenModel):
-    """A classifier without its weights; ``labels`` are None where the class names are not known."""
+    """A classifier without its weights.
+
+    Attributes:
+        architecture: Which network.
+        num_classes: Width of the classifier, at least 1.
+        labels: One name per class, or None where they are not known.
+        preprocessing: How an image becomes the network's input.
+    """
 
     architecture: Architecture
     num_classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
