@@ -8,7 +8,6 @@ from .cli.classification import Guess as Guess
 from .cli.classification import classify as classify
 from .cli.demo import run_demo as run_demo
 from .commands.verify import Verified as Verified
-from .config import ArtifactFormat as ArtifactFormat
 from .config import Delivery as Delivery
 from .config import Mode as Mode
 from .config import QuantConfig as QuantConfig

@@ -7,19 +7,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from eightbit.benchmarks.artifact import formats
+from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.models.errors import InputError
 from eightbit.quantize.atomic_files import replace_folder, staging, writing
 
-TORCHSCRIPT: Final = "model.int8.pt"
-ONNX: Final = "model.int8.onnx"
-FLOAT_ONNX: Final = "model.fp32.onnx"
+ONNX: Final = formats.ONNX.file()
+FLOAT_ONNX: Final = formats.ONNX.file(Precision.FP32)
 RECIPE: Final = "recipe.json"
 TABLES: Final = "recipe.safetensors"
 REPORT_JSON: Final = "report.json"
 REPORT_MARKDOWN: Final = "report.md"
 REPORT_HTML: Final = "report.html"
 
-MODELS: Final = (TORCHSCRIPT, ONNX, FLOAT_ONNX)
+MODELS: Final = (*(format.file() for format in formats.FORMATS.values()), FLOAT_ONNX)
 
 # What a disk says that takes no more, and what would help.
 _TAKES_NO_MORE: Final = {

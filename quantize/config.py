@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.calibration.methods import Method
@@ -24,13 +25,6 @@ class Mode(StrEnum):
 
     FX = "fx"
     EAGER = "eager"
-
-
-class ArtifactFormat(StrEnum):
-    """What can be written for deployment."""
-
-    TORCHSCRIPT = "torchscript"
-    ONNX = "onnx"
 
 
 class Equalize(StrEnum):
@@ -99,6 +93,7 @@ class Delivery:
         out: Folder for the artefacts and the report.
         evaluate: Images to measure accuracy on; None to verify only.
         image_labels: Label by name of the image, for evaluation images without class folders.
+        formats: Keys of `FORMATS`.
         threads: At least 1; None for all cores that may be used.
         max_drop_pp: Gate in percentage points: the largest upper end, in any artefact, of the 95 %
             confidence interval of the top-1 drop.
@@ -113,7 +108,7 @@ class Delivery:
     out: Path
     evaluate: Path | None = None
     image_labels: Mapping[str, str] | None = None
-    formats: tuple[ArtifactFormat, ...] = tuple(ArtifactFormat)
+    formats: tuple[str, ...] = tuple(FORMATS)
     threads: int | None = None
     max_drop_pp: float | None = None
     fallback: bool = False
@@ -121,11 +116,11 @@ class Delivery:
     command: str = ""
 
     def __post_init__(self) -> None:
-        known = {artifact_format.value for artifact_format in ArtifactFormat}
-        if unknown := [name for name in self.formats if name not in known]:
-            raise InputError(f"formats: expected {', '.join(sorted(known))}, found {unknown[0]!r}")
+        if unknown := [key for key in self.formats if key not in FORMATS]:
+            known = ", ".join(sorted(FORMATS))
+            raise InputError(f"formats: expected {known}, found {unknown[0]!r}")
         if not self.formats:
-            raise InputError(f"formats: expected at least one of {', '.join(ArtifactFormat)}")
+            raise InputError(f"formats: expected at least one of {', '.join(FORMATS)}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads: expected at least 1, found {self.threads}")
         if self.max_drop_pp is not None:

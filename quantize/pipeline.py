@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.fallback import FallbackSection
@@ -21,7 +22,7 @@ from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
 from eightbit.quantize.algorithms.gptq import round_adaptively
 from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.calibrate import Calibrated
-from eightbit.quantize.config import ArtifactFormat, Delivery, QuantConfig, Rounding
+from eightbit.quantize.config import Delivery, QuantConfig, Rounding
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, open_labelled
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
@@ -157,7 +158,7 @@ def _deliver(
     recipe, threads = quantized.recipe, run.delivery.thread_count
     write_artifacts(quantized, run.delivery.formats, run.folder, run.stages)
     coverage = None
-    if ArtifactFormat.ONNX in run.delivery.formats:
+    if ONNX.key in run.delivery.formats:
         with run.stages.stage(Stage.AUDIT):
             coverage = audit_artifact(quantized, run.folder / bundle.ONNX)
     verification = evaluated = None

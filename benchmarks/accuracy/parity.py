@@ -1,12 +1,13 @@
 """Whether an artefact computes the same integers however it is executed."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Final, TypeAlias
 
 from pydantic import Field, PositiveInt
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import FORMATS, OPENVINO
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.benchmarks.runtimes.execution import Execution
@@ -31,9 +32,6 @@ TO_REFERENCE: Final = f"{VERSUS}{REFERENCE}"
 
 Pairs: TypeAlias = Mapping[str, ParityResult]
 """Two executions against each other, by the name of the pair."""
-
-# The two files that are delivered, each in its own runtime.
-ARTIFACTS: Final = "torchscript_vs_onnx"
 
 
 class ExecutionsSection(FrozenModel):
@@ -64,7 +62,7 @@ def different_predictions(result: FidelityResult | ParityResult) -> int:
 
 def allowed_disagreement(*names: str) -> float:
     """The share of images on which executions of these names may predict differently."""
-    openvino = Execution(runtime=Runtime.OPENVINO).name
+    openvino = Execution(runtime=OPENVINO).name
     return MAX_OPENVINO_DISAGREEMENT if openvino in names else MAX_EXECUTION_DISAGREEMENT
 
 
@@ -76,3 +74,7 @@ def pair_name(first: str, second: str) -> str:
 def first_of(pair: str) -> str:
     """The first execution of a pair, by its key in the report's `parity`."""
     return pair.partition(VERSUS)[0]
+
+
+# The files that are delivered, each in its own runtime.
+ARTIFACT_PAIRS: Final = tuple(pair_name(*pair) for pair in combinations(FORMATS, 2))

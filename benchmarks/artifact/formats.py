@@ -1,45 +1,274 @@
-"""The formats in which INT8 is delivered, and what they are called: in one place."""
+"""The formats of artefacts, one row each: whatever other rooms have to know of them.
 
-from collections.abc import Iterable
+A further format is one more row of `FORMATS`, which names its runner, and its writer in
+`eightbit.quantize.artifacts.write.WRITERS`. Nothing here needs torch or ONNX Runtime: runners are
+named and imported where they are used, and a TorchScript archive is a zip.
+"""
+
+import importlib.util
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from operator import attrgetter
+from pathlib import Path
+from typing import Annotated, Final
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from eightbit.benchmarks.artifact.refusals import in_another_file
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line, printable
+
+ONNX_METADATA_KEY: Final = "eightbit"
+TORCHSCRIPT_EXTRA_FILE: Final = "eightbit.json"
+METADATA_MAX_BYTES: Final = 16 * 2**20
+ONNX_MAX_BYTES: Final = 2**31 - 1  # protobuf's own limit for one message
+
+
+class Precision(StrEnum):
+    """In which numbers an artefact computes."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delivered:
-    """A format.
+class Runtime:
+    """What executes artefacts.
 
     Attributes:
-        name: For people.
-        key: In a report.
-        runtime: What it is written for.
-        suffix: How the names of its files end.
+        name: In a report.
+        word: With which the names of its executions begin: letters and digits.
+        runner: Its `FileRunner`, as "module:class", which is made of a path, a number of threads
+            and, by keyword, the options.
+        options: Those of an `Execution` that the runner knows.
+        uses_onednn: Whether it computes in oneDNN, so that an instruction set can be its limit.
+        package: That brings it, where eightbit alone does not.
+        not_installed: What to say where that is missing.
     """
 
     name: str
+    word: str
+    runner: str
+    options: tuple[str, ...] = ()
+    uses_onednn: bool = False
+    package: str = ""
+    not_installed: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can be imported; does not do so."""
+        return not self.package or importlib.util.find_spec(self.package) is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Format:
+    """A format in which a network can be delivered.
+
+    Attributes:
+        key: In a report and on the command line: letters and digits.
+        name: For people.
+        suffix: Of its files.
+        runtimes: What executes it, first the one that it is written for. Each executes one format.
+        read_document: Reads what a file says of itself, as JSON, or None where it says nothing;
+            takes the path and what to call it in an error message, and raises InputError for what
+            is no such file.
+    """
+
     key: str
-    runtime: Runtime
+    name: str
     suffix: str
+    runtimes: tuple[Runtime, ...]
+    read_document: Callable[[Path, str], bytes | None]
+
+    @property
+    def runtime(self) -> Runtime:
+        """What it is written for."""
+        return self.runtimes[0]
+
+    def ending(self, precision: Precision = Precision.INT8) -> str:
+        """How the names of its files end, such as ".int8.onnx"."""
+        return f".{precision}{self.suffix}"
+
+    def file(self, precision: Precision = Precision.INT8) -> str:
+        """Name of its file in a bundle."""
+        return f"model{self.ending(precision)}"
 
 
-# The one that is looked at first comes first.
-DELIVERED: Final = (
-    Delivered(name="ONNX", key="onnx", runtime=Runtime.ONNXRUNTIME, suffix=".int8.onnx"),
-    Delivered(
-        name="TorchScript", key="torchscript", runtime=Runtime.TORCHSCRIPT, suffix=".int8.pt"
-    ),
+def _read_onnx(path: Path, where: str) -> bytes | None:
+    # Imported here so that a process for TorchScript does not carry onnx.
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    if path.stat().st_size > ONNX_MAX_BYTES:
+        raise InputError(f"{where}: expected an ONNX model below 2 GiB, found a bigger file")
+    try:
+        model = onnx.ModelProto.FromString(path.read_bytes())
+    except DecodeError as exc:
+        raise InputError(
+            f"{where}: expected an ONNX model, found a damaged file or something else; copy or "
+            "export it again"
+        ) from exc
+    # Protobuf takes the empty file and some garbage for a message without known fields.
+    if not model.ir_version or not model.graph.node:
+        raise InputError(
+            f"{where}: expected an ONNX model with a graph, found none; export it again"
+        )
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise InputError(f"{where}: {in_another_file(tensor.name)}")
+    found = [entry.value for entry in model.metadata_props if entry.key == ONNX_METADATA_KEY]
+    if len(found) > 1:
+        raise InputError(f"{where}: expected one eightbit metadata entry, found {len(found)}")
+    return found[0].encode() if found else None
+
+
+def _read_torchscript(path: Path, where: str) -> bytes | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            roots = {name.partition("/")[0] for name in names}
+            root = roots.pop() if len(roots) == 1 else ""
+            if f"{root}/constants.pkl" not in names:  # torch.save writes a zip without it
+                raise InputError(
+                    f"{where}: expected a TorchScript archive, found another zip; "
+                    "a checkpoint is not a model that can run: quantize it first"
+                )
+            member = f"{root}/extra/{TORCHSCRIPT_EXTRA_FILE}"
+            if member not in names:
+                return None
+            with archive.open(member) as file:
+                return file.read(METADATA_MAX_BYTES + 1)
+    except _ZIP_DAMAGE as exc:
+        raise InputError(
+            f"{where}: expected a TorchScript archive, found a damaged file or something else "
+            f"({one_line(str(exc)).rstrip('.')}); copy it again, or quantize again"
+        ) from exc
+
+
+# RuntimeError: encrypted; NotImplementedError: unknown compression; UnicodeDecodeError: the name of
+# a member; the rest: corrupt.
+_ZIP_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    UnicodeDecodeError,
 )
 
+# In the order of a report.
+_ROWS: Final = (
+    Format(
+        key="torchscript",
+        name="TorchScript",
+        suffix=".pt",
+        runtimes=(
+            Runtime(
+                name="torchscript",
+                word="torchscript",
+                runner="eightbit.benchmarks.runtimes.torchscript_runner:TorchScriptRunner",
+                options=("engine", "for_inference"),
+                uses_onednn=True,
+            ),
+        ),
+        read_document=_read_torchscript,
+    ),
+    Format(
+        key="onnx",
+        name="ONNX",
+        suffix=".onnx",
+        runtimes=(
+            Runtime(
+                name="onnxruntime",
+                word="onnx",
+                runner="eightbit.benchmarks.runtimes.onnx_runner:OnnxRunner",
+                options=("optimize",),
+            ),
+            Runtime(
+                name="openvino",
+                word="openvino",
+                runner="eightbit.benchmarks.runtimes.openvino_runner:OpenVinoRunner",
+                options=("optimize",),
+                package="openvino",
+                not_installed="OpenVINO is not installed: pip install 'eightbit[openvino]'",
+            ),
+        ),
+        read_document=_read_onnx,
+    ),
+)
+FORMATS: Final = {format.key: format for format in _ROWS}
 
-def written(files: Iterable[str]) -> tuple[Delivered, ...]:
-    """The formats of which there is a file.
+TORCHSCRIPT: Final = FORMATS["torchscript"]
+ONNX: Final = FORMATS["onnx"]
+OPENVINO: Final = ONNX.runtimes[1]
+
+
+def preferred() -> tuple[Format, ...]:
+    """The formats in the order in which they are looked at: ONNX, then the others."""
+    return tuple(sorted(FORMATS.values(), key=lambda format: format is not ONNX))
+
+
+def written(files: Iterable[str]) -> tuple[Format, ...]:
+    """The formats of which there is an INT8 file, those first that are looked at first.
 
     Args:
         files: Names of all files.
     """
     names = tuple(files)
     return tuple(
-        format for format in DELIVERED if any(name.endswith(format.suffix) for name in names)
+        format for format in preferred() if any(name.endswith(format.ending()) for name in names)
     )
+
+
+def suffixes() -> str:
+    """How the names of model files end, for a message."""
+    return " or ".join(format.suffix for format in preferred())
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's suffix stands for.
+
+    Raises:
+        InputError: It stands for none.
+    """
+    for format in FORMATS.values():
+        if path.suffix.lower() == format.suffix:
+            return format
+    raise InputError(
+        f"{printable(str(path))}: expected a model file that ends in {suffixes()}, "
+        f"found {printable(path.suffix) or 'no suffix'}"
+    )
+
+
+def executed_by(runtime: Runtime) -> Format:
+    """The format that a runtime executes."""
+    return next(format for format in FORMATS.values() if runtime in format.runtimes)
+
+
+def runtimes() -> dict[str, Runtime]:
+    """All runtimes by name, in the order of their formats."""
+    return {runtime.name: runtime for format in FORMATS.values() for runtime in format.runtimes}
+
+
+def _runtime(value: object) -> Runtime:
+    known = runtimes()
+    if isinstance(value, Runtime):
+        return value
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"expected {' or '.join(known)}")
+    return known[value]
+
+
+RuntimeByName = Annotated[
+    Runtime,
+    PlainValidator(_runtime),
+    PlainSerializer(attrgetter("name"), return_type=str),
+    WithJsonSchema({"enum": list(runtimes()), "type": "string"}),
+]
+"""A runtime that is written as its name."""

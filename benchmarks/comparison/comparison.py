@@ -7,8 +7,7 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
-from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.artifact.formats import FORMATS, Precision, Runtime
 from eightbit.benchmarks.comparison.comparability import (
     comparison_warnings,
     same_float_answers,
@@ -43,7 +42,7 @@ class ComparedArtifact:
 
     Attributes:
         bundle: Name of the report.
-        artifact: TorchScript or ONNX.
+        artifact: Name of its format.
         latency: Under the conditions of the comparison, in its own runtime.
         speedup: Over the best float model in that runtime, with its 95 % confidence interval.
     """
@@ -144,11 +143,11 @@ def _artifacts(
     name: str, report: Report, conditions: Conditions | None
 ) -> Iterator[ComparedArtifact]:
     """Those of which anything is known."""
-    for format in reversed(DELIVERED):
-        accuracy: CandidateAccuracy | None = getattr(report.accuracy, format.key, None)
-        fidelity: FidelityResult | None = getattr(report.fidelity, format.key, None)
+    for key, format in FORMATS.items():
+        accuracy = report.accuracy.by_key.get(key) if report.accuracy else None
+        fidelity = report.fidelity.by_key.get(key) if report.fidelity else None
         size = next(
-            (n for file, n in report.size_bytes.items() if file.endswith(format.suffix)), None
+            (n for file, n in report.size_bytes.items() if file.endswith(format.ending())), None
         )
         latency = next(
             (

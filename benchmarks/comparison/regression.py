@@ -16,9 +16,17 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.benchmarks.artifact.formats import DELIVERED
-from eightbit.benchmarks.comparison.comparability import same_float_answers, same_images
-from eightbit.benchmarks.comparison.differences import Loss, accuracy_loss, speed_loss, top1_loss
+from eightbit.benchmarks.artifact.formats import FORMATS, Runtime
+from eightbit.benchmarks.comparison.comparability import (
+    same_float_answers,
+    same_images,
+)
+from eightbit.benchmarks.comparison.differences import (
+    Loss,
+    accuracy_loss,
+    speed_loss,
+    top1_loss,
+)
 from eightbit.benchmarks.latency.machine import not_measured_name
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import OperatorCoverage, Report
@@ -149,7 +157,7 @@ def _unsure(findings: Sequence[Finding]) -> str:
     )
 
 
-_INT8_SUFFIXES: Final = tuple(format.suffix for format in DELIVERED)
+_INT8_SUFFIXES: Final = tuple(format.ending() for format in FORMATS.values())
 
 Tolerated = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
@@ -321,7 +329,7 @@ def _why_not_measured(result: LatencyResult, report: Report) -> str:
     return report.benchmark.not_measured.get(key, "")
 
 
-def _conditions(result: LatencyResult) -> tuple[str, str, int, int]:
+def _conditions(result: LatencyResult) -> tuple[Runtime, str, int, int]:
     return result.runtime, result.artifact, result.threads, result.batch
 
 

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from pydantic import PositiveInt
 
-from eightbit.benchmarks.artifact.artifact import Sha256, file_sha256
+from eightbit.benchmarks.artifact.metadata import Sha256, file_sha256
 from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path, locked_file
 from eightbit.benchmarks.evaluation.prediction import (
     CHUNK_IMAGES,

@@ -43,7 +43,7 @@ class PredictionPool(Closing):
     """Processes that hold the same models. A context manager; it serves one `predict`.
 
     Args:
-        models: The .onnx and .pt files, by name.
+        models: The model files, by name.
         preprocessing: How an image becomes their input.
         threads: Of all processes together, at least 1.
         chunks: How many chunks there are to run: no more processes are started.

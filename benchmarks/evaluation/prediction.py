@@ -14,7 +14,7 @@ from typing import Annotated, Final, TypeAlias
 import numpy as np
 from pydantic import Field, NonNegativeInt
 
-from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.processes.channel import Message, Piece
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.images.loading import SkippedImage

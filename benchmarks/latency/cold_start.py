@@ -17,7 +17,7 @@ from typing import Annotated, Final
 
 import typer
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, read_metadata
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, read_metadata
 from eightbit.benchmarks.latency import bare_script, launcher
 from eightbit.benchmarks.latency.busy import OtherPrograms
 from eightbit.benchmarks.latency.machine import ColdStart

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import Precision, Runtime
 from eightbit.benchmarks.latency.busy import OtherPrograms
 from eightbit.benchmarks.latency.limits import Rates, measure_rates
 from eightbit.benchmarks.processes.calls import WINDOW, Steps
@@ -41,7 +41,7 @@ class Candidate:
 
     Attributes:
         label: What it is called in the result.
-        path: The .onnx or .pt file.
+        path: The model file.
         runtime: What executes it.
         precision: In which numbers it computes.
         for_inference: See `Execution`.

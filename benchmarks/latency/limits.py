@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
-from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.latency.limits_worker import Library
 from eightbit.benchmarks.latency.machine import MachineLimit
 from eightbit.benchmarks.processes.process import WorkerProcess

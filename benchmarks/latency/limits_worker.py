@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.processes.channel import claim_standard_streams
 
 # Bound by arithmetic, and in caches: what a convolution could reach at best.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import Precision, RuntimeByName
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.plain_text import counted
@@ -72,7 +72,7 @@ class WholePath(FrozenModel):
         total_ms: Of all four together.
     """
 
-    runtime: Runtime
+    runtime: RuntimeByName
     artifact: str
     threads: PositiveInt
     photo: str

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 from pydantic import PositiveInt
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import Precision, RuntimeByName
 from eightbit.benchmarks.latency.launches import (
     Candidate,
     Conditions,
@@ -55,7 +55,7 @@ class LatencyResult(FrozenModel):
             `BenchmarkSection`. A float convolution that saves multiplications can exceed 1.
     """
 
-    runtime: Runtime
+    runtime: RuntimeByName
     artifact: str
     precision: Precision
     threads: PositiveInt

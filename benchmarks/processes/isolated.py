@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eightbit.benchmarks.artifact.artifact import runtime_of
+from eightbit.benchmarks.artifact.formats import format_of
 from eightbit.benchmarks.processes.calls import Steps
 from eightbit.benchmarks.processes.channel import Action, Reply, Request, receive, send
 from eightbit.benchmarks.processes.process import Closing, WorkerCrashError, WorkerProcess
@@ -24,7 +24,7 @@ class IsolatedRunner(Closing):
     """Runs a model file in a fresh process; see `contract.Runner`. A context manager.
 
     Args:
-        path: The .onnx or .pt file.
+        path: The model file.
         threads: Number of threads that one call may use, at least 1.
         execution: How to execute it; None for the runtime that the file's suffix asks for.
 
@@ -40,7 +40,7 @@ class IsolatedRunner(Closing):
     def __init__(self, path: Path, *, threads: int, execution: Execution | None = None) -> None:
         start = time.perf_counter()
         self._where = printable(str(path))
-        execution = execution or Execution(runtime=runtime_of(path))
+        execution = execution or Execution(runtime=format_of(path).runtime)
         self._process = WorkerProcess(
             "eightbit.benchmarks.processes.worker",
             [str(path), str(threads), execution.model_dump_json()],

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt
 
-from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.runtimes.environment import Environment

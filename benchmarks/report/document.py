@@ -8,13 +8,19 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.accuracy.parity import ARTIFACTS, ExecutionsSection, Pairs, first_of
+from eightbit.benchmarks.accuracy.parity import (
+    ARTIFACT_PAIRS,
+    ExecutionsSection,
+    Pairs,
+    first_of,
+)
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, AccuracyResult, CandidateAccuracy
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime, Sha256
-from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.artifact.formats import Precision, Runtime
+from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.report.by_format import ByFormat, for_every_format
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
@@ -24,10 +30,6 @@ from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import Finite, FrozenModel, ModelSpec
-
-# In the names of the model files whose sizes are compared.
-_FLOAT_MARK: Final = ".fp32."
-_INT8_MARK: Final = ".int8."
 
 REPORT_FORMAT_VERSION: Final = 1
 REPORT_MAX_BYTES: Final = 64 * 2**20
@@ -47,31 +49,16 @@ class ModelSection(FrozenModel):
     weights_sha256: Sha256 | None = None
 
 
-class AccuracySection(FrozenModel):
+@for_every_format(CandidateAccuracy)
+class AccuracySection(ByFormat[CandidateAccuracy]):
     """Accuracy of the float model and of the artefacts; None for what was not evaluated."""
 
     fp32: AccuracyResult
-    torchscript: CandidateAccuracy | None = None
-    onnx: CandidateAccuracy | None = None
-
-    @property
-    def candidates(self) -> dict[str, CandidateAccuracy]:
-        """What was evaluated, by the name of its format."""
-        found = {format.name: getattr(self, format.key) for format in DELIVERED}
-        return {name: result for name, result in found.items() if result is not None}
 
 
-class FidelitySection(FrozenModel):
+@for_every_format(FidelityResult)
+class FidelitySection(ByFormat[FidelityResult]):
     """Closeness of the artefacts to the float model; None for what was not measured."""
-
-    torchscript: FidelityResult | None = None
-    onnx: FidelityResult | None = None
-
-    @property
-    def candidates(self) -> dict[str, FidelityResult]:
-        """What was measured, by the name of its format."""
-        found = {format.name: getattr(self, format.key) for format in DELIVERED}
-        return {name: result for name, result in found.items() if result is not None}
 
 
 class OperatorCoverage(FrozenModel):
@@ -191,8 +178,8 @@ class Report(FrozenModel):
 
     def shrinkage(self, name: str) -> float | None:
         """How many times smaller an INT8 model file is than the float one; None for other files."""
-        floats = [size for file, size in self.size_bytes.items() if _FLOAT_MARK in file]
-        if not floats or _INT8_MARK not in name:
+        floats = [size for file, size in self.size_bytes.items() if f".{Precision.FP32}." in file]
+        if not floats or f".{Precision.INT8}." not in name:
             return None
         return floats[0] / self.size_bytes[name]
 
@@ -208,8 +195,7 @@ class Report(FrozenModel):
         """The search for layers in float, unless a later evaluation has taken its place."""
         if self.fallback is None or self.accuracy is None:
             return None
-        results = {format.key: getattr(self.accuracy, format.key) for format in DELIVERED}
-        return self.fallback if still_counts(self.fallback, results) else None
+        return self.fallback if still_counts(self.fallback, self.accuracy.by_key) else None
 
     def with_checks(self, checks: Sequence[Check], *, images: int) -> Self:
         """The report after a verification; `images` counts where there was none before."""
@@ -279,7 +265,7 @@ class Report(FrozenModel):
                 "parity": {
                     pair: found
                     for pair, found in self.parity.items()
-                    if earlier is None or pair != ARTIFACTS or found.n != earlier.images
+                    if earlier is None or pair not in ARTIFACT_PAIRS or found.n != earlier.images
                 },
                 "calibration": calibration
                 and calibration.model_copy(update={"also_in_evaluation": also_in_evaluation}),

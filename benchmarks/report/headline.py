@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.benchmarks.artifact.artifact import Runtime
-from eightbit.benchmarks.artifact.formats import DELIVERED, Delivered
+from eightbit.benchmarks.artifact.formats import Format, Runtime, preferred
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
     decibels,
@@ -33,7 +32,7 @@ class Tile:
 def headline(report: Report) -> str:
     """Accuracy, speed and size of one INT8 artefact, ONNX first, after a failed verification."""
     # The first that was measured.
-    format = next((format for format in DELIVERED if _facts(report, format)), None)
+    format = next((format for format in preferred() if _facts(report, format)), None)
     facts = _facts(report, format) if format else []
     failed = report.verification is not None and not report.verification.passed
     warning = "VERIFICATION FAILED. " if failed else ""
@@ -44,12 +43,12 @@ def headline(report: Report) -> str:
     return f"{warning}INT8 ({format.name}) {', '.join(facts)}."
 
 
-def _facts(report: Report, format: Delivered) -> list[str]:
+def _facts(report: Report, format: Format) -> list[str]:
     facts = [_accuracy(report, format), _speed(report, format), _size(report, format)]
     return [fact for fact in facts if fact]
 
 
-def _accuracy(report: Report, format: Delivered) -> str | None:
+def _accuracy(report: Report, format: Format) -> str | None:
     if report.accuracy is None:
         return None
     result = report.accuracy.candidates.get(format.name)
@@ -64,7 +63,7 @@ def _accuracy(report: Report, format: Delivered) -> str | None:
     )
 
 
-def _speed(report: Report, format: Delivered) -> str | None:
+def _speed(report: Report, format: Format) -> str | None:
     entry = report.int8_latency(format.runtime)
     if entry is None or entry.speedup is None:
         return None
@@ -86,9 +85,9 @@ def _around(ends: tuple[float, float] | None) -> str:
     return f" [{floor(10 * ends[0]) / 10:.1f}, {ceil(10 * ends[1]) / 10:.1f}]" if ends else ""
 
 
-def _size(report: Report, format: Delivered) -> str | None:
+def _size(report: Report, format: Format) -> str | None:
     for name in report.size_bytes:
-        factor = report.shrinkage(name) if name.endswith(format.suffix) else None
+        factor = report.shrinkage(name) if name.endswith(format.ending()) else None
         if factor is not None:
             return f"{ratio(factor)} smaller" if factor >= 1 else f"{ratio(1 / factor)} bigger"
     return None
@@ -96,14 +95,14 @@ def _size(report: Report, format: Delivered) -> str | None:
 
 def key_figures(report: Report) -> tuple[str, tuple[Tile, ...]]:
     """The artefact that is looked at, ONNX where there is one, and its figures."""
-    for format in DELIVERED:
+    for format in preferred():
         tiles = tuple(_tiles(report, format))
         if tiles:
             return format.name, tiles
     return "", ()
 
 
-def _tiles(report: Report, format: Delivered) -> Iterator[Tile]:
+def _tiles(report: Report, format: Format) -> Iterator[Tile]:
     accuracy = report.accuracy
     if accuracy is not None:
         result = accuracy.candidates.get(format.name)
@@ -111,7 +110,7 @@ def _tiles(report: Report, format: Delivered) -> Iterator[Tile]:
             yield from _accuracy_figures(result, accuracy.fp32.top1)
     yield from _speed_figures(report, format.runtime)
     for name, size in report.size_bytes.items():
-        if name.endswith(format.suffix):
+        if name.endswith(format.ending()):
             factor = report.shrinkage(name)
             smaller = "" if factor is None else f"{ratio(factor)} smaller than float"
             yield Tile(label="Size", value=decimal_bytes(size), detail=smaller)
@@ -162,5 +161,5 @@ def _speed_figures(report: Report, runtime: Runtime) -> Iterator[Tile]:
     yield Tile(
         label="Latency",
         value=f"{milliseconds(entry.p50_ms)} ms",
-        detail=f"median, {entry.runtime.value}, {under}",
+        detail=f"median, {entry.runtime.name}, {under}",
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.images.loading import SkippedImage

@@ -7,8 +7,7 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, CandidateAccuracy
-from eightbit.benchmarks.artifact.artifact import Precision
-from eightbit.benchmarks.artifact.formats import written
+from eightbit.benchmarks.artifact.formats import Precision, written
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import AccuracySection, Report
 from eightbit.benchmarks.report.figures import times, upper_end
@@ -180,7 +179,7 @@ def speed_reasons(report: Report) -> Iterator[Reason]:
         if entry.precision is Precision.INT8 and entry.speedup is not None:
             measured.add(entry.runtime)
             under = f"{counted(entry.threads, 'thread')}, batch {entry.batch}"
-            said = f"{entry.runtime.value} {times(entry.speedup, entry.speedup_ci95)}"
+            said = f"{entry.runtime.name} {times(entry.speedup, entry.speedup_ci95)}"
             found.setdefault(_kind(entry), {}).setdefault(under, []).append(said)
     missing = [form.name for form in written(report.size_bytes) if form.runtime not in measured]
     if not found or missing:

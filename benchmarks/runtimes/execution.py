@@ -10,7 +10,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import RuntimeByName
 from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel
 
@@ -28,12 +28,6 @@ ONEDNN_VARIABLES: Final = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 # Extensions of such processors that the emulator lacks: without them it warns of each, once per
 # process.
 _LACKING: Final = {"Haswell": ("pcid", "x2apic", "tsc-deadline", "hle", "invpcid", "rtm")}
-
-_RUNTIME_NAMES: Final = {
-    Runtime.ONNXRUNTIME: "onnx",
-    Runtime.TORCHSCRIPT: "torchscript",
-    Runtime.OPENVINO: "openvino",
-}
 
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -53,8 +47,7 @@ class Execution(FrozenModel):
         emulated_cpu: Model of the x86 processor that QEMU emulates, such as "Haswell".
     """
 
-    # Not strict: it travels as JSON to the process that executes.
-    runtime: Annotated[Runtime, Field(strict=False)]
+    runtime: RuntimeByName
     optimize: bool = True
     for_inference: bool = False
     engine: _Word | None = None
@@ -63,14 +56,11 @@ class Execution(FrozenModel):
 
     @model_validator(mode="after")
     def _only_what_the_runtime_has(self) -> Self:
-        if not self.optimize and self.runtime is Runtime.TORCHSCRIPT:
-            raise ValueError(f"optimize: expected true for {self.runtime}, found false")
-        if self.runtime is not Runtime.TORCHSCRIPT:
-            for name, value in (("engine", self.engine), ("max_isa", self.max_isa)):
-                if value is not None:
-                    raise ValueError(f"{name}: expected none for {self.runtime}, found {value}")
-            if self.for_inference:
-                raise ValueError(f"for_inference: expected false for {self.runtime}, found true")
+        known = (*self.runtime.options, *(("max_isa",) if self.runtime.uses_onednn else ()))
+        for name in ("optimize", "engine", "max_isa", "for_inference"):
+            default, found = type(self).model_fields[name].default, getattr(self, name)
+            if found != default and name not in known:
+                raise ValueError(f"{name}: expected {default} for {self.runtime}, found {found}")
         return self
 
     @property
@@ -80,7 +70,7 @@ class Execution(FrozenModel):
         cpu = self.emulated_cpu.lower() if self.emulated_cpu else None
         inference = "for_inference" if self.for_inference else None
         marks = (None if self.optimize else "unoptimised", inference, self.engine, isa, cpu)
-        return "_".join([_RUNTIME_NAMES[self.runtime], *(mark for mark in marks if mark)])
+        return "_".join([self.runtime.word, *(mark for mark in marks if mark)])
 
     @property
     def lacks_vnni(self) -> bool:

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Format
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.execution import AVX2, NO_VNNI, Execution, emulator_problem
-from eightbit.benchmarks.runtimes.openvino_runner import OPENVINO_MISSING, has_openvino
 from eightbit.models.plain_text import printable
 
 # All that torch's builds for CPUs have had.
@@ -44,6 +45,26 @@ class Availability:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
+def possible_executions(format: Format, path: Path, *, thorough: bool) -> Availability:
+    """Every way to execute an artefact that is possible here.
+
+    Args:
+        format: Of the artefact.
+        path: The artefact.
+        thorough: Whether to include what takes long: torch's other engines, an emulated processor.
+
+    Raises:
+        InputError: The artefact is not what its name says.
+    """
+    if format is TORCHSCRIPT:
+        metadata = read_metadata(path)
+        engine = metadata.engine if metadata else None
+        return torchscript_executions(engine=engine, all_engines=thorough)
+    if format is ONNX:
+        return onnx_executions(thorough=thorough)
+    return _available([Execution(runtime=runtime) for runtime in format.runtimes])
+
+
 def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availability:
     """TorchScript by itself, with less of the processor, and with other engines.
 
@@ -52,12 +73,12 @@ def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availabi
         all_engines: Whether to include torch's other engines.
     """
     cpu = read_cpu_features()
-    possible = [Execution(runtime=Runtime.TORCHSCRIPT)]
+    possible = [Execution(runtime=TORCHSCRIPT.runtime)]
     missing = {}
     # The limits are oneDNN's; of another engine's artefact they show what oneDNN makes of it.
     limited = None if engine in _ONEDNN else _ONEDNN[0]
     for limit, (wanted, words) in _LIMITS.items():
-        execution = Execution(runtime=Runtime.TORCHSCRIPT, engine=limited, max_isa=limit)
+        execution = Execution(runtime=TORCHSCRIPT.runtime, engine=limited, max_isa=limit)
         if not wanted.isdisjoint(cpu.instructions):
             possible.append(execution)
         else:
@@ -75,7 +96,7 @@ def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availabi
         for other in _ENGINES:
             if other == engine:
                 continue
-            execution = Execution(runtime=Runtime.TORCHSCRIPT, engine=other)
+            execution = Execution(runtime=TORCHSCRIPT.runtime, engine=other)
             if other in there:
                 possible.append(execution)
             else:
@@ -90,24 +111,33 @@ def onnx_executions(*, thorough: bool) -> Availability:
         thorough: Whether to include the emulated processor and OpenVINO without optimisation.
     """
     possible = [
-        Execution(runtime=Runtime.ONNXRUNTIME),
-        Execution(runtime=Runtime.ONNXRUNTIME, optimize=False),
+        Execution(runtime=ONNX.runtime),
+        Execution(runtime=ONNX.runtime, optimize=False),
     ]
     missing = {}
     if thorough:
-        old = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu=_OLD_CPU)
+        old = Execution(runtime=ONNX.runtime, emulated_cpu=_OLD_CPU)
         if (problem := emulator_problem()) is None:
             possible.append(old)
         else:
             missing[old.name] = problem
-    openvino = [Execution(runtime=Runtime.OPENVINO)]
+    openvino = [Execution(runtime=OPENVINO)]
     if thorough:
-        openvino.append(Execution(runtime=Runtime.OPENVINO, optimize=False))
-    if has_openvino():
-        possible += openvino
-    else:
-        missing |= {execution.name: OPENVINO_MISSING for execution in openvino}
-    return Availability(possible=tuple(possible), missing=missing)
+        openvino.append(Execution(runtime=OPENVINO, optimize=False))
+    there = Availability(possible=tuple(possible), missing=missing)
+    return joined([there, _available(openvino)])
+
+
+def _available(executions: Collection[Execution]) -> Availability:
+    """Those whose runtime is installed."""
+    return Availability(
+        possible=tuple(one for one in executions if one.runtime.is_installed),
+        missing={
+            one.name: one.runtime.not_installed
+            for one in executions
+            if not one.runtime.is_installed
+        },
+    )
 
 
 def joined(parts: Collection[Availability]) -> Availability:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED, ModelInput
 from eightbit.benchmarks.runtimes.runner import (
     AnyArray,

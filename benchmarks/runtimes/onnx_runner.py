@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY, check_outputs, parse_metadata
+from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
+from eightbit.benchmarks.artifact.metadata import check_outputs, parse_metadata
 from eightbit.benchmarks.artifact.refusals import onnxruntime_cause, onnxruntime_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of, fitted
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits

@@ -1,18 +1,13 @@
 """An ONNX model in OpenVINO on the CPU."""
 
-import importlib.util
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from eightbit.benchmarks.artifact.artifact import (
-    ONNX_METADATA_KEY,
-    ArtifactMetadata,
-    check_outputs,
-    parse_metadata,
-)
+from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY, OPENVINO
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, check_outputs, parse_metadata
 from eightbit.benchmarks.artifact.refusals import openvino_cause, openvino_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of, fitted
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
@@ -23,13 +18,6 @@ from eightbit.models.plain_text import printable
 _SHAPES_KEPT: Final = 4
 
 _TYPES: Final = {"float32": "f32", "uint8": "u8"}
-
-OPENVINO_MISSING: Final = "OpenVINO is not installed: pip install 'eightbit[openvino]'"
-
-
-def has_openvino() -> bool:
-    """Whether OpenVINO is installed; does not import it."""
-    return importlib.util.find_spec("openvino") is not None
 
 
 class OpenVinoRunner:
@@ -116,7 +104,7 @@ def _imported(where: str) -> Any:
         import openvino
     except Exception as exc:  # built for another system, without a library: whatever it is
         if isinstance(exc, ModuleNotFoundError) and exc.name == "openvino":
-            raise InputError(f"{where}: {OPENVINO_MISSING}") from exc
+            raise InputError(f"{where}: {OPENVINO.not_installed}") from exc
         raise InputError(
             f"{where}: OpenVINO cannot be imported: {openvino_cause(str(exc))}"
         ) from exc

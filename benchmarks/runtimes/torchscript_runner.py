@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.refusals import last_line, torchscript_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import decibels, nats
 from eightbit.benchmarks.report.stage import Stage
@@ -61,8 +62,8 @@ def row(network: Network, configuration: str, report: Report) -> str:
     Raises:
         ValueError: The run measured no labelled images.
     """
-    accuracy = report.accuracy.onnx if report.accuracy else None
-    fidelity = report.fidelity.onnx if report.fidelity else None
+    accuracy = report.accuracy.by_key.get(ONNX.key) if report.accuracy else None
+    fidelity = report.fidelity.by_key.get(ONNX.key) if report.fidelity else None
     if accuracy is None or fidelity is None or accuracy.drop_pp is None:
         raise ValueError(f"{network.architecture}: expected labelled evaluation images")
     seconds = sum(report.timings_s.get(stage, 0.0) for stage in CHOOSING)

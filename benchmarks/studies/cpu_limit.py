@@ -20,7 +20,7 @@ from typing import Annotated, Final
 import torch
 import typer
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, Precision, Runtime
 from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
@@ -39,7 +39,7 @@ _LAUNCHES: Final = 3
 _ROUNDS: Final = 10
 _SECONDS: Final = 15.0
 
-_RUNTIMES: Final = (Runtime.ONNXRUNTIME, Runtime.OPENVINO)
+_RUNTIMES: Final = (ONNX.runtime, OPENVINO)
 _OURS: Final = "eightbit"
 _PEERS: Final = {"quantize_static": Peer.ORT_MINMAX, "NNCF": Peer.NNCF}
 

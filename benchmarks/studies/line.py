@@ -23,7 +23,7 @@ import torch
 import typer
 from torch.ao.quantization import fuse_modules
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.latency.results import measure_latency
 from eightbit.benchmarks.report.document import Report
@@ -149,7 +149,7 @@ def _speedup(out: Path, shape: Sequence[int]) -> float:
         Candidate(
             label=precision.value,
             path=out / f"model.{precision}.onnx",
-            runtime=Runtime.ONNXRUNTIME,
+            runtime=ONNX.runtime,
             precision=precision,
         )
         for precision in (Precision.FP32, Precision.INT8)

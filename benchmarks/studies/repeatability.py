@@ -99,7 +99,7 @@ def markdown(first: Report, second: Report, command: str) -> str:
     for row in rows:
         one, other = row.first, row.second
         cells = (
-            *(one.artifact, one.runtime.value, str(one.threads), str(one.batch)),
+            *(one.artifact, one.runtime.name, str(one.threads), str(one.batch)),
             *(times(run.speedup, run.speedup_ci95) for run in (one, other)),
             *("yes" if fact else "NO" for fact in (row.overlap, row.within)),
         )
@@ -108,7 +108,7 @@ def markdown(first: Report, second: Report, command: str) -> str:
 
 
 def _key(result: LatencyResult) -> tuple[str, str, int, int]:
-    return result.artifact, result.runtime.value, result.threads, result.batch
+    return result.artifact, result.runtime.name, result.threads, result.batch
 
 
 def _ends(result: LatencyResult) -> tuple[float, float]:

@@ -26,7 +26,7 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.evaluation.pool import workers_and_threads
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import proportional_bytes

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import onnx
 import onnxruntime as ort
 
-from eightbit.benchmarks.artifact.artifact import Runtime, runtime_of
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal
 from eightbit.benchmarks.report.document import CoverageSection, OperatorCoverage
 from eightbit.models.plain_text import printable
@@ -77,17 +77,22 @@ _TORCHSCRIPT: Final[_Kinds] = {
 }
 
 
-def audit(path: Path) -> CoverageSection:
-    """Count the integer operators of an artefact, by kind.
+def audit(path: Path) -> CoverageSection | None:
+    """Count the integer operators of an artefact, by kind; None where its format has no audit.
 
     Raises:
-        InputError: The file is neither ONNX nor TorchScript.
+        InputError: The file is of no format, or its runtime cannot load it.
     """
-    return _AUDITS[runtime_of(path)](path)
+    counts = _AUDITS.get(format_of(path).key)
+    return counts(path) if counts else None
 
 
-def _audit_onnx(path: Path) -> CoverageSection:
-    """Count in the graph that ONNX Runtime runs on this CPU."""
+def audit_onnx(path: Path) -> CoverageSection:
+    """Count in the graph that ONNX Runtime runs on this CPU.
+
+    Raises:
+        InputError: ONNX Runtime cannot load the file.
+    """
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
         options = ort.SessionOptions()
@@ -148,7 +153,7 @@ def _section(counts: Counter[str], kinds: _Kinds) -> CoverageSection:
     return CoverageSection(**{kind: coverage(kind) for kind in kinds})
 
 
-_AUDITS: Final[Mapping[Runtime, Callable[[Path], CoverageSection]]] = {
-    Runtime.ONNXRUNTIME: _audit_onnx,
-    Runtime.TORCHSCRIPT: _audit_torchscript,
+_AUDITS: Final[Mapping[str, Callable[[Path], CoverageSection]]] = {
+    ONNX.key: audit_onnx,
+    TORCHSCRIPT.key: _audit_torchscript,
 }

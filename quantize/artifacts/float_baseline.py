@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from onnx import numpy_helper
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision, read_metadata
+from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, read_metadata
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts.pixel_input import with_input

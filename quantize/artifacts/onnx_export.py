@@ -18,7 +18,8 @@ from torch import fx, nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.quantization import DeQuantStub, QuantStub
 
-from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY, ArtifactMetadata
+from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
 from eightbit.quantize.artifacts.pixel_input import write_input

@@ -5,7 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, file_sha256, read_metadata
+from eightbit.benchmarks.artifact.formats import FORMATS
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, file_sha256, read_metadata
 from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
@@ -83,10 +84,11 @@ def open_bundle(folder: Path) -> Bundle:
             f"{bundle.FLOAT_ONNX} in it"
         )
     recipe = read_recipe(folder / bundle.RECIPE)
-    for name in (bundle.TORCHSCRIPT, bundle.ONNX):
-        metadata = read_metadata(folder / name) if (folder / name).exists() else None
+    for format in FORMATS.values():
+        path = folder / format.file()
+        metadata = read_metadata(path) if path.exists() else None
         if metadata is not None:
-            _check_artefact(metadata, recipe, printable(str(folder / name)))
+            _check_artefact(metadata, recipe, printable(str(path)))
     return Bundle(folder=folder, recipe=recipe)
 
 

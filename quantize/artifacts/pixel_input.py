@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor, nn
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED
 from eightbit.models.images.preprocessing import PIXEL_MAX, channel_statistics
 from eightbit.models.spec import Preprocessing

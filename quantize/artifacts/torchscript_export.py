@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts import torchscript_worker
 from eightbit.quantize.config import Mode

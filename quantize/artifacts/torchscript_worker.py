@@ -15,10 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from eightbit.benchmarks.artifact.artifact import (
-    TORCHSCRIPT_EXTRA_FILE,
-    parse_metadata,
-)
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT_EXTRA_FILE
+from eightbit.benchmarks.artifact.metadata import parse_metadata
 from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.pixel_input import with_input

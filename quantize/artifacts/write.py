@@ -1,18 +1,19 @@
 """Everything that is shipped, written from the fused network and its recipe."""
 
 import platform
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, TORCHSCRIPT, Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import ModelInput
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
-from eightbit.quantize.config import ArtifactFormat, Target
+from eightbit.quantize.config import Target
 from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, write_recipe
 from eightbit.quantize.stages import Stages
@@ -30,7 +31,7 @@ _BUILT_BY: Final = ("eightbit", "torch", "onnx")
 
 def write_artifacts(
     quantized: Quantized,
-    formats: Collection[ArtifactFormat],
+    formats: Collection[str],
     folder: Path,
     stages: Stages,
 ) -> None:
@@ -39,13 +40,11 @@ def write_artifacts(
     Float network and recipe determine every byte on one kind of CPU.
     """
     write_recipe(quantized.recipe, folder)
-    if ArtifactFormat.TORCHSCRIPT in formats:
-        with stages.stage(Stage.EXPORT_TORCHSCRIPT):
-            stages.note_memory(write_torchscript(quantized, folder / bundle.TORCHSCRIPT))
-    if ArtifactFormat.ONNX in formats:
-        with stages.stage(Stage.EXPORT_ONNX):
-            write_onnx(quantized, folder / bundle.ONNX)
-    with stages.stage(Stage.EXPORT_FLOAT_ONNX):
+    for key, format in FORMATS.items():
+        if key in formats:
+            with stages.stage(f"{Stage.EXPORT} {format.name}"):
+                stages.note_memory(WRITERS[key](quantized, folder / format.file()))
+    with stages.stage(f"{Stage.EXPORT} float {ONNX.name}"):
         write_float_onnx(quantized, folder / bundle.FLOAT_ONNX)
 
 
@@ -63,9 +62,10 @@ def _engine(target: Target) -> str:
     return others[0] if others and not is_x86 else first
 
 
-def write_onnx(quantized: Quantized, path: Path) -> None:
-    """The INT8 network for ONNX Runtime."""
+def write_onnx(quantized: Quantized, path: Path) -> int:
+    """The INT8 network for ONNX Runtime; returns 0, since no other process builds it."""
     export_onnx(quantized, _metadata(quantized.recipe, Precision.INT8), path)
+    return 0
 
 
 def write_float_onnx(quantized: Quantized, path: Path) -> None:
@@ -82,3 +82,11 @@ def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -
         engine=engine,
         versions={package: version(package) for package in _BUILT_BY},
     )
+
+
+# By format, what writes the INT8 network to a path, and returns the highest resident
+# memory, in bytes, of the process that built it, or 0 where that is this one.
+WRITERS: Final[Mapping[str, Callable[[Quantized, Path], int]]] = {
+    TORCHSCRIPT.key: write_torchscript,
+    ONNX.key: write_onnx,
+}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eightbit.benchmarks.artifact.artifact import open_artifact
+from eightbit.benchmarks.artifact.metadata import open_artifact
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import check_finite
 from eightbit.models.errors import InputError, UnusableImage

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from eightbit.benchmarks.artifact.artifact import Artifact, open_artifact
+from eightbit.benchmarks.artifact.metadata import Artifact, open_artifact
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED, ModelInput
 from eightbit.benchmarks.report.document import CoverageSection
 from eightbit.models.doors.pretrained import weight_names
@@ -28,7 +28,9 @@ def describe(path: Path) -> RenderableType:
     if path.suffix.lower() == ".json":
         return _recipe_table(read_recipe(path))
     artifact = open_artifact(path)
-    parts = [_artifact_table(artifact), _coverage_table(audit(path))]
+    parts = [_artifact_table(artifact)]
+    if (coverage := audit(path)) is not None:
+        parts.append(_coverage_table(coverage))
     recipe = _recipe_beside(artifact)
     if recipe is not None:
         parts.append(_recipe_table(recipe))
@@ -52,7 +54,10 @@ def architectures_table() -> RenderableType:
 
 
 def _artifact_table(artifact: Artifact) -> Table:
-    rows = {"runtime": artifact.runtime.value, "size": f"{artifact.path.stat().st_size:,} bytes"}
+    rows = {
+        "runtime": artifact.format.runtime.name,
+        "size": f"{artifact.path.stat().st_size:,} bytes",
+    }
     metadata = artifact.metadata
     if metadata is None:
         rows["metadata"] = "none: eightbit did not write this file"

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from eightbit.benchmarks.artifact.formats import suffixes
 from eightbit.quantize.cli.options import Folder, Threads
 
 looking = typer.Typer()
@@ -40,7 +41,7 @@ def inspect(file: Annotated[Path, typer.Argument(help="An artefact, or a recipe.
 @looking.command()
 def doctor(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A model, of any tool: .onnx or .pt.")
+        Path | None, typer.Argument(metavar="[FILE]", help=f"A model, of any tool: {suffixes()}.")
     ] = None,
 ) -> None:
     """Say what to run on this machine, or why a model file may be slow or wrong on it."""
@@ -54,7 +55,7 @@ def doctor(
 
 @looking.command()
 def classify(
-    file: Annotated[Path, typer.Argument(help="An artefact: .onnx or .pt.")],
+    file: Annotated[Path, typer.Argument(help=f"An artefact: {suffixes()}.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show per photo.")] = 5,
     threads: Threads = None,

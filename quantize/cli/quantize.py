@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration.methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
@@ -21,7 +22,6 @@ from eightbit.quantize.cli.options import Fallback, Labels, MaxDrop, Overwrite, 
 from eightbit.quantize.cli.reporting import reporting
 from eightbit.quantize.config import (
     AUTO_SAMPLES,
-    ArtifactFormat,
     Equalize,
     Mode,
     QuantConfig,
@@ -110,7 +110,7 @@ def quantize(
     ] = _DEFAULTS.input,
     formats: Annotated[
         str, typer.Option(help="INT8 artefacts to write, separated by commas.")
-    ] = ",".join(ArtifactFormat),
+    ] = ",".join(FORMATS),
     max_drop: MaxDrop = None,
     fallback: Fallback = False,
     threads: Threads = None,
@@ -212,13 +212,12 @@ def _samples(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def _formats(text: str) -> tuple[ArtifactFormat, ...]:
+def _formats(text: str) -> tuple[str, ...]:
     wanted = [name.strip() for name in text.split(",")]
-    known = [artifact_format.value for artifact_format in ArtifactFormat]
     for name in wanted:
-        if name not in known:
-            raise InputError(f"--formats: expected some of {', '.join(known)}, found {name!r}")
-    return tuple(ArtifactFormat(name) for name in known if name in wanted)
+        if name not in FORMATS:
+            raise InputError(f"--formats: expected some of {', '.join(FORMATS)}, found {name!r}")
+    return tuple(key for key in FORMATS if key in wanted)
 
 
 def _finish(report: "Report", out: Path, max_drop: float | None) -> None:

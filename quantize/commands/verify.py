@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.stage import Stage
@@ -29,9 +29,7 @@ from eightbit.quantize.verify.verification import VERIFICATION_IMAGES, drawn_pix
 _REFERENCE_PIXELS: Final = 32 * 224**2
 
 # Each artefact as its own runtime executes it.
-_PLAIN: Final = frozenset(
-    Execution(runtime=runtime).name for runtime in (Runtime.ONNXRUNTIME, Runtime.TORCHSCRIPT)
-)
+_PLAIN: Final = frozenset(Execution(runtime=format.runtime).name for format in FORMATS.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact.artifact import file_sha256
+from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.latency.cold_start import LAUNCHES, measure_cold_start
 from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import from_json
 
-from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import parse_versioned
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import InputError

@@ -15,7 +15,8 @@ import numpy as np
 
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
 from eightbit.benchmarks.accuracy.parity import REFERENCE, different_predictions, pair_name
-from eightbit.benchmarks.artifact.artifact import file_sha256
+from eightbit.benchmarks.artifact.formats import ONNX
+from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.document import Report
@@ -41,7 +42,7 @@ from eightbit.quantize.verify.reference import reference_logits
 # Last bits by which a logit may differ from this machine's, as in classify.py.
 ALLOWED_LAST_BITS: Final = 2
 
-_ONNX: Final = "onnx"
+_ONNX: Final = ONNX.runtime.word
 _MAX_NAME: Final = 64
 
 # Processors of boards, as ARM numbers them: Linux does not name them.

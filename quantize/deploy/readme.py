@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
@@ -71,7 +72,7 @@ def _numbers(report: Report) -> Iterator[tuple[str, str]]:
 
 def _accuracy(report: Report) -> Iterator[tuple[str, str]]:
     accuracy = report.accuracy
-    result = accuracy.onnx if accuracy else None
+    result = accuracy.by_key.get(ONNX.key) if accuracy else None
     if accuracy is None or result is None:
         yield "accuracy", _NOT_MEASURED
         return
@@ -90,7 +91,7 @@ def _accuracy(report: Report) -> Iterator[tuple[str, str]]:
 
 def _latency(report: Report) -> str:
     """The first latency in ONNX Runtime, with its machine."""
-    entry = report.int8_latency(Runtime.ONNXRUNTIME)
+    entry = report.int8_latency(ONNX.runtime)
     if entry is None:
         return _NOT_MEASURED
     faster = ""

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from eightbit.benchmarks.artifact.artifact import file_sha256
+from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite
 from eightbit.models.images.decoding import decode_image

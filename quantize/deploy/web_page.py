@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.formats import ONNX
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import decimal_bytes
 from eightbit.benchmarks.report.headline import Tile, key_figures
@@ -155,7 +156,7 @@ def asset(name: str) -> bytes:
 def figures_of(report: Report | None, models: Mapping[str, bytes]) -> tuple[Tile, ...]:
     """Key figures independent of the machine; without a report, the size of the first model."""
     name, tiles = key_figures(report) if report else ("", ())
-    if name == "ONNX":
+    if name == ONNX.name:
         return tuple(tile for tile in tiles if tile.label not in _OF_ANOTHER_MACHINE)
     size = len(next(iter(models.values())))
     return (Tile(label="Size", value=decimal_bytes(size), detail="the INT8 model"),)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from eightbit.benchmarks.artifact.artifact import Runtime, read_metadata, runtime_of
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT, format_of
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features
 from eightbit.quantize.doctor.findings import Examination
 from eightbit.quantize.doctor.host import advise, cpu_line, read_host, read_onnxruntime, read_torch
@@ -25,7 +26,7 @@ def examine_file(path: Path, cpu: CpuFeatures | None = None) -> Examination:
     """
     here = cpu or read_cpu_features()
     metadata = read_metadata(path)
-    if runtime_of(path) is Runtime.TORCHSCRIPT:
+    if format_of(path) is TORCHSCRIPT:
         from eightbit.quantize.doctor.torchscript_file import examine_torchscript
 
         found = examine_torchscript(path, metadata, here, read_torch())

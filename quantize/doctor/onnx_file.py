@@ -8,7 +8,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.refusals import onnxruntime_sentence
 from eightbit.benchmarks.report.document import OperatorCoverage
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures

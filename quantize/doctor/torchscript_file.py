@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.executions import X86_ENGINES
 from eightbit.benchmarks.runtimes.torchscript_runner import load_module

@@ -1,6 +1,6 @@
 """Candidate recipes: each one exported, evaluated on all images and timed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ import numpy as np
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.tally import IntArray
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import Format, Precision, preferred
 from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import in_chunks
 from eightbit.benchmarks.latency.launches import Candidate
@@ -17,21 +17,12 @@ from eightbit.benchmarks.latency.results import measure_latency
 from eightbit.benchmarks.runtimes.runner import check_finite
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import SkippedImage
-from eightbit.quantize.artifacts.write import write_float_onnx, write_onnx, write_torchscript
-from eightbit.quantize.config import ArtifactFormat
+from eightbit.quantize.artifacts.write import WRITERS, write_float_onnx
 from eightbit.quantize.images import LabelledSource, refuse_unusable
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Watcher
-
-# ONNX is written in a second, so it is tried first.
-_ORDER: Final = (ArtifactFormat.ONNX, ArtifactFormat.TORCHSCRIPT)
-_RUNTIMES: Final = {
-    ArtifactFormat.ONNX: Runtime.ONNXRUNTIME,
-    ArtifactFormat.TORCHSCRIPT: Runtime.TORCHSCRIPT,
-}
-_SUFFIXES: Final = {ArtifactFormat.ONNX: "onnx", ArtifactFormat.TORCHSCRIPT: "pt"}
 
 # Enough for a median that shows tenths.
 _LATENCY_ROUNDS: Final = 4
@@ -69,8 +60,9 @@ class Outcome:
 class Trials:
     """Evaluates recipes of one network on the same images.
 
-    ``formats`` are those delivered in the end, kept in the order of trial. ``folder`` must be
-    empty; the first recipe's files stay in it, as the baseline of latencies.
+    ``formats`` are those delivered in the end, kept in the order of trial: ONNX is written in a
+    second. ``folder`` must be empty; the first recipe's files stay in it, as the baseline of
+    latencies.
     """
 
     def __init__(
@@ -78,11 +70,11 @@ class Trials:
         network: Network,
         data: LabelledSource,
         *,
-        formats: Sequence[ArtifactFormat],
+        formats: Collection[str],
         threads: int,
         folder: Path,
     ) -> None:
-        self.formats = tuple(known for known in _ORDER if known in formats)
+        self.formats = tuple(known for known in preferred() if known.key in formats)
         self._network = network
         self._data = data
         self._threads = threads
@@ -115,13 +107,10 @@ class Trials:
         """
         found: list[Outcome] = []
         quantized = Quantized(network=self._network, recipe=recipe)
-        for artifact in self.formats:
-            path = self._path(name, artifact)
-            if artifact is ArtifactFormat.ONNX:
-                write_onnx(quantized, path)
-            else:
-                write_torchscript(quantized, path)
-            found.append(self._compared(artifact, self._classes(path, recipe, watcher)))
+        for format in self.formats:
+            path = self._path(name, format)
+            WRITERS[format.key](quantized, path)
+            found.append(self._compared(format, self._classes(path, recipe, watcher)))
             if not enough(found[-1]):
                 break
         return tuple(found)
@@ -132,13 +121,13 @@ class Trials:
         Raises:
             InputError: An artefact cannot be loaded.
         """
-        artifact = self.formats[0]
+        format = self.formats[0]
         side = recipe.spec.preprocessing.crop
         candidates = [
             Candidate(
                 label=which,
-                path=self._path(which, artifact),
-                runtime=_RUNTIMES[artifact],
+                path=self._path(which, format),
+                runtime=format.runtime,
                 precision=Precision.INT8,
             )
             for which in (name, other)
@@ -154,18 +143,18 @@ class Trials:
 
     def discard(self, name: str) -> None:
         """Delete a recipe's files."""
-        for artifact in self.formats:
-            self._path(name, artifact).unlink(missing_ok=True)
+        for format in self.formats:
+            self._path(name, format).unlink(missing_ok=True)
 
-    def _path(self, name: str, artifact: ArtifactFormat) -> Path:
-        return self._folder / f"{name}.{_SUFFIXES[artifact]}"
+    def _path(self, name: str, format: Format) -> Path:
+        return self._folder / f"{name}{format.suffix}"
 
-    def _compared(self, artifact: ArtifactFormat, classes: IntArray) -> Outcome:
+    def _compared(self, format: Format, classes: IntArray) -> Outcome:
         truth, exact = self._truth, self._float
         if truth is None or exact is None:
             raise ValueError("expected the float model to be evaluated first")
         return Outcome(
-            artifact=artifact.value,
+            artifact=format.key,
             images=len(truth),
             broke=int(np.count_nonzero((exact == truth) & (classes != truth))),
             fixed=int(np.count_nonzero((exact != truth) & (classes == truth))),

@@ -8,7 +8,7 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import FORMATS, TORCHSCRIPT, Precision
 from eightbit.benchmarks.latency.benchmark import Benchmarked, benchmark
 from eightbit.benchmarks.latency.busy import OtherPrograms
 from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort, synthetic_batch
@@ -17,7 +17,6 @@ from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
-from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.models.plain_text import counted
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
@@ -31,14 +30,6 @@ BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1)
 THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5)
 
 _FLOAT_TORCHSCRIPT: Final = "float TorchScript"
-
-_SHIPPED: Final = (
-    (bundle.TORCHSCRIPT, Runtime.TORCHSCRIPT, Precision.INT8),
-    (bundle.FLOAT_ONNX, Runtime.ONNXRUNTIME, Precision.FP32),
-    (bundle.ONNX, Runtime.ONNXRUNTIME, Precision.INT8),
-    (bundle.FLOAT_ONNX, Runtime.OPENVINO, Precision.FP32),
-    (bundle.ONNX, Runtime.OPENVINO, Precision.INT8),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +113,7 @@ def _float_torchscript(folder: Path, recipe: Recipe, path: Path) -> Iterator[Can
         yield Candidate(
             label=label,
             path=path,
-            runtime=Runtime.TORCHSCRIPT,
+            runtime=TORCHSCRIPT.runtime,
             precision=Precision.FP32,
             for_inference=for_inference,
             optional=for_inference,
@@ -130,16 +121,18 @@ def _float_torchscript(folder: Path, recipe: Recipe, path: Path) -> Iterator[Can
 
 
 def _shipped(folder: Path) -> Iterator[Candidate]:
-    for name, runtime, precision in _SHIPPED:
-        if (folder / name).exists() and (runtime is not Runtime.OPENVINO or has_openvino()):
-            yield Candidate(
-                label=name,
-                path=folder / name,
-                runtime=runtime,
-                precision=precision,
-                # Beside the runtime that the file is made for: nothing is delivered for it.
-                optional=runtime is Runtime.OPENVINO,
-            )
+    for format in FORMATS.values():
+        for runtime, precision in product(format.runtimes, Precision):
+            path = folder / format.file(precision)
+            if path.exists() and runtime.is_installed:
+                yield Candidate(
+                    label=path.name,
+                    path=path,
+                    runtime=runtime,
+                    precision=precision,
+                    # Beside the one that the file is made for: nothing is delivered for it.
+                    optional=runtime is not format.runtime,
+                )
 
 
 def _tell(watcher: Watcher, done: int, total: int) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.paired import images_needed
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
@@ -132,9 +132,8 @@ def _left_integers(report: Report) -> list[str]:
 def _dropped(report: Report, max_drop_pp: float) -> list[str]:
     """Every artefact whose drop may exceed the limit, one line each."""
     accuracy, measured, failures = report.accuracy, False, []
-    for format in reversed(DELIVERED):
-        name = format.key
-        result = accuracy.candidates.get(format.name) if accuracy else None
+    for name in FORMATS:
+        result = accuracy.by_key.get(name) if accuracy else None
         gate = drop_gate(result, max_drop_pp) if result else None
         if result is None or result.drop_pp is None or gate is None:
             continue

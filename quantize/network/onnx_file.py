@@ -8,7 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper
 
-from eightbit.benchmarks.artifact.artifact import ONNX_MAX_BYTES
+from eightbit.benchmarks.artifact.formats import ONNX_MAX_BYTES
 from eightbit.benchmarks.artifact.refusals import in_another_file
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from eightbit.benchmarks.artifact.artifact import Sha256
+from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
 from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models.doors.pretrained import Pretrained

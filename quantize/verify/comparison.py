@@ -16,11 +16,12 @@ from eightbit.benchmarks.accuracy.parity import (
     different_predictions,
     pair_name,
 )
+from eightbit.benchmarks.artifact.formats import runtimes
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.runtimes.runner import FloatArray
 
 # First words of execution names.
-_ORDER: Final = ("torchscript", "onnx", "openvino", REFERENCE)
+_ORDER: Final = (*(runtime.word for runtime in runtimes().values()), REFERENCE)
 
 SAME_PREDICTIONS: Final = "every execution predicts like the reference"
 

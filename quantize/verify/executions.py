@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from eightbit.benchmarks.accuracy.parity import REFERENCE
-from eightbit.benchmarks.artifact.artifact import Runtime, read_metadata
+from eightbit.benchmarks.artifact.formats import FORMATS, executed_by
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
@@ -17,12 +17,10 @@ from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import (
     Availability,
     joined,
-    onnx_executions,
-    torchscript_executions,
+    possible_executions,
 )
 from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
 from eightbit.models.errors import InputError
-from eightbit.quantize import bundle
 from eightbit.quantize.config import Target
 from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
@@ -36,12 +34,6 @@ _AT_A_TIME: Final = 2
 # An emulated processor is a hundred times slower: pixels of four images of 224 px.
 _EMULATED_PIXELS: Final = 4 * 224**2
 _FEWEST: Final = 4
-
-_FILES: Final = {
-    Runtime.TORCHSCRIPT: bundle.TORCHSCRIPT,
-    Runtime.ONNXRUNTIME: bundle.ONNX,
-    Runtime.OPENVINO: bundle.ONNX,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +62,14 @@ def executions(folder: Path, *, thorough: bool) -> Availability:
     Raises:
         InputError: An artefact is not of its file name's format.
     """
-    parts = []
-    if (folder / bundle.TORCHSCRIPT).exists():
-        metadata = read_metadata(folder / bundle.TORCHSCRIPT)
-        engine = metadata.engine if metadata else None
-        parts.append(torchscript_executions(engine=engine, all_engines=thorough))
-    if (folder / bundle.ONNX).exists():
-        parts.append(onnx_executions(thorough=thorough))
-    return joined(parts)
+    paths = {format: folder / format.file() for format in FORMATS.values()}
+    return joined(
+        [
+            possible_executions(format, path, thorough=thorough)
+            for format, path in paths.items()
+            if path.exists()
+        ]
+    )
 
 
 def execute(
@@ -103,7 +95,7 @@ def execute(
     peaks = [0]
 
     def run(execution: Execution) -> tuple[FloatArray, int]:
-        path = folder / _FILES[execution.runtime]
+        path = folder / executed_by(execution.runtime).file()
         images = pixels if execution.emulated_cpu is None else affordable(pixels, _EMULATED_PIXELS)
         with IsolatedRunner(path, threads=threads // at_a_time, execution=execution) as runner:
             return in_batches(runner, images), runner.peak_rss_bytes()

@@ -24,6 +24,7 @@ from eightbit.benchmarks.accuracy.parity import (
     different_predictions,
     pair_name,
 )
+from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, Precision
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import CoverageSection
@@ -32,8 +33,7 @@ from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import ImageSource
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.audit import audit
-from eightbit.quantize.config import ArtifactFormat
+from eightbit.quantize.artifacts.audit import audit_onnx
 from eightbit.quantize.images import UsableImages
 from eightbit.quantize.network.graph import Kind
 from eightbit.quantize.network.placement import float_operators
@@ -57,10 +57,10 @@ MAX_FLOAT_DISAGREEMENT: Final = 0.20
 # Relative to the largest logit.
 MAX_FLOAT_ERROR: Final = 1e-3
 
-FLOAT: Final = "fp32"
+FLOAT: Final = Precision.FP32.value
 
 # Start and end of check names.
-COVERED: Final = "onnx: everything computes in integers"
+COVERED: Final = f"{ONNX.key}: everything computes in integers"
 FINITE_LOGITS: Final = "finite logits"
 
 
@@ -209,18 +209,12 @@ _REFERENCE_PIXELS: Final = 4 * 224**2
 # The other executions: pixels of 16 images of 224 px.
 _EXECUTED_PIXELS: Final = 16 * 224**2
 
-_MODELS: Final = {
-    ArtifactFormat.TORCHSCRIPT.value: bundle.TORCHSCRIPT,
-    ArtifactFormat.ONNX.value: bundle.ONNX,
-    FLOAT: bundle.FLOAT_ONNX,
-}
-
 
 def audit_artifact(quantized: Quantized, path: Path) -> CoverageSection:
     """Integer coverage of a recipe's ONNX artefact, and how many operators are meant as float."""
     graph = quantized.network.graph
     meant = float_operators(graph, quantized.recipe.float_layers)
-    found = audit(path)
+    found = audit_onnx(path)
     return found.model_copy(
         update={
             name: kind.model_copy(update={"meant_as_float": meant[Kind(name)]})
@@ -232,7 +226,8 @@ def audit_artifact(quantized: Quantized, path: Path) -> CoverageSection:
 
 def models_of(folder: Path) -> dict[str, Path]:
     """The bundle's models by name, the float one as ``FLOAT``."""
-    return {name: folder / file for name, file in _MODELS.items() if (folder / file).exists()}
+    files = {**{key: format.file() for key, format in FORMATS.items()}, FLOAT: bundle.FLOAT_ONNX}
+    return {name: folder / file for name, file in files.items() if (folder / file).exists()}
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.studies.arm64.processors import arm_problem
 from eightbit.models import Architecture, Pretrained
-from eightbit.quantize import ArtifactFormat, Delivery, pipeline, quantize
+from eightbit.quantize import Delivery, pipeline, quantize
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.deploy.archive import archive_of, bundle_files
 from eightbit.quantize.measure.latency import Timing
@@ -61,7 +62,7 @@ def made(
         if name not in done:
             folder = tmp_path_factory.mktemp(name)
             architecture, side = NETWORKS[name]
-            delivery = Delivery(out=folder / "out", formats=(ArtifactFormat.ONNX,), threads=1)
+            delivery = Delivery(out=folder / "out", formats=(ONNX.key,), threads=1)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
                 report = quantize(random_network(architecture, side=side), photos, delivery)

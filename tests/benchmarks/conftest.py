@@ -11,7 +11,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from tests.synthetic_reports.reports import almost_empty, full
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision, Runtime
+from eightbit.benchmarks.artifact.formats import (
+    OPENVINO,
+    TORCHSCRIPT,
+    Precision,
+    Runtime,
+    runtimes,
+)
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.report.document import (
     Report,
 )
@@ -105,7 +112,7 @@ def write_model() -> Callable[..., Path]:
     """Writes the tiny model for a runtime into a folder and returns the file."""
 
     def write(runtime: Runtime, folder: Path, metadata: str | None = None) -> Path:
-        if runtime is Runtime.TORCHSCRIPT:
+        if runtime is TORCHSCRIPT.runtime:
             path = folder / "tiny.pt"
             _write_torchscript(path, metadata, _Tiny())
         else:
@@ -123,10 +130,10 @@ def talkative_model(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session", params=list(Runtime), ids=lambda runtime: runtime.value)
+@pytest.fixture(scope="session", params=runtimes().values(), ids=str)
 def execution(request: pytest.FixtureRequest) -> Execution:
     """Once per runtime, as it executes by itself."""
-    if request.param is Runtime.OPENVINO:
+    if request.param is OPENVINO:
         pytest.importorskip("openvino", exc_type=ImportError)
     return Execution(runtime=request.param)
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import OPENVINO
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
@@ -119,7 +119,7 @@ def code(before: bytes, after: bytes) -> ChangeMember:
 
 def refusal(path: Path, execution: Execution | None = None) -> str:
     """What is said of a file that cannot be opened, behind its name; one short line."""
-    if execution is not None and execution.runtime is Runtime.OPENVINO:
+    if execution is not None and execution.runtime is OPENVINO:
         pytest.importorskip("openvino", exc_type=ImportError)
     with pytest.raises(InputError) as caught:
         open_runner(path, 1, execution)

@@ -19,7 +19,7 @@ from tests.browser.web_sites import (
     visit,
 )
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image

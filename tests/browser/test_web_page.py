@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, FileChooser, expect
 from tests.browser.conftest import PHONE, SCREENSHOTS, check_accessibility
 from tests.browser.web_sites import HOSTILE, LABELS, PREPROCESSING, Site, Visit, encoded, visit
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image

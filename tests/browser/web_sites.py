@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.synthetic_reports.reports import full
 
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration import collect
 from eightbit.models import Preprocessing
@@ -23,7 +24,6 @@ from eightbit.models.errors import InputError
 from eightbit.quantize import Mode, QuantConfig, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.cli.demo import load_digits_network
-from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.deploy import web_page
 from eightbit.quantize.deploy.npm import archive_path, runtime_files
 from eightbit.quantize.photos import synthetic_pixels
@@ -74,7 +74,7 @@ def write_bundles(folder: Path) -> dict[InputFormat, Path]:
         found[taken] = folder / taken
         found[taken].mkdir()
         quantized = Quantized(network=fused, recipe=recipe)
-        write_artifacts(quantized, (ArtifactFormat.ONNX,), found[taken], Stages())
+        write_artifacts(quantized, (ONNX.key,), found[taken], Stages())
         report = full().model_copy(update={"recipe_sha256": recipe.sha256})
         (found[taken] / "report.json").write_text(report.to_json())
     return found

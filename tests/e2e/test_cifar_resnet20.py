@@ -11,7 +11,7 @@ import pytest
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
+from eightbit.benchmarks.artifact.formats import OPENVINO, TORCHSCRIPT
 from eightbit.quantize import bundle
 
 COMMAND = Path(sys.executable).parent / "eightbit"
@@ -114,25 +114,25 @@ def test_everything_is_verified_and_computes_in_integers(run: Run) -> None:
 
 def test_the_artefacts_are_a_third_of_the_float_model(run: Run) -> None:
     size = run.report.size_bytes
-    for name in (bundle.ONNX, bundle.TORCHSCRIPT):
+    for name in (bundle.ONNX, TORCHSCRIPT.file()):
         assert size[name] < 0.33 * size[bundle.FLOAT_ONNX]
 
 
 def test_what_is_measured_is_printed(run: Run) -> None:
     assert "Accuracy on 4,000 images" in run.printed
     assert "Latency in ms (batch 1, 1 thread)" in run.printed
-    assert len(run.report.latency) == (6 if has_openvino() else 4)
+    assert len(run.report.latency) == (6 if OPENVINO.is_installed else 4)
     assert all(0 < entry.p50_ms <= entry.p90_ms <= entry.p99_ms for entry in run.report.latency)
 
 
-@pytest.mark.parametrize("name", [bundle.ONNX, bundle.TORCHSCRIPT])
+@pytest.mark.parametrize("name", [bundle.ONNX, TORCHSCRIPT.file()])
 def test_inspect_shows_what_computes_in_integers(name: str, run: Run) -> None:
     printed = _eightbit("inspect", run.out / name)
     for expected in ("airplane, automobile, bird", "19 of 19", "9 of 9", "cifar_resnet20.pth"):
         assert expected in printed
 
 
-@pytest.mark.parametrize("name", [bundle.ONNX, bundle.TORCHSCRIPT])
+@pytest.mark.parametrize("name", [bundle.ONNX, TORCHSCRIPT.file()])
 def test_classify_names_what_most_photos_show(name: str, run: Run, photos: dict[Path, str]) -> None:
     printed = _eightbit("classify", run.out / name, *photos, "--top", 1, "--threads", 1)
     answers = [line.split()[-1] for line in printed.splitlines() if "%" in line]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import open_runner
+from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration import collect
 from eightbit.models import Architecture, load_pretrained
@@ -16,7 +17,6 @@ from eightbit.models.images.sources import open_source
 from eightbit.quantize import Mode, QuantConfig, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.bundle import MODELS
-from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.images import UsableImages
 from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.stages import Stages
@@ -66,9 +66,7 @@ def test_the_logits_of_a_real_network_are_the_same_bit_for_bit(
         folder = tmp_path / taken
         folder.mkdir()
         written = recipe.model_copy(update={"config": config})
-        write_artifacts(
-            Quantized(network=fused, recipe=written), tuple(ArtifactFormat), folder, Stages()
-        )
+        write_artifacts(Quantized(network=fused, recipe=written), tuple(FORMATS), folder, Stages())
     pixels = nearest_pixels(images.transpose(0, 2, 3, 1), pretrained.spec.preprocessing)
     for model in MODELS:
         logits = {}

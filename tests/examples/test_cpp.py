@@ -18,7 +18,7 @@ from tests.examples.running import run
 from tests.examples.synthetic_models import LENGTH, described, model_that_onednn_refuses
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner
-from eightbit.benchmarks.artifact.artifact import TORCHSCRIPT_EXTRA_FILE
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT_EXTRA_FILE
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
 from eightbit.models import Preprocessing, decode_image

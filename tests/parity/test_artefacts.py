@@ -10,6 +10,7 @@ import pytest
 
 from eightbit.benchmarks import IsolatedRunner
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models import Architecture, Pretrained, load_pretrained
 from eightbit.models.images.sampling import balanced_order
@@ -64,7 +65,7 @@ def bundle_of(tmp_path_factory):
     def make(fused: Network, recipe: Recipe, images: FloatArray) -> Bundle:
         folder = tmp_path_factory.mktemp("parity")
         write_onnx(Quantized(network=fused, recipe=recipe), folder / bundle.ONNX)
-        write_torchscript(Quantized(network=fused, recipe=recipe), folder / bundle.TORCHSCRIPT)
+        write_torchscript(Quantized(network=fused, recipe=recipe), folder / TORCHSCRIPT.file())
         expected = reference_logits(Quantized(network=fused, recipe=recipe), images)
         return Bundle(fused=fused, recipe=recipe, folder=folder, images=images, expected=expected)
 
@@ -147,4 +148,4 @@ class TestOnnx(ArtefactContract):
 
 
 class TestTorchScript(ArtefactContract):
-    file = bundle.TORCHSCRIPT
+    file = TORCHSCRIPT.file()

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eightbit.benchmarks.accuracy.confidence import log_softmax
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.models import Architecture, ModelSpec, Preprocessing

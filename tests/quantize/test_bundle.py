@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.models.errors import InputError
 from eightbit.quantize import bundle
 
@@ -51,7 +52,7 @@ def test_a_failure_leaves_an_earlier_run_as_it_was(tmp_path: Path) -> None:
 def test_overwriting_replaces_ours_removes_stale_ours_and_keeps_what_is_foreign(
     tmp_path: Path,
 ) -> None:
-    for name in (bundle.RECIPE, bundle.TABLES, bundle.TORCHSCRIPT, "notes.txt"):
+    for name in (bundle.RECIPE, bundle.TABLES, TORCHSCRIPT.file(), "notes.txt"):
         (tmp_path / name).write_text("old")
     with bundle.staged(tmp_path, overwrite=True) as folder:
         (folder / bundle.RECIPE).write_text("new")

@@ -17,13 +17,13 @@ import pytest
 import torch
 
 from eightbit.benchmarks import read_report
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.calibration import Method
 from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
 from eightbit.quantize import (
-    ArtifactFormat,
     Delivery,
     QuantConfig,
     bundle,
@@ -204,7 +204,7 @@ def test_overwriting_keeps_foreign_files_and_drops_the_format_that_is_not_wanted
     (out / "notes.txt").write_text("mine")
     outcome = eightbit(*quick, "--out", out, "--overwrite")
     assert outcome.code == 0, outcome
-    assert _names(out) == FILES - {bundle.TORCHSCRIPT} | {"notes.txt"}
+    assert _names(out) == FILES - {TORCHSCRIPT.file()} | {"notes.txt"}
     assert _names(tmp_path) == {"out"}
     report = read_report(out / bundle.REPORT_JSON)
     assert "onnx_vs_reference" in report.parity
@@ -333,7 +333,7 @@ def test_the_same_from_python(
     monkeypatch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
     weights = make_checkpoint(tmp_path / "mine.pth", seed=1)
     pretrained = load_pretrained(Architecture(ARCHITECTURE), str(weights))
-    delivery = Delivery(out=tmp_path / "out", threads=1, formats=(ArtifactFormat.ONNX,))
+    delivery = Delivery(out=tmp_path / "out", threads=1, formats=(ONNX.key,))
     report = quantize(pretrained, photos, delivery, QuantConfig(samples=8, method=Method.MINMAX))
     assert report == read_report(tmp_path / "out" / bundle.REPORT_JSON)
     assert report.config["method"] == "minmax"

@@ -1,6 +1,6 @@
 """What models cost that never were: times of calls, and the start of a bundle."""
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
 from eightbit.benchmarks.latency.machine import (
     BenchmarkSection,
     ColdStart,
@@ -20,7 +20,7 @@ def latencies(
     int8_ms: float = 10.0,
 ) -> tuple[LatencyResult, LatencyResult]:
     """The float ONNX model, and the INT8 one that is so many times as fast."""
-    conditions = {"runtime": Runtime.ONNXRUNTIME, "threads": threads, "batch": batch}
+    conditions = {"runtime": ONNX.runtime, "threads": threads, "batch": batch}
     return (
         _entry(int8_ms * speedup, artifact="model.fp32.onnx", is_baseline=True, **conditions),
         _entry(
@@ -47,10 +47,10 @@ def benchmarked() -> tuple[LatencyResult, ...]:
         )
         for batch in (1, 8)
         for runtime, artifact, p50_ms, ratios in (
-            (Runtime.ONNXRUNTIME, "model.fp32.onnx", 31.0, {"is_baseline": True}),
-            (Runtime.ONNXRUNTIME, "model.int8.onnx", 10.0, _FASTER),
-            (Runtime.TORCHSCRIPT, "float TorchScript, frozen", 42.0, {"is_baseline": True}),
-            (Runtime.TORCHSCRIPT, "model.int8.pt", 14.0, _FASTER),
+            (ONNX.runtime, "model.fp32.onnx", 31.0, {"is_baseline": True}),
+            (ONNX.runtime, "model.int8.onnx", 10.0, _FASTER),
+            (TORCHSCRIPT.runtime, "float TorchScript, frozen", 42.0, {"is_baseline": True}),
+            (TORCHSCRIPT.runtime, "model.int8.pt", 14.0, _FASTER),
         )
     )
 
@@ -97,8 +97,8 @@ def benchmark() -> BenchmarkSection:
                 total_ms=3.5 + infer_ms,
             )
             for runtime, artifact, infer_ms in (
-                (Runtime.ONNXRUNTIME, "model.int8.onnx", 9.9),
-                (Runtime.TORCHSCRIPT, "model.int8.pt", 14.2),
+                (ONNX.runtime, "model.int8.onnx", 9.9),
+                (TORCHSCRIPT.runtime, "model.int8.pt", 14.2),
             )
         ),
         launches=5,

@@ -1,10 +1,12 @@
 """Pictures of what quantization did to the answers."""
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Final
 
 from eightbit.benchmarks.accuracy.confidence import ConfidenceResult
 from eightbit.benchmarks.accuracy.per_class import ClassDrop
+from eightbit.benchmarks.artifact.formats import preferred
 from eightbit.benchmarks.report.charts.rows import (
     WIDTH,
     Row,
@@ -22,7 +24,13 @@ from eightbit.benchmarks.report.figures import interval, percent, points, probab
 from eightbit.models.plain_text import counted
 
 _WORST_CLASSES: Final = 10
-_STYLES: Final = {"float": ("float", "o"), "ONNX": ("int8", "o"), "TorchScript": ("third", "D")}
+
+
+_FORMAT_STYLES: Final = cycle((("int8", "o"), ("third", "D"), ("fourth", "s")))
+_STYLES: Final = {
+    "float": ("float", "o"),
+    **{format.name: style for format, style in zip(preferred(), _FORMAT_STYLES, strict=False)},
+}
 
 
 def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Chart | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.artifact.formats import FORMATS, Precision
 from eightbit.benchmarks.latency.machine import WholePath
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.charts.rows import (
@@ -44,7 +44,7 @@ def whole_path_chart(paths: Sequence[WholePath]) -> Chart | None:
         steps = (path.decode_ms, path.resize_ms, path.normalise_ms, path.infer_ms)
         rows.append(
             Row(
-                name=f"{path.artifact}, {path.runtime.value}, {counted(path.threads, 'thread')}",
+                name=f"{path.artifact}, {path.runtime.name}, {counted(path.threads, 'thread')}",
                 text=f"{milliseconds(path.total_ms)} ms",
                 colour="int8",
                 ends=tuple(sum(steps[: end + 1]) for end in range(len(steps))),
@@ -81,7 +81,7 @@ def whole_path_chart(paths: Sequence[WholePath]) -> Chart | None:
 
 
 def _name(entry: LatencyResult) -> str:
-    return f"{entry.artifact}, {entry.runtime.value}"
+    return f"{entry.artifact}, {entry.runtime.name}"
 
 
 def _times(entries: Sequence[LatencyResult], id: str, under: str) -> Chart:
@@ -156,7 +156,7 @@ def _speedups(entries: Sequence[LatencyResult], id: str, under: str) -> Chart:
         )
 
 
-_MODELS: Final = (".onnx", ".pt")
+_MODELS: Final = tuple(format.suffix for format in FORMATS.values())
 
 
 def size_chart(size_bytes: Mapping[str, int]) -> Chart | None:
@@ -165,7 +165,7 @@ def size_chart(size_bytes: Mapping[str, int]) -> Chart | None:
         Row(
             name=name,
             text=decimal_bytes(size),
-            colour="float" if ".fp32." in name else "int8",
+            colour="float" if f".{Precision.FP32}." in name else "int8",
             ends=(size / 1e6,),
         )
         for name, size in size_bytes.items()

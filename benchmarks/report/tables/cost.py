@@ -6,8 +6,7 @@ from itertools import permutations
 from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import REFERENCE, pair_name
-from eightbit.benchmarks.artifact.artifact import Runtime
-from eightbit.benchmarks.artifact.formats import DELIVERED
+from eightbit.benchmarks.artifact.formats import ONNX, written
 from eightbit.benchmarks.latency.machine import (
     BenchmarkSection,
     ColdStart,
@@ -69,7 +68,7 @@ def whole_path_tables(section: BenchmarkSection) -> Iterator[Table]:
 def _times_row(entry: LatencyResult) -> tuple[str, ...]:
     return (
         entry.artifact,
-        entry.runtime.value,
+        entry.runtime.name,
         *(milliseconds(value) for value in (entry.p50_ms, entry.p90_ms, entry.p99_ms)),
         "baseline" if entry.is_baseline else times(entry.speedup, entry.speedup_ci95),
     )
@@ -99,7 +98,7 @@ def _demands(results: Sequence[LatencyResult], section: BenchmarkSection) -> Tab
         rows.append(
             (
                 entry.artifact,
-                entry.runtime.value,
+                entry.runtime.name,
                 *conditions,
                 f"{entry.images_per_s:,.0f}",
                 NOTHING if entry.limit_fraction is None else f"{100 * entry.limit_fraction:.0f} %",
@@ -149,7 +148,7 @@ def _limits(section: BenchmarkSection) -> str:
 def _path_row(path: WholePath) -> tuple[str, ...]:
     steps = (path.decode_ms, path.resize_ms, path.normalise_ms, path.infer_ms, path.total_ms)
     return (
-        *(path.artifact, path.runtime.value, str(path.threads)),
+        *(path.artifact, path.runtime.name, str(path.threads)),
         *(milliseconds(step) for step in steps),
     )
 
@@ -160,8 +159,7 @@ _NUMBER: Final = re.compile(r"[0-9A-Za-z.]+")  # the commands are copied into a 
 
 def can_be_bundled(report: Report) -> bool:
     """Whether the run wrote what a bundle is made of."""
-    onnx = next(format for format in DELIVERED if format.key == "onnx")
-    return any(name.endswith(onnx.suffix) for name in report.size_bytes)
+    return ONNX in written(report.size_bytes)
 
 
 def deploy_commands(report: Report) -> tuple[str, ...]:
@@ -238,7 +236,7 @@ def _elsewhere(report: Report, edge: EdgeSection) -> Table:
     """Each machine with its distance to the reference integers, or to ONNX Runtime here."""
     rows = []
     for entry in edge.elsewhere:
-        others = (REFERENCE, Execution(runtime=Runtime.ONNXRUNTIME).name)
+        others = (REFERENCE, Execution(runtime=ONNX.runtime).name)
         pairs = (pair_name(*pair) for other in others for pair in permutations((entry.name, other)))
         result = next((report.parity[pair] for pair in pairs if pair in report.parity), None)
         versions = ", ".join(f"{name} {number}" for name, number in entry.versions.items())

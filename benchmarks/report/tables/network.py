@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
-from eightbit.benchmarks.accuracy.parity import ARTIFACTS, TO_REFERENCE, ExecutionsSection
+from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, TO_REFERENCE, ExecutionsSection
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.figures import NOTHING, Table, percent
@@ -28,8 +28,7 @@ def parity_table(
         if pair.endswith(TO_REFERENCE)
     }
     shown = dict(sorted(to_reference.items())) or dict(parity)
-    if ARTIFACTS in parity:
-        shown[ARTIFACTS] = parity[ARTIFACTS]
+    shown |= {pair: parity[pair] for pair in ARTIFACT_PAIRS if pair in parity}
     against = "the reference integers" if to_reference else "each other"
     return Table(
         title=f"Parity of the INT8 logits with {against}, in last bits",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import NOTHING, Table, class_name, decimal_bytes, percent
 from eightbit.benchmarks.runtimes.environment import Environment
@@ -16,12 +17,10 @@ def detail_tables(report: Report) -> Iterator[Table]:
     """Flips, skipped files, time and memory, environment, as far as there is anything to say."""
     labels = report.model.spec.labels
     if report.accuracy:
-        for name, result in (
-            ("TorchScript", report.accuracy.torchscript),
-            ("ONNX", report.accuracy.onnx),
-        ):
+        for key, format in FORMATS.items():
+            result = report.accuracy.by_key.get(key)
             if result and result.flips:
-                yield _flips(name, result, labels)
+                yield _flips(format.name, result, labels)
     if report.calibration and report.calibration.skipped:
         skipped = report.calibration.skipped
         yield skipped_table("calibration", skipped, len(skipped))

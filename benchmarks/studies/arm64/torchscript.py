@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.benchmarks.studies.arm64.processors import ARM_PROCESSORS

@@ -18,13 +18,12 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 from eightbit.benchmarks.runtimes.executions import Availability, torchscript_executions
-from eightbit.benchmarks.runtimes.openvino_runner import OPENVINO_MISSING, has_openvino
 from eightbit.benchmarks.studies.pairs.layers import Layer
 from eightbit.benchmarks.studies.pairs.table import Outcome, markdown
 from eightbit.models.errors import InputError
@@ -77,11 +76,12 @@ def executions() -> Availability:
 
     engines = torch.backends.quantized.supported_engines
     problems = {
-        Execution(runtime=Runtime.TORCHSCRIPT, engine=name): None if name in engines else _NO_ENGINE
+        Execution(runtime=TORCHSCRIPT.runtime, engine=name): None if name in engines else _NO_ENGINE
         for name in (_ONEDNN, _FBGEMM)
     }
-    problems[Execution(runtime=Runtime.ONNXRUNTIME)] = None
-    problems[Execution(runtime=Runtime.OPENVINO)] = None if has_openvino() else OPENVINO_MISSING
+    for runtime in ONNX.runtimes:
+        problem = None if runtime.is_installed else runtime.not_installed
+        problems[Execution(runtime=runtime)] = problem
     for native, problem in list(problems.items()):
         old = native.model_copy(update={"emulated_cpu": _OLD_CPU})
         problems[old] = problem or emulator_problem()
@@ -113,7 +113,7 @@ def try_layers(
     write_torchscript(layers, folder / "pairs.pt")
 
     def run(execution: Execution) -> list[Outcome]:
-        suffix = "pt" if execution.runtime is Runtime.TORCHSCRIPT else "onnx"
+        suffix = "pt" if execution.runtime is TORCHSCRIPT.runtime else "onnx"
         path = folder / f"pairs.{suffix}"
         try:
             with IsolatedRunner(path, threads=1, execution=execution) as runner:

@@ -19,6 +19,7 @@ from typing import Annotated, Final
 
 import typer
 
+from eightbit.benchmarks.artifact.formats import ONNX, Precision, preferred
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
@@ -39,8 +40,8 @@ _NOT_QUANTIZING: Final = (
     *(Stage.VERIFY, Stage.EVALUATE, Stage.LATENCY),
 )
 
-_ARTEFACTS: Final = (("ONNX", "model.int8.onnx"), ("TorchScript", "model.int8.pt"))
-_FLOAT_ONNX: Final = "model.fp32.onnx"
+_ARTEFACTS: Final = tuple((format.name, format.file()) for format in preferred())
+_FLOAT_ONNX: Final = ONNX.file(Precision.FP32)
 
 _EXPLANATION: Final = """\
 Everybody gets the same weights, the same preprocessing, the same {samples} calibration images

@@ -24,14 +24,15 @@ from tests.benchmarks.refused_models import (
     second_output,
 )
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime, read_metadata
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, read_metadata
 from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal, openvino_refusal
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 
-ONNXRUNTIME = Execution(runtime=Runtime.ONNXRUNTIME)
-OPENVINO = Execution(runtime=Runtime.OPENVINO)
+ONNXRUNTIME = Execution(runtime=ONNX.runtime)
+OPENVINO = Execution(runtime=OPENVINO)
 SIDE = 8
 
 WriteModel = Callable[..., Path]
@@ -39,7 +40,7 @@ WriteModel = Callable[..., Path]
 
 @pytest.fixture
 def onnx_file(write_model: WriteModel, small_metadata: ArtifactMetadata, tmp_path: Path) -> Path:
-    return write_model(Runtime.ONNXRUNTIME, tmp_path, small_metadata.to_json())
+    return write_model(ONNX.runtime, tmp_path, small_metadata.to_json())
 
 
 UPGRADE = "pip install -U onnxruntime, or export the model again"
@@ -180,7 +181,7 @@ def test_of_two_outputs_none_is_guessed_and_two_inputs_are_refused(
 
 
 def test_a_model_of_others_may_have_more_outputs(write_model: WriteModel, tmp_path: Path) -> None:
-    path = change_onnx(write_model(Runtime.ONNXRUNTIME, tmp_path), second_output)
+    path = change_onnx(write_model(ONNX.runtime, tmp_path), second_output)
     images = np.zeros((2, 3, SIDE, SIDE), np.float32)
     assert open_runner(path, 1, ONNXRUNTIME)(images).shape[0] == 2
 

@@ -14,7 +14,8 @@ from tests.benchmarks.refused_models import (
     refusal,
 )
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Runtime
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.refusals import torchscript_refusal
 
 WriteModel = Callable[..., Path]
@@ -24,7 +25,7 @@ WriteModel = Callable[..., Path]
 def torchscript_file(
     write_model: WriteModel, small_metadata: ArtifactMetadata, tmp_path: Path
 ) -> Path:
-    return write_model(Runtime.TORCHSCRIPT, tmp_path, small_metadata.to_json())
+    return write_model(TORCHSCRIPT.runtime, tmp_path, small_metadata.to_json())
 
 
 def torch_sentence(path: Path) -> str:
@@ -95,7 +96,7 @@ def test_torch_says_it_in_one_sentence(
     tmp_path: Path,
 ) -> None:
     newer = small_metadata.model_copy(update={"versions": {"torch": "2.99.0"}})
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path, newer.to_json())
+    path = write_model(TORCHSCRIPT.runtime, tmp_path, newer.to_json())
     found = torch_sentence(change_torchscript(path, change))
     assert re.sub(r"version \d+ or", "version N or", found) == expected
 
@@ -128,14 +129,14 @@ def test_an_engine_that_this_build_lacks_is_named_with_those_there_are(
     backend = torch.backends.quantized
     monkeypatch.setattr(type(backend), "supported_engines", ["onednn", "x86"], raising=False)
     arm = small_metadata.model_copy(update={"engine": "qnnpack"})
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path, arm.to_json())
+    path = write_model(TORCHSCRIPT.runtime, tmp_path, arm.to_json())
     assert torch_sentence(path) == (
         "needs torch's quantized engine qnnpack, which TORCH lacks on this CPU; there are: "
         "onednn, x86; use the ONNX artefact, or quantize again on this machine"
     )
 
 
-@pytest.mark.parametrize("runtime", [Runtime.ONNXRUNTIME, Runtime.TORCHSCRIPT])
+@pytest.mark.parametrize("runtime", [ONNX.runtime, TORCHSCRIPT.runtime])
 def test_metadata_of_a_newer_version_are_refused(
     runtime: Runtime, write_model: WriteModel, small_metadata: ArtifactMetadata, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.evaluation.pool import MAX_WORKERS, PredictionPool, workers_and_threads
 from eightbit.benchmarks.evaluation.prediction import CHUNK_IMAGES, Prediction, in_chunks
 from eightbit.benchmarks.processes.process import WorkerCrashError
@@ -36,8 +36,8 @@ PATIENCE_S = 30
 def models(write_model: Callable[..., Path], tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     return {
-        "torchscript": write_model(Runtime.TORCHSCRIPT, folder),
-        "onnx": write_model(Runtime.ONNXRUNTIME, folder),
+        "torchscript": write_model(TORCHSCRIPT.runtime, folder),
+        "onnx": write_model(ONNX.runtime, folder),
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Precision
 from eightbit.benchmarks.latency import benchmark as benchmark_module
 from eightbit.benchmarks.latency.benchmark import benchmark, least_disturbed, with_baselines
 from eightbit.benchmarks.latency.launches import (
@@ -21,7 +21,7 @@ from eightbit.benchmarks.latency.machine import MachineLimit
 from eightbit.benchmarks.processes.calls import Steps
 
 INT8, FP32 = Precision.INT8, Precision.FP32
-TORCH, ONNX = Runtime.TORCHSCRIPT, Runtime.ONNXRUNTIME
+TORCH, ONNX = TORCHSCRIPT.runtime, ONNX.runtime
 EFFORT = Effort(launches=2, rounds=1, seconds=1.0, limits=2)
 
 
@@ -153,7 +153,7 @@ def test_an_optional_candidate_that_fails_is_left_out_and_named(measured):
     measured(**{**SECONDS, "fused": "cannot be optimised", "int8.vino": "no such plugin"})
     candidates = [
         *(replace(one, optional=one.label == "fused") for one in CANDIDATES),
-        replace(candidate("int8.vino", Runtime.OPENVINO, INT8), optional=True),
+        replace(candidate("int8.vino", OPENVINO, INT8), optional=True),
     ]
     found = benchmark(candidates, CONDITIONS, EFFORT, products_per_image=1_000_000)
     assert [(entry.artifact, entry.is_baseline) for entry in found.latency] == [

@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY, ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY, Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.latency import cold_start
 from eightbit.benchmarks.latency.cold_start import Start, cold_start_of, launch, measure_cold_start
 from eightbit.models.errors import InputError
@@ -106,7 +107,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_bare_script_classifies_the_photo(
     model: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from eightbit.benchmarks.artifact.artifact import read_metadata
+    from eightbit.benchmarks.artifact.metadata import read_metadata
     from eightbit.benchmarks.latency import bare_script
 
     metadata = read_metadata(model)

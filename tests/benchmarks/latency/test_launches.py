@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, Precision
 from eightbit.benchmarks.latency import launches
 from eightbit.benchmarks.latency.launches import (
     Candidate,
@@ -78,7 +78,7 @@ def processes(monkeypatch):
 
 def run(names, *, effort, photos=(), **more):
     candidates = [
-        Candidate(label=name, path=name, runtime=Runtime.ONNXRUNTIME, precision=precision)
+        Candidate(label=name, path=name, runtime=ONNX.runtime, precision=precision)
         for name, precision in names.items()
     ]
     return measure(candidates, Conditions(batch=BATCH, threads=1, photos=photos), effort, **more)
@@ -230,9 +230,7 @@ def test_interrupted_while_they_load_what_has_not_begun_does_not_begin(monkeypat
 def test_what_fails_in_an_optional_candidate_is_told_as_its_own(processes):
     processes(a=0.1, b=WorkerCrashError("b: exited with 1;\nits last lines"))
     candidates = [
-        Candidate(
-            label=name, path=name, runtime=Runtime.OPENVINO, precision=INT8, optional=name == "b"
-        )
+        Candidate(label=name, path=name, runtime=OPENVINO, precision=INT8, optional=name == "b")
         for name in "ab"
     ]
     effort = Effort(launches=1, rounds=1, seconds=0.1)
@@ -249,9 +247,7 @@ def test_whatever_an_optional_candidate_was_asked(processes, monkeypatch, method
         raise WorkerCrashError("a: was ended by SIGSEGV")
 
     monkeypatch.setattr(FakeProcess, method, crash)
-    candidate = Candidate(
-        label="a", path="a", runtime=Runtime.OPENVINO, precision=INT8, optional=True
-    )
+    candidate = Candidate(label="a", path="a", runtime=OPENVINO, precision=INT8, optional=True)
     conditions = Conditions(batch=BATCH, threads=1, photos=(b"photo",))
     for one, error in (
         (candidate, OptionalCandidateError),

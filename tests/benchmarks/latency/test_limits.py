@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Precision
+from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.latency import limits_worker
 from eightbit.benchmarks.latency.limits import Library, machine_limits, measure_rates
 from eightbit.benchmarks.processes.process import WorkerCrashError

@@ -1,6 +1,6 @@
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Precision, runtimes
 from eightbit.benchmarks.latency.launches import (
     Candidate,
     Conditions,
@@ -36,8 +36,8 @@ def results(series, *, batch=1, busy=None, limits=None):
     return latency_results(candidates, conditions, measured, seconds_at_limit=limits)
 
 
-ONNX_INT8 = ("model.int8.onnx", Runtime.ONNXRUNTIME, INT8, False)
-ONNX_FLOAT = ("model.fp32.onnx", Runtime.ONNXRUNTIME, FP32, True)
+ONNX_INT8 = ("model.int8.onnx", ONNX.runtime, INT8, False)
+ONNX_FLOAT = ("model.fp32.onnx", ONNX.runtime, FP32, True)
 
 
 def test_percentiles_and_throughput_are_of_the_calls_of_all_launches():
@@ -62,9 +62,9 @@ def test_int8_is_compared_with_the_baseline_of_its_runtime():
         {
             ONNX_FLOAT: once(0.30),
             ONNX_INT8: once(0.10),
-            ("model.fp32.onnx", Runtime.OPENVINO, FP32, True): once(0.28),
-            ("model.int8.onnx", Runtime.OPENVINO, INT8, False): once(0.07),
-            ("model.int8.pt", Runtime.TORCHSCRIPT, INT8, False): once(0.20),
+            ("model.fp32.onnx", OPENVINO, FP32, True): once(0.28),
+            ("model.int8.onnx", OPENVINO, INT8, False): once(0.07),
+            ("model.int8.pt", TORCHSCRIPT.runtime, INT8, False): once(0.20),
         },
         busy=0.5,
     )
@@ -93,12 +93,12 @@ def real_candidates(write_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     return [
         Candidate(
-            label=runtime.value,
+            label=runtime.name,
             path=write_model(runtime, folder),
             runtime=runtime,
             precision=Precision.FP32,
         )
-        for runtime in Runtime
+        for runtime in runtimes().values()
     ]
 
 
@@ -114,7 +114,7 @@ def test_real_candidates_are_measured_in_the_order_given(real_candidates):
         launches=2,
         on_progress=lambda done, total: progress.append((done, total)),
     )
-    assert [result.artifact for result in found] == [runtime.value for runtime in Runtime]
+    assert [result.artifact for result in found] == list(runtimes())
     assert all(result.batch == 2 and result.threads == 1 for result in found)
     assert all(result.launches == 2 for result in found)
     assert all(result.p50_ms <= result.p90_ms <= result.p99_ms for result in found)
@@ -131,7 +131,7 @@ def test_a_candidate_that_cannot_be_loaded_is_an_input_error(tmp_path):
     candidate = Candidate(
         label="none",
         path=tmp_path / "none.onnx",
-        runtime=Runtime.ONNXRUNTIME,
+        runtime=ONNX.runtime,
         precision=Precision.FP32,
     )
     with pytest.raises(InputError, match=r"none\.onnx"):

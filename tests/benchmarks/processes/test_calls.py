@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.processes.calls import Steps, median_steps, walk
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
@@ -71,7 +71,7 @@ def test_medians_are_taken_step_by_step():
 
 
 def test_in_a_process_of_its_own(photo, write_model, tmp_path):
-    with IsolatedRunner(write_model(Runtime.ONNXRUNTIME, tmp_path), threads=1) as runner:
+    with IsolatedRunner(write_model(ONNX.runtime, tmp_path), threads=1) as runner:
         assert all(seconds > 0 for seconds in runner.walk(photo))
         with pytest.raises(InputError, match="photo"):
             runner.walk(b"garbage")

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.processes.calls import LEAST_CALLS
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_loaded_is_an_input_error(tmp_path):
 
 def test_a_missing_engine_is_an_input_error(write_model, tmp_path, metadata):
     lacking = metadata.model_copy(update={"engine": "nonesuch"})
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path, lacking.to_json())
+    path = write_model(TORCHSCRIPT.runtime, tmp_path, lacking.to_json())
     with pytest.raises(InputError, match="needs torch's quantized engine nonesuch"):
         IsolatedRunner(path, threads=1)
 
@@ -117,7 +117,7 @@ def test_what_a_library_prints_neither_breaks_the_protocol_nor_blocks(
 
 
 def test_threads_reach_the_runtime(write_model, tmp_path, batch):
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path)
+    path = write_model(ONNX.runtime, tmp_path)
     counts = []
     for threads in (1, 3):
         with IsolatedRunner(path, threads=threads) as runner:
@@ -142,7 +142,7 @@ def test_an_interrupted_call_cannot_answer_the_next_one(model_file, batch, monke
 
 
 def test_a_script_without_main_guard_works_and_takes_its_worker_along(write_model, tmp_path):
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path)
+    path = write_model(ONNX.runtime, tmp_path)
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
@@ -174,7 +174,7 @@ def test_a_script_without_main_guard_works_and_takes_its_worker_along(write_mode
 def test_a_module_in_the_current_folder_does_not_shadow_ours(
     write_model, tmp_path, batch, monkeypatch
 ):
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path)
+    path = write_model(ONNX.runtime, tmp_path)
     (tmp_path / "numpy.py").write_text("raise RuntimeError('shadowed')")
     monkeypatch.chdir(tmp_path)
     with IsolatedRunner(path, threads=1) as runner:

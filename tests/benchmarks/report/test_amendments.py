@@ -6,7 +6,7 @@ from tests.synthetic_reports.costs import latencies
 from tests.synthetic_reports.reports import ENVIRONMENT, evaluation, synthetic_report
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
-from eightbit.benchmarks.accuracy.parity import ARTIFACTS, ExecutionsSection
+from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, ExecutionsSection
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.report.checks import Check, VerificationSection
@@ -18,6 +18,8 @@ MODEL, OTHER_MODEL = "ef" * 32, "12" * 32
 OTHER_CPU = ENVIRONMENT.model_copy(update={"cpu": "Another CPU"})
 NAN = Check(name=FINITE_CHECK, passed=False, detail="onnx 3")
 INTEGERS = Check(name="same integers", passed=True, detail="all within one last bit")
+
+(ARTIFACTS,) = ARTIFACT_PAIRS
 
 
 def pair(n: int = 64, max_lsb: int = 0) -> ParityResult:

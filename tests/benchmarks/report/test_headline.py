@@ -14,7 +14,7 @@ def test_the_headline_says_accuracy_speed_and_size_of_one_artifact(full_report):
 
 def test_without_onnx_the_headline_is_about_torchscript(full_report):
     accuracy = full_report.accuracy.model_copy(update={"onnx": None})
-    latency = tuple(entry for entry in full_report.latency if entry.runtime == "torchscript")
+    latency = tuple(entry for entry in full_report.latency if entry.runtime.name == "torchscript")
     sizes = {"model.int8.pt": 12_000_000, "model.fp32.onnx": 44_700_000}
     report = full_report.model_copy(
         update={"accuracy": accuracy, "latency": latency, "size_bytes": sizes}

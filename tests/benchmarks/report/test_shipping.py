@@ -8,7 +8,7 @@ from tests.synthetic_reports.reports import almost_empty, float_layers, full, on
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.shipping import Advice, shipping
@@ -176,7 +176,7 @@ def test_an_artefact_that_was_not_evaluated_is_named() -> None:
 
 
 def test_an_artefact_whose_speed_was_not_measured_is_named() -> None:
-    latency = tuple(e for e in full().latency if e.runtime is Runtime.ONNXRUNTIME)
+    latency = tuple(e for e in full().latency if e.runtime is ONNX.runtime)
     report = full().model_copy(update={"latency": latency})
     assert texts(report, Advice.CARE) == "Speed of TorchScript against float was not measured."
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tests.benchmarks.refused_models import change_onnx, fixed
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.feed import FileRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
@@ -77,7 +78,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_what_to_do(
 
 
 def test_a_model_of_one_batch_size_says_so(write_model: WriteModel, tmp_path: Path) -> None:
-    path = change_onnx(write_model(Runtime.ONNXRUNTIME, tmp_path), fixed(4, SIDE))
+    path = change_onnx(write_model(ONNX.runtime, tmp_path), fixed(4, SIDE))
     runner = open_runner(path, 1)
     assert runner(np.zeros((4, 3, SIDE, SIDE), np.float32)).shape == (4, 7)
     with pytest.raises(InputError, match=r"\(4, 3, 8, 8\), .* as many images at once as it was"):

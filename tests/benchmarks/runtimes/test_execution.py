@@ -8,14 +8,14 @@ import pydantic
 import pytest
 import torch
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes import execution as execution_module
 from eightbit.benchmarks.runtimes.execution import EMULATOR, Execution, emulator_problem
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 
-HASWELL = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")
+HASWELL = Execution(runtime=ONNX.runtime, emulated_cpu="Haswell")
 
 needs_emulator = pytest.mark.skipif(
     emulator_problem() is not None, reason=f"emulator: {emulator_problem()}"
@@ -63,8 +63,8 @@ def test_what_a_runtime_does_not_have_cannot_be_asked_for(fields):
 
 
 def test_the_instruction_set_is_limited_in_the_process_alone(write_model, tmp_path, batch):
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path)
-    limited = Execution(runtime=Runtime.TORCHSCRIPT, max_isa="AVX2")
+    path = write_model(TORCHSCRIPT.runtime, tmp_path)
+    limited = Execution(runtime=TORCHSCRIPT.runtime, max_isa="AVX2")
     with (
         IsolatedRunner(path, threads=1, execution=limited) as runner,
         IsolatedRunner(path, threads=1) as free,
@@ -76,7 +76,7 @@ def test_the_instruction_set_is_limited_in_the_process_alone(write_model, tmp_pa
 
 @needs_emulator
 def test_an_emulated_processor_gives_the_logits(write_model, tmp_path, batch, expected_logits):
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path)
+    path = write_model(ONNX.runtime, tmp_path)
     with IsolatedRunner(path, threads=1, execution=HASWELL) as runner:
         prefix = psutil.Process(runner.pid).cmdline()[:3]
         assert prefix[0].endswith(EMULATOR)
@@ -88,7 +88,7 @@ def test_an_emulated_processor_gives_the_logits(write_model, tmp_path, batch, ex
 def test_a_missing_emulator_says_what_to_install(write_model, tmp_path, monkeypatch):
     monkeypatch.setattr(execution_module.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path)
+    path = write_model(ONNX.runtime, tmp_path)
     with pytest.raises(InputError, match=r"onnx_haswell.*apt-get install qemu-user"):
         IsolatedRunner(path, threads=1, execution=HASWELL)
 
@@ -106,8 +106,8 @@ def test_another_engine_replaces_the_one_of_the_artefact(
     if not others:
         pytest.skip("this torch has a single quantized engine")
     metadata = small_metadata.model_copy(update={"engine": before})
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path, metadata.to_json())
-    runner = open_runner(path, 1, Execution(runtime=Runtime.TORCHSCRIPT, engine=others[0]))
+    path = write_model(TORCHSCRIPT.runtime, tmp_path, metadata.to_json())
+    runner = open_runner(path, 1, Execution(runtime=TORCHSCRIPT.runtime, engine=others[0]))
     seen = []
     module = runner._module
     monkeypatch.setattr(
@@ -119,9 +119,9 @@ def test_another_engine_replaces_the_one_of_the_artefact(
 
 
 def test_an_unoptimised_onnx_model_runs_every_node(write_model, tmp_path):
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path)
+    path = write_model(ONNX.runtime, tmp_path)
     levels = [
-        open_runner(path, 1, Execution(runtime=Runtime.ONNXRUNTIME, optimize=optimize))
+        open_runner(path, 1, Execution(runtime=ONNX.runtime, optimize=optimize))
         ._session.get_session_options()
         .graph_optimization_level.name
         for optimize in (True, False)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from eightbit.benchmarks.artifact.formats import Runtime
 from eightbit.benchmarks.runtimes import executions
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import emulator_problem
@@ -66,7 +67,7 @@ def test_every_engine_but_the_own_one_is_there_or_missed(monkeypatch):
 
 
 def test_a_missing_openvino_names_the_extra(monkeypatch):
-    monkeypatch.setattr(executions, "has_openvino", lambda: False)
+    monkeypatch.setattr(Runtime, "is_installed", False)
     found = onnx_executions(thorough=True)
     assert "eightbit[openvino]" in found.missing["openvino"]
     assert "openvino_unoptimised" in found.missing
@@ -83,14 +84,14 @@ def test_a_missing_emulator_names_the_package(monkeypatch):
 
 
 def test_the_quick_executions_leave_out_the_slow_ones_and_miss_nothing_of_them(monkeypatch):
-    monkeypatch.setattr(executions, "has_openvino", lambda: True)
+    monkeypatch.setattr(Runtime, "is_installed", True)
     found = onnx_executions(thorough=False)
     assert _names(found) == ["onnx", "onnx_unoptimised", "openvino"]
     assert not found.missing
 
 
 def test_several_are_joined_in_order(monkeypatch):
-    monkeypatch.setattr(executions, "has_openvino", lambda: False)
+    monkeypatch.setattr(Runtime, "is_installed", False)
     one = torchscript_executions(engine=None, all_engines=False)
     other = onnx_executions(thorough=True)
     both = joined([one, other])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Runtime, parse_metadata
+from eightbit.benchmarks.artifact.formats import ONNX
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, parse_metadata
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED, InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed, feed_of
 from eightbit.benchmarks.runtimes.opening import open_runner
@@ -121,6 +122,6 @@ def test_a_model_that_does_not_take_what_it_says_is_refused(
     write_model, tmp_path, metadata: ArtifactMetadata
 ) -> None:
     lying = metadata.model_copy(update={"input": ModelInput.of(InputFormat.UINT8)})
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path, lying.to_json())
+    path = write_model(ONNX.runtime, tmp_path, lying.to_json())
     with pytest.raises(InputError, match="expected a model with one uint8 input"):
         open_runner(path, threads=1)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from eightbit.benchmarks.artifact.artifact import Runtime, open_artifact
-from eightbit.benchmarks.runtimes import opening
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
+from eightbit.benchmarks.artifact.metadata import open_artifact
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
@@ -67,18 +67,14 @@ class TestEveryRuntime:
         assert "\n" not in str(caught.value)
 
 
-def test_every_runtime_has_its_runner():
-    assert set(opening._OPENERS) == set(Runtime)
-
-
 def test_an_unoptimized_onnx_model_gives_the_same(write_model, tmp_path, batch, expected_logits):
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path)
+    path = write_model(ONNX.runtime, tmp_path)
     result = OnnxRunner(path, threads=1, optimize=False)(batch)
     np.testing.assert_allclose(result, expected_logits, rtol=1e-5, atol=1e-6)
 
 
 def test_an_idle_onnx_model_takes_no_core(write_model, tmp_path):
-    session = OnnxRunner(write_model(Runtime.ONNXRUNTIME, tmp_path), threads=2)._session
+    session = OnnxRunner(write_model(ONNX.runtime, tmp_path), threads=2)._session
     options = session.get_session_options()
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
@@ -121,8 +117,8 @@ def test_a_network_that_torch_cannot_optimise_is_refused_in_one_line(
         raise RuntimeError("Traceback of TorchScript\nfused operator: not on this CPU")
 
     monkeypatch.setattr(torch.jit, "optimize_for_inference", fail)
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path)
-    fused = Execution(runtime=Runtime.TORCHSCRIPT, for_inference=True)
+    path = write_model(TORCHSCRIPT.runtime, tmp_path)
+    fused = Execution(runtime=TORCHSCRIPT.runtime, for_inference=True)
     with pytest.raises(InputError, match=r"cannot optimise it .*: fused operator") as caught:
         open_runner(path, 1, fused)
     assert "\n" not in str(caught.value)
@@ -130,7 +126,7 @@ def test_a_network_that_torch_cannot_optimise_is_refused_in_one_line(
 
 def test_a_missing_engine_says_which_is_needed_and_which_are_there(write_model, tmp_path, metadata):
     lacking = metadata.model_copy(update={"engine": "nonesuch"})
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path, lacking.to_json())
+    path = write_model(TORCHSCRIPT.runtime, tmp_path, lacking.to_json())
     with pytest.raises(InputError, match="engine nonesuch") as caught:
         open_runner(path, threads=1)
     assert all(name in str(caught.value) for name in torch.backends.quantized.supported_engines)
@@ -148,7 +144,7 @@ def test_the_engine_is_used_for_the_artifact_and_put_back(
         pytest.skip("this torch has a single quantized engine")
     before = torch.backends.quantized.engine
     needing = metadata.model_copy(update={"engine": others[0]})
-    runner = open_runner(write_model(Runtime.TORCHSCRIPT, tmp_path, needing.to_json()), threads=1)
+    runner = open_runner(write_model(TORCHSCRIPT.runtime, tmp_path, needing.to_json()), threads=1)
     assert torch.backends.quantized.engine == before
     seen = []
     module = runner._module

@@ -7,24 +7,24 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import OPENVINO
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
 from eightbit.models.errors import InputError
 
-OPENVINO = Execution(runtime=Runtime.OPENVINO)
+OPENVINO = Execution(runtime=OPENVINO)
 
 
 @pytest.fixture
 def runner(write_model, tmp_path):
     pytest.importorskip("openvino", exc_type=ImportError)
-    return OpenVinoRunner(write_model(Runtime.OPENVINO, tmp_path), threads=1)
+    return OpenVinoRunner(write_model(OPENVINO, tmp_path), threads=1)
 
 
 def test_without_openvino_the_error_names_the_extra(write_model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    path = write_model(Runtime.OPENVINO, tmp_path)
+    path = write_model(OPENVINO, tmp_path)
     with pytest.raises(InputError, match=r"tiny\.onnx: .*pip install 'eightbit\[openvino\]'"):
         open_runner(path, 1, OPENVINO)
 
@@ -34,7 +34,7 @@ def test_a_broken_openvino_is_told_in_one_line(write_model, tmp_path, monkeypatc
     (tmp_path / "openvino.py").write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "openvino", raising=False)
-    path = write_model(Runtime.OPENVINO, tmp_path)
+    path = write_model(OPENVINO, tmp_path)
     with pytest.raises(InputError, match=r"OpenVINO cannot be imported: (broken|No mod)") as caught:
         open_runner(path, 1, OPENVINO)
     assert "\n" not in str(caught.value)

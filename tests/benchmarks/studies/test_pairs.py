@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.execution import NO_VNNI, Execution
 from eightbit.benchmarks.runtimes.executions import Availability
@@ -27,10 +27,10 @@ from eightbit.benchmarks.studies.pairs.layers import Layer, Order, orders_of, ou
 from eightbit.benchmarks.studies.pairs.study import LAYERS, by_image, try_layers
 from eightbit.benchmarks.studies.pairs.table import Outcome, findings, markdown
 
-ONEDNN = Execution(runtime=Runtime.TORCHSCRIPT, engine="onednn")
-ONEDNN_WITHOUT_VNNI = Execution(runtime=Runtime.TORCHSCRIPT, engine="onednn", max_isa=NO_VNNI)
-ONNX = Execution(runtime=Runtime.ONNXRUNTIME)
-OLD_ONNX = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")
+ONEDNN = Execution(runtime=TORCHSCRIPT.runtime, engine="onednn")
+ONEDNN_WITHOUT_VNNI = Execution(runtime=TORCHSCRIPT.runtime, engine="onednn", max_isa=NO_VNNI)
+ONNX = Execution(runtime=ONNX.runtime)
+OLD_ONNX = Execution(runtime=ONNX.runtime, emulated_cpu="Haswell")
 
 needs_vnni_to_take_away = pytest.mark.skipif(
     "avx512_vnni" not in read_cpu_features().instructions,
@@ -169,7 +169,7 @@ def test_onnx_runtime_computes_the_layers_in_integers(layer, tmp_path):
     ids=["together", "both signs"],
 )
 def test_a_runtime_that_adds_exactly_saturates_nothing(layers, tmp_path):
-    as_written = Execution(runtime=Runtime.ONNXRUNTIME, optimize=False)
+    as_written = Execution(runtime=ONNX.runtime, optimize=False)
     outcomes = list(try_layers(layers, [as_written], tmp_path))
     assert [one.saturating for one in outcomes] == [()] * len(layers)
     assert [one.failure for one in outcomes] == [None] * len(layers)
@@ -214,7 +214,7 @@ def test_onednn_without_vnni_adds_neighbouring_channels_of_one_position(tmp_path
 
 
 def test_a_runtime_that_cannot_load_the_file_is_an_outcome_that_says_why(tmp_path):
-    nonsense = Execution(runtime=Runtime.TORCHSCRIPT, engine="nonsense")
+    nonsense = Execution(runtime=TORCHSCRIPT.runtime, engine="nonsense")
     (outcome,) = try_layers(SMALL[:1], [nonsense], tmp_path)
     assert "nonsense" in str(outcome.failure)
     assert "nonsense" in outcome.line()

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.studies.peers import process as process_module
 from eightbit.benchmarks.studies.peers import worker
 from eightbit.benchmarks.studies.peers.by_torch import load_fx, without_stubs

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.processes.process import proportional_bytes
 from eightbit.benchmarks.studies import throughput
 from eightbit.benchmarks.studies.throughput import (
@@ -50,7 +50,7 @@ def test_every_evaluation_has_a_row_and_every_size_a_median():
 
 def test_bare_rates_are_of_the_model_files(write_model, tmp_path, monkeypatch):
     monkeypatch.setattr(throughput, "_SECONDS", 0.01)
-    models = {"tiny.onnx": write_model(Runtime.ONNXRUNTIME, tmp_path)}
+    models = {"tiny.onnx": write_model(ONNX.runtime, tmp_path)}
     rates = bare_rates(models, np.zeros((2, 3, 8, 8), np.float32), threads=2)
     assert rates.keys() == models.keys()
     assert rates["tiny.onnx"] > 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.studies import web_agreement
 from eightbit.benchmarks.studies.web_agreement import Compared, compare, markdown
 from eightbit.benchmarks.studies.web_browser import PageAnswer, read_description, served
@@ -62,7 +62,7 @@ def test_a_folder_that_is_no_page_is_refused(tmp_path: Path, content: str | None
 
 
 def test_the_page_of_another_model_is_refused(tmp_path: Path, write_model) -> None:
-    write_model(Runtime.ONNXRUNTIME, tmp_path).rename(tmp_path / "model.int8.onnx")
+    write_model(ONNX.runtime, tmp_path).rename(tmp_path / "model.int8.onnx")
     described = {"models": {"int8": {"sha256": "0" * 64}}, "last_bit": 0.1}
     (tmp_path / "model.json").write_text(json.dumps(described))
     with pytest.raises(InputError, match=r"expected the page of .*, found another; write"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 from tests.quantize.cli.refusal import Case, Eightbit, Place, cases, check_refused
 
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.quantize import bundle
 
 
@@ -105,7 +106,7 @@ def _for_another_engine(place: Place) -> Path:
     """The TorchScript artefact, but asking for an engine that no machine has."""
     path = Path("another_engine.pt")
     with (
-        zipfile.ZipFile(place.bundle / bundle.TORCHSCRIPT) as source,
+        zipfile.ZipFile(place.bundle / TORCHSCRIPT.file()) as source,
         zipfile.ZipFile(path, "w") as target,
     ):
         for member in source.infolist():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import open_runner
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import preprocess
@@ -40,7 +41,7 @@ def test_huge_logits_do_not_overflow() -> None:
     assert first.probability == 1.0
 
 
-@pytest.mark.parametrize("name", [bundle.ONNX, bundle.TORCHSCRIPT])
+@pytest.mark.parametrize("name", [bundle.ONNX, TORCHSCRIPT.file()])
 def test_an_artefact_says_what_it_says_of_the_preprocessed_photo(
     name: str, bundle_folder: Path, photos: Path
 ) -> None:

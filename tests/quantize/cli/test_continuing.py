@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path
 from eightbit.benchmarks.evaluation.journal import JournalHeader, header_of, open_journal
 from eightbit.benchmarks.evaluation.pool import PredictionPool
@@ -305,7 +306,7 @@ def test_other_models_begin_again_and_say_so(
     eightbit: Eightbit, killed: Killed, tmp_path: Path
 ) -> None:
     folder, journal = _copied(killed, tmp_path)
-    (folder / bundle.TORCHSCRIPT).unlink()
+    (folder / TORCHSCRIPT.file()).unlink()
     outcome = eightbit(*_typed(folder, killed.images))
     assert outcome.code == 0, outcome
     assert outcome.err == (

@@ -9,12 +9,13 @@ import onnx
 import pytest
 
 from eightbit.benchmarks import read_metadata
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.quantize import bundle, read_recipe
 
 Eightbit = Callable[..., Any]
 
 
-@pytest.mark.parametrize("name", [bundle.ONNX, bundle.TORCHSCRIPT])
+@pytest.mark.parametrize("name", [bundle.ONNX, TORCHSCRIPT.file()])
 def test_an_artefact_shows_metadata_coverage_and_recipe(
     name: str, eightbit: Eightbit, bundle_folder: Path
 ) -> None:
@@ -29,10 +30,10 @@ def test_an_artefact_shows_metadata_coverage_and_recipe(
 
 
 def test_a_torchscript_artefact_names_its_engine(eightbit: Eightbit, bundle_folder: Path) -> None:
-    metadata = read_metadata(bundle_folder / bundle.TORCHSCRIPT)
+    metadata = read_metadata(bundle_folder / TORCHSCRIPT.file())
     assert metadata is not None
     assert metadata.engine is not None
-    assert metadata.engine in eightbit("inspect", bundle_folder / bundle.TORCHSCRIPT).out
+    assert metadata.engine in eightbit("inspect", bundle_folder / TORCHSCRIPT.file()).out
 
 
 def test_the_float_model_computes_nothing_in_integers(

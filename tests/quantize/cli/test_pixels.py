@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import IsolatedRunner, open_runner, read_metadata
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.benchmarks.latency import launches
 from eightbit.benchmarks.latency.launches import Effort
 from eightbit.models.images.decoding import decode_image
@@ -88,7 +89,7 @@ def test_inspect_names_type_and_layout(eightbit: Eightbit, pixel_bundle: Path, n
     assert "uint8 NHWC, RGB pixels, normalised inside" in outcome.out
 
 
-@pytest.mark.parametrize("name", [bundle.ONNX, bundle.TORCHSCRIPT])
+@pytest.mark.parametrize("name", [bundle.ONNX, TORCHSCRIPT.file()])
 def test_classify_says_what_the_logits_say(
     eightbit: Eightbit, pixel_bundle: Path, photos: Path, name: str
 ) -> None:

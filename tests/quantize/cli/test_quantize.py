@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
 from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.quantize import bundle
@@ -125,7 +125,7 @@ def test_evaluate_has_the_same_gate(
     eightbit: Eightbit, bundle_folder: Path, photos: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(bundle_folder, tmp_path / "bundle")
-    (folder / bundle.TORCHSCRIPT).unlink()
+    (folder / TORCHSCRIPT.file()).unlink()
     outcome = eightbit("evaluate", folder, "--data", photos, "--max-drop", -100)
     assert outcome.code == 1
     assert outcome.err.startswith("eightbit: failed: max drop: onnx: ")
@@ -139,7 +139,7 @@ def test_benchmark_measures_at_the_given_threads_and_batches_and_amends_the_repo
     before = read_report(folder / bundle.REPORT_JSON)
     asked: dict[str, object] = {}
     entry = LatencyResult(
-        runtime=Runtime.ONNXRUNTIME,
+        runtime=ONNX.runtime,
         artifact=bundle.ONNX,
         precision=Precision.INT8,
         threads=1,
@@ -188,7 +188,7 @@ def test_a_terminal_without_our_letters_gets_no_traceback(
 
 
 def test_inspect_says_nothing_on_stderr(bundle_folder: Path) -> None:
-    done = _real("inspect", bundle_folder / bundle.TORCHSCRIPT)
+    done = _real("inspect", bundle_folder / TORCHSCRIPT.file())
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -22,7 +22,7 @@ from tests.benchmarks.refused_models import (
     opset,
 )
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability, torchscript_executions
 from eightbit.quantize import bundle
@@ -45,11 +45,11 @@ def photo(photos: Path) -> Path:
 @pytest.fixture(autouse=True)
 def quickest_executions(monkeypatch: pytest.MonkeyPatch) -> None:
     """`verify` executes each artefact as its own runtime does, and not in other ways."""
-    plain = (Execution(runtime=Runtime.ONNXRUNTIME), Execution(runtime=Runtime.TORCHSCRIPT))
+    plain = (Execution(runtime=ONNX.runtime), Execution(runtime=TORCHSCRIPT.runtime))
     monkeypatch.setattr(verify, "executions", lambda *_, **__: Availability(possible=plain))
     # `benchmark` times the float models first, to choose the fastest.
     monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
-    monkeypatch.setattr(latency, "_SHIPPED", [(bundle.ONNX, Runtime.ONNXRUNTIME, Precision.INT8)])
+    monkeypatch.setattr(latency, "_SHIPPED", [(bundle.ONNX, ONNX.runtime, Precision.INT8)])
 
 
 def command(name: str, folder: Path, file: str, photo: Path) -> tuple[object, ...]:
@@ -83,9 +83,9 @@ def test_a_torchscript_file_with_operators_of_another_torch_ends_every_command(
     name: str, eightbit: Eightbit, folder: Path, photo: Path
 ) -> None:
     newer = code(b"ops.quantized.conv2d(", b"ops.quantized.conv2d_newer(")
-    change_torchscript(folder / bundle.TORCHSCRIPT, newer)
-    error = eightbit(*command(name, folder, bundle.TORCHSCRIPT, photo)).error
-    assert f"{bundle.TORCHSCRIPT}: expected operators that torch {torch.__version__} knows" in error
+    change_torchscript(folder / TORCHSCRIPT.file(), newer)
+    error = eightbit(*command(name, folder, TORCHSCRIPT.file(), photo)).error
+    assert f"{TORCHSCRIPT.file()}: expected operators that torch {torch.__version__} knows" in error
     assert "found quantized::conv2d_newer; " in error
 
 
@@ -121,7 +121,7 @@ def test_an_onnx_file_that_does_not_run_here_says_why(
 def test_a_torchscript_file_of_another_torch_says_so(
     change: ChangeMember, expected: str, eightbit: Eightbit, folder: Path
 ) -> None:
-    path = change_torchscript(folder / bundle.TORCHSCRIPT, change)
+    path = change_torchscript(folder / TORCHSCRIPT.file(), change)
     for name in ("inspect", "doctor"):
         assert expected in eightbit(name, path).error
 
@@ -179,13 +179,13 @@ def test_an_artefact_that_contradicts_its_recipe_is_refused(
 
 
 def test_an_engine_that_the_recipe_is_not_for_is_refused(eightbit: Eightbit, folder: Path) -> None:
-    change_torchscript(folder / bundle.TORCHSCRIPT, change_metadata(engine="nonesuch")[1])
+    change_torchscript(folder / TORCHSCRIPT.file(), change_metadata(engine="nonesuch")[1])
     error = eightbit("verify", folder).error
     assert "expected torch's quantized engine onednn or qnnpack, as its recipe is for por" in error
     assert error.endswith("found nonesuch; quantize again")
     assert (
         "needs torch's quantized engine nonesuch"
-        in eightbit("inspect", folder / bundle.TORCHSCRIPT).error
+        in eightbit("inspect", folder / TORCHSCRIPT.file()).error
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from eightbit.benchmarks import read_report
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import FORMATS, TORCHSCRIPT
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import Execution
@@ -26,8 +26,8 @@ from eightbit.quantize.verify.executions import affordable, excused, executions
 
 Eightbit = Callable[..., Any]
 
-ONNX = Execution(runtime=Runtime.ONNXRUNTIME)
-UNOPTIMISED = Execution(runtime=Runtime.ONNXRUNTIME, optimize=False)
+ONNX = Execution(runtime=FORMATS["onnx"].runtime)
+UNOPTIMISED = Execution(runtime=ONNX.runtime, optimize=False)
 REPORTS = {bundle.REPORT_JSON, bundle.REPORT_MARKDOWN, bundle.REPORT_HTML}
 
 
@@ -203,7 +203,7 @@ def test_synthetic_images_can_show_a_fault(
 def test_an_execution_that_cannot_run_is_listed_with_the_reason(
     eightbit: Eightbit, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lacking = Execution(runtime=Runtime.TORCHSCRIPT, engine="nonesuch")
+    lacking = Execution(runtime=TORCHSCRIPT.runtime, engine="nonesuch")
     available = Availability(possible=(ONNX, lacking))
     monkeypatch.setattr(verify, "executions", lambda *_, **__: available)
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
@@ -288,7 +288,7 @@ def test_only_a_portable_artefact_answers_for_cpus_without_vnni(
     monkeypatch.setattr(executions_module, "read_cpu_features", lambda: cpu)
     recipe = read_recipe(bundle_folder / bundle.RECIPE)
     recipe = recipe.model_copy(update={"config": QuantConfig(target=target)})
-    old = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")
+    old = Execution(runtime=ONNX.runtime, emulated_cpu="Haswell")
     assert excused(recipe, (ONNX, old)) == expected
 
 

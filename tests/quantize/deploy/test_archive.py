@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 from eightbit.benchmarks import read_report
-from eightbit.benchmarks.artifact.artifact import ONNX_METADATA_KEY
+from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
 from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 from eightbit.quantize import write_bundle

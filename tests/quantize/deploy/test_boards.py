@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.latency.machine import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
@@ -29,7 +29,7 @@ from eightbit.quantize.recipe.recipe import read_recipe
 Eightbit = Callable[..., Any]
 Board = Callable[..., Path]
 
-ONNX = Execution(runtime=Runtime.ONNXRUNTIME)
+ONNX = Execution(runtime=ONNX.runtime)
 A72 = "0x41 0xd08"
 START = ColdStart(
     launches=5,

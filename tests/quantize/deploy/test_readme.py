@@ -7,7 +7,8 @@ from tests.synthetic_reports.answers import RIGHT, accuracy, answers
 from tests.synthetic_reports.costs import latencies
 from tests.synthetic_reports.reports import synthetic_report
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.report.document import ModelSection, Report
 from eightbit.benchmarks.report.images import CalibrationSection

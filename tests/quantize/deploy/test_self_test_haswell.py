@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 
-HASWELL = Execution(runtime=Runtime.ONNXRUNTIME, emulated_cpu="Haswell")
+HASWELL = Execution(runtime=ONNX.runtime, emulated_cpu="Haswell")
 
 
 def test_the_self_test_passes_without_vnni(packed: Path) -> None:

@@ -138,7 +138,7 @@ def test_nothing_of_the_page_names_another_place(bundle_folder: Path, tmp_path: 
 
 
 def test_a_name_is_written_as_text(bundle_folder: Path) -> None:
-    from eightbit.benchmarks.artifact.artifact import read_metadata
+    from eightbit.benchmarks.artifact.metadata import read_metadata
     from eightbit.benchmarks.report.headline import Tile
 
     metadata = read_metadata(bundle_folder / "model.int8.onnx")

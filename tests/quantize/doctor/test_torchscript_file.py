@@ -10,8 +10,9 @@ from rich.console import Console
 from torch import nn
 
 from eightbit.benchmarks import read_metadata
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
-from eightbit.quantize import Examination, Finding, Severity, bundle, examine_file
+from eightbit.quantize import Examination, Finding, Severity, examine_file
 from eightbit.quantize.doctor.host import TorchBuild
 from eightbit.quantize.doctor.rendering import render_examination
 from eightbit.quantize.doctor.torchscript_file import examine_torchscript
@@ -53,7 +54,7 @@ def save_foreign(path: Path, *, quantized: bool, frozen: bool = False) -> Path:
 
 
 def test_our_own_artefact_names_its_engine_and_is_examined(bundle_folder):
-    examination = examine_file(bundle_folder / bundle.TORCHSCRIPT, OLD)
+    examination = examine_file(bundle_folder / TORCHSCRIPT.file(), OLD)
     facts = dict(examination.facts)
     assert facts["made by"] == "eightbit"
     assert facts["engine"] == "onednn"
@@ -64,7 +65,7 @@ def test_our_own_artefact_names_its_engine_and_is_examined(bundle_folder):
 
 
 def test_a_missing_engine_is_an_error(bundle_folder):
-    path = bundle_folder / bundle.TORCHSCRIPT
+    path = bundle_folder / TORCHSCRIPT.file()
     build = TorchBuild(version="2.13", engines=("qnnpack",), kernels="DEFAULT")
     examination = examine_torchscript(path, read_metadata(path), OLD, build)
     assert examination.verdict == "It does not run here: 1 error."

@@ -8,6 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from eightbit.benchmarks import Report, read_report
+from eightbit.benchmarks.artifact.formats import FORMATS, ONNX
 from eightbit.models.digits import LABELS, WEIGHTS_FILE, load_digits_split, write_class_folders
 from eightbit.models.doors.pretrained import Pretrained, load_pretrained
 from eightbit.models.errors import InputError
@@ -22,7 +23,6 @@ from eightbit.quantize import (
     read_recipe,
     rebuild,
 )
-from eightbit.quantize.config import ArtifactFormat
 from eightbit.quantize.fallback.search import MAX_EVALUATIONS
 from eightbit.quantize.measure.latency import Timing
 
@@ -60,9 +60,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(badly_scaled: Pretrained, digits: Path) -> Callable[..., Report]:
-    def quantized(
-        out: Path, target_pp: float, formats: tuple[ArtifactFormat, ...] = tuple(ArtifactFormat)
-    ) -> Report:
+    def quantized(out: Path, target_pp: float, formats: tuple[str, ...] = tuple(FORMATS)) -> Report:
         delivery = Delivery(
             out=out,
             evaluate=digits,
@@ -150,7 +148,7 @@ def test_the_recipe_gives_the_same_bytes_again(
 def test_too_few_images_are_named_and_nothing_is_spent_on_them(
     run: Callable[..., Report], tmp_path: Path
 ) -> None:
-    report = run(tmp_path / "out", TOO_LITTLE_PP, (ArtifactFormat.ONNX,))
+    report = run(tmp_path / "out", TOO_LITTLE_PP, (ONNX.key,))
     assert report.fallback is not None
     assert not report.fallback.met
     assert report.fallback.evaluations == 1

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Precision, Runtime
 from eightbit.benchmarks.latency.benchmark import Benchmarked
 from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
-from eightbit.benchmarks.runtimes.openvino_runner import has_openvino
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
 from eightbit.quantize.artifacts.open_bundle import open_bundle
@@ -30,7 +29,7 @@ def timing(bundle_folder: Path) -> Timing:
 
 
 def test_every_runtime_has_one_float_baseline_and_int8_a_speedup_over_it(timing: Timing) -> None:
-    assert len(timing.latency) == (6 if has_openvino() else 4)
+    assert len(timing.latency) == (6 if OPENVINO.is_installed else 4)
     assert all(entry.launches == 2 and entry.n >= 2 for entry in timing.latency)
     assert all(entry.load_s and entry.peak_rss_bytes for entry in timing.latency)
     for runtime in {entry.runtime for entry in timing.latency}:
@@ -53,10 +52,10 @@ def test_a_broken_openvino_takes_nothing_else_with_it(
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('built for another processor')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes that load it
-    monkeypatch.setattr(latency, "has_openvino", lambda: True)
+    monkeypatch.setattr(Runtime, "is_installed", True)
     # torch takes longest to start, and has no part in this.
     monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
-    monkeypatch.setattr(latency, "_SHIPPED", latency._SHIPPED[1:])
+    monkeypatch.setattr(latency, "FORMATS", {ONNX.key: ONNX})
     least = Effort(launches=1, rounds=1, seconds=0.05)
     recipe = open_bundle(bundle_folder).recipe
     found = time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=least)
@@ -78,11 +77,11 @@ def test_what_a_bundle_holds_is_not_optional(
 
     monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency, "benchmark", note)
-    monkeypatch.setattr(latency, "has_openvino", lambda: True)
+    monkeypatch.setattr(Runtime, "is_installed", True)
     time_bundle(bundle_folder, open_bundle(bundle_folder).recipe, Stages(), threads=(1,))
     assert needed == {
         "float TorchScript in torchscript",
-        f"{bundle.TORCHSCRIPT} in torchscript",
+        f"{TORCHSCRIPT.file()} in torchscript",
         f"{bundle.FLOAT_ONNX} in onnxruntime",
         f"{bundle.ONNX} in onnxruntime",
     }
@@ -146,7 +145,7 @@ def test_the_section_says_what_is_behind_it(timing: Timing) -> None:
     assert (section.launches, section.environment) == (2, None)
     assert 1 <= section.rounds <= 2
     paths = section.whole_path  # once, whatever the batches
-    assert [path.artifact for path in paths] == [bundle.TORCHSCRIPT] + [bundle.ONNX] * (
+    assert [path.artifact for path in paths] == [TORCHSCRIPT.file()] + [bundle.ONNX] * (
         len(paths) - 1
     )
     assert all(path.photo == "synthetic JPEG, 500 x 375 pixels" for path in paths)
@@ -163,6 +162,6 @@ def test_torchs_float_network_computes_the_same_when_optimised_once_more(
     batch = np.random.default_rng(0).standard_normal((2, 3, side, side), dtype=np.float32)
     expected = open_runner(bundle_folder / bundle.FLOAT_ONNX, 1)(batch)
     for optimised in (False, True):
-        execution = Execution(runtime=Runtime.TORCHSCRIPT, for_inference=optimised)
+        execution = Execution(runtime=TORCHSCRIPT.runtime, for_inference=optimised)
         found = open_runner(path, 1, execution)(batch)
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from eightbit.benchmarks.artifact.artifact import ArtifactMetadata, Precision
+from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.calibration import collect
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, InputError, Pretrained

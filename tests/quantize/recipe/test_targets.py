@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import read_metadata
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.calibration import collect
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, Pretrained

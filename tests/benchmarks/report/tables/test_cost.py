@@ -5,7 +5,7 @@ import re
 import pytest
 from rich.console import Console
 
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit, WholePath
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.pages.terminal import render_table, render_terminal
@@ -22,7 +22,7 @@ def section():
         ),
         whole_path=(
             WholePath(
-                runtime=Runtime.ONNXRUNTIME,
+                runtime=ONNX.runtime,
                 artifact="model.int8.onnx",
                 threads=2,
                 photo="synthetic JPEG, 500 x 375 pixels",

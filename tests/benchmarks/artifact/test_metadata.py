@@ -6,12 +6,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from eightbit.benchmarks.artifact import artifact
-from eightbit.benchmarks.artifact.artifact import Precision, Runtime, open_artifact, read_metadata
+from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, TORCHSCRIPT, Precision, executed_by
+from eightbit.benchmarks.artifact.metadata import open_artifact, read_metadata
 from eightbit.models.errors import InputError
 
-# Each with a suffix of its own; OpenVINO executes ONNX files.
-runtimes = pytest.mark.parametrize("runtime", [Runtime.ONNXRUNTIME, Runtime.TORCHSCRIPT])
+ROOM = "eightbit.benchmarks.artifact"
+
+runtimes = pytest.mark.parametrize(
+    "runtime", [format.runtime for format in FORMATS.values()], ids=str
+)
 
 
 @runtimes
@@ -19,7 +22,7 @@ def test_metadata_comes_back_as_written(runtime, write_model, tmp_path, metadata
     path = write_model(runtime, tmp_path, metadata.to_json())
     assert read_metadata(path) == metadata
     opened = open_artifact(path)
-    assert (opened.runtime, opened.precision) == (runtime, Precision.INT8)
+    assert (opened.format, opened.precision) == (executed_by(runtime), Precision.INT8)
 
 
 @runtimes
@@ -70,7 +73,7 @@ def test_metadata_that_is_no_json_is_an_error(runtime, write_model, tmp_path):
 @runtimes
 def test_metadata_that_is_too_big_is_refused(runtime, write_model, tmp_path, metadata, monkeypatch):
     path = write_model(runtime, tmp_path, metadata.to_json())
-    monkeypatch.setattr(artifact, "METADATA_MAX_BYTES", 100)
+    monkeypatch.setattr(f"{ROOM}.metadata.METADATA_MAX_BYTES", 100)
     with pytest.raises(InputError, match="at most 100 bytes"):
         read_metadata(path)
 
@@ -80,7 +83,8 @@ def test_a_compressed_bomb_is_not_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb/constants.pkl", b"")
         archive.writestr("bomb/extra/eightbit.json", b"0" * 50_000_000)
-    monkeypatch.setattr(artifact, "METADATA_MAX_BYTES", 1000)
+    for module in ("formats", "metadata"):
+        monkeypatch.setattr(f"{ROOM}.{module}.METADATA_MAX_BYTES", 1000)
     with pytest.raises(InputError, match="at most 1000 bytes"):
         read_metadata(path)
 
@@ -95,7 +99,7 @@ def test_garbage_is_an_error(suffix, content, tmp_path):
 
 
 def test_a_damaged_archive_is_an_error(write_model, tmp_path, metadata):
-    path = write_model(Runtime.TORCHSCRIPT, tmp_path, metadata.to_json())
+    path = write_model(TORCHSCRIPT.runtime, tmp_path, metadata.to_json())
     content = path.read_bytes()
     text = metadata.to_json().encode()
     assert content.count(text) == 1
@@ -112,7 +116,7 @@ def test_a_checkpoint_is_no_torchscript(tmp_path):
 
 
 def test_two_metadata_entries_are_refused(write_model, tmp_path, metadata):
-    path = write_model(Runtime.ONNXRUNTIME, tmp_path, metadata.to_json())
+    path = write_model(ONNX.runtime, tmp_path, metadata.to_json())
     model = onnx.load(path)
     model.metadata_props.add(key="eightbit", value="{}")
     onnx.save(model, path)
@@ -128,12 +132,6 @@ def test_a_missing_file_is_an_error(tmp_path):
 def test_another_suffix_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"ends in \.onnx or \.pt, found \.h5"):
         open_artifact(tmp_path / "model.h5")
-
-
-def test_every_runtime_has_a_suffix_and_a_reader():
-    executes_files_of_another = {Runtime.OPENVINO}
-    assert set(artifact._RUNTIME_BY_SUFFIX.values()) == set(Runtime) - executes_files_of_another
-    assert set(artifact._METADATA_READERS) == set(artifact._RUNTIME_BY_SUFFIX.values())
 
 
 def test_metadata_cannot_be_changed(metadata):
