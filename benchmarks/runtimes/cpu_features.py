@@ -11,17 +11,9 @@ from typing import Final
 
 from pydantic import PositiveFloat, PositiveInt
 
+from eightbit.benchmarks.runtimes.cpu_names import ARM, VNNI, X86, is_arm, is_x86
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.models.spec import FrozenModel
-
-# torch's names of what matters for INT8, in the order in which they came.
-_X86: Final = (
-    *("avx2", "avx512_bw", "avx_vnni", "avx512_vnni", "avx_vnni_int8", "avx512_bf16", "amx_int8"),
-)
-_ARM: Final = ("neon", "dot", "i8mm", "sve", "sve2")
-
-_X86_MACHINES: Final = frozenset({"x86_64", "amd64", "i386", "i686"})
-_ARM_MACHINES: Final = frozenset({"aarch64", "arm64"})
 
 _CPUS: Final = Path("/sys/devices/system/cpu")
 _CGROUP: Final = Path("/sys/fs/cgroup")
@@ -51,17 +43,17 @@ class CpuFeatures(FrozenModel):
     @property
     def is_x86(self) -> bool:
         """Whether it is an Intel or AMD processor."""
-        return self.architecture.lower() in _X86_MACHINES
+        return is_x86(self.architecture)
 
     @property
     def is_arm(self) -> bool:
         """Whether it is a 64-bit ARM processor."""
-        return self.architecture.lower() in _ARM_MACHINES
+        return is_arm(self.architecture)
 
     @property
     def has_vnni(self) -> bool:
         """Whether it sums products of bytes in int32 at once, so that nothing saturates."""
-        return not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(self.instructions)
+        return not VNNI.isdisjoint(self.instructions)
 
     @property
     def pairs_saturate(self) -> bool:
@@ -71,7 +63,7 @@ class CpuFeatures(FrozenModel):
     @property
     def missing(self) -> tuple[str, ...]:
         """Instruction sets for INT8 of its architecture that it lacks."""
-        known = _X86 if self.is_x86 else _ARM if self.is_arm else ()
+        known = X86 if self.is_x86 else ARM if self.is_arm else ()
         return tuple(name for name in known if name not in self.instructions)
 
     @property
@@ -91,7 +83,7 @@ def read_cpu_features() -> CpuFeatures:
     return CpuFeatures(
         name=environment.cpu,
         architecture=platform.machine(),
-        instructions=tuple(name for name in (*_X86, *_ARM) if has.get(name, False)),
+        instructions=tuple(name for name in (*X86, *ARM) if has.get(name, False)),
         logical_cores=max(int(has.get("num_logical_cores", 0)), usable),
         usable_logical=usable,
         usable_physical=_physical(_affinity(), _CPUS) or usable,

@@ -9,19 +9,11 @@ from typing import Final
 from pydantic import NonNegativeInt, PositiveInt
 
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
+from eightbit.benchmarks.runtimes.cpu_names import REPORTED_FLAGS
 from eightbit.models.spec import FrozenModel
 
 _CPUINFO: Final = Path("/proc/cpuinfo")
 
-# What decides which INT8 kernels run, as Linux spells it on x86 and on ARM.
-_ISA_FLAGS: Final = frozenset(
-    {
-        *("ssse3", "avx2", "fma", "f16c"),
-        *("avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"),
-        *("avx_vnni", "avx_vnni_int8", "amx_int8", "amx_tile"),
-        *("asimd", "asimddp", "i8mm", "sve", "sve2"),
-    }
-)
 _PACKAGES: Final = (
     "eightbit",
     "numpy",
@@ -73,7 +65,7 @@ def read_environment() -> Environment:
         cpu=cpuinfo.get("model name") or platform.processor() or platform.machine(),
         architecture=platform.machine(),
         logical_cores=usable_cores(),
-        isa=tuple(sorted(_ISA_FLAGS.intersection(flags.split()))),
+        isa=tuple(sorted(REPORTED_FLAGS.intersection(flags.split()))),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         os=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),

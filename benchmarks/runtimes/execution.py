@@ -11,23 +11,17 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from eightbit.benchmarks.artifact.formats import RuntimeByName
+from eightbit.benchmarks.runtimes.cpu_names import (
+    LACKING,
+    ONEDNN_LIMITS,
+    ONEDNN_VARIABLES,
+    is_x86,
+)
 from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel
 
 EMULATOR: Final = "qemu-x86_64"
 EMULATOR_PACKAGE: Final = "qemu-user"  # of Debian and its relatives
-
-# oneDNN's own names: https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
-NO_VNNI: Final = "AVX512_CORE"
-AVX2: Final = "AVX2"
-
-_ISA_NAMES: Final = {NO_VNNI: "no_vnni", AVX2: "avx2"}
-# The variable that limits it, under its present name and its former one.
-ONEDNN_VARIABLES: Final = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-
-# Extensions of such processors that the emulator lacks: without them it warns of each, once per
-# process.
-_LACKING: Final = {"Haswell": ("pcid", "x2apic", "tsc-deadline", "hle", "invpcid", "rtm")}
 
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -66,7 +60,8 @@ class Execution(FrozenModel):
     @property
     def name(self) -> str:
         """A word that tells it from the others: "onnx", "onnx_unoptimised", "torchscript_avx2"."""
-        isa = _ISA_NAMES.get(self.max_isa, self.max_isa.lower()) if self.max_isa else None
+        limit = ONEDNN_LIMITS.get(self.max_isa or "")
+        isa = limit.word if limit else self.max_isa and self.max_isa.lower()
         cpu = self.emulated_cpu.lower() if self.emulated_cpu else None
         inference = "for_inference" if self.for_inference else None
         marks = (None if self.optimize else "unoptimised", inference, self.engine, isa, cpu)
@@ -92,13 +87,13 @@ class Execution(FrozenModel):
             return ()
         if (problem := emulator_problem()) is not None:
             raise InputError(f"{self.name}: cannot emulate {self.emulated_cpu}: {problem}")
-        without = "".join(f",-{name}" for name in _LACKING.get(self.emulated_cpu, ()))
+        without = "".join(f",-{name}" for name in LACKING.get(self.emulated_cpu, ()))
         return (EMULATOR, "-cpu", f"{self.emulated_cpu}{without}")
 
 
 def emulator_problem() -> str | None:
     """Why no x86 processor can be emulated here, and what to do; None where one can."""
-    if platform.machine().lower() not in {"x86_64", "amd64"}:
+    if not is_x86(platform.machine()):
         return f"that takes an x86-64 Python, and this one is for {platform.machine()}"
     if shutil.which(EMULATOR) is None:
         return f"{EMULATOR_PACKAGE} is not installed: apt-get install {EMULATOR_PACKAGE}"

@@ -3,33 +3,18 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Format
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
-from eightbit.benchmarks.runtimes.execution import AVX2, NO_VNNI, Execution, emulator_problem
+from eightbit.benchmarks.runtimes.cpu_names import (
+    ENGINES,
+    OLD_CPU,
+    ONEDNN_ENGINES,
+    ONEDNN_LIMITS,
+)
+from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 from eightbit.models.plain_text import printable
-
-# All that torch's builds for CPUs have had.
-_ENGINES: Final = ("onednn", "x86", "fbgemm", "qnnpack")
-
-# Those with kernels of x86, whose pairs of products saturate without VNNI. (qnnpack, the other one,
-# widens to 16 bits before it multiplies.)
-X86_ENGINES: Final = frozenset({"onednn", "x86", "fbgemm"})
-
-# Those that compute convolutions in oneDNN.
-_ONEDNN: Final = ("onednn", "x86")
-
-# Runs programs for x86-64 with AVX2 and nothing newer.
-_OLD_CPU: Final = "Haswell"
-
-# Each limit of oneDNN with what a processor must have for it to take something away, by torch's
-# names.
-_LIMITS: Final = {
-    NO_VNNI: ({"avx512_vnni"}, "AVX-512 with VNNI"),
-    AVX2: ({"avx512_bw", "avx_vnni"}, "an instruction set beyond AVX2"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +61,13 @@ def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availabi
     possible = [Execution(runtime=TORCHSCRIPT.runtime)]
     missing = {}
     # The limits are oneDNN's; of another engine's artefact they show what oneDNN makes of it.
-    limited = None if engine in _ONEDNN else _ONEDNN[0]
-    for limit, (wanted, words) in _LIMITS.items():
-        execution = Execution(runtime=TORCHSCRIPT.runtime, engine=limited, max_isa=limit)
-        if not wanted.isdisjoint(cpu.instructions):
+    limited = None if engine in ONEDNN_ENGINES else ONEDNN_ENGINES[0]
+    for isa, limit in ONEDNN_LIMITS.items():
+        execution = Execution(runtime=TORCHSCRIPT.runtime, engine=limited, max_isa=isa)
+        if not limit.taken.isdisjoint(cpu.instructions):
             possible.append(execution)
         else:
-            missing[execution.name] = f"takes an x86 CPU with {words}"
+            missing[execution.name] = f"takes an x86 CPU with {limit.spoken}"
     if all_engines:
         import torch
 
@@ -93,7 +78,7 @@ def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availabi
                 f"the file needs torch's quantized engine {printable(engine)}, which torch "
                 f"{torch.__version__} lacks on this CPU; use the ONNX artefact"
             )
-        for other in _ENGINES:
+        for other in ENGINES:
             if other == engine:
                 continue
             execution = Execution(runtime=TORCHSCRIPT.runtime, engine=other)
@@ -116,7 +101,7 @@ def onnx_executions(*, thorough: bool) -> Availability:
     ]
     missing = {}
     if thorough:
-        old = Execution(runtime=ONNX.runtime, emulated_cpu=_OLD_CPU)
+        old = Execution(runtime=ONNX.runtime, emulated_cpu=OLD_CPU)
         if (problem := emulator_problem()) is None:
             possible.append(old)
         else:

@@ -10,6 +10,7 @@ from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, TORCHSCRIPT, Pre
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import ModelInput
 from eightbit.benchmarks.report.stage import Stage
+from eightbit.benchmarks.runtimes.cpu_names import is_x86
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
@@ -58,8 +59,7 @@ def write_torchscript(quantized: Quantized, path: Path) -> int:
 def _engine(target: Target) -> str:
     """Torch's quantized engine for the target's CPU; for a portable model this machine's."""
     first, *others = ENGINES[target]
-    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    return others[0] if others and not is_x86 else first
+    return others[0] if others and not is_x86(platform.machine()) else first
 
 
 def write_onnx(quantized: Quantized, path: Path) -> int:

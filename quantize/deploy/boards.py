@@ -21,6 +21,7 @@ from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
+from eightbit.benchmarks.runtimes.cpu_names import is_x86
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.executions import onnx_executions
 from eightbit.benchmarks.runtimes.runner import FloatArray
@@ -200,8 +201,7 @@ def _excused(result: SelfTestResult, recipe: Recipe) -> bool:
     """Whether the recipe's target promises nothing for this pair: either may lack VNNI."""
     if recipe.config.target is Target.PORTABLE:
         return False
-    is_x86 = result.machine.lower() in {"x86_64", "amd64"}
-    return is_x86 or read_cpu_features().pairs_saturate
+    return is_x86(result.machine) or read_cpu_features().pairs_saturate
 
 
 def _parity(found: FloatArray, expected: FloatArray, recipe: Recipe) -> ParityResult:

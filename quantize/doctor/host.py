@@ -6,8 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features
-from eightbit.benchmarks.runtimes.execution import ONEDNN_VARIABLES, emulator_problem
-from eightbit.benchmarks.runtimes.executions import X86_ENGINES
+from eightbit.benchmarks.runtimes.cpu_names import (
+    ARM,
+    ONEDNN_VARIABLES,
+    ONEDNN_WITHOUT_VNNI,
+    X86,
+    X86_ENGINES,
+)
+from eightbit.benchmarks.runtimes.execution import emulator_problem
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import FrozenModel
 from eightbit.quantize.doctor.findings import Examination, Finding, Severity, count, worst_first
@@ -112,23 +118,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-# Without VNNI, by oneDNN's documentation.
-_ONEDNN_WITHOUT_VNNI: Final = frozenset({"SSE41", "AVX", "AVX2", "AVX512_CORE"})
-
-_SPOKEN: Final = {
-    "avx2": "AVX2",
-    "avx512_bw": "AVX-512",
-    "avx_vnni": "AVX-VNNI",
-    "avx512_vnni": "AVX512-VNNI",
-    "avx_vnni_int8": "AVX-VNNI-INT8",
-    "avx512_bf16": "AVX512-BF16",
-    "amx_int8": "AMX-INT8",
-    "neon": "NEON",
-    "dot": "dot product",
-    "i8mm": "I8MM",
-    "sve": "SVE",
-    "sve2": "SVE2",
-}
+_SPOKEN: Final = X86 | ARM
 
 
 def advise(host: Host) -> Examination:
@@ -243,7 +233,7 @@ def _limits(host: Host) -> Iterator[Finding]:
     cpu, variables = host.cpu, host.variables
     for name in ONEDNN_VARIABLES:
         isa = variables.get(name, "").upper()
-        if isa in _ONEDNN_WITHOUT_VNNI and cpu.has_vnni:
+        if isa in ONEDNN_WITHOUT_VNNI and cpu.has_vnni:
             yield Finding(
                 severity=Severity.WARNING,
                 what=f"{name}={isa} hides VNNI from oneDNN",

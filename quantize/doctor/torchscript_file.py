@@ -8,7 +8,7 @@ import torch
 
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
-from eightbit.benchmarks.runtimes.executions import X86_ENGINES
+from eightbit.benchmarks.runtimes.cpu_names import X86_ENGINES
 from eightbit.benchmarks.runtimes.torchscript_runner import load_module
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models.plain_text import one_line, printable

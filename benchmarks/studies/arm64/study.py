@@ -25,6 +25,7 @@ import typer
 
 from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.runtimes.cpu_names import OLD_CPU
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.studies.arm64.page import Answers, Compared, Network, markdown
 from eightbit.benchmarks.studies.arm64.processors import (
@@ -42,7 +43,7 @@ from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
 
 _WORKER: Final = Path(__file__).with_name("worker.py")
-_OLD_CPU: Final = Execution(runtime=ONNX.runtime, emulated_cpu="Haswell")
+_OLD_CPU: Final = Execution(runtime=ONNX.runtime, emulated_cpu=OLD_CPU)
 _PT: Final = "model.int8.pt"
 _SELF_TEST: Final = "self_test/"
 

@@ -21,6 +21,7 @@ import typer
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.runtimes.cpu_names import OLD_CPU
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 from eightbit.benchmarks.runtimes.executions import Availability, torchscript_executions
@@ -28,7 +29,6 @@ from eightbit.benchmarks.studies.pairs.layers import Layer
 from eightbit.benchmarks.studies.pairs.table import Outcome, markdown
 from eightbit.models.errors import InputError
 
-_OLD_CPU: Final = "Haswell"
 _ONEDNN: Final = "onednn"
 _FBGEMM: Final = "fbgemm"
 _NO_ENGINE: Final = "this build of torch has no such engine"
@@ -83,7 +83,7 @@ def executions() -> Availability:
         problem = None if runtime.is_installed else runtime.not_installed
         problems[Execution(runtime=runtime)] = problem
     for native, problem in list(problems.items()):
-        old = native.model_copy(update={"emulated_cpu": _OLD_CPU})
+        old = native.model_copy(update={"emulated_cpu": OLD_CPU})
         problems[old] = problem or emulator_problem()
     limited = torchscript_executions(engine=_ONEDNN, all_engines=False)
     for execution in limited.possible:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
-from eightbit.benchmarks.runtimes.execution import NO_VNNI, Execution
+from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.studies.pairs import study
@@ -28,7 +28,7 @@ from eightbit.benchmarks.studies.pairs.study import LAYERS, by_image, try_layers
 from eightbit.benchmarks.studies.pairs.table import Outcome, findings, markdown
 
 ONEDNN = Execution(runtime=TORCHSCRIPT.runtime, engine="onednn")
-ONEDNN_WITHOUT_VNNI = Execution(runtime=TORCHSCRIPT.runtime, engine="onednn", max_isa=NO_VNNI)
+ONEDNN_WITHOUT_VNNI = Execution(runtime=TORCHSCRIPT.runtime, engine="onednn", max_isa="AVX512_CORE")
 ONNX = Execution(runtime=ONNX.runtime)
 OLD_ONNX = Execution(runtime=ONNX.runtime, emulated_cpu="Haswell")
 
