@@ -16,6 +16,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+import platformdirs
+
 _SUFFIX: Final = ".journal"
 _DAYS_KEPT: Final = 30
 
@@ -24,16 +26,13 @@ _TRIES: Final = 10
 
 
 def user_cache() -> Path:
-    """Where this user's programs keep what they can make again.
+    """Where eightbit keeps for this user what it can make again.
 
     Raises:
         OSError: The user has no home.
     """
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if named.is_absolute():  # the XDG specification has others ignored
-        return named
     try:
-        return Path.home() / ".cache"
+        return platformdirs.user_cache_path("eightbit", appauthor=False)
     except RuntimeError as exc:
         raise FileNotFoundError(errno.ENOENT, str(exc), "~/.cache") from exc
 
@@ -44,7 +43,7 @@ def journal_folder() -> Path:
     Raises:
         OSError: It cannot be made, or belongs to another user.
     """
-    folder = user_cache() / "eightbit" / "evaluations"
+    folder = user_cache() / "evaluations"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):

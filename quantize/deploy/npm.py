@@ -62,7 +62,7 @@ def archive_path() -> Path:
         InputError: This user has no cache folder.
     """
     try:
-        return user_cache() / "eightbit" / "npm" / _ARCHIVE
+        return user_cache() / "npm" / _ARCHIVE
     except OSError as exc:
         raise InputError(
             "XDG_CACHE_HOME: expected a folder to keep the runtime of the page in, found none and "
