@@ -1,7 +1,8 @@
-"""Why a runtime refuses an ONNX model, in one sentence that says what to do.
+"""Why a runtime refuses a model file, in one sentence that says what to do.
 
-The runtimes say it over several lines, behind places in their own sources. What is known of their
-messages is put into words here; of any other the part that matters is kept.
+The runtimes say it over several lines: ONNX Runtime and OpenVINO behind places in their own
+sources, torch behind TorchScript's traceback, with the code around the place. What is known of
+their messages is put into words here; of any other the part that matters is kept.
 """
 
 import re
@@ -14,25 +15,21 @@ from eightbit.models.plain_text import one_line
 
 # Names in a model may be of any length.
 _MESSAGE_CHARS: Final = 20_000
-
-
 _NAME_CHARS: Final = 120
+_VERSION_CHARS: Final = 40
 
 # A code; which file; the place in ONNX Runtime's sources, with the signature of the function there.
 _CODE: Final = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*? failed:)?", re.DOTALL
 )
-
-
 _PLACE: Final = re.compile(r"^\S+\.(?:cc|h):\d+ (?:.*?\)(?: const)? (?=[A-Z]))?", re.DOTALL)
 
 _EXPORT: Final = "export it again"
-
-
 _ONE_FILE: Final = "save it with save_as_external_data=False"
-
-
 _COPY: Final = "copy or export it again"
+_OTHER: Final = "or use the ONNX artefact"
+_QUANTIZE: Final = f"quantize again, {_OTHER}"
+_COPY_OR_QUANTIZE: Final = "copy it again, or quantize again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +38,15 @@ class _Runtime:
 
     Attributes:
         name: With its version.
-        package: What to upgrade.
+        renew: What to do where a newer runtime may help.
         cause: What matters in a message that is not among the known.
         known: Patterns of messages; what each expected and found, with the pattern's groups; and
-            what to do, empty where a newer runtime may help.
+            what to do, empty for `renew`.
         invalid: Beginnings of messages about graphs that no runtime can load.
     """
 
     name: str
-    package: str
+    renew: str
     cause: Callable[[str], str]
     known: tuple[tuple[str, str, str], ...]
     invalid: tuple[str, ...] = ()
@@ -69,15 +66,50 @@ def onnxruntime_refusal(error: object, where: str, version: str) -> InputError:
 def onnxruntime_sentence(message: str, version: str) -> tuple[str, str]:
     """What a message of ONNX Runtime, of this version, says, and what to do about it."""
     name = f"ONNX Runtime {version}"
-    runtime = _Runtime(name, "onnxruntime", onnxruntime_cause, _ONNXRUNTIME, _INVALID)
+    runtime = _Runtime(name, _upgrade("onnxruntime"), onnxruntime_cause, _ONNXRUNTIME, _INVALID)
     # Behind its beginning a message may quote names, which may read like another message.
     return _sentence(_without_place(message), runtime)
 
 
 def openvino_refusal(error: object, where: str, version: str) -> InputError:
     """What to raise where OpenVINO does not load a model; see `onnxruntime_refusal`."""
-    runtime = _Runtime(f"OpenVINO {version}", "openvino", openvino_cause, _OPENVINO)
+    renew = _upgrade("openvino")
+    runtime = _Runtime(f"OpenVINO {version}", renew, openvino_cause, _OPENVINO)
     return InputError(f"{where}: {'; '.join(_sentence(str(error), runtime))}")
+
+
+def _upgrade(package: str) -> str:
+    return f"pip install -U {package}, or export the model again"
+
+
+def torchscript_refusal(
+    error: object, where: str, *, version: str, wrote: str | None
+) -> InputError:
+    """What to raise where torch does not load an archive.
+
+    Args:
+        error: Its exception, or the text of it.
+        where: The file, made safe to show.
+        version: Of torch.
+        wrote: Version of the torch that wrote the archive, by its metadata; None if not known.
+    """
+    if wrote is None or wrote == version:
+        renew = f"pip install -U torch, {_OTHER}"
+    else:
+        renew = f"install the torch that wrote it, {one_line(wrote, _VERSION_CHARS)}, {_OTHER}"
+    runtime = _Runtime(f"torch {version}", renew, lambda _: last_line(error).rstrip("."), _TORCH)
+    message = _without_trace(error)
+    return InputError(f"{where}: {'; '.join(_sentence(message, runtime))}")
+
+
+def last_line(error: object) -> str:
+    """The cause: torch puts the TorchScript traceback first and the C++ one after it."""
+    cause = _without_trace(error)
+    return one_line(cause.splitlines()[-1] if cause else type(error).__name__)
+
+
+def _without_trace(error: object) -> str:
+    return str(error).partition("Exception raised from")[0].strip()
 
 
 def in_another_file(tensor: str) -> str:
@@ -102,17 +134,16 @@ def _without_place(message: str) -> str:
 
 
 def _sentence(message: str, runtime: _Runtime) -> tuple[str, str]:
-    renew = f"pip install -U {runtime.package}, or export the model again"
     message = message[:_MESSAGE_CHARS]
     for pattern, told, remedy in runtime.known:
         match = re.search(pattern, message, re.DOTALL)
         if match:
             # Their names are a stranger's.
             told = one_line(match.expand(told.replace("RUNTIME", runtime.name)))
-            return told, remedy or renew
-    if any(re.match(pattern, message, re.DOTALL) for pattern in runtime.invalid):
-        renew = _EXPORT
-    return f"{runtime.name} cannot load it: {runtime.cause(message)}", renew
+            return told, remedy or runtime.renew
+    invalid = any(re.match(pattern, message, re.DOTALL) for pattern in runtime.invalid)
+    found = f"{runtime.name} cannot load it: {runtime.cause(message)}"
+    return found, _EXPORT if invalid else runtime.renew
 
 
 _ONNXRUNTIME: Final = (
@@ -194,95 +225,46 @@ _OPENVINO: Final = (
     ),
 )
 
-
-# Why torch refuses a TorchScript archive, in one sentence that says what to do.
-#
-# torch shows TorchScript's own traceback, with the code around the place. What is known of its
-# messages is put into words here; of any other the last line is kept.
-
-# Names in an archive may be of any length.
-_VERSION_CHARS: Final = 40
-
-_OTHER: Final = "or use the ONNX artefact"
-
-
-_AGAIN: Final = f"quantize again, {_OTHER}"
-
-
-def torchscript_refusal(
-    error: object, where: str, *, version: str, wrote: str | None
-) -> InputError:
-    """What to raise where torch does not load an archive.
-
-    Args:
-        error: Its exception, or the text of it.
-        where: The file, made safe to show.
-        version: Of torch.
-        wrote: Version of the torch that wrote the archive, by its metadata; None if not known.
-    """
-    message = str(error).partition("Exception raised from")[0].strip()[:_MESSAGE_CHARS]
-    if wrote is None or wrote == version:
-        renew = f"pip install -U torch, {_OTHER}"
-    else:
-        renew = f"install the torch that wrote it, {one_line(wrote, _VERSION_CHARS)}, {_OTHER}"
-    for pattern, told, remedy in _KNOWN:
-        match = re.search(pattern, message, re.DOTALL)
-        if match:
-            # Their names are a stranger's.
-            told = one_line(match.expand(told.replace("TORCH", f"torch {version}")))
-            return InputError(f"{where}: {told}; {remedy or renew}")
-    cause = last_line(error).rstrip(".")
-    return InputError(f"{where}: torch {version} cannot load it: {cause}; {renew}")
-
-
-def last_line(error: object) -> str:
-    """The cause: torch puts the TorchScript traceback first and the C++ one after it."""
-    cause = str(error).partition("Exception raised from")[0].strip()
-    return one_line(cause.splitlines()[-1] if cause else type(error).__name__)
-
-
-# Patterns of messages; what each expected and found, with the pattern's groups; and what to do,
-# empty where another torch may help.
-_KNOWN: Final = (
+_TORCH: Final = (
     (
         r"file with version (\d+), but the maximum supported version for reading is (\d+)",
-        r"expected version \2 or lower of TorchScript's archive, as TORCH reads it, found \1",
+        r"expected version \2 or lower of TorchScript's archive, as RUNTIME reads it, found \1",
         "",
     ),
     (
         r"file with version (\d+), but the minimum supported version for reading is (\d+)",
-        r"expected version \2 or higher of TorchScript's archive, as TORCH reads it, found \1",
-        _AGAIN,
+        r"expected version \2 or higher of TorchScript's archive, as RUNTIME reads it, found \1",
+        _QUANTIZE,
     ),
     (
         r"Couldn't parse the version (\S{0,40})",
         r"expected a number as the version of TorchScript's archive, found '\1'",
-        _AGAIN,
+        _QUANTIZE,
     ),
     (
         r"Unknown builtin op: (\S{1,120})\.\s",
-        r"expected operators that TORCH knows, found \1",
+        r"expected operators that RUNTIME knows, found \1",
         "",
     ),
     (
         r"Arguments for call are not valid\..*?variants are available:\s+(\w[\w:]{0,120})",
-        r"expected operators as TORCH knows them, found another call of \1",
+        r"expected operators as RUNTIME knows them, found another call of \1",
         "",
     ),
     (
         # Of these the archive itself has the code, but for torch's own.
         r"Unknown type name '__torch__\.(?!torch\.classes\.)",
         r"expected a whole TorchScript archive, found one without all of its code",
-        "copy it again, or quantize again",
+        _COPY_OR_QUANTIZE,
     ),
     (
         r"Unknown type name '(\S{1,120})'",
-        r"expected classes that TORCH knows, found \1",
+        r"expected classes that RUNTIME knows, found \1",
         "",
     ),
     (
         r"PytorchStreamReader failed|failed finding central directory",
         r"expected a whole TorchScript archive, found a damaged file",
-        "copy it again, or quantize again",
+        _COPY_OR_QUANTIZE,
     ),
 )
