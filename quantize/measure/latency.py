@@ -90,16 +90,23 @@ def time_bundle(
                 )
             limits[count] = measured.limits
             found.append(measured)
+    return _timing(found, effort, products, busy=others.share())
+
+
+def _timing(
+    found: Sequence[Benchmarked], effort: Effort, products: int, *, busy: float | None
+) -> Timing:
+    """All settings as one value; the limit stands once for each number of threads."""
     section = BenchmarkSection(
         products_per_image=products,
-        limits=tuple(chain.from_iterable(limits.values())),
-        whole_path=tuple(path for measured in found for path in measured.whole_path),
+        limits=tuple(dict.fromkeys(chain.from_iterable(one.limits for one in found))),
+        whole_path=tuple(chain.from_iterable(one.whole_path for one in found)),
         launches=effort.launches,
-        rounds=min(measured.rounds for measured in found),
-        busy_fraction=others.share(),
+        rounds=min(one.rounds for one in found),
+        busy_fraction=busy,
         not_measured=dict(chain.from_iterable(one.not_measured.items() for one in found)),
     )
-    latency = tuple(entry for measured in found for entry in measured.latency)
+    latency = tuple(chain.from_iterable(one.latency for one in found))
     return Timing(latency=latency, benchmark=section)
 
 
