@@ -24,7 +24,6 @@ MAX_OPENVINO_DISAGREEMENT: Final = 0.10
 
 # Names of the checks that say nothing of what an artefact answers.
 FINITE: Final = "every execution: finite logits"
-
 NO_CRASH: Final = "every execution comes to its end"
 
 VERSUS: Final = "_vs_"

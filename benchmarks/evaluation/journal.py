@@ -36,8 +36,6 @@ from eightbit.models.images.sources import ImageItem, ImageSource
 from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import Preprocessing
 
-# What the answers of an evaluation depend on: only where all of it is equal they count again.
-
 JOURNAL_FORMAT_VERSION: Final = 1
 
 # Of the libraries beneath the runtimes: they choose kernels, and how work is shared out.
@@ -45,7 +43,7 @@ _PREFIXES: Final = ("ATEN_", "DNNL_", "MKL_", "OMP_", "ONEDNN_")
 
 
 class JournalHeader(Message):
-    """All that the answers depend on.
+    """All that the answers depend on: only where it is equal they count again.
 
     Attributes:
         format_version: Version of the file.
@@ -123,8 +121,6 @@ def header_of(
 
 
 Tell: TypeAlias = Callable[[str], None]
-
-
 """Told of what the user should know, in one line."""
 
 

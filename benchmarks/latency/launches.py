@@ -285,9 +285,6 @@ def _started(candidates: Sequence[Candidate], threads: int, stack: ExitStack) ->
     return [_Participant(*pair) for pair in zip(candidates, runners, strict=True)]
 
 
-# Several launches of the same candidates, and what the machine did meanwhile.
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Effort:
     """How much time a measurement may take.

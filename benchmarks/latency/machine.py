@@ -35,8 +35,6 @@ class ColdStart(FrozenModel):
 
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

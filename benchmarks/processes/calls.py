@@ -62,16 +62,8 @@ def median_steps(walks: Sequence[Steps]) -> Steps:
     return Steps(*(statistics.median(column) for column in zip(*walks, strict=True)))
 
 
-# Calling a model until it has come to rest.
-#
-# The first calls allocate, fill caches and, in TorchScript, are profiled and compiled for.
-
 WINDOW: Final = 5
-
-
 LEAST_CALLS: Final = 3  # TorchScript profiles its first two calls
-
-
 MOST_CALLS: Final = 200
 
 # How much less the latest calls may take than those before them.
@@ -80,6 +72,8 @@ _STILL_FALLING: Final = 0.02
 
 def settle(call: Callable[[], float], *, max_seconds: float) -> list[float]:
     """Calls until the median of the latest `WINDOW` calls no longer falls, by two percent.
+
+    The first calls allocate, fill caches and, in TorchScript, are profiled and compiled for.
 
     Args:
         call: Makes one call and returns its duration in seconds.

@@ -21,7 +21,7 @@ from eightbit.models.plain_text import printable
 
 
 class IsolatedRunner(Closing):
-    """Runs a model file in a fresh process; see `contract.Runner`. A context manager.
+    """Runs a model file in a fresh process; see `runner.Runner`. A context manager.
 
     Args:
         path: The model file.
@@ -63,10 +63,6 @@ class IsolatedRunner(Closing):
         if logits is None:
             raise WorkerCrashError(f"{self._where}: the worker answered without logits")
         return logits
-
-    def warm_up(self, batch: AnyArray, repeats: int = 3) -> None:
-        """Runs the model `repeats` times: allocations, caches and TorchScript's profiling."""
-        self.time(batch, repeats)
 
     def settle(self, batch: AnyArray, *, max_seconds: float) -> list[float]:
         """Runs the model until its calls take no less time; returns the seconds of each."""

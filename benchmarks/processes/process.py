@@ -19,8 +19,6 @@ from typing import IO, Final, Self
 
 from eightbit.models.plain_text import one_line, printable
 
-# What holds a process or a file, and lets go of it at the end of a `with` block.
-
 
 class Closing(ABC):
     """Closed at the end of a `with` block, however that ends."""
@@ -49,8 +47,7 @@ class Closing(ABC):
 # each: with one of two cores busy 37.6 to 38.0 s by default, 5.2 to 8.2 s with a short spin; with
 # little else running 2.1 to 2.6 s with a short spin, 2.3 s for the only undisturbed pass by
 # default.
-
-_SPINS = {"GOMP_SPINCOUNT": "10000"}
+_SPINS: Final = {"GOMP_SPINCOUNT": "10000"}
 
 
 def with_short_spins(environment: Mapping[str, str]) -> dict[str, str]:
@@ -64,10 +61,7 @@ def with_short_spins(environment: Mapping[str, str]) -> dict[str, str]:
 # The runtimes are told their threads directly too; these reach the libraries beneath them.
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-
 _STDERR_KEPT_BYTES: Final = 16 * 2**10
-
-
 _STDERR_SHOWN_LINES: Final = 15
 
 
@@ -196,9 +190,6 @@ def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
         raise RuntimeError("Popen was asked for a pipe and gave none")
     return pipe
-
-
-# How much memory this process has needed.
 
 
 def peak_rss_bytes() -> int:

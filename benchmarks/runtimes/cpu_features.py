@@ -4,6 +4,7 @@
 instruction sets are torch's answer, which asks the processor itself (the cpuinfo library).
 """
 
+import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
@@ -92,8 +93,6 @@ def read_cpu_features() -> CpuFeatures:
 
 
 def _affinity() -> Iterable[int]:
-    import os
-
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
 
 

@@ -19,7 +19,7 @@ _TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
 class OnnxRunner:
-    """Runs an ONNX classifier; see `contract.Runner`.
+    """Runs an ONNX classifier; see `runner.Runner`.
 
     Args:
         path: The .onnx file: one input, which is float32 (N, 3, H, W) unless its metadata says

@@ -21,7 +21,7 @@ _TYPES: Final = {"float32": "f32", "uint8": "u8"}
 
 
 class OpenVinoRunner:
-    """Runs an ONNX classifier; see `contract.Runner`.
+    """Runs an ONNX classifier; see `runner.Runner`.
 
     Args:
         path: The .onnx file: one input, which is float32 (N, 3, H, W) unless its metadata says

@@ -17,7 +17,7 @@ from eightbit.models.plain_text import printable
 
 
 class TorchScriptRunner:
-    """Runs a TorchScript classifier; see `contract.Runner`.
+    """Runs a TorchScript classifier; see `runner.Runner`.
 
     The number of threads is torch's own, one for the whole process.
 

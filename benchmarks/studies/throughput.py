@@ -110,7 +110,7 @@ def _bare_rate(path: Path, batch: FloatArray, processes: int, threads: int) -> f
             stack.enter_context(IsolatedRunner(path, threads=threads)) for _ in range(processes)
         ]
         for runner in runners:
-            runner.warm_up(batch)
+            runner.time(batch, repeats=3)
         trials = together.map(lambda runner: min(runner.time(batch, 2)), runners)
         repeats = max(2, round(_SECONDS / max(trials)))
         spans: list[float] = list(

@@ -30,7 +30,7 @@ _CONFIGURATIONS: Final = {
 
 
 class TorchNetwork:
-    """A torch network as a runner; see `contract.Runner`.
+    """A torch network as a runner; see `runner.Runner`.
 
     Attributes:
         network: As given, in channels_last.

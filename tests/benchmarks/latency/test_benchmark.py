@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Precision
-from eightbit.benchmarks.latency import benchmark as benchmark_module
 from eightbit.benchmarks.latency.benchmark import benchmark, least_disturbed, with_baselines
 from eightbit.benchmarks.latency.launches import (
     Candidate,
@@ -76,7 +75,7 @@ def measured(monkeypatch):
                 no_rates=no_rates,
             )
 
-        monkeypatch.setattr(benchmark_module, "measure", measure)
+        monkeypatch.setattr("eightbit.benchmarks.latency.benchmark.measure", measure)
         return asked
 
     return install

@@ -10,7 +10,6 @@ import torch
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
-from eightbit.benchmarks.runtimes import execution as execution_module
 from eightbit.benchmarks.runtimes.execution import EMULATOR, Execution, emulator_problem
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
@@ -86,7 +85,7 @@ def test_an_emulated_processor_gives_the_logits(write_model, tmp_path, batch, ex
 
 
 def test_a_missing_emulator_says_what_to_install(write_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(execution_module.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     path = write_model(ONNX.runtime, tmp_path)
     with pytest.raises(InputError, match=r"onnx_haswell.*apt-get install qemu-user"):
@@ -94,7 +93,7 @@ def test_a_missing_emulator_says_what_to_install(write_model, tmp_path, monkeypa
 
 
 def test_an_arm_python_cannot_be_emulated_as_x86(monkeypatch):
-    monkeypatch.setattr(execution_module.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
     assert "aarch64" in str(emulator_problem())
 
 
