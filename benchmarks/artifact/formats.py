@@ -215,11 +215,7 @@ def preferred() -> tuple[Format, ...]:
 
 
 def written(files: Iterable[str]) -> tuple[Format, ...]:
-    """The formats of which there is an INT8 file, those first that are looked at first.
-
-    Args:
-        files: Names of all files.
-    """
+    """The formats of which there is an INT8 file among these names, in the order of `preferred`."""
     names = tuple(files)
     return tuple(
         format for format in preferred() if any(name.endswith(format.ending()) for name in names)

@@ -29,9 +29,6 @@ class ArtifactMetadata(FrozenModel):
     """What an artefact says about itself.
 
     Attributes:
-        format_version: Version of this document.
-        precision: In which numbers the artefact computes.
-        spec: Architecture, classes and preprocessing.
         input: What the model takes; artefacts that do not say it take preprocessed images.
         recipe_sha256: Digest of the recipe that determined the integers; None for a float model.
         engine: torch's quantized engine that a TorchScript artefact needs, such as "onednn".
@@ -54,14 +51,7 @@ class ArtifactMetadata(FrozenModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifact:
-    """A model file.
-
-    Attributes:
-        path: The file.
-        format: What it is, by its suffix.
-        precision: As its metadata says; None where it carries none.
-        metadata: What it says about itself, or None for a model that eightbit did not write.
-    """
+    """A model file, its format by its suffix; precision and metadata are None where it has none."""
 
     path: Path
     format: Format
@@ -92,10 +82,7 @@ def open_artifact(path: Path) -> Artifact:
 
 
 def read_metadata(path: Path) -> ArtifactMetadata | None:
-    """Reads what an artefact says about itself; does not import torch.
-
-    Returns:
-        The metadata, or None for a valid file that carries none.
+    """Reads an artefact's metadata without importing torch; None for a valid file without any.
 
     Raises:
         InputError: No such file, a file that is not what its suffix says, or metadata that is
@@ -113,11 +100,7 @@ def read_metadata(path: Path) -> ArtifactMetadata | None:
 
 
 def parse_metadata(content: bytes, where: str) -> ArtifactMetadata:
-    """Checks what an artefact says about itself.
-
-    Args:
-        content: The JSON document.
-        where: The artefact, at the start of every error message.
+    """Checks the JSON metadata of an artefact; `where` begins every error message.
 
     Raises:
         InputError: It is invalid, too big or of a newer version.

@@ -19,10 +19,7 @@ class InputFormat(StrEnum):
 class ModelInput(FrozenModel):
     """A model's one input. As float32 it is normalised; as uint8 it is RGB pixels, 0 to 255.
 
-    Attributes:
-        name: Of the format.
-        dtype: Of its numbers.
-        layout: Order of its axes: N images, C channels, H rows, W columns.
+    The layout is the order of its axes: N images, C channels, H rows, W columns.
     """
 
     name: InputFormat = InputFormat.FLOAT32

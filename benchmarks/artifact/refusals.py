@@ -34,7 +34,7 @@ _COPY_OR_QUANTIZE: Final = "copy it again, or quantize again"
 
 @dataclass(frozen=True, slots=True)
 class _Runtime:
-    """What refuses models.
+    """A runtime that refuses models.
 
     Attributes:
         name: With its version.
@@ -138,7 +138,7 @@ def _sentence(message: str, runtime: _Runtime) -> tuple[str, str]:
     for pattern, told, remedy in runtime.known:
         match = re.search(pattern, message, re.DOTALL)
         if match:
-            # Their names are a stranger's.
+            # Names in an untrusted file.
             told = one_line(match.expand(told.replace("RUNTIME", runtime.name)))
             return told, remedy or runtime.renew
     invalid = any(re.match(pattern, message, re.DOTALL) for pattern in runtime.invalid)
@@ -257,11 +257,7 @@ _TORCH: Final = (
         r"expected a whole TorchScript archive, found one without all of its code",
         _COPY_OR_QUANTIZE,
     ),
-    (
-        r"Unknown type name '(\S{1,120})'",
-        r"expected classes that RUNTIME knows, found \1",
-        "",
-    ),
+    (r"Unknown type name '(\S{1,120})'", r"expected classes that RUNTIME knows, found \1", ""),
     (
         r"PytorchStreamReader failed|failed finding central directory",
         r"expected a whole TorchScript archive, found a damaged file",

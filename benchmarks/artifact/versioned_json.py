@@ -1,4 +1,4 @@
-"""Reading a versioned JSON document that a stranger may have written."""
+"""Reading a versioned JSON document that is not trusted."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, TypeVar
@@ -34,11 +34,8 @@ def parse_versioned(
 ) -> DocumentT:
     """Validates a JSON document with a `format_version` key, strictly.
 
-    Args:
-        document: The value to read.
-        content: JSON text; bytes are UTF-8.
-        where: What the content is, at the start of every error message.
-        newest: Highest `format_version` that this version of eightbit can read.
+    Bytes are UTF-8. `where` begins every error message; `newest` is the highest `format_version`
+    that can be read.
 
     Raises:
         InputError: The content is no JSON, of another version, or not a valid `document`.

@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.figures import (
     times,
 )
 
-# What a cell may hold of a value that a stranger chose.
+# Longest untrusted value that a cell shows in full.
 _MAX_SETTING: Final = 60
 
 

@@ -1,8 +1,8 @@
 """Where the journals of evaluations lie: in the user's own cache, and nowhere else.
 
-Whoever can write a journal can decide what an evaluation finds, without a model being run, and no
-digest in it would tell. So it does not lie in the bundle, which may come from a stranger, and is
-used only if nobody but this user can have written it.
+Write access to a journal decides what an evaluation finds, without a model being run, and no
+digest in it would show that. So it does not lie in the bundle, which is not trusted, and is used
+only if no other user can have written it.
 """
 
 import errno
@@ -21,7 +21,7 @@ import platformdirs
 _SUFFIX: Final = ".journal"
 _DAYS_KEPT: Final = 30
 
-# Each time another evaluation ended in the very moment between opening and locking.
+# Each time another evaluation ended between opening and locking.
 _TRIES: Final = 10
 
 
@@ -63,8 +63,7 @@ def journal_path(folder: Path, bundle: Path, source: Path) -> Path:
 def locked_file(path: Path) -> FileIO:
     """Opens or makes a journal, which no other process may have open.
 
-    Returns:
-        The file, without a buffer: one would be written once more on closing, after it failed.
+    It has no buffer: one would be written once more on closing, after it failed.
 
     Raises:
         BlockingIOError: Another process has it open.

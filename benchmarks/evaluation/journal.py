@@ -3,8 +3,8 @@
 A header that says what was evaluated on what by which software, then one record per chunk, each as
 a prediction worker sent it. The file may be torn, or of another evaluation. A record counts if it
 fits its images, whose files are read and digested again, and the models, and holds finite numbers
-with the digest that it tells. Without a journal an evaluation is as good, so nothing that happens
-to the file ends it.
+with its own digest. Without a journal an evaluation is as good, so nothing that happens to the file
+ends it.
 """
 
 import contextlib
@@ -46,15 +46,11 @@ class JournalHeader(Message):
     """All that the answers depend on: only where it is equal they count again.
 
     Attributes:
-        format_version: Version of the file.
         models: Digest of each model's file, by name, in the order in which they run.
-        preprocessing: How an image becomes their input.
-        images: How many there are.
-        listing_sha256: Digest of their names.
+        listing_sha256: Digest of the images' names.
         chunk_images: How many run together.
         threads: Of each process that runs them.
         variables: Of the process's environment, that choose kernels.
-        environment: The machine and the versions.
     """
 
     format_version: Literal[1] = JOURNAL_FORMAT_VERSION
@@ -94,14 +90,7 @@ def header_of(
     *,
     threads: int,
 ) -> JournalHeader:
-    """The header of an evaluation that begins here and now.
-
-    Args:
-        models: The model files, by name.
-        preprocessing: How an image becomes their input.
-        items: All images.
-        threads: Of each process.
-    """
+    """The header of an evaluation that begins here and now, with so many threads per process."""
     listing = hashlib.sha256()
     for item in items:
         listing.update(item.name.encode("utf-8", "backslashreplace") + b"\0")
@@ -125,16 +114,7 @@ Tell: TypeAlias = Callable[[str], None]
 
 
 def open_journal(bundle: Path, source: Path, header: JournalHeader, tell: Tell) -> "Journal | None":
-    """The journal of an evaluation, as an earlier run left it or new.
-
-    Args:
-        bundle: What is evaluated.
-        source: Where its images are.
-        header: Of this evaluation.
-        tell: Told why answers are not kept.
-
-    Returns:
-        The journal; None where there can be none.
+    """The journal of an evaluation, as an earlier run left it or new; None where there can be none.
 
     Raises:
         InputError: Another process of this user has it open: it evaluates the same.
@@ -157,10 +137,7 @@ def open_journal(bundle: Path, source: Path, header: JournalHeader, tell: Tell) 
 class Journal(Closing):
     """The file, locked for as long as it is open; a context manager.
 
-    Args:
-        path: Where it is.
-        header: Of this evaluation. What another one left is discarded.
-        tell: Told if the file fails later: answers are not kept any more then.
+    Answers of another evaluation are discarded; `tell` is called if the file fails later.
 
     Attributes:
         discarded: What was different, where answers of another evaluation were discarded.
@@ -193,21 +170,12 @@ class Journal(Closing):
         return self._first < os.fstat(self._file.fileno()).st_size
 
     def answers(
-        self,
-        source: ImageSource,
-        chunks: Sequence[ChunkItems],
-        models: Sequence[str],
-        classes: int,
+        self, source: ImageSource, chunks: Sequence[ChunkItems], models: Sequence[str], classes: int
     ) -> Iterator[tuple[Answer, Prediction]]:
         """The answers that still hold, from the first chunk on; what follows is cut off.
 
-        To be called once, before anything is appended.
-
-        Args:
-            source: Where the images are read again.
-            chunks: All images, as they run together.
-            models: Names of the models, in the order of the header.
-            classes: Of each model.
+        To be called once, before anything is appended. Images are read from the source again; the
+        models are in the order of the header.
         """
         for index, items in enumerate(chunks):
             try:
@@ -278,12 +246,7 @@ class Journal(Closing):
     def _record(
         self, index: int, items: ChunkItems, models: Sequence[str]
     ) -> tuple[Answer, Prediction]:
-        """The next record.
-
-        Raises:
-            EOFError: There is no whole one.
-            ValueError: It does not fit the images and the models, or is damaged.
-        """
+        """The next record; EOFError where it is cut off, ValueError where it does not fit."""
         message, pieces = receive_pieces(
             self._reader, Predicted, max_bytes=len(models) * PIECE_MAX_BYTES
         )
@@ -306,11 +269,7 @@ class Journal(Closing):
 
 
 def _check(prediction: Prediction, answer: Answer, classes: int) -> None:
-    """Refuses logits of other networks than these, or that are no numbers.
-
-    Raises:
-        ValueError: They are.
-    """
+    """Refuses, with a ValueError, logits of other networks than these, or that are not finite."""
     if prediction.logits and set(answer.message.classes) != {classes}:
         raise ValueError(f"expected logits of {classes} classes")
     if not all(np.isfinite(logits).all() for logits in prediction.logits.values()):

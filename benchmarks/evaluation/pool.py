@@ -49,7 +49,7 @@ class PredictionPool(Closing):
         chunks: How many chunks there are to run: no more processes are started.
 
     Attributes:
-        peak_rss_bytes: Highest resident memory that a process told of.
+        peak_rss_bytes: Highest resident memory that a process reported.
 
     Raises:
         InputError: A model cannot be loaded on this machine.
@@ -57,12 +57,7 @@ class PredictionPool(Closing):
     """
 
     def __init__(
-        self,
-        models: Mapping[str, Path],
-        preprocessing: Preprocessing,
-        *,
-        threads: int,
-        chunks: int,
+        self, models: Mapping[str, Path], preprocessing: Preprocessing, *, threads: int, chunks: int
     ) -> None:
         workers, each = workers_and_threads(threads)
         self._models = len(models)
@@ -90,15 +85,9 @@ class PredictionPool(Closing):
     def predict(
         self, source: ImageSource, chunks: Sequence[ChunkItems], *, start: int = 0
     ) -> Iterator[Answer]:
-        """What the models answer, chunk by chunk in order, whichever process was faster.
+        """What the models answer, from chunk `start` on, in order, whichever process was faster.
 
-        Args:
-            source: Open for as long as the iterator is used.
-            chunks: All images, as they run together.
-            start: The first chunk to run.
-
-        Yields:
-            The answer to each chunk.
+        The source must be open for as long as the iterator is used.
 
         Raises:
             InputError: A model cannot run the images.
@@ -159,11 +148,7 @@ class _SharedWork:
         self._changed = Condition()
 
     def answer(self, index: int) -> Answer:
-        """Waits for the answer to a chunk.
-
-        Raises:
-            BaseException: What ended a thread that serves.
-        """
+        """Waits for the answer to a chunk; raises what ended a thread that serves."""
         with self._changed:
             self._wanted = index
             self._changed.notify_all()

@@ -43,7 +43,6 @@ class ImageFile(Message):
     """To a prediction worker: one image; its file is the one piece.
 
     Attributes:
-        chunk: Number of the chunk.
         last: Whether it is the last image of the chunk, which then runs.
         unreadable: Why there is no piece, or None.
     """
@@ -75,7 +74,6 @@ class Predicted(Message):
     """From a prediction worker: one chunk; every model's logits are a piece.
 
     Attributes:
-        chunk: Number of the chunk.
         files: One entry for every image of the chunk.
         classes: Number of each model's logits per image; 0 where no image was usable.
         sha256: Digest of all pieces together: on disk a record may be damaged.
@@ -93,12 +91,9 @@ class Predicted(Message):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
-    """What the models answer to one chunk.
+    """What the models answer to one chunk, with the N images that ran and those passed over.
 
     Attributes:
-        names: Of the images that ran, N of them.
-        digests: Of their files.
-        skipped: The images that were passed over.
         logits: float32, shape (N, classes), by name of the model; empty where no image ran.
     """
 
@@ -110,22 +105,13 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answer:
-    """One message of a prediction worker.
-
-    Attributes:
-        message: The line.
-        pieces: The logits, as bytes.
-    """
+    """One message of a prediction worker, with the logits as bytes."""
 
     message: Predicted
     pieces: Sequence[Piece]
 
     def prediction(self, items: ChunkItems, models: Sequence[str]) -> Prediction:
-        """What it says of the images that were asked for.
-
-        Args:
-            items: The images of the chunk.
-            models: Names of the models, in the order in which the worker was given them.
+        """The logits of these images, by model, in the order in which the worker was given them.
 
         Raises:
             ValueError: It does not fit the images or the models, or is damaged.
@@ -171,14 +157,7 @@ class Answer:
 def answer_of(
     chunk: int, files: Sequence[FileOutcome], logits: Sequence[FloatArray], peak_rss_bytes: int
 ) -> Answer:
-    """The message for what the models said of a chunk.
-
-    Args:
-        chunk: Number of the chunk.
-        files: One entry for every image.
-        logits: Of each model: float32, shape (N, classes); none where no image was usable.
-        peak_rss_bytes: Highest resident memory of this process so far.
-    """
+    """The message with a chunk's logits, float32 (N, classes) by model; none if no image ran."""
     pieces = [np.ascontiguousarray(one, dtype=_LOGIT).data.cast("B") for one in logits]
     message = Predicted(
         chunk=chunk,

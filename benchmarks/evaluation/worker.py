@@ -43,13 +43,7 @@ from eightbit.models.spec import Preprocessing
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Prepared:
-    """A chunk that can run.
-
-    Attributes:
-        chunk: Its number.
-        files: What became of each image's file.
-        batches: The usable images, for each kind of input; empty where there is none.
-    """
+    """A chunk that can run, its usable images in one batch per kind of input."""
 
     chunk: int
     files: tuple[FileOutcome, ...]

@@ -1,6 +1,6 @@
 """The shortest program that classifies a photo with an ONNX model: what others are held against.
 
-It has no checks and knows the model's preprocessing beforehand: `python bare_script.py MODEL PHOTO
+It has no checks and is given the preprocessing: `python bare_script.py MODEL PHOTO
 '{"resize": 256, "crop": 224, ...}'`.
 """
 
@@ -15,10 +15,7 @@ from PIL import Image
 def main(model: str, photo: str, preprocessing: str) -> None:
     """Print the class with the highest logit.
 
-    Args:
-        model: The ONNX file.
-        photo: The image file.
-        preprocessing: A JSON object: resize, crop, mean, std, dtype and layout.
+    The preprocessing is a JSON object: resize, crop, mean, std, dtype and layout.
     """
     known = json.loads(preprocessing)
     image = Image.open(photo).convert("RGB")

@@ -64,7 +64,7 @@ def benchmark(
         effort: How often and how long.
         products_per_image: Multiplications of the network.
         limits: The machine's, where they are known already; None to measure them as well.
-        photos: What the photos are.
+        photos: A description of the photos.
         on_progress: Called with (turns done, turns in all).
 
     Raises:

@@ -15,13 +15,10 @@ _COUNTED: Final = slice(0, 8)
 
 
 class OtherPrograms:
-    """Watches from its construction on.
+    """Watches other programs' share of the processor, from Linux's /proc/stat, once constructed.
 
     Own time is that of this process and of its children that have ended, so children are ended
     before `share` is asked for.
-
-    Args:
-        stat: Linux's file of what each processor did.
     """
 
     def __init__(self, stat: Path = _STAT) -> None:

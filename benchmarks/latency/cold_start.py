@@ -30,12 +30,7 @@ LAUNCHES: Final = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """One launch of a program.
-
-    Attributes:
-        seconds: From its start to its end.
-        peak_rss_bytes: Highest resident memory.
-    """
+    """Seconds of one launch of a program, start to end, and its highest resident memory."""
 
     seconds: float
     peak_rss_bytes: int
@@ -58,7 +53,7 @@ def measure_cold_start(
         model: The ONNX model that it runs, with its metadata.
         photo: The photo to classify.
         launches: How often each is started, at least 2.
-        advance: Told of every two launches.
+        advance: Called after every two launches.
 
     Raises:
         InputError: One of them fails, or the model has no metadata.
@@ -84,21 +79,17 @@ def measure_cold_start(
 
 
 def cold_start_of(pairs: Sequence[tuple[Start, Start]], *, busy: float = 0.0) -> ColdStart:
-    """What launches in turns say.
+    """The medians and the ratio of pairs of launches: the bare script's and the program's.
 
-    Args:
-        pairs: The bare script's and the program's, at least 2.
-        busy: Share of the processor's time that other programs took, 0 to 1.
+    `busy` is the share of the processor's time that other programs took, 0 to 1.
 
     Raises:
-        ValueError: Fewer than 2.
+        ValueError: Fewer than 2 pairs.
     """
     bare, ours = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     # How many times faster the bare script is.
     found = paired_speedup(
-        [[[start.seconds]] for start in ours],
-        [[[start.seconds]] for start in bare],
-        busy=busy,
+        [[[start.seconds]] for start in ours], [[[start.seconds]] for start in bare], busy=busy
     )
     if found.ci95 is None:
         raise ValueError("expected at least 2 launches, found 1")
@@ -114,10 +105,7 @@ def cold_start_of(pairs: Sequence[tuple[Start, Start]], *, busy: float = 0.0) ->
 
 
 def launch(command: Sequence[str]) -> Start:
-    """Start a program and wait for its end; its output is dropped.
-
-    Args:
-        command: The file to run, absolute, and its arguments.
+    """Start a program, by its absolute path, and wait for its end; its output is dropped.
 
     Raises:
         InputError: It does not end with 0.

@@ -1,8 +1,8 @@
 """Starts one program and prints how long it ran and how much memory it took.
 
 Run as a program of its own, `python -I -S launcher.py PROGRAM ARGUMENT...`, because Linux counts
-the memory of whoever starts a process as memory of that process: a parent with a large network in
-memory would be measured instead. This one is smaller than anything that it starts.
+the memory of a parent as memory of the process it starts: a parent with a large network
+would be measured instead. This one is smaller than anything that it starts.
 """
 
 import json

@@ -59,11 +59,7 @@ class Candidate:
 
 
 class OptionalCandidateError(RuntimeError):
-    """A candidate cannot be measured that the others can do without; the message says why.
-
-    Attributes:
-        candidate: Which one.
-    """
+    """A candidate cannot be measured that the others can do without; the message says why."""
 
     def __init__(self, candidate: Candidate, cause: InputError | WorkerCrashError) -> None:
         said = cause.in_short if isinstance(cause, WorkerCrashError) else str(cause)
@@ -164,11 +160,8 @@ def launch(
     Args:
         candidates: What to start.
         conditions: How to call them.
-        plan: Makes the schedule from the seconds per call of each candidate.
+        plan: Makes the schedule, which is returned, from each candidate's seconds per call.
         on_turn: Called after every turn of a candidate.
-
-    Returns:
-        The schedule, and what was found of each candidate.
 
     Raises:
         OptionalCandidateError: One of the following, of an optional candidate.
@@ -191,10 +184,7 @@ def launch(
 
 
 def take_turns(
-    runners: Sequence[Timeable],
-    batch: AnyArray,
-    schedule: Schedule,
-    on_turn: Callable[[], None],
+    runners: Sequence[Timeable], batch: AnyArray, schedule: Schedule, on_turn: Callable[[], None]
 ) -> list[Turns]:
     """Seconds of every timed call, per runner and turn."""
     turns: list[list[tuple[float, ...]]] = [[] for _ in runners]
@@ -329,13 +319,7 @@ def measure(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
-    """Launch the candidates several times.
-
-    Args:
-        candidates: What to measure.
-        conditions: How to call them.
-        effort: How often and how long.
-        on_progress: Called with (turns done, turns in all).
+    """Launch the candidates several times; progress is (turns done, turns in all).
 
     Raises:
         OptionalCandidateError: One of the following, of an optional candidate.

@@ -44,12 +44,7 @@ def measure_rates(threads: int) -> Rates:
 
 
 def machine_limits(measured: Iterable[Rates], threads: int) -> tuple[MachineLimit, ...]:
-    """The library with the highest median rate, per precision.
-
-    Args:
-        measured: From each launch.
-        threads: On which they were measured.
-    """
+    """The library with the highest median rate over the launches, per precision."""
     found: dict[tuple[Library, Precision], list[float]] = defaultdict(list)
     for rates in measured:
         for key, rate in rates.items():
@@ -62,10 +57,7 @@ def machine_limits(measured: Iterable[Rates], threads: int) -> tuple[MachineLimi
     }
     return tuple(
         MachineLimit(
-            precision=precision,
-            threads=threads,
-            products_per_s=medians[key],
-            library=key[0].value,
+            precision=precision, threads=threads, products_per_s=medians[key], library=key[0].value
         )
         for precision, key in best.items()
     )

@@ -1,4 +1,4 @@
-"""What is said of the machine beside its latencies: its limit, the whole path, who else ran."""
+"""The machine beside its latencies: its limit, the whole path, the load of other programs."""
 
 from typing import Annotated
 
@@ -112,12 +112,9 @@ class BenchmarkSection(FrozenModel):
 
 
 def not_measured_name(what: str, threads: int, batch: int | None = None) -> str:
-    """The key of something in `BenchmarkSection.not_measured`.
+    """The key in `BenchmarkSection.not_measured` of a model in its runtime, or of the limit.
 
-    Args:
-        what: A model in its runtime, or the limit.
-        threads: At which it could not be measured.
-        batch: The same; None where that does not matter.
+    The batch is None where it does not matter.
     """
     images = "" if batch is None else f"batch {batch}, "
     return f"{what} ({images}{counted(threads, 'thread')})"

@@ -7,9 +7,7 @@ from torch import nn
 def products_per_image(network: nn.Module, *, side: int) -> int:
     """Multiplications of weights (each with its addition) in one forward pass of one image.
 
-    Args:
-        network: In evaluation mode, on any device.
-        side: Height and width of the image in pixels.
+    The network is in evaluation mode, on any device; `side` is the image's, in pixels.
     """
     total = 0
 

@@ -86,7 +86,7 @@ def measure_latency(
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LatencyResult, ...]:
-    """Measures candidates in turns.
+    """Measures candidates in turns; one result per candidate, in the order given.
 
     Args:
         candidates: What to measure.
@@ -100,9 +100,6 @@ def measure_latency(
         launches: How often every process is started; an interval takes at least two.
         seed: Of the random input.
         on_progress: Called with (turns done, turns in all).
-
-    Returns:
-        One result per candidate, in the order given.
 
     Raises:
         InputError: A candidate cannot be loaded, or cannot run such a batch.
@@ -121,12 +118,12 @@ def latency_results(
     *,
     seconds_at_limit: Mapping[Precision, float] | None = None,
 ) -> tuple[LatencyResult, ...]:
-    """What a measurement says of each candidate.
+    """The result of each candidate, and its fraction of the machine's limit.
 
     Args:
         candidates: As measured.
         conditions: As measured.
-        measured: What was found.
+        measured: Of `launches.measure`.
         seconds_at_limit: What a call would take at the machine's limit, by precision.
     """
     limits = seconds_at_limit or {}

@@ -23,17 +23,14 @@ Launch: TypeAlias = Sequence[Round]
 LEAST_UNCERTAINTY: Final = 0.01
 
 _MOST_UNCERTAINTY: Final = 1000.0  # beyond that it says nothing any more
-
 _CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Speedup:
-    """A ratio of times.
+    """How many times faster one model is than another, and its 95 % interval.
 
-    Attributes:
-        value: How many times faster; below 1 slower.
-        ci95: 95 % confidence interval; None from a single launch, which tells nothing of others.
+    `ci95` is None from a single launch, which says nothing of others.
     """
 
     value: float
@@ -45,20 +42,15 @@ def paired_speedup(
 ) -> Speedup:
     """The geometric mean over the launches of each launch's median ratio.
 
-    The ratio of a turn is that of the median times of both. The interval is Student's t over the
-    logarithms of the launches' ratios, and at least one percent to each side. Where other programs
-    took a share of the processor, it is at least that share: their time may have fallen on one of
-    the two.
-
-    Args:
-        baseline: Seconds by launch and turn.
-        candidate: Seconds by launch and turn, of the same launches and turns.
-        busy: Share of the processor's time that other programs took, 0 to 1.
+    Both are in seconds by launch and turn; the ratio of a turn is that of its median times. The
+    interval is Student's t over the logarithms of the launches' ratios, and at least one percent to
+    each side. Where other programs took a share of the processor (`busy`, 0 to 1), it is at least
+    that share: their time may have fallen on one of the two.
 
     Raises:
         ValueError: There is no launch, or the two differ in launches or turns.
     """
-    # Here, so that whoever only reads results does not wait for SciPy.
+    # Here, so that reading results does not load SciPy.
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
     if not baseline:

@@ -13,14 +13,7 @@ from eightbit.models.errors import InputError, UnusableImage
 
 
 class Steps(NamedTuple):
-    """Seconds of each step of one photo.
-
-    Attributes:
-        decode: From bytes to RGB pixels.
-        resize: Resized and cropped.
-        normalise: From pixels to the model's input.
-        infer: From there to the class.
-    """
+    """Seconds of each step of one photo: to RGB pixels, to the crop, to the input, to the class."""
 
     decode: float
     resize: float
@@ -29,11 +22,7 @@ class Steps(NamedTuple):
 
 
 def walk(photo: bytes, runner: FileRunner) -> Steps:
-    """Classify one photo, as a user's program would, and time every step.
-
-    Args:
-        photo: An image file.
-        runner: A loaded model; its own metadata say how images are prepared.
+    """Classify an image file, prepared as the model's metadata say, and time every step.
 
     Raises:
         InputError: The photo cannot be used.
@@ -71,7 +60,7 @@ _STILL_FALLING: Final = 0.02
 
 
 def settle(call: Callable[[], float], *, max_seconds: float) -> list[float]:
-    """Calls until the median of the latest `WINDOW` calls no longer falls, by two percent.
+    """Seconds of each call, until the median of the latest `WINDOW` no longer falls by two percent.
 
     The first calls allocate, fill caches and, in TorchScript, are profiled and compiled for.
 
@@ -79,9 +68,6 @@ def settle(call: Callable[[], float], *, max_seconds: float) -> list[float]:
         call: Makes one call and returns its duration in seconds.
         max_seconds: No call is begun after so long, nor after `MOST_CALLS`; but `LEAST_CALLS` are
             made whatever they take.
-
-    Returns:
-        Seconds of every call.
     """
     end = time.perf_counter() + max_seconds
     seconds: list[float] = []

@@ -56,7 +56,7 @@ class Reply(Message):
         input_error: Message of the InputError that was raised in the worker, or None.
         seconds: Duration of each timed call, or of each step of a walk.
         peak_rss_bytes: Highest resident memory of the worker so far.
-        feed: What the model takes; told once it is loaded.
+        feed: What the model takes; sent once it is loaded.
     """
 
     input_error: str | None = None
@@ -72,12 +72,9 @@ _LINE_MAX_BYTES = 2**24
 
 
 def claim_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Takes the two pipes of a worker away from their usual numbers.
+    """Takes a worker's two pipes, to read and to write, away from their usual file descriptors.
 
     What a library prints then goes to standard error instead of into the protocol.
-
-    Returns:
-        What the parent sends, and what it receives.
     """
     inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
@@ -88,12 +85,7 @@ def claim_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def send_pieces(stream: IO[bytes], message: Message, pieces: Sequence[Piece] = ()) -> None:
-    """Writes one message completely.
-
-    Args:
-        stream: To write to.
-        message: What the line says.
-        pieces: What follows it.
+    """Writes one message and its pieces completely.
 
     Raises:
         BrokenPipeError: The other side has gone.
@@ -109,12 +101,7 @@ def send_pieces(stream: IO[bytes], message: Message, pieces: Sequence[Piece] = (
 def receive_pieces(
     stream: IO[bytes], kind: type[MessageT], *, max_bytes: int | None = None
 ) -> tuple[MessageT, list[bytes]]:
-    """Reads one message completely.
-
-    Args:
-        stream: To read from.
-        kind: Of the message.
-        max_bytes: All pieces together may be so long, where the other side is not trusted.
+    """Reads one message with all its pieces, together at most `max_bytes` from an untrusted side.
 
     Raises:
         EOFError: The other side closed the pipe, between messages or inside one.

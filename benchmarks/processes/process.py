@@ -66,15 +66,10 @@ _STDERR_SHOWN_LINES: Final = 15
 
 
 class WorkerCrashError(RuntimeError):
-    """The process of a worker ended by itself.
-
-    Args:
-        ended: Which process, and how.
-        lines: The last that it wrote; they are in the message.
-        in_short: The message in one line; None for ``ended``.
+    """The process of a worker ended unasked; the message has how, and the last lines it wrote.
 
     Attributes:
-        in_short: As given.
+        in_short: The message in one line.
     """
 
     def __init__(
@@ -90,15 +85,10 @@ class WorkerProcess:
     Args:
         module: What it runs.
         arguments: Of the module.
-        where: What it works on, for messages.
+        where: The model or file it works on, for messages.
         threads: Of the libraries beneath the runtimes.
-        variables: More of its environment.
+        variables: Added to its environment.
         prefix: What stands before the interpreter on its command line.
-
-    Attributes:
-        stdin: What it reads.
-        stdout: What it answers.
-        pid: Its number.
     """
 
     def __init__(
@@ -160,10 +150,7 @@ class WorkerProcess:
 
 
 class _Tail:
-    """Reads a stream to its end in the background and keeps its last bytes.
-
-    Without a reader the process would stop as soon as the pipe is full.
-    """
+    """Keeps a stream's last bytes, read in the background: a full pipe would stop the process."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -204,10 +191,7 @@ def peak_rss_bytes() -> int:
 
 
 def proportional_bytes(pid: int) -> int:
-    """Resident memory of a process and all its children; pages that they share count once.
-
-    Linux only. What has ended meanwhile counts nothing.
-    """
+    """Resident memory of a process and its live children, shared pages counted once; Linux only."""
     total = 0
     waiting = [pid]
     while waiting:

@@ -1,4 +1,4 @@
-"""The process behind an `IsolatedRunner`: loads one model and answers requests until told to end.
+"""The process behind an `IsolatedRunner`: loads a model, answers requests until its input ends.
 
 Usage: python -P -m eightbit.benchmarks.processes.worker PATH THREADS EXECUTION, which is JSON
 """

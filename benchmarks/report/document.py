@@ -8,12 +8,7 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
-from eightbit.benchmarks.accuracy.parity import (
-    ARTIFACT_PAIRS,
-    ExecutionsSection,
-    Pairs,
-    first_of,
-)
+from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, ExecutionsSection, Pairs, first_of
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import Precision, Runtime
 from eightbit.benchmarks.artifact.metadata import Sha256

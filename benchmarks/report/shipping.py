@@ -56,8 +56,8 @@ def elsewhere(report: Report, environment: Environment | None) -> str:
     return f"measured on {environment.cpu}"
 
 
-# Where nobody said how large a drop is accepted: one that surely exceeds this is not, and one that
-# may exceed it needs a look.
+# Where no accepted drop is set: one that surely exceeds this is too large, one that may exceed it
+# needs a look.
 _MUCH_PP: Final = 1.0
 
 # With images of a smaller share of the classes, most of what the model knows was never asked.
@@ -200,7 +200,7 @@ def _kind(entry: LatencyResult) -> _Kind:
 
 
 def _sentence(kind: _Kind, found: dict[str, list[str]], where: str) -> str:
-    # What speaks for shipping is said of the first conditions; what does not, of all of them.
+    # A good result is shown for the first conditions only, any other for all of them.
     shown = list(found.items())[: 1 if kind is _Kind.FASTER else None]
     said = "; ".join(f"with {under}: {', '.join(names)}" for under, names in shown)
     more = len(found) - len(shown)

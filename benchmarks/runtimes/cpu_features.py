@@ -24,7 +24,6 @@ class CpuFeatures(FrozenModel):
     """A processor, as INT8 kernels see it.
 
     Attributes:
-        name: Of the processor.
         architecture: Such as "x86_64" or "aarch64".
         instructions: Instruction sets for INT8 that it has, by torch's names.
         logical_cores: Of the machine.
@@ -104,11 +103,7 @@ def _physical(logical: Iterable[int], cpus: Path) -> int:
 
 
 def read_quota(cgroup: Path) -> float | None:
-    """Processor time that a container may use, in cores; None where nothing limits it.
-
-    Args:
-        cgroup: Where the control groups are mounted; both versions are understood.
-    """
+    """Processor time that a cgroup (v1 or v2) grants, in cores; None where nothing limits it."""
     if (file := cgroup / "cpu.max").is_file():
         quota, period = file.read_text().split()[:2]
     elif (file := cgroup / "cpu/cpu.cfs_quota_us").is_file():

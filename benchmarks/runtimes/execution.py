@@ -11,12 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from eightbit.benchmarks.artifact.formats import RuntimeByName
-from eightbit.benchmarks.runtimes.cpu_names import (
-    LACKING,
-    ONEDNN_LIMITS,
-    ONEDNN_VARIABLES,
-    is_x86,
-)
+from eightbit.benchmarks.runtimes.cpu_names import LACKING, ONEDNN_LIMITS, ONEDNN_VARIABLES, is_x86
 from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel
 
@@ -27,10 +22,9 @@ _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Execution(FrozenModel):
-    """One way to execute a model file; by default as its runtime does by itself.
+    """One way to execute a model file; by default as its runtime does.
 
     Attributes:
-        runtime: What executes it.
         optimize: Whether ONNX Runtime or OpenVINO may fuse what the graph rounds; without, every
             node computes what is written.
         for_inference: Whether torch optimises a float network once more after loading it

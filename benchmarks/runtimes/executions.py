@@ -7,24 +7,14 @@ from pathlib import Path
 from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Format
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
-from eightbit.benchmarks.runtimes.cpu_names import (
-    ENGINES,
-    OLD_CPU,
-    ONEDNN_ENGINES,
-    ONEDNN_LIMITS,
-)
+from eightbit.benchmarks.runtimes.cpu_names import ENGINES, OLD_CPU, ONEDNN_ENGINES, ONEDNN_LIMITS
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 from eightbit.models.plain_text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Availability:
-    """What can be executed here.
-
-    Attributes:
-        possible: The executions, in the order of the tables.
-        missing: Why another one is not possible and what to do, by its name.
-    """
+    """What can be executed here, in the order of the tables, and why other executions cannot."""
 
     possible: tuple[Execution, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -33,10 +23,7 @@ class Availability:
 def possible_executions(format: Format, path: Path, *, thorough: bool) -> Availability:
     """Every way to execute an artefact that is possible here.
 
-    Args:
-        format: Of the artefact.
-        path: The artefact.
-        thorough: Whether to include what takes long: torch's other engines, an emulated processor.
+    Thorough includes what takes long: torch's other engines, an emulated processor.
 
     Raises:
         InputError: The artefact is not what its name says.
@@ -51,12 +38,7 @@ def possible_executions(format: Format, path: Path, *, thorough: bool) -> Availa
 
 
 def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availability:
-    """TorchScript by itself, with less of the processor, and with other engines.
-
-    Args:
-        engine: The quantized engine that the artefact names.
-        all_engines: Whether to include torch's other engines.
-    """
+    """TorchScript by default, with fewer instruction sets, and with other engines if asked for."""
     cpu = read_cpu_features()
     possible = [Execution(runtime=TORCHSCRIPT.runtime)]
     missing = {}
@@ -90,15 +72,11 @@ def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availabi
 
 
 def onnx_executions(*, thorough: bool) -> Availability:
-    """ONNX Runtime with and without optimisation, on an emulated old processor, and OpenVINO.
+    """ONNX Runtime with and without optimisation, and OpenVINO.
 
-    Args:
-        thorough: Whether to include the emulated processor and OpenVINO without optimisation.
+    Thorough includes an emulated old processor and OpenVINO without optimisation.
     """
-    possible = [
-        Execution(runtime=ONNX.runtime),
-        Execution(runtime=ONNX.runtime, optimize=False),
-    ]
+    possible = [Execution(runtime=ONNX.runtime), Execution(runtime=ONNX.runtime, optimize=False)]
     missing = {}
     if thorough:
         old = Execution(runtime=ONNX.runtime, emulated_cpu=OLD_CPU)

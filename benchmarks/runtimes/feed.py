@@ -1,8 +1,7 @@
 """How a preprocessed batch becomes what a model takes.
 
-Everything in the program hands runners preprocessed images, but for an evaluation, which decodes
-its own. A model that takes pixels is fed the very pixels that they were made of, outside the timed
-call: what it does with them is its own.
+Runners are handed preprocessed images, except in an evaluation, which decodes its own. A model
+that takes pixels is fed those that they were made of, outside the timed call.
 """
 
 from collections.abc import Sequence
@@ -28,8 +27,6 @@ class Feed(FrozenModel):
     """Turns batches into a model's input.
 
     Attributes:
-        input: What the model takes.
-        preprocessing: How its images are normalised.
         images: How many at once; None for any number.
         side: Of an image, in pixels; None for any height and width.
     """
@@ -40,7 +37,7 @@ class Feed(FrozenModel):
     side: int | None = None
 
     def __call__(self, batch: AnyArray, *, exact: bool = True, where: str = "") -> AnyArray:
-        """What to hand to the model.
+        """The model's input.
 
         Args:
             batch: Preprocessed images, float32, shape (N, 3, H, W); or what the model takes, which
@@ -69,11 +66,7 @@ class Feed(FrozenModel):
         return self._pixels(batch, exact=exact)
 
     def of_pixels(self, pixels: npt.NDArray[np.uint8]) -> AnyArray:
-        """What to hand to the model, from the pixels themselves.
-
-        Args:
-            pixels: uint8, shape (N, H, W, 3), resized and cropped.
-        """
+        """The model's input, from uint8 pixels of shape (N, H, W, 3), resized and cropped."""
         if self.input == PREPROCESSED:
             # Here, so that a worker that is sent batches does not carry Pillow.
             from eightbit.models.images.preprocessing import normalised_images

@@ -14,7 +14,6 @@ from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
 _ERRORS_ONLY = 3
-
 _TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 

@@ -12,15 +12,10 @@ from eightbit.benchmarks.runtimes.feed import FileRunner
 def open_runner(
     artifact: Artifact | Path, threads: int, execution: Execution | None = None
 ) -> FileRunner:
-    """Loads a model file in this process.
+    """Loads a model file in this process, for at least 1 thread per call.
 
     Only the runtime that executes it is imported. The instruction set and the processor of the
     execution are those of the process: see `isolated.IsolatedRunner`.
-
-    Args:
-        artifact: The model file.
-        threads: Number of threads that one call may use, at least 1.
-        execution: How to execute it; None for the runtime that the file's suffix asks for.
 
     Raises:
         InputError: The file cannot be loaded by the runtime on this machine.

@@ -95,11 +95,7 @@ class OpenVinoRunner:
 
 
 def _imported(where: str) -> Any:
-    """OpenVINO.
-
-    Raises:
-        InputError: It is not installed, or broken.
-    """
+    """OpenVINO, or an InputError where it is not installed, or broken."""
     try:
         import openvino
     except Exception as exc:  # built for another system, without a library: whatever it is

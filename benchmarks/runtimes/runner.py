@@ -17,13 +17,7 @@ class Runner(Protocol):
     """A loaded model: a batch in, logits out."""
 
     def __call__(self, batch: FloatArray) -> FloatArray:
-        """Runs the model.
-
-        Args:
-            batch: Preprocessed images, float32, shape (N, 3, H, W), N at least 1.
-
-        Returns:
-            Logits, float32, shape (N, classes).
+        """Logits, float32 (N, classes), of preprocessed images, float32 (N, 3, H, W), N at least 1.
 
         Raises:
             InputError: The batch has another type or shape, or the model cannot run it.
@@ -40,11 +34,7 @@ def check_batch(
 ) -> None:
     """Refuses what is not a batch of images that a model takes.
 
-    Args:
-        batch: What to check.
-        taken: What the model takes.
-        images: How many at once; None for any number.
-        side: Of an image, in pixels; None for any height and width.
+    `images` at once and a `side` in pixels are those that the model is fixed to; None for any.
 
     Raises:
         InputError: Of another dtype, not of that layout with 3 channels and N, H and W at least 1,
@@ -95,18 +85,12 @@ def check_numbers(batch: FloatArray) -> None:
 def check_logits(
     logits: FloatArray, *, images: int, where: str, classes: int | None = None
 ) -> None:
-    """Refuses what is not one row of logits per image.
+    """Refuses what is not one row of logits per image; `where` begins the error message.
 
     Non-finite values pass: a runner hands on what the model said; see `check_finite`.
 
-    Args:
-        logits: What to check.
-        images: How many there were.
-        where: The model, at the start of the error message.
-        classes: How many the model says it has; None where it says nothing.
-
     Raises:
-        InputError: Not float32 of shape (images, classes).
+        InputError: Not float32 of shape (images, classes), with any number of classes for None.
     """
     if logits.dtype != np.float32 or logits.ndim != 2 or len(logits) != images or not logits.size:
         raise InputError(

@@ -90,12 +90,9 @@ def _quantized_engine(engine: str | None, where: str) -> Iterator[None]:
 
 
 def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.ScriptModule, str | None]:
-    """Load a TorchScript archive under the engine that it names, or another.
+    """Load a TorchScript archive in eval mode, with the engine to run it under, None for any.
 
-    Weights are packed for the engine as they are loaded.
-
-    Returns:
-        The module, in eval mode, and the quantized engine to run it under, None for any.
+    That is the engine it names, or another. Weights are packed for it as they are loaded.
 
     Raises:
         InputError: torch cannot load the file, lacks the engine, or there is nothing to call.

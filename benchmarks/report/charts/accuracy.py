@@ -25,7 +25,6 @@ from eightbit.models.plain_text import counted
 
 _WORST_CLASSES: Final = 10
 
-
 _FORMAT_STYLES: Final = cycle((("int8", "o"), ("third", "D"), ("fourth", "s")))
 _STYLES: Final = {
     "float": ("float", "o"),

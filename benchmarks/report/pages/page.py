@@ -1,4 +1,4 @@
-"""What every HTML page has: one file that asks for no other, and escapes what it is told."""
+"""What every HTML page has: one file that asks for no other, and escapes its values."""
 
 import base64
 import hashlib

@@ -27,7 +27,7 @@ from eightbit.benchmarks.report.figures import (
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.models.plain_text import counted
 
-# What an idle system does by itself is less.
+# An idle system takes less.
 _BUSY: Final = 0.03
 
 
