@@ -6,6 +6,7 @@ from enum import StrEnum
 class Stage(StrEnum):
     """One stage; where there are several of a kind, their names begin with it."""
 
+    LOAD_WEIGHTS = "load weights"
     FUSE = "fuse"
     OBSERVE = "observe"
     CALIBRATE = "calibrate"

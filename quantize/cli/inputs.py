@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eightbit.benchmarks.report.stage import Stage
 from eightbit.models.doors.pretrained import Pretrained, load_pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.label_files import read_class_names, read_image_labels
 from eightbit.models.spec import Architecture
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 from eightbit.quantize.stages import Stages
-
-_LOAD = "load weights"
 
 Triple = tuple[float, float, float]
 
@@ -56,7 +55,7 @@ def load_new(
     Raises:
         InputError: See `load_pretrained`.
     """
-    with stages.timed(_LOAD):
+    with stages.timed(Stage.LOAD_WEIGHTS):
         progress = sys.stderr.isatty()
         return load_pretrained(architecture, weights, **vars(preparation), progress=progress)
 
@@ -73,7 +72,7 @@ def load_recorded(
     spec = recipe.spec
     if architecture not in (None, spec.architecture):
         raise InputError(f"{path}: expected a recipe for {architecture}, found {spec.architecture}")
-    with stages.timed(_LOAD):
+    with stages.timed(Stage.LOAD_WEIGHTS):
         pretrained = load_pretrained(
             spec.architecture,
             weights,

@@ -36,7 +36,7 @@ from eightbit.models.spec import Architecture, ModelSpec
 # Stages of our report that a peer's seconds hold no counterpart of: loading what is given, and
 # proving and measuring what came out. Whatever else the report times counts as quantizing.
 _NOT_QUANTIZING: Final = (
-    *(Stage.AUDIT, Stage.LOAD_ARTEFACTS, Stage.LOAD_MODELS),
+    *(Stage.LOAD_WEIGHTS, Stage.LOAD_ARTEFACTS, Stage.LOAD_MODELS, Stage.AUDIT),
     *(Stage.VERIFY, Stage.EVALUATE, Stage.LATENCY),
 )
 
