@@ -2,8 +2,6 @@ from .collection import CalibrationResult as CalibrationResult
 from .collection import collect as collect
 from .convergence import Converged as Converged
 from .convergence import largest_change as largest_change
-from .methods import Method as Method
-from .methods import choose_params as choose_params
 from .observers import ActivationObserver as ActivationObserver
 from .observers import WeightObserver as WeightObserver
 from .qparams import QuantDType as QuantDType
@@ -14,6 +12,8 @@ from .qparams import dequantize as dequantize
 from .qparams import quantize as quantize
 from .qparams import requantize as requantize
 from .qparams import weight_params as weight_params
+from .range_methods import Method as Method
+from .range_methods import choose_params as choose_params
 from .statistics import TensorStatistics as TensorStatistics
 from .weight_methods import WeightMethod as WeightMethod
 from .weight_methods import choose_weight_params as choose_weight_params

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from eightbit.calibration.collection import IMAGES_PER_CHECKPOINT, CalibrationResult
-from eightbit.calibration.methods import Method, choose_params
 from eightbit.calibration.qparams import QuantParams, dequantize
+from eightbit.calibration.range_methods import Method, choose_params
 
 # A range has settled if, from one checkpoint to the next, its bounds together moved by no more
 # than this share of its width: five of its 255 steps.

@@ -29,7 +29,7 @@ from .network.network import fuse as fuse
 from .pipeline import quantize as quantize
 from .pipeline import rebuild as rebuild
 from .recipe.choose import make_recipe as make_recipe
-from .recipe.fit import Quantized as Quantized
+from .recipe.quantized import Quantized as Quantized
 from .recipe.recipe import LayerParams as LayerParams
 from .recipe.recipe import Provenance as Provenance
 from .recipe.recipe import Recipe as Recipe

@@ -16,8 +16,8 @@ from eightbit.calibration.convergence import (
     images_per_look,
     watched_method,
 )
-from eightbit.calibration.methods import Method
 from eightbit.calibration.qparams import FloatArray
+from eightbit.calibration.range_methods import Method
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.sampling import balanced_order

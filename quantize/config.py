@@ -12,7 +12,7 @@ from pydantic import Field
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.benchmarks.runtimes.environment import usable_cores
-from eightbit.calibration.methods import Method
+from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel

@@ -31,7 +31,7 @@ from eightbit.quantize.measure.latency import time_bundle
 from eightbit.quantize.measure.report import make_report, write_report
 from eightbit.quantize.network.network import fuse
 from eightbit.quantize.recipe.choose import make_recipe
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, check_origin, with_tables
 from eightbit.quantize.recipe.tables import Tables
 from eightbit.quantize.stages import Stages

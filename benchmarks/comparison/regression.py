@@ -19,8 +19,8 @@ from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import FORMATS, Runtime
 from eightbit.benchmarks.comparison.comparability import same_float_answers, same_images
 from eightbit.benchmarks.comparison.differences import Loss, accuracy_loss, speed_loss, top1_loss
-from eightbit.benchmarks.latency.machine import not_measured_name
 from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.latency.sections import not_measured_name
 from eightbit.benchmarks.report.document import OperatorCoverage, Report
 from eightbit.benchmarks.report.figures import (
     NOTHING,

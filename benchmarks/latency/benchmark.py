@@ -16,8 +16,8 @@ from eightbit.benchmarks.latency.launches import (
     measure,
 )
 from eightbit.benchmarks.latency.limits import machine_limits
-from eightbit.benchmarks.latency.machine import MachineLimit, WholePath, not_measured_name
 from eightbit.benchmarks.latency.results import LatencyResult, latency_results
+from eightbit.benchmarks.latency.sections import MachineLimit, WholePath, not_measured_name
 from eightbit.benchmarks.processes.calls import median_steps
 
 # Enough to tell which of two is faster by more than one percent.

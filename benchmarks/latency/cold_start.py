@@ -20,7 +20,7 @@ import typer
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, read_metadata
 from eightbit.benchmarks.latency import bare_script, launcher
 from eightbit.benchmarks.latency.busy import OtherPrograms
-from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.latency.speedup import paired_speedup
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable

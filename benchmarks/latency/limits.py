@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.latency.limits_worker import Library
-from eightbit.benchmarks.latency.machine import MachineLimit
+from eightbit.benchmarks.latency.sections import MachineLimit
 from eightbit.benchmarks.processes.process import WorkerProcess
 
 Rates: TypeAlias = Mapping[tuple[Library, Precision], float]

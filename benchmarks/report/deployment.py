@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt
 
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
-from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.spec import FrozenModel
 

@@ -13,8 +13,8 @@ from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, AccuracyResult, Can
 from eightbit.benchmarks.artifact.formats import Precision, Runtime
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
-from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.benchmarks.report.by_format import ByFormat, for_every_format
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check

@@ -12,7 +12,7 @@ from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts.pixel_input import with_input
 from eightbit.quantize.artifacts.torchscript_worker import archive_bytes, scripted
 from eightbit.quantize.network.network import Network, unweighted
-from eightbit.quantize.network.onnx_file import read_foreign
+from eightbit.quantize.network.untrusted_onnx import read_foreign
 from eightbit.quantize.recipe.recipe import Recipe
 
 

@@ -25,7 +25,7 @@ from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
 from eightbit.quantize.artifacts.pixel_input import write_input
 from eightbit.quantize.network.graph import INPUT, inputs_of, tensor_name
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 
 # The lowest that has everything, so that the oldest runtimes can load the artefact.
 OPSET: Final = 17

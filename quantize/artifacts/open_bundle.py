@@ -13,7 +13,7 @@ from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.write import ENGINES
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
 

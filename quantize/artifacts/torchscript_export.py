@@ -11,7 +11,7 @@ from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts import torchscript_worker
 from eightbit.quantize.config import Mode
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import write_recipe
 
 

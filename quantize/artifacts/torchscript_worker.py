@@ -22,7 +22,7 @@ from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.pixel_input import with_input
 from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.network.network import Network, unweighted
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.torch_settings import expected_deprecations
 

@@ -15,7 +15,7 @@ from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import Target
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, write_recipe
 from eightbit.quantize.stages import Stages
 

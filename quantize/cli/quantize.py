@@ -10,7 +10,7 @@ import typer
 
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.model_input import InputFormat
-from eightbit.calibration.methods import Method
+from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
@@ -20,14 +20,7 @@ from eightbit.quantize.cli.looking import looking
 from eightbit.quantize.cli.measuring import measuring
 from eightbit.quantize.cli.options import Fallback, Labels, MaxDrop, Overwrite, Threads
 from eightbit.quantize.cli.reporting import reporting
-from eightbit.quantize.config import (
-    AUTO_SAMPLES,
-    Equalize,
-    Mode,
-    QuantConfig,
-    Rounding,
-    Target,
-)
+from eightbit.quantize.config import AUTO_SAMPLES, Equalize, Mode, QuantConfig, Rounding, Target
 
 if TYPE_CHECKING:
     from eightbit.benchmarks.report.document import Report

@@ -16,7 +16,7 @@ from typing import Final
 
 from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.latency.cold_start import LAUNCHES, measure_cold_start
-from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import decimal_bytes, times

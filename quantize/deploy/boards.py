@@ -20,10 +20,10 @@ from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.runtimes.available import onnx_executions
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.cpu_names import is_x86
 from eightbit.benchmarks.runtimes.environment import usable_cores
-from eightbit.benchmarks.runtimes.executions import onnx_executions
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image

@@ -20,7 +20,7 @@ from eightbit.quantize.doctor.graph_view import DEQUANTIZE, QUANTIZE, GraphView,
 from eightbit.quantize.doctor.host import OnnxRuntimeBuild
 from eightbit.quantize.doctor.onnx_trial import Trial, try_model
 from eightbit.quantize.doctor.weights_at_risk import onnx_risks, risk_findings
-from eightbit.quantize.network.onnx_file import read_foreign
+from eightbit.quantize.network.untrusted_onnx import read_foreign
 
 # The first in which DequantizeLinear has an axis.
 _PER_CHANNEL_OPSET: Final = 13

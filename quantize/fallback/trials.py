@@ -20,7 +20,7 @@ from eightbit.models.images.loading import SkippedImage
 from eightbit.quantize.artifacts.write import WRITERS, write_float_onnx
 from eightbit.quantize.images import LabelledSource, refuse_unusable
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Watcher
 

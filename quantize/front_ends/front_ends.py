@@ -13,8 +13,8 @@ from eightbit.quantize.front_ends import eager, fx
 from eightbit.quantize.front_ends.islands import islands
 from eightbit.quantize.front_ends.observed import ObservedNetwork
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import round_weights
+from eightbit.quantize.recipe.quantized import Quantized
 
 
 @dataclass(frozen=True)

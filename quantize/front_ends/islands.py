@@ -10,8 +10,8 @@ from torch.ao.nn.quantized import DeQuantize, Quantize
 
 from eightbit.calibration import QuantParams, bias_params
 from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, sources, tensor_name
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 

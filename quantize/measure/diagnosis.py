@@ -17,8 +17,8 @@ from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.graph import tensor_name
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 BINS: Final = 64

@@ -12,9 +12,9 @@ from eightbit.benchmarks.artifact.formats import FORMATS, TORCHSCRIPT, Precision
 from eightbit.benchmarks.latency.benchmark import Benchmarked, benchmark
 from eightbit.benchmarks.latency.busy import OtherPrograms
 from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort, synthetic_batch
-from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit
 from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.latency.sections import BenchmarkSection, MachineLimit
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.models.plain_text import counted

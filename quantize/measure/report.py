@@ -23,7 +23,7 @@ from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.verdict import drop_gate
 from eightbit.benchmarks.runtimes.environment import read_environment
-from eightbit.calibration.methods import Method
+from eightbit.calibration.range_methods import Method
 from eightbit.quantize import bundle
 from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.measure.evaluation import EvaluatedImages, Evaluation

@@ -6,31 +6,26 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import fx
 
 from eightbit.calibration import (
     CalibrationResult,
     QuantParams,
     TensorStatistics,
     activation_params,
-    bias_params,
     choose_params,
-    choose_weight_params,
-    quantize,
 )
 from eightbit.calibration.qparams import FloatArray, with_scale
-from eightbit.calibration.saturation import protect_scale
-from eightbit.calibration.ties import tie_free_add, tie_free_mean, tie_free_scale, tie_free_weights
+from eightbit.calibration.ties import tie_free_add, tie_free_mean, tie_free_scale
 from eightbit.models.doors.pretrained import Pretrained
-from eightbit.models.errors import InputError
 from eightbit.models.images.preprocessing import normalise
 from eightbit.models.spec import Preprocessing
 from eightbit.quantize.config import QuantConfig
-from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, sources, tensor_name
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import quantized_tensors
-from eightbit.quantize.recipe.recipe import LayerParams, Provenance, Recipe
+from eightbit.quantize.recipe.integers import layer_params
+from eightbit.quantize.recipe.recipe import Provenance, Recipe
 
 
 def align(
@@ -110,7 +105,7 @@ def make_recipe(
     )
     inputs, output = network.inputs, network.output
     layers = {
-        name: _layer_params(name, layer, activations[inputs[name]], activations.get(name), config)
+        name: layer_params(name, layer, activations[inputs[name]], activations.get(name), config)
         for name, layer in network.layers.items()
     }
     return Recipe(
@@ -136,27 +131,3 @@ def _output_scale(statistics: TensorStatistics, params: QuantParams | None) -> f
     """One last bit of the output: its scale, or what that would be over the whole range."""
     params = params or activation_params(statistics.low, statistics.high)
     return params.scale[0]
-
-
-def _layer_params(
-    name: str,
-    layer: nn.Conv2d | nn.Linear,
-    source: QuantParams,
-    result: QuantParams | None,
-    config: QuantConfig,
-) -> LayerParams:
-    """Scales and biases of a layer; without a quantized result nothing is rounded behind it."""
-    weight, bias = float_parameters(layer)
-    (input_scale,) = source.scale
-    try:
-        params = choose_weight_params(weight, bias, input_scale, config.weights)
-    except ValueError as exc:
-        raise InputError(f"{name}: {exc}; the checkpoint may be damaged") from exc
-    if config.target.protects_weights:
-        params = protect_scale(weight, params)
-    if result is not None:
-        params = tie_free_weights(weight, params, input_scale, result.scale[0])
-    integers = quantize(bias, bias_params(params, input_scale))
-    return LayerParams(
-        weight=params, bias=tuple(integers.tolist()), protected=config.target.protects_weights
-    )

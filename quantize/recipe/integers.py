@@ -1,4 +1,4 @@
-"""Weights and biases are rounded once, here, so that every runtime gets the same integers.
+"""The integers of a layer, the same for every runtime: int32 biases decided, weights rounded, once.
 
 torch wants floats with their scale, so it gets ``weight_q * s_w`` and ``bias_q * s_x * s_w``, which
 it rounds to the same integers again; with a scale of its own it would drift from the ONNX artefact.
@@ -11,13 +11,57 @@ import numpy as np
 import torch
 from torch import nn
 
-from eightbit.calibration import QuantDType, bias_params, dequantize, quantize
+from eightbit.calibration import (
+    QuantDType,
+    QuantParams,
+    bias_params,
+    choose_weight_params,
+    dequantize,
+    quantize,
+)
 from eightbit.calibration.qparams import IntArray
-from eightbit.calibration.saturation import channels_at_risk, quantize_protected
+from eightbit.calibration.saturation import channels_at_risk, protect_scale, quantize_protected
+from eightbit.calibration.ties import tie_free_weights
 from eightbit.models.errors import InputError
+from eightbit.quantize.config import QuantConfig
 from eightbit.quantize.network.fusion import float_parameters, integer_layers
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
+
+
+def layer_params(
+    name: str,
+    layer: nn.Conv2d | nn.Linear,
+    source: QuantParams,
+    result: QuantParams | None,
+    config: QuantConfig,
+) -> LayerParams:
+    """Decide a layer's weight scales and its int32 biases, ``bias_q = round(bias / (s_x * s_w))``.
+
+    Args:
+        name: Of the layer.
+        layer: Its float weights and biases.
+        source: Parameters of its input.
+        result: Parameters of its output; None where nothing is rounded behind it.
+        config: The intent.
+
+    Raises:
+        InputError: A weight is not finite.
+    """
+    weight, bias = float_parameters(layer)
+    (input_scale,) = source.scale
+    try:
+        params = choose_weight_params(weight, bias, input_scale, config.weights)
+    except ValueError as exc:
+        raise InputError(f"{name}: {exc}; the checkpoint may be damaged") from exc
+    if config.target.protects_weights:
+        params = protect_scale(weight, params)
+    if result is not None:
+        params = tie_free_weights(weight, params, input_scale, result.scale[0])
+    integers = quantize(bias, bias_params(params, input_scale))
+    return LayerParams(
+        weight=params, bias=tuple(integers.tolist()), protected=config.target.protects_weights
+    )
 
 
 def weight_integers(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> IntArray:

@@ -12,17 +12,13 @@ from eightbit.benchmarks.accuracy.parity import REFERENCE
 from eightbit.benchmarks.artifact.formats import FORMATS, executed_by
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.runtimes.available import Availability, joined, possible_executions
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.benchmarks.runtimes.executions import (
-    Availability,
-    joined,
-    possible_executions,
-)
 from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
 from eightbit.models.errors import InputError
 from eightbit.quantize.config import Target
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.verify.reference import reference_logits
 

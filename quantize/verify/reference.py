@@ -21,8 +21,8 @@ from eightbit.calibration import QuantParams, bias_params, quantize, requantize
 from eightbit.calibration.qparams import FloatArray, IntArray, real_numbers, signed_steps
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.network.graph import tensor_name
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 
 # Images at a time: float64 tensors are eight times as large as a runtime's.
 _BATCH: Final = 8

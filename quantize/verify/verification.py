@@ -37,7 +37,7 @@ from eightbit.quantize.artifacts.audit import audit_onnx
 from eightbit.quantize.images import UsableImages
 from eightbit.quantize.network.graph import Kind
 from eightbit.quantize.network.placement import float_operators
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.verify.comparison import compare

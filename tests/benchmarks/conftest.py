@@ -11,17 +11,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from tests.synthetic_reports.reports import almost_empty, full
 
-from eightbit.benchmarks.artifact.formats import (
-    OPENVINO,
-    TORCHSCRIPT,
-    Precision,
-    Runtime,
-    runtimes,
-)
+from eightbit.benchmarks.artifact.formats import OPENVINO, TORCHSCRIPT, Precision, Runtime, runtimes
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
-from eightbit.benchmarks.report.document import (
-    Report,
-)
+from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 

@@ -27,7 +27,7 @@ from eightbit.quantize.cli.demo import load_digits_network
 from eightbit.quantize.deploy import web_page
 from eightbit.quantize.deploy.npm import archive_path, runtime_files
 from eightbit.quantize.photos import synthetic_pixels
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.stages import Stages
 
 # As it was before any test set another one for itself.

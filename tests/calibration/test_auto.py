@@ -5,8 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from eightbit.calibration import Method, TensorStatistics, choose_params
-from eightbit.calibration.methods import auto_range, mse_range
 from eightbit.calibration.octaves import octave_weights
+from eightbit.calibration.range_methods import auto_range, mse_range
 from eightbit.calibration.squared_error import squared_error
 
 MakeStatistics = Callable[..., TensorStatistics]

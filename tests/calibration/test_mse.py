@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from eightbit.calibration import Method, TensorStatistics, activation_params, choose_params
-from eightbit.calibration.methods import mse_range
+from eightbit.calibration.range_methods import mse_range
 from eightbit.calibration.squared_error import squared_error
 
 MakeStatistics = Callable[..., TensorStatistics]

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from eightbit.calibration import TensorStatistics
-from eightbit.calibration.methods import percentile_range
+from eightbit.calibration.range_methods import percentile_range
 
 MakeStatistics = Callable[..., TensorStatistics]
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from eightbit.calibration import TensorStatistics, activation_params
-from eightbit.calibration.methods import percentile_range
+from eightbit.calibration.range_methods import percentile_range
 from eightbit.calibration.range_search import least_error_range
 from eightbit.calibration.squared_error import squared_error
 

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.docs.pages import CLASSES, ROOT
 
-from eightbit.benchmarks.runtimes.executions import Availability
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.models import import_torchvision
 from eightbit.models.digits import LABELS, WEIGHTS_FILE, load_digits_split, write_class_folders
 from eightbit.quantize import pipeline

@@ -18,7 +18,7 @@ from eightbit.quantize import Mode, QuantConfig, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.bundle import MODELS
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.stages import Stages
 
 IMAGES = 64

@@ -18,7 +18,7 @@ from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import Mode, QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.write import write_float_onnx, write_onnx, write_torchscript
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "examples" / "cpp"

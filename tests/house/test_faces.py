@@ -21,6 +21,8 @@ def test_a_face_imports_nothing_before_it_is_used(path):
 @pytest.mark.parametrize(("top", "name"), NAMES, ids="{0[0]}.{0[1]}".format)
 def test_a_public_name_is_that_of_its_module(top, name):
     value = getattr(TOPS[top], name)
+    if name.isupper():  # a table, which does not know its name
+        return
     assert value.__name__ == name
     assert value.__module__.startswith(f"eightbit.{top}.")
 

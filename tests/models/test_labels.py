@@ -10,12 +10,7 @@ from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import InputError
 from eightbit.models.images.sources import ImageItem, open_source
 from eightbit.models.label_files import read_class_names, read_image_labels
-from eightbit.models.labels import (
-    LabelRule,
-    imagenet_wnids,
-    match_classes,
-    match_images,
-)
+from eightbit.models.labels import LabelRule, imagenet_wnids, match_classes, match_images
 from eightbit.models.spec import Architecture, ModelSpec
 
 

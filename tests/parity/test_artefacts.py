@@ -19,7 +19,7 @@ from eightbit.quantize import Mode, Recipe, bundle
 from eightbit.quantize.artifacts.write import write_onnx, write_torchscript
 from eightbit.quantize.images import UsableImages
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.verify.executions import in_batches
 from eightbit.quantize.verify.reference import reference_logits
 

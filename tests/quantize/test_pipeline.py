@@ -23,14 +23,7 @@ from eightbit.calibration import Method
 from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Architecture
-from eightbit.quantize import (
-    Delivery,
-    QuantConfig,
-    bundle,
-    pipeline,
-    quantize,
-    read_recipe,
-)
+from eightbit.quantize import Delivery, QuantConfig, bundle, pipeline, quantize, read_recipe
 from eightbit.quantize.measure.latency import Timing
 
 Eightbit = Callable[..., Any]

@@ -1,13 +1,13 @@
 """What models cost that never were: times of calls, and the start of a bundle."""
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
-from eightbit.benchmarks.latency.machine import (
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.latency.sections import (
     BenchmarkSection,
     ColdStart,
     MachineLimit,
     WholePath,
 )
-from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 
 

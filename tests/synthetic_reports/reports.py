@@ -16,7 +16,7 @@ from tests.synthetic_reports.costs import benchmark, benchmarked, edge, latencie
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
-from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.benchmarks.report.document import (

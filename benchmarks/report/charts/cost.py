@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from eightbit.benchmarks.artifact.formats import FORMATS, Precision
-from eightbit.benchmarks.latency.machine import WholePath
 from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.latency.sections import WholePath
 from eightbit.benchmarks.report.charts.rows import (
     Row,
     draw_bars,

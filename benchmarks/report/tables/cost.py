@@ -7,13 +7,13 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import REFERENCE, pair_name
 from eightbit.benchmarks.artifact.formats import ONNX, written
-from eightbit.benchmarks.latency.machine import (
+from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.latency.sections import (
     BenchmarkSection,
     ColdStart,
     WholePath,
     not_measured_name,
 )
-from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (

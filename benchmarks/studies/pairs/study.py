@@ -21,10 +21,10 @@ import typer
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.runtimes.available import Availability, torchscript_executions
 from eightbit.benchmarks.runtimes.cpu_names import OLD_CPU
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
-from eightbit.benchmarks.runtimes.executions import Availability, torchscript_executions
 from eightbit.benchmarks.studies.pairs.layers import Layer
 from eightbit.benchmarks.studies.pairs.table import Outcome, markdown
 from eightbit.models.errors import InputError

@@ -2,11 +2,7 @@
 
 from tests.synthetic_reports.answers import accuracy, answers
 
-from eightbit.benchmarks.comparison.regression import (
-    Tolerance,
-    find_regressions,
-    regression_lines,
-)
+from eightbit.benchmarks.comparison.regression import Tolerance, find_regressions, regression_lines
 
 
 def lines(report, baseline, **tolerance):

@@ -18,7 +18,7 @@ from eightbit.benchmarks.comparison.regression import (
     regression_lines,
     regression_table,
 )
-from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.document import ModelSection
 from eightbit.models.errors import InputError

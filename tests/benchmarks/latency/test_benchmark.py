@@ -16,7 +16,7 @@ from eightbit.benchmarks.latency.launches import (
     OptionalCandidateError,
 )
 from eightbit.benchmarks.latency.limits import Library
-from eightbit.benchmarks.latency.machine import MachineLimit
+from eightbit.benchmarks.latency.sections import MachineLimit
 from eightbit.benchmarks.processes.calls import Steps
 
 INT8, FP32 = Precision.INT8, Precision.FP32

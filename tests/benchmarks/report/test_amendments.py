@@ -8,7 +8,7 @@ from tests.synthetic_reports.reports import ENVIRONMENT, evaluation, synthetic_r
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, ExecutionsSection
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
-from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.document import FidelitySection, Report

@@ -16,9 +16,9 @@ import typer
 from typer.testing import CliRunner
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.studies.pairs import study
 from eightbit.benchmarks.studies.pairs.in_onnx import write_onnx

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 import typer
 
-from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.benchmarks.studies import repeatability
 from eightbit.benchmarks.studies.repeatability import markdown, pairs
 

@@ -13,8 +13,8 @@ from eightbit.quantize import QuantConfig, Recipe, correct_biases, fuse, make_re
 from eightbit.quantize.algorithms.gptq import round_adaptively
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import with_tables
 from eightbit.quantize.recipe.tables import Tables
 

@@ -19,7 +19,7 @@ from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.images import Subset
 from eightbit.quantize.measure.diagnosis import weight_histogram
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 
 SIDE = 32
 

@@ -21,7 +21,7 @@ from eightbit.quantize import (
 )
 from eightbit.quantize.network.fusion import fold
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 
 SIDE = 64
 

@@ -33,7 +33,7 @@ from eightbit.quantize.cli.inspection import describe
 from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import float_candidates
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import leave_float
 from eightbit.quantize.verify.verification import audit_artifact
 

@@ -18,8 +18,8 @@ from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx, fuse, make
 from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 
 SIDE = 64
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eightbit.benchmarks.artifact.artifact import file_sha256
+from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.models.errors import InputError

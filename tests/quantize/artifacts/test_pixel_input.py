@@ -37,7 +37,7 @@ from eightbit.quantize.artifacts.onnx_export import export_float_onnx
 from eightbit.quantize.artifacts.pixel_input import PixelInput
 from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 
 SIDE = 32
 PIXEL_FORMATS = [InputFormat.UINT8, InputFormat.UINT8_NHWC]

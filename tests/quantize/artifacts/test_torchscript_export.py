@@ -26,7 +26,7 @@ from eightbit.quantize import (
 from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import read_recipe, write_recipe
 
 SIDE = 32

@@ -12,8 +12,8 @@ import pytest
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
-from eightbit.benchmarks.latency.machine import BenchmarkSection
 from eightbit.benchmarks.latency.results import LatencyResult
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.quantize import bundle
 from eightbit.quantize.cli import measuring
 from eightbit.quantize.cli.console import ProgressBars

@@ -23,8 +23,8 @@ from tests.benchmarks.refused_models import (
 )
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
+from eightbit.benchmarks.runtimes.available import Availability, torchscript_executions
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.benchmarks.runtimes.executions import Availability, torchscript_executions
 from eightbit.quantize import bundle
 from eightbit.quantize.commands import verify
 from eightbit.quantize.measure import latency

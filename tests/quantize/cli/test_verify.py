@@ -13,9 +13,9 @@ from eightbit.benchmarks import read_report
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
 from eightbit.benchmarks.artifact.formats import FORMATS, TORCHSCRIPT
 from eightbit.benchmarks.report.checks import Check
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.quantize import bundle
 from eightbit.quantize.commands import amend, verify

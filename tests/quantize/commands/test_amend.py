@@ -11,7 +11,7 @@ import pytest
 from tests.synthetic_reports.costs import latencies
 
 from eightbit.benchmarks import Report, read_report
-from eightbit.benchmarks.latency.machine import BenchmarkSection
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.commands import amend, benchmark, verify

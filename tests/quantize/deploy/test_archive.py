@@ -15,7 +15,7 @@ import pytest
 
 from eightbit.benchmarks import read_report
 from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
-from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 from eightbit.quantize import write_bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle

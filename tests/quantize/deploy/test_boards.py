@@ -12,11 +12,11 @@ import pytest
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.artifact.formats import ONNX
-from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.benchmarks.runtimes.executions import Availability
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
 from eightbit.quantize.commands import amend, verify

@@ -15,7 +15,7 @@ from eightbit.models.errors import InputError
 from eightbit.quantize import Severity, examine_file
 from eightbit.quantize.doctor import onnx_trial
 from eightbit.quantize.doctor.graph_view import GraphView
-from eightbit.quantize.network import onnx_file
+from eightbit.quantize.network import untrusted_onnx
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:
@@ -70,7 +70,7 @@ def test_tensors_in_other_files_are_found_inside_of_nodes(tmp_path):
 
 
 def test_too_many_nodes_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(onnx_file, "MAX_NODES", 3)
+    monkeypatch.setattr(untrusted_onnx, "MAX_NODES", 3)
     with pytest.raises(InputError, match="at most 3 nodes"):
         examine_file(saved(one_convolution(), tmp_path))
 

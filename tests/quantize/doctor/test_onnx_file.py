@@ -30,7 +30,7 @@ from eightbit.quantize import (
     make_recipe,
     observe,
 )
-from eightbit.quantize.recipe.fit import Quantized
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import leave_float
 
 WITH_VNNI = CpuFeatures(

@@ -17,8 +17,8 @@ from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.front_ends.islands import IntegerClassifier
 from eightbit.quantize.network.fusion import fold
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 
 SIDE = 64
 

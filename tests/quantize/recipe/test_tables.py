@@ -20,8 +20,8 @@ from eightbit.quantize import QuantConfig, Recipe, bundle, fuse, make_recipe, ob
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import Mode
 from eightbit.quantize.front_ends.front_ends import quantized_module
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import leave_float, with_tables, write_recipe
 from eightbit.quantize.recipe.tables import Int8Table, Tables, parse_tables
 

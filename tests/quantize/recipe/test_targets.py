@@ -13,8 +13,8 @@ from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
 from eightbit.quantize.artifacts.write import write_torchscript
 from eightbit.quantize.config import Mode, Target
-from eightbit.quantize.recipe.fit import Quantized
 from eightbit.quantize.recipe.integers import weight_integers
+from eightbit.quantize.recipe.quantized import Quantized
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from eightbit.benchmarks.artifact.formats import ONNX, Precision
-from eightbit.benchmarks.latency.machine import BenchmarkSection, MachineLimit, WholePath
+from eightbit.benchmarks.latency.sections import BenchmarkSection, MachineLimit, WholePath
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.pages.terminal import render_table, render_terminal
 from eightbit.benchmarks.report.tables.cost import latency_tables, whole_path_tables

@@ -7,7 +7,7 @@ from rich.console import Console
 from tests.synthetic_reports.reports import ENVIRONMENT, synthetic_report
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
-from eightbit.benchmarks.latency.machine import ColdStart
+from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.pages.html import render_html

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from eightbit.calibration import Method, TensorStatistics, activation_params, choose_params
-from eightbit.calibration.methods import _METHODS, minmax_range
+from eightbit.calibration.range_methods import _METHODS, minmax_range
 
 MakeStatistics = Callable[..., TensorStatistics]
 

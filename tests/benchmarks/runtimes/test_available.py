@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from eightbit.benchmarks.artifact.formats import Runtime
-from eightbit.benchmarks.runtimes import executions
+from eightbit.benchmarks.runtimes import available
+from eightbit.benchmarks.runtimes.available import joined, onnx_executions, torchscript_executions
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import emulator_problem
-from eightbit.benchmarks.runtimes.executions import joined, onnx_executions, torchscript_executions
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def on_a_cpu_with(monkeypatch):
             usable_logical=2,
             usable_physical=2,
         )
-        monkeypatch.setattr(executions, "read_cpu_features", lambda: cpu)
+        monkeypatch.setattr(available, "read_cpu_features", lambda: cpu)
 
     return set_instructions
 
@@ -76,7 +76,7 @@ def test_a_missing_openvino_names_the_extra(monkeypatch):
 
 def test_a_missing_emulator_names_the_package(monkeypatch):
     monkeypatch.setattr(
-        executions, "emulator_problem", lambda: "qemu-user is not installed: apt-get install it"
+        available, "emulator_problem", lambda: "qemu-user is not installed: apt-get install it"
     )
     found = onnx_executions(thorough=True)
     assert "apt-get install" in found.missing["onnx_haswell"]
