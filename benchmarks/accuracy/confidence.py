@@ -12,22 +12,12 @@ from eightbit.models.spec import Fraction, FrozenModel
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
 
-def log_softmax(logits: FloatArray | DoubleArray) -> DoubleArray:
-    """Natural logarithms of the probabilities, all finite: float64, shape (N, classes), at most 0.
-
-    Args:
-        logits: Finite, float32 or float64, shape (N, classes).
-    """
-    # In float64 the difference of two float32 numbers cannot overflow.
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    log_probabilities: DoubleArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return log_probabilities
-
-
 def top_probability(logits: FloatArray) -> DoubleArray:
     """Softmax of each image's highest logit, from float32 (N, classes) to float64 (N,)."""
-    highest: DoubleArray = np.exp(log_softmax(logits).max(axis=1))
+    from scipy.special import log_softmax
+
+    # In float64 the difference of two float32 numbers cannot overflow.
+    highest: DoubleArray = np.exp(log_softmax(logits.astype(np.float64), axis=1).max(axis=1))
     return highest
 
 

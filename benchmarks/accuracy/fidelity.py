@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from eightbit.benchmarks.accuracy.confidence import DoubleArray, log_softmax
+from eightbit.benchmarks.accuracy.confidence import DoubleArray
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
 from eightbit.models.spec import Finite, Fraction, FrozenModel
@@ -173,7 +173,9 @@ def _decibels(ratio: float) -> float | None:
 
 def _kl_divergence(expected: DoubleArray, found: DoubleArray) -> DoubleArray:
     """D(softmax(expected) || softmax(found)) of each image, in nats, from logits (N, classes)."""
-    log_p, log_q = log_softmax(expected), log_softmax(found)
+    from scipy.special import log_softmax
+
+    log_p, log_q = log_softmax(expected, axis=1), log_softmax(found, axis=1)
     divergence: DoubleArray = np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
     # The terms have both signs: rounding can leave a little less than nothing.
     return np.maximum(divergence, 0.0)

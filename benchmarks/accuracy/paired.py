@@ -5,6 +5,7 @@ where it is used: reading a report does without.
 """
 
 import math
+from bisect import bisect_left
 from statistics import NormalDist
 from typing import Final
 
@@ -60,10 +61,7 @@ def images_needed(broke: int, fixed: int, images: int, bound_pp: float) -> int |
     few, enough = 0, images
     while not inside(enough):
         few, enough = enough, 2 * enough
-    while enough - few > 1:
-        middle = (few + enough) // 2
-        few, enough = (few, middle) if inside(middle) else (middle, enough)
-    return enough
+    return few + 1 + bisect_left(range(few + 1, enough), True, key=inside)
 
 
 def mcnemar_p(broke: int, fixed: int) -> float:
@@ -79,7 +77,7 @@ def mcnemar_p(broke: int, fixed: int) -> float:
     """
     if min(broke, fixed) < 0:
         raise ValueError(f"expected counts of images, found {broke} and {fixed}")
-    from scipy.special import bdtr  # type: ignore[import-untyped]
+    from scipy.special import bdtr
 
     return min(1.0, 2 * float(bdtr(min(broke, fixed), broke + fixed, 0.5)))
 
@@ -122,7 +120,7 @@ def _upper_end(broke: float, fixed: float, images: float) -> float:
         return squared / (images + squared)
     if fixed == images:
         return 2 * squared / (images + squared) - 1
-    from scipy.optimize import brentq  # type: ignore[import-untyped]
+    from scipy.optimize import brentq
 
     def excess(drop: float) -> float:
         """Squared distance of the drop from what was counted, less what chance allows."""

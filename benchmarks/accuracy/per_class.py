@@ -107,6 +107,6 @@ def adjusted(p_values: list[float]) -> list[float]:
 
     Benjamini and Hochberg's correction of at least one p-value of independent tests.
     """
-    from scipy.stats import false_discovery_control  # type: ignore[import-untyped]
+    from scipy.stats import false_discovery_control
 
     return [float(p_value) for p_value in false_discovery_control(p_values, method="bh")]

@@ -103,7 +103,7 @@ class Format:
 def _read_onnx(path: Path, where: str) -> bytes | None:
     # Imported here so that a process for TorchScript does not carry onnx.
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     if path.stat().st_size > ONNX_MAX_BYTES:
         raise InputError(f"{where}: expected an ONNX model below 2 GiB, found a bigger file")

@@ -2,16 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Final
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, Flip
 
 # Differences of decimal fractions that floats cannot hold: far below anything that is measured.
 _DIGITS = 9
-
-_QUANTILE: Final = NormalDist().inv_cdf(0.975)  # two sides of 95 %
 
 Interval = tuple[float, float]
 
@@ -77,9 +73,7 @@ def top1_loss(new: AccuracyResult, old: AccuracyResult) -> Loss:
     if new.top1 is None or old.top1 is None:
         raise ValueError("expected two accuracies with labels")
     now, before = 100 * (1 - new.top1), 100 * (1 - old.top1)
-    interval = difference(
-        now, _wilson_pp(1 - new.top1, new.n), before, _wilson_pp(1 - old.top1, old.n)
-    )
+    interval = difference(now, _wilson_pp(now, new.n), before, _wilson_pp(before, old.n))
     return Loss(value=now - before, interval=interval)
 
 
@@ -117,12 +111,12 @@ def difference(
     return first - second - below, first - second + above
 
 
-def _wilson_pp(share: float, images: int) -> Interval:
-    """95 % score interval of a share, in percentage points (E. B. Wilson, 1927)."""
-    scaled = _QUANTILE**2 / images
-    centre = (share + scaled / 2) / (1 + scaled)
-    around = math.sqrt(scaled * (share * (1 - share) + scaled / 4)) / (1 + scaled)
-    return 100 * (centre - around), 100 * (centre + around)
+def _wilson_pp(share_pp: float, images: int) -> Interval:
+    """95 % score interval of a share of the images, in percentage points (E. B. Wilson, 1927)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(round(share_pp / 100 * images), images).proportion_ci(method="wilson")
+    return 100 * float(found.low), 100 * float(found.high)
 
 
 def _lost_and_won(

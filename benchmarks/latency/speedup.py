@@ -51,7 +51,7 @@ def paired_speedup(
         ValueError: There is no launch, or the two differ in launches or turns.
     """
     # Here, so that reading results does not load SciPy.
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     if not baseline:
         raise ValueError("expected at least one launch, found none")

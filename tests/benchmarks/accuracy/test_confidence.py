@@ -6,7 +6,6 @@ import pytest
 from eightbit.benchmarks.accuracy.confidence import (
     CONFIDENCE_BINS,
     ConfidenceMeter,
-    log_softmax,
     top_probability,
 )
 
@@ -63,7 +62,6 @@ def test_without_images_there_is_no_result():
 
 def test_probabilities_of_logits_far_apart_are_finite_and_exact():
     logits = np.array([[3e38, -3e38, 0], [-1e4, -1e4, -1e4], [2.0, 2.0, -1e30]], dtype=np.float32)
-    assert np.isfinite(log_softmax(logits)).all()
     assert top_probability(logits) == pytest.approx([1, 1 / 3, 1 / 2], rel=1e-15)
 
 
