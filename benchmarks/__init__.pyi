@@ -6,7 +6,6 @@ from .accuracy.tally import AccuracyResult as AccuracyResult
 from .accuracy.tally import CandidateAccuracy as CandidateAccuracy
 from .accuracy.tally import ClassificationTally as ClassificationTally
 from .accuracy.tally import Flip as Flip
-from .artifact.formats import FORMATS as FORMATS
 from .artifact.formats import Format as Format
 from .artifact.formats import Precision as Precision
 from .artifact.formats import Runtime as Runtime

@@ -23,6 +23,7 @@ from tests.benchmarks.refused_models import (
 )
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
+from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.runtimes.available import Availability, torchscript_executions
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.quantize import bundle
@@ -49,7 +50,13 @@ def quickest_executions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "executions", lambda *_, **__: Availability(possible=plain))
     # `benchmark` times the float models first, to choose the fastest.
     monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
-    monkeypatch.setattr(latency, "_SHIPPED", [(bundle.ONNX, ONNX.runtime, Precision.INT8)])
+    monkeypatch.setattr(latency, "_shipped", _int8_onnx)
+
+
+def _int8_onnx(folder: Path) -> list[Candidate]:
+    path = folder / bundle.ONNX
+    what = {"label": path.name, "runtime": ONNX.runtime, "precision": Precision.INT8}
+    return [Candidate(path=path, **what)]
 
 
 def command(name: str, folder: Path, file: str, photo: Path) -> tuple[object, ...]:
