@@ -46,7 +46,6 @@ class TestEveryRuntime:
         assert runner.pid != os.getpid()
 
     def test_times_as_many_calls_as_asked(self, runner, batch):
-        runner.warm_up(batch, repeats=1)
         seconds = runner.time(batch, repeats=5)
         assert len(seconds) == 5
         assert all(value > 0 for value in seconds)
