@@ -97,6 +97,29 @@ def judged(
     )
 
 
+def judged_loss(
+    what: str,
+    baseline: str,
+    now: str,
+    loss: Loss,
+    allowed: float,
+    *,
+    in_points: bool = False,
+    reason: str = "",
+) -> Finding:
+    """A loss against what is allowed: fractions, or percentage points."""
+    return judged(
+        what,
+        baseline,
+        now,
+        failed=loss.beyond(allowed),
+        loss=(interval if in_points else percents)(loss.value, loss.interval),
+        allowed=f"{allowed:g} pp" if in_points else percents(allowed),
+        reason=reason,
+        unsure=loss.hides(allowed),
+    )
+
+
 def missing(what: str, baseline: str, why: str = "") -> Finding:
     """Something that the baseline has and the report has not, which is no way to pass."""
     return Finding(
@@ -233,15 +256,13 @@ def _accuracy(report: Report, baseline: Report, allowed_pp: float) -> Iterator[F
         if new is None or (labelled and new.drop_pp is None):
             yield missing(what, _measured(old, labelled=labelled))
             continue
-        loss = accuracy_loss(new, old, same_answers=same_answers)
-        yield judged(
+        yield judged_loss(
             what,
             _measured(old, labelled=labelled),
             _measured(new, labelled=labelled),
-            loss=interval(loss.value, loss.interval),
-            allowed=f"{allowed_pp:g} pp",
-            failed=loss.beyond(allowed_pp),
-            unsure=loss.hides(allowed_pp),
+            accuracy_loss(new, old, same_answers=same_answers),
+            allowed_pp,
+            in_points=True,
         )
         if labelled and not same_answers:  # else it is what the drop says
             yield _top1(name, new, old, allowed_pp, same_images=same_images(report, baseline))
@@ -265,16 +286,7 @@ def _top1(
             verdict=Verdict.NOT_COMPARED,
             reason="top-1 itself, as it was measured on other images",
         )
-    loss = top1_loss(new, old)
-    return judged(
-        what,
-        before,
-        now,
-        loss=interval(loss.value, loss.interval),
-        allowed=f"{allowed_pp:g} pp",
-        failed=loss.beyond(allowed_pp),
-        unsure=loss.hides(allowed_pp),
-    )
+    return judged_loss(what, before, now, top1_loss(new, old), allowed_pp, in_points=True)
 
 
 def _measured(accuracy: CandidateAccuracy, *, labelled: bool) -> str:
@@ -302,15 +314,7 @@ def _speed(report: Report, baseline: Report, allowed: float) -> Iterator[Finding
             )
         else:
             loss = speed_loss(new.speedup, new.speedup_ci95, before, old.speedup_ci95)
-            yield judged(
-                what,
-                times(before),
-                times(new.speedup),
-                loss=percents(loss.value, loss.interval),
-                allowed=percents(allowed),
-                failed=loss.beyond(allowed),
-                unsure=loss.hides(allowed),
-            )
+            yield judged_loss(what, times(before), times(new.speedup), loss, allowed)
 
 
 def _why_not_measured(result: LatencyResult, report: Report) -> str:
@@ -341,13 +345,12 @@ def _size(report: Report, baseline: Report, allowed: float) -> Iterator[Finding]
             yield missing(what, decimal_bytes(old))
             continue
         growth = Loss(value=new / old - 1)
-        yield judged(
+        yield judged_loss(
             what,
             decimal_bytes(old),
             decimal_bytes(new),
-            loss=percents(growth.value),
-            allowed=percents(allowed),
-            failed=growth.beyond(allowed),
+            growth,
+            allowed,
             reason=f"{new:,} bytes, {old:,} before: worse by {percents(growth.value)}, "
             f"{percents(allowed)} allowed",
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from eightbit.benchmarks.accuracy.parity import REFERENCE, pair_name
+from eightbit.benchmarks.accuracy.parity import TO_REFERENCE
 from eightbit.benchmarks.comparison.comparison import AgainstFirst, ComparedArtifact, Comparison
 from eightbit.benchmarks.comparison.differences import Loss
 from eightbit.benchmarks.report.document import Report
@@ -117,13 +117,12 @@ def shown_setting(value: object) -> str:
 
 
 def _parity_row(name: str, report: Report) -> tuple[str, ...]:
-    suffix = pair_name("", REFERENCE)
-    pairs = [result for pair, result in report.parity.items() if pair.endswith(suffix)]
+    pairs = [result for pair, result in report.parity.items() if pair.endswith(TO_REFERENCE)]
     verified = NOTHING
     if report.verification is not None:
         verified = "passed" if report.verification.passed else "FAILED"
     if not pairs:
-        return name, verified, NOTHING, NOTHING, NOTHING, NOTHING
+        return (name, verified, *(NOTHING for _ in range(4)))
     return (
         name,
         verified,

@@ -47,7 +47,7 @@ def stop(text: str) -> Reason:
     return Reason(advice=Advice.STOP, text=text.rstrip())
 
 
-def elsewhere(report: Report, environment: Environment | None) -> str:
+def measured_elsewhere(report: Report, environment: Environment | None) -> str:
     """Where a section was measured, to follow a sentence; empty if where everything else was."""
     if environment is None or environment == report.environment:
         return ""
@@ -101,12 +101,12 @@ def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
     """One reason for all artefacts of which the same is found, whatever their figures."""
     found: dict[Reason, dict[str, list[str]]] = {}
     for name, result in accuracy.candidates.items():
-        said = verdict(result, report.max_drop_pp)
-        reason = _drop(result, said, report.max_drop_pp)
-        found.setdefault(reason, {}).setdefault(said.figures, []).append(name)
-    for reason, figures in found.items():
-        said_of = (f"{' and '.join(names)}: {figure}" for figure, names in figures.items())
-        yield Reason(advice=reason.advice, text=f"{'; '.join(said_of)}: {reason.text}")
+        own = verdict(result, report.max_drop_pp)
+        reason = _drop(result, own, report.max_drop_pp)
+        found.setdefault(reason, {}).setdefault(own.figures, []).append(name)
+    for reason, by_figures in found.items():
+        figures = "; ".join(f"{' and '.join(names)}: {one}" for one, names in by_figures.items())
+        yield Reason(advice=reason.advice, text=f"{figures}: {reason.text}")
     formats = (format.name for format in written(report.size_bytes))
     missing = [name for name in formats if name not in accuracy.candidates]
     if missing or not found:
@@ -114,9 +114,9 @@ def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
         yield care(f"Accuracy of {whose} was not measured.")
 
 
-def _drop(result: CandidateAccuracy, said: Verdict, allowed_pp: float | None) -> Reason:
+def _drop(result: CandidateAccuracy, own: Verdict, allowed_pp: float | None) -> Reason:
     """What the figures of an artefact say, to follow them."""
-    finding = f"{said.finding}."
+    finding = f"{own.finding}."
     if result.drop_ci95_pp is None:
         return care(finding)
     low, high = result.drop_ci95_pp
@@ -127,24 +127,22 @@ def _drop(result: CandidateAccuracy, said: Verdict, allowed_pp: float | None) ->
         return ship(f"{finding} The gate passes: {gate.text}.")
     if low > _MUCH_PP:
         return stop(f"{finding} That is more than {_MUCH_PP:g} point.")
-    if said.kind is VerdictKind.DROP:
+    if own.kind is VerdictKind.DROP:
         return care(finding)
     if high > _MUCH_PP:
         most = upper_end(high, _MUCH_PP)
-        return care(f"{finding} Too few images to rule out {most} pp. {said.power}")
-    return ship(f"{finding} {said.power}")
+        return care(f"{finding} Too few images to rule out {most} pp. {own.power}")
+    return ship(f"{finding} {own.power}")
 
 
 def _images(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
     calibration, evaluation = report.calibration, report.evaluation
-    where = elsewhere(report, evaluation.environment if evaluation else None)
+    where = measured_elsewhere(report, evaluation.environment if evaluation else None)
     if where:
         yield Reason(advice=Advice.SHIP, text=f"Accuracy was {where}.")
-    if calibration is not None:
-        shared = calibration.also_in_evaluation
-        if shared:
-            images = counted(shared, "calibration image")
-            yield care(f"{images} also evaluated, which flatters the accuracy.")
+    if calibration is not None and calibration.also_in_evaluation:
+        images = counted(calibration.also_in_evaluation, "calibration image")
+        yield care(f"{images} also evaluated, which flatters the accuracy.")
     yield from _classes(accuracy, report.model.spec.num_classes)
 
 
@@ -159,7 +157,7 @@ def _classes(accuracy: AccuracySection, classes: int) -> Iterator[Reason]:
 
 
 class _Kind(StrEnum):
-    """What can be said of a speedup, from the worst to the best."""
+    """What a speedup proves, from the worst to the best."""
 
     SLOWER = "Slower than"
     NOT_SHOWN = "Not shown to be faster than"
@@ -168,7 +166,7 @@ class _Kind(StrEnum):
 
 
 _Found = dict[_Kind, dict[str, list[str]]]
-"""By what can be said and under which conditions, the artefacts."""
+"""The artefacts by what they prove and under which conditions."""
 
 
 def speed_reasons(report: Report) -> Iterator[Reason]:
@@ -179,13 +177,13 @@ def speed_reasons(report: Report) -> Iterator[Reason]:
         if entry.precision is Precision.INT8 and entry.speedup is not None:
             measured.add(entry.runtime)
             under = f"{counted(entry.threads, 'thread')}, batch {entry.batch}"
-            said = f"{entry.runtime.name} {times(entry.speedup, entry.speedup_ci95)}"
-            found.setdefault(_kind(entry), {}).setdefault(under, []).append(said)
+            factor = f"{entry.runtime.name} {times(entry.speedup, entry.speedup_ci95)}"
+            found.setdefault(_kind(entry), {}).setdefault(under, []).append(factor)
     missing = [form.name for form in written(report.size_bytes) if form.runtime not in measured]
     if not found or missing:
         whose = f" of {' and '.join(missing)}" if found else ""
         yield care(f"Speed{whose} against float was not measured.")
-    where = elsewhere(report, report.benchmark.environment if report.benchmark else None)
+    where = measured_elsewhere(report, report.benchmark.environment if report.benchmark else None)
     for kind in _Kind:
         if kind in found:
             advise = ship if kind is _Kind.FASTER else care
@@ -202,11 +200,11 @@ def _kind(entry: LatencyResult) -> _Kind:
 def _sentence(kind: _Kind, found: dict[str, list[str]], where: str) -> str:
     # A good result is shown for the first conditions only, any other for all of them.
     shown = list(found.items())[: 1 if kind is _Kind.FASTER else None]
-    said = "; ".join(f"with {under}: {', '.join(names)}" for under, names in shown)
+    factors = "; ".join(f"with {under}: {', '.join(names)}" for under, names in shown)
     more = len(found) - len(shown)
     also = f"; and with {counted(more, 'other setting')}" if more else ""
     measured = f" ({where})" if where else ""
-    return f"{kind.value} the best float of the same runtime {said}{also}{measured}."
+    return f"{kind.value} the best float of the same runtime {factors}{also}{measured}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,10 +11,12 @@ from eightbit.benchmarks.report.charts.rows import (
     WIDTH,
     Row,
     class_title,
+    described,
     draw_bars,
     draw_intervals,
     draw_line,
     frame,
+    row_tips,
     rows_figure,
 )
 from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, Margins, chart, figure
@@ -60,8 +62,8 @@ def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Ch
             id="drop",
             title="Top-1 drop with its 95 % interval",
             caption="An interval that includes 0 does not tell the two models apart.",
-            description="; ".join(f"{row.name}: drop {row.text}" for row in rows) + ".",
-            tips={f"dot-{y}": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
+            description=described(rows, "drop "),
+            tips=row_tips(rows),
         )
 
 
@@ -169,7 +171,7 @@ def _classes_chart(
             id="classes",
             title=f"Drop by class ({name}): {shown}",
             caption=verdict,
-            description="; ".join(f"{row.name}: {row.text}" for row in rows) + ".",
+            description=described(rows),
             tips={
                 f"bar-{y}-0": [
                     f"{row.name}: {row.text}, {entry.broke} broke, {entry.fixed} fixed, p adjusted "
@@ -203,6 +205,6 @@ def fallback_chart(fallback: FallbackSection) -> Chart:
             id="fallback-drop",
             title="Drop of every network that was tried",
             caption="The whole interval must lie left of the target; red ones do not.",
-            description="; ".join(f"{row.name}: drop {row.text}" for row in rows) + ".",
-            tips={f"dot-{y}": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
+            description=described(rows, "drop "),
+            tips=row_tips(rows),
         )

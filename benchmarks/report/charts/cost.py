@@ -8,11 +8,13 @@ from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.latency.sections import WholePath
 from eightbit.benchmarks.report.charts.rows import (
     Row,
+    described,
     draw_bars,
     draw_intervals,
     draw_line,
     draw_spans,
     log_ticks,
+    row_tips,
     rows_figure,
 )
 from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, chart
@@ -107,7 +109,7 @@ def _times(entries: Sequence[LatencyResult], id: str, under: str) -> Chart:
             title=f"Latency ({under})",
             caption="Dot: median; thin line: to the 90th percentile; blue: INT8, grey: float."
             + " Orange: the limit, this machine's fastest matrix product." * has_limit,
-            description="; ".join(f"{row.name}: {row.text}" for row in rows) + ".",
+            description=described(rows),
             tips={
                 f"dot-{y}": [
                     "{}: p50 {}, p90 {}, p99 {} ms".format(
@@ -151,8 +153,8 @@ def _speedups(entries: Sequence[LatencyResult], id: str, under: str) -> Chart:
             id=id,
             title=f"Speedup with its 95 % interval ({under})",
             caption="Against the fastest float model of the same runtime, in the same run.",
-            description="; ".join(f"{row.name}: {row.text}" for row in rows) + ".",
-            tips={f"dot-{y}": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
+            description=described(rows),
+            tips=row_tips(rows),
         )
 
 
@@ -182,6 +184,6 @@ def size_chart(size_bytes: Mapping[str, int]) -> Chart | None:
             id="size",
             title="Size of the model files",
             caption="Blue: INT8, grey: float.",
-            description="; ".join(f"{row.name}: {row.text}" for row in rows) + ".",
-            tips={f"bar-{y}-0": [f"{row.name}: {row.text}"] for y, row in enumerate(rows)},
+            description=described(rows),
+            tips=row_tips(rows, "bar-{}-0"),
         )

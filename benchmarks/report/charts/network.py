@@ -149,9 +149,9 @@ def _tip(tensor: TensorDiagnosis) -> str:
 _TOLERANCE_PERCENT: Final = 2.0  # what `--samples auto` takes for settled
 
 
-def convergence_chart(calibration: CalibrationSection | None) -> Chart | None:
+def convergence_chart(calibration: CalibrationSection) -> Chart | None:
     """How far a range still moved from checkpoint to checkpoint; None where nothing was noted."""
-    if calibration is None or not calibration.convergence:
+    if not calibration.convergence:
         return None
     curve = calibration.convergence
     images = [point.images for point in curve]

@@ -1,13 +1,9 @@
 """Charts of one row per thing: its name, its number in words, and below them a bar or a dot."""
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from matplotlib.axis import Axis
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from eightbit.benchmarks.report.charts.svg import COLOURS, Margins, figure
 from eightbit.benchmarks.report.figures import class_name
@@ -15,6 +11,7 @@ from eightbit.models.plain_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # By how far the ends are apart, which multiples of a power of ten bear a number.
@@ -85,6 +82,16 @@ class Row:
     ends: tuple[float, ...]
     interval: tuple[float, float] | None = None
     mark: float | None = None
+
+
+def described(rows: Sequence[Row], kind: str = "") -> str:
+    """All rows in one sentence, for who cannot see the chart; `kind` is of their numbers."""
+    return "; ".join(f"{row.name}: {kind}{row.text}" for row in rows) + "."
+
+
+def row_tips(rows: Sequence[Row], gid: str = "dot-{}") -> dict[str, list[str]]:
+    """The name and the number of each row, for a pointer over its mark."""
+    return {gid.format(y): [f"{row.name}: {row.text}"] for y, row in enumerate(rows)}
 
 
 @contextmanager

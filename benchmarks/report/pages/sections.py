@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.charts.network import (
 )
 from eightbit.benchmarks.report.charts.svg import Chart
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.figures import NOTHING, Table
+from eightbit.benchmarks.report.figures import Table
 from eightbit.benchmarks.report.pages.gallery import Gallery, gallery
 from eightbit.benchmarks.report.pages.parity_grid import ParityGrid, parity_grid
 from eightbit.benchmarks.report.shipping import why_not_evaluated
@@ -37,7 +37,11 @@ from eightbit.benchmarks.report.tables.results import (
     size_table,
     verification_table,
 )
-from eightbit.benchmarks.report.tables.run import cost_table, environment_table, skipped_table
+from eightbit.benchmarks.report.tables.run import (
+    environment_tables,
+    origin_tables,
+    skipped_tables,
+)
 
 _NARROW: Final = 3
 
@@ -92,12 +96,33 @@ def row(*columns: Iterable[Chart | None]) -> tuple[Row, ...]:
     return (filled,) if filled else ()
 
 
+def beside_each_other(charts: Iterable[Iterable[Chart]]) -> tuple[Row, ...]:
+    """One row for the charts of each kind, every chart in a column of its own."""
+    return tuple(tuple((chart,) for chart in alike) for alike in charts)
+
+
 EVALUATE: Final = "eightbit evaluate DIR --data SRC"
 
 
 def accuracy_sections(report: Report) -> Iterator[Section]:
     """Accuracy, classes and confidence, layers in float, flips, fidelity."""
-    yield _accuracy(report)
+    accuracy, labels = report.accuracy, report.model.spec.labels
+    unmeasured = f"Not measured: {why_not_evaluated(report)}."
+    yield Section(
+        id="accuracy",
+        title="Accuracy",
+        lead="How often each model is right, and what quantization changed"
+        f"{', image by image' if accuracy else ''}.",
+        charts=row(
+            [drop_chart(accuracy, report.max_drop_pp), reliability_chart(accuracy)],
+            classes_charts(accuracy, labels),
+        )
+        if accuracy
+        else (),
+        tables=tuple(accuracy_tables(accuracy, labels)) if accuracy else (),
+        nothing=unmeasured,
+        command=EVALUATE,
+    )
     if report.fallback is not None:
         yield Section(
             id="fallback",
@@ -106,54 +131,20 @@ def accuracy_sections(report: Report) -> Iterator[Section]:
             charts=row([fallback_chart(report.fallback)]),
             tables=(fallback_table(report.fallback),),
         )
-    yield _flips(report)
-    yield _fidelity(report)
-
-
-def _accuracy(report: Report) -> Section:
-    accuracy, labels = report.accuracy, report.model.spec.labels
-    if accuracy is None:
-        return Section(
-            id="accuracy",
-            title="Accuracy",
-            lead="How often each model is right, and what quantization changed.",
-            nothing=f"Not measured: {why_not_evaluated(report)}.",
-            command=EVALUATE,
-        )
-    return Section(
-        id="accuracy",
-        title="Accuracy",
-        lead="How often each model is right, and what quantization changed, image by image.",
-        charts=row(
-            [drop_chart(accuracy, report.max_drop_pp), reliability_chart(accuracy)],
-            classes_charts(accuracy, labels),
-        ),
-        tables=tuple(accuracy_tables(accuracy, labels)),
-    )
-
-
-def _flips(report: Report) -> Section:
-    if report.accuracy is None:
-        nothing = f"Not measured: {why_not_evaluated(report)}."
-    else:
-        nothing = "No image changed its class."
-    return Section(
+    yield Section(
         id="flips",
         title="Images whose class changed",
         lead="Look at them: are they images on which either answer would do?",
         gallery=gallery(report),
-        nothing=nothing,
-        command=EVALUATE if report.accuracy is None else "",
+        nothing="No image changed its class." if accuracy else unmeasured,
+        command="" if accuracy else EVALUATE,
     )
-
-
-def _fidelity(report: Report) -> Section:
-    return Section(
+    yield Section(
         id="fidelity",
         title="Fidelity of the logits",
         lead="How close the numbers are from which classes are chosen; labels are not needed.",
         tables=tuple(fidelity_tables(report.fidelity)) if report.fidelity else (),
-        nothing=f"Not measured: {why_not_evaluated(report)}.",
+        nothing=unmeasured,
         command=EVALUATE,
     )
 
@@ -169,11 +160,7 @@ def cost_sections(report: Report) -> Iterator[Section]:
         title="Latency",
         lead="How long one call takes, and how many times faster INT8 is than the best float model "
         "of the same runtime.",
-        charts=tuple(
-            columns
-            for charts in latency_charts(report.latency)
-            for columns in row(*([chart] for chart in charts))
-        ),
+        charts=beside_each_other(latency_charts(report.latency)),
         tables=tuple(latency_tables(report.latency, benchmark)) if benchmark else (),
         nothing="Not measured.",
         command=BENCHMARK,
@@ -223,11 +210,7 @@ def network_sections(report: Report) -> Iterator[Section]:
         title="Values and weights of the worst tensors",
         lead="What the chosen ranges (blue) cover and what they leave out; counts are on a "
         "logarithmic scale.",
-        charts=tuple(
-            columns
-            for charts in distribution_charts(report.diagnosis)
-            for columns in row(*([chart] for chart in charts))
-        ),
+        charts=beside_each_other(distribution_charts(report.diagnosis)),
         nothing="Not measured: histograms need images, which a run with calibration has.",
         command=_QUANTIZE,
     )
@@ -279,103 +262,45 @@ def _layers(report: Report) -> Section:
 
 def _convergence(report: Report) -> Section:
     calibration = report.calibration
-    chart = convergence_chart(calibration)
-    sentences: tuple[str, ...] = ()
+    chart = convergence_chart(calibration) if calibration else None
+    sentence, nothing = "", "Too few images to compare two checkpoints."
     if calibration is None:
         nothing = "Nothing was calibrated: the integers came from a recipe."
-    else:
-        nothing = "Too few images to compare two checkpoints."
-    if chart is not None and calibration is not None and calibration.settled is not None:
+    elif chart is not None and calibration.settled is not None:
         settled = "settled" if calibration.settled else "had not settled"
-        sentences = (f"The ranges {settled} after {calibration.images:,} images.",)
+        sentence = f"The ranges {settled} after {calibration.images:,} images."
     return Section(
         id="convergence",
         title="Convergence of the calibration",
         lead="Whether more calibration images would have changed the ranges.",
-        sentences=sentences,
+        sentences=(sentence,) if sentence else (),
         charts=row([chart]),
         nothing=nothing,
-        command="" if calibration is None else f"{_QUANTIZE} --samples auto",
+        command=f"{_QUANTIZE} --samples auto" if calibration else "",
     )
 
 
 def run_sections(report: Report) -> Iterator[Section]:
     """Images, environment, how to get this report again."""
+    calibration, evaluation = report.calibration, report.evaluation
+    images = (images_table(calibration, evaluation),) if calibration or evaluation else ()
     yield Section(
         id="images",
         title="Images",
         lead="Which images set the ranges, and on which accuracy was measured.",
-        tables=tuple(_images(report)),
+        tables=(*images, *skipped_tables(report)),
         nothing="No images were used.",
     )
     yield Section(
         id="environment",
         title="Environment",
         lead="Where this was measured: times and last bits depend on it.",
-        tables=tuple(_environment(report)),
+        tables=tuple(environment_tables(report)),
     )
     yield Section(
         id="reproduce",
         title="Reproduce",
         lead="What gives this report again, in this order.",
         code=report.commands,
-        tables=(_digests(report), _config(report)),
+        tables=tuple(origin_tables(report)),
     )
-
-
-def _images(report: Report) -> Iterator[Table]:
-    calibration, evaluation = report.calibration, report.evaluation
-    if calibration or evaluation:
-        yield images_table(calibration, evaluation)
-    if calibration and calibration.skipped:
-        yield skipped_table("calibration", calibration.skipped, len(calibration.skipped))
-    if evaluation and evaluation.skipped:
-        yield skipped_table("evaluation", evaluation.skipped, evaluation.skipped_count)
-
-
-def _environment(report: Report) -> Iterator[Table]:
-    yield environment_table(report.environment)
-    elsewhere = {
-        "Evaluation": report.evaluation.environment if report.evaluation else None,
-        "Parity": report.executions.environment if report.executions else None,
-        "Latency": report.benchmark.environment if report.benchmark else None,
-        "Start of the bundle": report.edge.environment if report.edge else None,
-    }
-    rows = tuple((what, where.summary()) for what, where in elsewhere.items() if where)
-    if rows:
-        yield Table(
-            title="Measured elsewhere", columns=("what", "where"), rows=rows, text_columns=2
-        )
-    yield cost_table(report)
-
-
-def _digests(report: Report) -> Table:
-    rows = {
-        "eightbit": report.eightbit_version,
-        "weights": report.model.weights,
-        "SHA-256 of the weights": report.model.weights_sha256 or NOTHING,
-        "SHA-256 of the recipe": report.recipe_sha256,
-    }
-    return Table(
-        title="Versions and digests",
-        columns=("what", "value"),
-        rows=tuple(rows.items()),
-        text_columns=2,
-        sorts=False,
-    )
-
-
-def _config(report: Report) -> Table:
-    return Table(
-        title="Configuration",
-        columns=("setting", "value"),
-        rows=tuple((name, _said(value)) for name, value in report.config.items()),
-        text_columns=2,
-        sorts=False,
-    )
-
-
-def _said(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return NOTHING if value is None else str(value)

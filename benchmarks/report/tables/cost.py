@@ -20,6 +20,7 @@ from eightbit.benchmarks.report.figures import (
     NOTHING,
     Table,
     decimal_bytes,
+    facts,
     milliseconds,
     percents,
     times,
@@ -190,14 +191,7 @@ def edge_tables(report: Report) -> Iterator[Table]:
         return
     rows = tuple(_archive(edge))
     if rows:
-        yield Table(
-            title="The bundle to deploy",
-            columns=("what", "value"),
-            rows=rows,
-            text_columns=2,
-            note=_note(edge),
-            sorts=False,
-        )
+        yield facts("The bundle to deploy", rows, note=_note(edge))
     if edge.elsewhere:
         yield _elsewhere(report, edge)
 

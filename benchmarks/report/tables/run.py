@@ -6,8 +6,14 @@ from typing import Final
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.figures import NOTHING, Table, class_name, decimal_bytes, percent
-from eightbit.benchmarks.runtimes.environment import Environment
+from eightbit.benchmarks.report.figures import (
+    NOTHING,
+    Table,
+    class_name,
+    decimal_bytes,
+    facts,
+    percent,
+)
 from eightbit.models.images.loading import SkippedImage
 
 _MAX_LISTED: Final = 20
@@ -21,14 +27,9 @@ def detail_tables(report: Report) -> Iterator[Table]:
             result = report.accuracy.by_key.get(key)
             if result and result.flips:
                 yield _flips(format.name, result, labels)
-    if report.calibration and report.calibration.skipped:
-        skipped = report.calibration.skipped
-        yield skipped_table("calibration", skipped, len(skipped))
-    if report.evaluation and report.evaluation.skipped:
-        evaluation = report.evaluation
-        yield skipped_table("evaluation", evaluation.skipped, evaluation.skipped_count)
-    yield cost_table(report)
-    yield environment_table(report.environment)
+    yield from skipped_tables(report)
+    yield _cost(report)
+    yield _environment(report)
 
 
 def _flips(name: str, result: CandidateAccuracy, labels: tuple[str, ...] | None) -> Table:
@@ -54,7 +55,16 @@ def _answer(index: int, probability: float, labels: tuple[str, ...] | None) -> s
     return f"{class_name(index, labels)} ({percent(probability, 0)})"
 
 
-def skipped_table(use: str, skipped: tuple[SkippedImage, ...], count: int) -> Table:
+def skipped_tables(report: Report) -> Iterator[Table]:
+    """The files that could not be used to calibrate and to evaluate."""
+    calibration, evaluation = report.calibration, report.evaluation
+    if calibration and calibration.skipped:
+        yield _skipped("calibration", calibration.skipped, len(calibration.skipped))
+    if evaluation and evaluation.skipped:
+        yield _skipped("evaluation", evaluation.skipped, evaluation.skipped_count)
+
+
+def _skipped(use: str, skipped: tuple[SkippedImage, ...], count: int) -> Table:
     """The first of `count` files that could not be used for something, and why."""
     return Table(
         title=f"Skipped for {use}",
@@ -69,15 +79,36 @@ def _rest(count: int) -> str:
     return f"And {count:,} more." if count > 0 else ""
 
 
-def cost_table(report: Report) -> Table:
+def _cost(report: Report) -> Table:
     """Seconds of every stage and the memory of the run."""
     rows = [(stage, f"{seconds:,.1f} s") for stage, seconds in report.timings_s.items()]
     rows.append(("peak memory", decimal_bytes(report.peak_rss_bytes)))
     return Table(title="Time and memory of the run", columns=("stage", "cost"), rows=tuple(rows))
 
 
-def environment_table(environment: Environment) -> Table:
-    """The machine and the versions on it."""
+def environment_tables(report: Report) -> Iterator[Table]:
+    """The machine of the run, those of later commands, and what the run took of its own."""
+    yield _environment(report)
+    sections = {
+        "Evaluation": report.evaluation,
+        "Parity": report.executions,
+        "Latency": report.benchmark,
+        "Start of the bundle": report.edge,
+    }
+    rows = tuple(
+        (what, section.environment.summary())
+        for what, section in sections.items()
+        if section and section.environment
+    )
+    if rows:
+        yield Table(
+            title="Measured elsewhere", columns=("what", "where"), rows=rows, text_columns=2
+        )
+    yield _cost(report)
+
+
+def _environment(report: Report) -> Table:
+    environment = report.environment
     rows = {
         "CPU": environment.cpu,
         "architecture": environment.architecture,
@@ -88,10 +119,23 @@ def environment_table(environment: Environment) -> Table:
         "Python": environment.python,
         **environment.versions,
     }
-    return Table(
-        title="Environment",
-        columns=("", "value"),
-        rows=tuple(rows.items()),
-        text_columns=2,
-        sorts=False,
-    )
+    return facts("Environment", rows.items(), columns=("", "value"))
+
+
+def origin_tables(report: Report) -> Iterator[Table]:
+    """What the report was made with: versions, digests, configuration."""
+    digests = {
+        "eightbit": report.eightbit_version,
+        "weights": report.model.weights,
+        "SHA-256 of the weights": report.model.weights_sha256 or NOTHING,
+        "SHA-256 of the recipe": report.recipe_sha256,
+    }
+    yield facts("Versions and digests", digests.items())
+    settings = ((name, _setting(value)) for name, value in report.config.items())
+    yield facts("Configuration", settings, columns=("setting", "value"))
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return NOTHING if value is None else str(value)
