@@ -17,16 +17,16 @@ from eightbit.models.spec import Finite, Fraction, FrozenModel
 
 
 class ClassDrop(FrozenModel):
-    """What quantization did to the images of one class.
+    """The drop on the images of one class.
 
     Attributes:
-        index: Of the class.
+        index: Class index.
         n: Its images.
         top1_fp32: Fraction of them that the float model gets right.
         drop_pp: Float top-1 minus the candidate's on them, in percentage points.
         broke: Those that the float model gets right and the candidate wrong.
         fixed: The other way round.
-        p_value: Of the exact two-sided McNemar test on this class alone.
+        p_value: Exact two-sided McNemar test on this class alone.
         p_adjusted: The same after correcting for all classes that were looked at.
     """
 

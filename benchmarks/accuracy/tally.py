@@ -100,7 +100,7 @@ class CandidateAccuracy(AccuracyResult):
 
 
 class _Answers(NamedTuple):
-    """What a model says of each image: its class, and the probability of that."""
+    """Predicted class of each image, and its probability."""
 
     classes: IntArray
     probabilities: DoubleArray
@@ -108,7 +108,7 @@ class _Answers(NamedTuple):
 
 @dataclass
 class _Counts:
-    """What is counted for one model."""
+    """Counts of one model."""
 
     top1: int = 0
     top5: int = 0

@@ -34,7 +34,7 @@ def same_float_answers(first: Report, second: Report) -> bool:
 
 
 def comparison_warnings(reports: Mapping[str, Report]) -> tuple[str, ...]:
-    """What keeps numbers of these reports, at least two, from being compared, a sentence each."""
+    """Why numbers of these reports, at least two, cannot be compared: a sentence each."""
     found = (_networks(reports), _images(reports), _processors(reports), _versions(reports))
     return tuple(warning for warning in found if warning)
 

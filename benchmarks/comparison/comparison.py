@@ -79,7 +79,7 @@ class Comparison:
     """Reports side by side, by name, in the order given.
 
     Attributes:
-        conditions: Of the latencies; None where the reports have none in common.
+        conditions: Batch and threads of the latencies; None where the reports have none in common.
         against_first: For all reports but the first.
         warnings: Which numbers are not comparable, one sentence each.
     """

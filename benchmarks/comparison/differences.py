@@ -148,7 +148,7 @@ def _lost_and_won(
 
 
 def _facts(flip: Flip) -> tuple[int | None, int]:
-    """What does not depend on the artefact."""
+    """Label and float class, which do not depend on the artefact."""
     return flip.label, flip.float_class
 
 

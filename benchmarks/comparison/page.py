@@ -43,8 +43,8 @@ def render_comparison(
     """A page that loads nothing from elsewhere; every text in it is escaped.
 
     Args:
-        comparison: What is shown.
-        findings: Of `find_regressions`, by the name of the report; the first report of the
+        comparison: The reports to show.
+        findings: Results of `find_regressions`, by the name of the report; the first report of the
             comparison is then the baseline. None without one.
     """
     picture = pareto_picture(comparison)

@@ -38,7 +38,7 @@ from eightbit.models.spec import FrozenModel
 
 
 class Verdict(StrEnum):
-    """What became of one comparison; the value is what a table shows."""
+    """The outcome of one comparison, as a table shows it."""
 
     PASSED = "passed"
     FAILED = "FAILED"
@@ -66,7 +66,7 @@ class Finding:
     unsure: bool = False
 
     def line(self) -> str:
-        """What failed, for a log."""
+        """One line for a log."""
         return f"regression: {self.what}: {self.reason}"
 
 
@@ -136,7 +136,7 @@ def regression_lines(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def verdict_of(findings: Sequence[Finding]) -> Verdict:
-    """Of all comparisons together: what compared nothing has not passed."""
+    """The verdict on all comparisons together; where nothing was compared, it is not a pass."""
     if regression_lines(findings):
         return Verdict.FAILED
     compared = any(finding.verdict is not Verdict.NOT_COMPARED for finding in findings)
@@ -144,7 +144,7 @@ def verdict_of(findings: Sequence[Finding]) -> Verdict:
 
 
 def not_compared(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """What could not be compared and why, each once."""
+    """Reasons why numbers were not compared, each once."""
     reasons = (f.reason for f in findings if f.verdict is Verdict.NOT_COMPARED)
     return tuple(dict.fromkeys(reasons))
 
@@ -178,7 +178,7 @@ Tolerated = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 class Tolerance(FrozenModel):
-    """What may be lost without a regression.
+    """The largest losses that are no regression.
 
     Attributes:
         accuracy_pp: Percentage points of top-1, or without labels of agreement with float.

@@ -23,7 +23,7 @@ _MAX_SETTING: Final = 60
 
 
 def settings_table(comparison: Comparison) -> Table | None:
-    """What the reports were made with, as far as it differs; None where nothing does."""
+    """Settings in which the reports differ; None where they differ in none."""
     facts = {name: _settings(report) for name, report in comparison.reports.items()}
     names = sorted({setting for own in facts.values() for setting in own}, key=_order)
     different = [
@@ -89,7 +89,7 @@ def environments_table(comparison: Comparison) -> Table | None:
 
 
 def _settings(report: Report) -> dict[str, str]:
-    """What makes a report what it is; the first ones come first in the table."""
+    """Network, images, config and version of a report."""
     spec = report.model.spec
     sources = {"calibration": report.calibration, "evaluation": report.evaluation}
     return {
@@ -142,7 +142,7 @@ Column = tuple[str, Callable[[ComparedArtifact], str]]
 
 
 def accuracy_table(comparison: Comparison) -> Table:
-    """What each artefact kept of its float model."""
+    """Top-1, drop and agreement of each artefact."""
     return _of_artifacts(
         comparison,
         "Accuracy",
@@ -312,6 +312,6 @@ _IDENTITY: Final = ("network", "method", "target", "rounding")
 
 
 def _identity(report: Report) -> dict[str, str]:
-    """What tells one bundle from another at a glance."""
+    """The settings in which bundles usually differ."""
     settings = {key: shown_setting(report.config.get(key)) for key in _IDENTITY}
     return {**settings, "network": report.model.spec.architecture}

@@ -33,11 +33,11 @@ class ByFormat(FrozenModel, Generic[ResultT]):
 
     @property
     def by_key(self) -> dict[str, ResultT]:
-        """What was measured, by the key of its format."""
+        """The measured results, by the key of their format."""
         found = {format.key: getattr(self, format.key) for format in preferred()}
         return {key: result for key, result in found.items() if result is not None}
 
     @property
     def candidates(self) -> dict[str, ResultT]:
-        """What was measured, by the name of its format."""
+        """The measured results, by the name of their format."""
         return {FORMATS[key].name: result for key, result in self.by_key.items()}

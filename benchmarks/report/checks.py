@@ -1,4 +1,4 @@
-"""What was verified, and what of it stands when some of it is verified again."""
+"""Checks of a verification, and which of them stand when some are made again."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated, Self
@@ -12,9 +12,9 @@ class Check(FrozenModel):
     """One thing that was verified.
 
     Attributes:
-        name: What it is.
+        name: Name of the check.
         passed: Whether it is so.
-        detail: What was expected and found.
+        detail: Expected and found.
         synthetic: Whether only synthetic images were looked at.
     """
 

@@ -11,17 +11,17 @@ from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.spec import FrozenModel
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
-"""What can be part of the name of an execution."""
+"""A part of the name of an execution."""
 
 
 class SelfTestResult(FrozenModel):
     """The bundle's self-test as another machine ran it; its logits are a pair of `parity`.
 
     Attributes:
-        name: Of the execution, such as "onnx_aarch64".
+        name: Name of the execution, such as "onnx_aarch64".
         machine: Its architecture, such as "aarch64".
-        processor: What it calls its processor; empty where it does not say.
-        versions: Of Python and of the packages that took part.
+        processor: Model name of the processor; empty where the system does not say.
+        versions: Versions of Python and of the packages that took part.
         same_pixels: Whether decoding and resizing gave the very same pixels there.
         model_sha256: Digest of the model that it ran; of another one the pairs say nothing.
     """

@@ -37,8 +37,8 @@ class TensorDiagnosis(FrozenModel):
         observed_high: Maximum.
         saturated_fraction: Share of its elements that lie more than half a step outside.
         sqnr_alone_db: Signal to noise of rounding the exact tensor to its own integers.
-        sqnr_accumulated_db: Of the tensor in the network where everything is quantized.
-        weight_sqnr_db: Of the rounded weights of the layer that produces it.
+        sqnr_accumulated_db: SQNR of the tensor in the network where everything is quantized.
+        weight_sqnr_db: SQNR of the rounded weights of the layer that produces it.
         position: Its place in the order of execution, from 0.
         values: Histogram of the float tensor on the diagnosed images; only of the worst tensors.
         weights: Histogram of the weights of the layer that produces it, each in steps of its own

@@ -109,14 +109,14 @@ class Report(FrozenModel):
         accuracy: Right answers, drop and flips.
         max_drop_pp: The largest drop that the user accepts, for the upper end of its interval; None
             where no such gate was set.
-        fallback: What was left in float to reach a target of accuracy, if it was asked for.
+        fallback: The search for layers in float, if it was asked for.
         fidelity: Logits against the float model's.
         diagnosis: Every quantized tensor, worst first.
         parity: Logits of two executions of the artefacts against each other, or of one against
             the reference integers, by the name of the pair.
-        executions: What is behind those pairs.
+        executions: Images and machine of those pairs.
         latency: One entry per measured model file.
-        benchmark: What is behind those entries: the machine's limit, the whole path.
+        benchmark: Conditions of those entries, the machine's limit, the whole path.
         edge: The bundle to deploy: how fast it starts, what it answered on other machines.
         size_bytes: Size of every written file, by name.
         coverage: Which operators compute in integers.

@@ -1,4 +1,4 @@
-"""What was left in float for the sake of accuracy, and what it cost."""
+"""The search for the fewest layers in float that meet a target of accuracy."""
 
 from collections.abc import Mapping
 from typing import Annotated, Self
@@ -48,7 +48,7 @@ class FallbackSection(FrozenModel):
         images_needed: Where the target is missed: with how many images the delivered network's drop
             would meet it, or if none are enough, one that loses nothing; None where it is met, or
             out of reach even then.
-        steps: What was tried, by the number of operations in float.
+        steps: The networks that were tried, by the number of operations in float.
     """
 
     target_pp: Finite

@@ -17,7 +17,7 @@ from eightbit.models.plain_text import counted
 
 
 class Advice(StrEnum):
-    """What a reason speaks for."""
+    """Whether a reason is for or against shipping."""
 
     SHIP = "good"
     CARE = "care"
@@ -83,7 +83,7 @@ def why_not_evaluated(report: Report) -> str:
 
 
 def _fallback(report: Report) -> Iterator[Reason]:
-    """What a search ended with; one of another evaluation than the report's decides nothing."""
+    """The outcome of the search for layers in float, unless a later evaluation replaced it."""
     fallback = report.standing_fallback
     if fallback is None or fallback.met:
         return
@@ -115,7 +115,7 @@ def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
 
 
 def _drop(result: CandidateAccuracy, own: Verdict, allowed_pp: float | None) -> Reason:
-    """What the figures of an artefact say, to follow them."""
+    """The reason of one artefact, to follow its figures."""
     finding = f"{own.finding}."
     if result.drop_ci95_pp is None:
         return care(finding)

@@ -1,4 +1,4 @@
-"""What an evaluation says about the drop, in words, and no more than that."""
+"""The verdict on a drop: significant or not, and how many images would show it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ SEEN_PP: Final = 0.1  # the drop that `Verdict.power` is about
 
 
 class VerdictKind(StrEnum):
-    """What can be said."""
+    """Kinds of verdict on a drop."""
 
     UNKNOWN = "unknown"
     """There are no labels."""

@@ -54,7 +54,7 @@ class Row:
         calibrate_ratio: Calibration over that.
         recipe_ratio: Calibration and the choice of every number over that.
         run_ratio: The whole run without the latency measurement over that.
-        peak_rss_bytes: Of the largest process of the run.
+        peak_rss_bytes: Peak memory of the largest process of the run.
         speedup: Float over INT8 median latency in ONNX Runtime at one thread, batch 1.
         batch_is_free: Whether three images at once give what they give one by one.
     """

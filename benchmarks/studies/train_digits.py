@@ -39,7 +39,7 @@ def train(digits: Digits, *, seed: int, epochs: int) -> nn.Module:
 
     Args:
         digits: The training images.
-        seed: Of the weights, the order and the augmentation.
+        seed: Seed of the weights, the order and the augmentation.
         epochs: Passes over the images.
 
     Returns:

@@ -51,7 +51,7 @@ class Compared:
     """One photo in both places.
 
     Attributes:
-        name: Of the photo.
+        name: Name of the photo.
         same_class: Whether the INT8 model's first class is the same.
         last_bits: The largest difference of its logits, in last bits.
         levels: The largest difference of a pixel after cropping, of 255.
@@ -70,7 +70,7 @@ def compare(site: Path, bundle: Path, images: Path, count: int) -> tuple[list[Co
 
     Args:
         site: What `eightbit bundle --web` wrote.
-        bundle: Of which.
+        bundle: The bundle of that page.
         images: Folder or archive with JPEG files; so many are taken at equal distances.
         count: How many.
 
@@ -132,7 +132,7 @@ def markdown(found: Sequence[Compared], described: str, command: str) -> str:
     """The page about it, which ends in a newline.
 
     Args:
-        found: Of every photo.
+        found: Results of every photo.
         described: Browser and model.
         command: The command line.
     """

@@ -54,8 +54,8 @@ class PageAnswer:
     Attributes:
         pixels: uint8, shape (crop, crop, 3): what the models were given.
         prepare_ms: Decoding, resizing and cropping.
-        logits: Of every model of the page, by its name ("int8", "fp32"): float32, shape (classes,).
-        infer_ms: Of every model alone.
+        logits: By the name of the model ("int8", "fp32"): float32, shape (classes,).
+        infer_ms: Milliseconds of the model alone, likewise.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -69,7 +69,7 @@ class OpenPage:
 
     Args:
         page: The tab.
-        version: Of the browser.
+        version: Version of the browser.
     """
 
     def __init__(self, page: "Page", version: str) -> None:

@@ -66,7 +66,7 @@ _LETTERS: Final = 54  # in a line
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """What one row says.
+    """One row of a chart.
 
     Attributes:
         text: Its number in words.
@@ -85,7 +85,7 @@ class Row:
 
 
 def described(rows: Sequence[Row], kind: str = "") -> str:
-    """All rows in one sentence, for who cannot see the chart; `kind` is of their numbers."""
+    """Alternative text for a screen reader; `kind` stands before each number."""
     return "; ".join(f"{row.name}: {kind}{row.text}" for row in rows) + "."
 
 
@@ -198,7 +198,7 @@ def draw_line(
 
 
 def _names(axes: "Axes", rows: Sequence[Row]) -> None:
-    """What is written above each row, and a frame without anything in the way of it."""
+    """Name and number above each row, in a frame without a vertical axis."""
     for y, row in enumerate(rows):
         name = shortened(row.name, _LETTERS - len(row.text))
         for x, text, side, colour in ((0, name, "left", "ink"), (1, row.text, "right", "soft")):

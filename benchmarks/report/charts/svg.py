@@ -148,7 +148,7 @@ def chart(
         id: Unique on the page.
         title: What it shows.
         caption: How to read it, in the page's text.
-        description: What it says, for a screen reader.
+        description: Alternative text for a screen reader.
         tips: By gid of an artist, a title of each of its marks, in the order they were drawn.
         wide: See `Chart`.
     """

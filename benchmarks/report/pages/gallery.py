@@ -40,7 +40,7 @@ class Picture:
 
     @property
     def description(self) -> str:
-        """What is to be seen, for who cannot see it."""
+        """Alternative text for a screen reader."""
         return f"{self.name}: float {self.before}, INT8 {self.after}"
 
 

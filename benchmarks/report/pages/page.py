@@ -1,4 +1,4 @@
-"""What every HTML page has: one file that asks for no other, and escapes its values."""
+"""The base of every HTML page: one file that requests no other, with its values escaped."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ _FACTORS: Final = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Page:
-    """What the base template inserts as it is."""
+    """Style and script, which the base template inserts unescaped."""
 
     style: Markup
     script: Markup

@@ -58,7 +58,7 @@ class Section:
         lead: One sentence that says what it shows.
         charts: Rows of columns of charts, none of them empty. A wide one is alone.
         folded: A table that is collapsed at first.
-        nothing: What is said where there is nothing to show.
+        nothing: The sentence in place of an empty section.
         command: The command line that measures it.
     """
 

@@ -1,4 +1,4 @@
-"""What a report found out about accuracy, as tables."""
+"""Tables of accuracy: top-1 and the drop, confidence, classes that lose, layers in float."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Final, TypeVar

@@ -1,4 +1,4 @@
-"""What a benchmark found, as tables."""
+"""Tables of latency, throughput, memory, and of the bundle to deploy."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -123,7 +123,7 @@ def _demands(results: Sequence[LatencyResult], section: BenchmarkSection) -> Tab
 
 
 def _not_measured(section: BenchmarkSection, conditions: str) -> str:
-    """What failed under these conditions, and why, in sentences that follow others."""
+    """Failures under these conditions with their reasons, as sentences to append."""
     return "".join(
         f" Not measured: {name}: {reason.rstrip('.')}."
         for name, reason in section.not_measured.items()
@@ -132,7 +132,7 @@ def _not_measured(section: BenchmarkSection, conditions: str) -> str:
 
 
 def _limits(section: BenchmarkSection) -> str:
-    """What the limit is, in a sentence."""
+    """The machine's limit, as a sentence."""
     if not section.limits:
         return ""
     rates = ", ".join(
@@ -164,7 +164,7 @@ def can_be_bundled(report: Report) -> bool:
 
 
 def deploy_commands(report: Report) -> tuple[str, ...]:
-    """What to type here, and then on the other machine; none where there is no ONNX model."""
+    """Commands for here and for the other machine; none where there is no ONNX model."""
     if not can_be_bundled(report):
         return ()
     return (

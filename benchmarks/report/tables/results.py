@@ -1,4 +1,4 @@
-"""What a report found, as tables."""
+"""Tables of all results, and those of fidelity, size, verification, coverage and images."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What is worth a look after the results, as tables: flips, skipped files, cost, machine."""
+"""Tables of details: flips, skipped files, time and memory, environment, versions, config."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -87,7 +87,7 @@ def _cost(report: Report) -> Table:
 
 
 def environment_tables(report: Report) -> Iterator[Table]:
-    """The machine of the run, those of later commands, and what the run took of its own."""
+    """The machine of the run, those of later commands, and the time and memory of the run."""
     yield _environment(report)
     sections = {
         "Evaluation": report.evaluation,
@@ -123,7 +123,7 @@ def _environment(report: Report) -> Table:
 
 
 def origin_tables(report: Report) -> Iterator[Table]:
-    """What the report was made with: versions, digests, configuration."""
+    """Versions, digests and configuration of the run."""
     digests = {
         "eightbit": report.eightbit_version,
         "weights": report.model.weights,

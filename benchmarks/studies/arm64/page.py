@@ -48,7 +48,7 @@ class Compared:
         Args:
             expected: This one's answers.
             found: The other one's.
-            last_bit: Of the logits.
+            last_bit: Last bit of the logits.
             pictures: How many of the first images are the self-test's.
         """
         parts = (slice(None, pictures), slice(pictures, None))

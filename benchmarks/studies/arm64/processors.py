@@ -182,7 +182,7 @@ def multiplications(lines: Iterable[str]) -> tuple[str, ...]:
     """The names of the multiplications in QEMU's list, in alphabetical order.
 
     Args:
-        lines: Of the file.
+        lines: Lines of the file.
     """
     words = {int(match[1], 16) for line in lines if (match := _LINE.match(line))}
     return tuple(

@@ -53,12 +53,12 @@ class Packed:
     """A bundle for other machines, unpacked as far as this needs it.
 
     Attributes:
-        name: Of the network.
+        name: Name of the network.
         folder: What `eightbit quantize` wrote.
         archive: The archive.
-        last_bit: Of the logits.
+        last_bit: Last bit of the logits.
         pictures: The self-test's.
-        report: Of the model.
+        report: Report of the model.
     """
 
     name: str
@@ -113,7 +113,7 @@ def answers(
         python: A Python with onnxruntime, numpy and pillow, and what stands before it.
         packed: The model.
         files: Images.
-        environment: Of the process; None for this one's.
+        environment: Environment of the process; None for this one's.
 
     Raises:
         InputError: It does not come to its end.

@@ -87,7 +87,7 @@ def write_stubs(libraries: Iterable[Path], root: Path, stubs: Path) -> None:
 
     Args:
         libraries: Those of torch.
-        root: Of Debian, whose libraries are not missing.
+        root: Root of Debian, whose libraries are not missing.
         stubs: Where to write them.
     """
     there = {path.name for path in root.rglob("*.so*")}

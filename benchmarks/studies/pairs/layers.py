@@ -42,12 +42,12 @@ class Layer(FrozenModel):
     Attributes:
         channels: Inputs of one group, or of the linear layer.
         kernel: Side of the kernel, odd; None for a linear layer.
-        stride: Of the kernel.
-        groups: Of the convolution; every pair is tried in each of them.
+        stride: Stride of the kernel.
+        groups: Groups of the convolution; every pair is tried in each of them.
         outputs: Output channels of one group of one convolution: runtimes choose kernels by it.
-        side: Of the image, in pixels; a linear layer reads the pixels of whole channels.
-        zero_point: Of the input: an integer of 255 is the number 255 - zero_point, as in a first
-            layer, whose images have both signs.
+        side: Side of the image, in pixels; a linear layer reads the pixels of whole channels.
+        zero_point: Of the input, at scale 1: 255 stands for 255 - zero_point, as in a first layer,
+            whose images have both signs.
         batch: Images at once.
 
     Raises:
@@ -180,8 +180,8 @@ def orders_of(pair: Pair, *, channels: int, positions: int) -> frozenset[Order]:
 
     Args:
         pair: Indices in (C, kH, kW), flattened.
-        channels: Of one group.
-        positions: Of the kernel.
+        channels: Channels of one group.
+        positions: Positions of the kernel.
     """
     (channel, position), (other, elsewhere) = (divmod(index, positions) for index in pair)
     orders = set()

@@ -49,7 +49,7 @@ class Job(FrozenModel):
 
     Attributes:
         candidate: Who does it.
-        spec: Of the network; its preprocessing is everybody's.
+        spec: Spec of the network; its preprocessing is everybody's.
         weights: The checkpoint.
         file: The float ONNX model, for candidates that quantize one; for `Candidate.ARTIFACT`
             the quantized file itself, ONNX or TorchScript.
@@ -92,7 +92,7 @@ class Batch:
     """Images that run together.
 
     Attributes:
-        names: Of the images, N of them.
+        names: Names of the images, N of them.
         pixels: float32, shape (N, 3, crop, crop), normalised.
     """
 
