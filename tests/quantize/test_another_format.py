@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     def run(*arguments: object) -> str:
         done = subprocess.run(
             [sys.executable, BOXED / "boxed.py", *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "500"},
             cwd=cwd,
             capture_output=True,
             text=True,

@@ -283,7 +283,7 @@ def test_a_killed_run_leaves_the_folder_as_it_was(
     ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + PATIENCE_S
-        while not list(tmp_path.glob(f".out.*/{bundle.RECIPE}")):
+        while not list(tmp_path.glob(f".eightbit-*/**/{bundle.RECIPE}")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
