@@ -13,6 +13,7 @@ from .artifact.metadata import Artifact as Artifact
 from .artifact.metadata import ArtifactMetadata as ArtifactMetadata
 from .artifact.metadata import open_artifact as open_artifact
 from .artifact.metadata import read_metadata as read_metadata
+from .artifact.trust import trusting as trusting
 from .comparison.comparison import Comparison as Comparison
 from .comparison.comparison import compare_reports as compare_reports
 from .comparison.page import render_comparison as render_comparison

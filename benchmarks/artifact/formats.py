@@ -17,14 +17,14 @@ from typing import Annotated, Final
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from eightbit.benchmarks.artifact.refusals import in_another_file
+from eightbit.benchmarks.artifact.onnx_file import read_onnx
+from eightbit.models.bounded_files import open_regular
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 
 ONNX_METADATA_KEY: Final = "eightbit"
 TORCHSCRIPT_EXTRA_FILE: Final = "eightbit.json"
 METADATA_MAX_BYTES: Final = 16 * 2**20
-ONNX_MAX_BYTES: Final = 2**31 - 1  # protobuf's own limit for one message
 
 
 class Precision(StrEnum):
@@ -101,27 +101,7 @@ class Format:
 
 
 def _read_onnx(path: Path, where: str) -> bytes | None:
-    # Imported here so that a process for TorchScript does not carry onnx.
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if path.stat().st_size > ONNX_MAX_BYTES:
-        raise InputError(f"{where}: expected an ONNX model below 2 GiB, found a bigger file")
-    try:
-        model = onnx.ModelProto.FromString(path.read_bytes())
-    except DecodeError as exc:
-        raise InputError(
-            f"{where}: expected an ONNX model, found a damaged file or something else; copy or "
-            "export it again"
-        ) from exc
-    # Protobuf takes the empty file and some garbage for a message without known fields.
-    if not model.ir_version or not model.graph.node:
-        raise InputError(
-            f"{where}: expected an ONNX model with a graph, found none; export it again"
-        )
-    for tensor in model.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise InputError(f"{where}: {in_another_file(tensor.name)}")
+    model = read_onnx(path)
     found = [entry.value for entry in model.metadata_props if entry.key == ONNX_METADATA_KEY]
     if len(found) > 1:
         raise InputError(f"{where}: expected one eightbit metadata entry, found {len(found)}")
@@ -130,7 +110,10 @@ def _read_onnx(path: Path, where: str) -> bytes | None:
 
 def _read_torchscript(path: Path, where: str) -> bytes | None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with (
+            open_regular(path, "a TorchScript archive") as opened,
+            zipfile.ZipFile(opened) as archive,
+        ):
             names = archive.namelist()
             roots = {name.partition("/")[0] for name in names}
             root = roots.pop() if len(roots) == 1 else ""

@@ -90,8 +90,6 @@ def read_metadata(path: Path) -> ArtifactMetadata | None:
     """
     read = format_of(path).read_document
     where = printable(str(path))
-    if not path.is_file():
-        raise InputError(f"{where}: expected a model file, found none; check the path")
     try:
         content = read(path, where)
     except OSError as exc:

@@ -26,7 +26,6 @@ _PLACE: Final = re.compile(r"^\S+\.(?:cc|h):\d+ (?:.*?\)(?: const)? (?=[A-Z]))?"
 
 _EXPORT: Final = "export it again"
 _ONE_FILE: Final = "save it with save_as_external_data=False"
-_COPY: Final = "copy or export it again"
 _OTHER: Final = "or use the ONNX artefact"
 _QUANTIZE: Final = f"quantize again, {_OTHER}"
 _COPY_OR_QUANTIZE: Final = "copy it again, or quantize again"
@@ -178,16 +177,6 @@ _ONNXRUNTIME: Final = (
         _EXPORT,
     ),
     (r"^Missing opset in the model", r"expected the opset of its operators, found none", _EXPORT),
-    (
-        r"^[Ee]xternal data.{0,80}? for initializer: (\S{1,120})\. ",
-        r"expected a model in one file, found tensor '\1' in another one",
-        _ONE_FILE,
-    ),
-    (
-        r"^(?:Protobuf parsing failed|No graph was found in the protobuf)",
-        r"expected a whole ONNX model, found a damaged file",
-        _COPY,
-    ),
 )
 
 _INVALID: Final = (
@@ -207,21 +196,6 @@ _OPENVINO: Final = (
         r"Conversion is failed for: (\S{1,120}?)[,\s]",
         r"expected operators that RUNTIME knows, found \1",
         "pip install -U openvino, or use ONNX Runtime",
-    ),
-    (
-        r"external data file.{0,80}? initializer '(\S{1,120})'",
-        r"expected a model in one file, found tensor '\1' in another one",
-        _ONE_FILE,
-    ),
-    (
-        r"invalid external data: ",
-        r"expected a model in one file, found a tensor in another one",
-        _ONE_FILE,
-    ),
-    (
-        r"Model can't be parsed|Unable to read the model",
-        r"expected a whole ONNX model, found a damaged file",
-        _COPY,
     ),
 )
 

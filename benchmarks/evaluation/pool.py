@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Final
 
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.evaluation.prediction import (
     PIECE_MAX_BYTES,
     Answer,
@@ -65,6 +66,8 @@ class PredictionPool(Closing):
         self._processes: list[WorkerProcess] = []
         arguments = [str(each), preprocessing.model_dump_json(), *map(str, models.values())]
         where = printable(", ".join(path.name for path in models.values()))
+        for path in models.values():
+            read_metadata(path)  # refuses what no worker should be handed
         try:
             for _ in range(max(1, min(workers, chunks))):
                 process = WorkerProcess(

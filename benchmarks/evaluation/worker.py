@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eightbit.benchmarks.artifact.model_input import ModelInput
+from eightbit.benchmarks.artifact.onnx_file import read_by_parent
+from eightbit.benchmarks.artifact.trust import trust_as_told
 from eightbit.benchmarks.evaluation.prediction import (
     FileOutcome,
     ImageFile,
@@ -57,6 +59,8 @@ _Waiting: TypeAlias = "Queue[_Prepared | BaseException | None]"
 def main(threads: int, preprocessing: Preprocessing, paths: Sequence[Path]) -> None:
     """Serves chunks from standard input until it is closed, as it is when the parent dies."""
     inbox, outbox = claim_standard_streams()
+    trust_as_told()
+    read_by_parent()
     try:
         runners = [open_runner(path, threads) for path in paths]
     except InputError as exc:

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
@@ -266,7 +267,11 @@ def _started(candidates: Sequence[Candidate], threads: int, stack: ExitStack) ->
 
     with ThreadPoolExecutor(_LOADED_AT_A_TIME) as executor:
         try:
-            futures = [executor.submit(start, index) for index in range(len(candidates))]
+            # Each thread in a copy of this context: what is trusted here is trusted there.
+            futures = [
+                executor.submit(copy_context().run, start, index)
+                for index in range(len(candidates))
+            ]
             runners = [future.result() for future in futures]
         except BaseException:
             # Failed or interrupted: what has not begun need not begin.

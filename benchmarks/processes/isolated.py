@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from eightbit.benchmarks.artifact.formats import format_of
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.processes.calls import Steps
 from eightbit.benchmarks.processes.channel import Action, Reply, Request, receive, send
 from eightbit.benchmarks.processes.process import Closing, WorkerCrashError, WorkerProcess
@@ -38,9 +39,10 @@ class IsolatedRunner(Closing):
     """
 
     def __init__(self, path: Path, *, threads: int, execution: Execution | None = None) -> None:
-        start = time.perf_counter()
         self._where = printable(str(path))
         execution = execution or Execution(runtime=format_of(path).runtime)
+        read_metadata(path)  # refuses what no worker should be handed
+        start = time.perf_counter()
         self._process = WorkerProcess(
             "eightbit.benchmarks.processes.worker",
             [str(path), str(threads), execution.model_dump_json()],

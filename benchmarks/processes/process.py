@@ -17,6 +17,7 @@ from threading import Thread
 from types import TracebackType
 from typing import IO, Final, Self
 
+from eightbit.benchmarks.artifact.trust import trust_variables
 from eightbit.models.plain_text import one_line, printable
 
 
@@ -112,6 +113,7 @@ class WorkerProcess:
             env={
                 **with_short_spins(os.environ),
                 **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+                **trust_variables(),
                 **(variables or {}),
             },
         )

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 
+from eightbit.benchmarks.artifact.onnx_file import read_by_parent
+from eightbit.benchmarks.artifact.trust import trust_as_told
 from eightbit.benchmarks.processes.calls import settle, walk
 from eightbit.benchmarks.processes.channel import (
     Action,
@@ -29,6 +31,8 @@ from eightbit.models.plain_text import printable
 def main(path: Path, threads: int, execution: Execution) -> None:
     """Serves requests from standard input until it is closed, as it is when the parent dies."""
     inbox, outbox = claim_standard_streams()
+    trust_as_told()
+    read_by_parent()
     try:
         runner = open_runner(path, threads, execution)
     except InputError as exc:

@@ -7,6 +7,7 @@ import onnxruntime as ort
 
 from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
 from eightbit.benchmarks.artifact.metadata import check_outputs, parse_metadata
+from eightbit.benchmarks.artifact.onnx_file import check_onnx
 from eightbit.benchmarks.artifact.refusals import onnxruntime_cause, onnxruntime_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of, fitted
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
@@ -27,11 +28,13 @@ class OnnxRunner:
         optimize: Whether ONNX Runtime may fuse the graph; without, every node runs as written.
 
     Raises:
-        InputError: ONNX Runtime cannot load the file, or it is no image classifier.
+        InputError: The file needs others, ONNX Runtime cannot load it, or it is no image
+            classifier.
     """
 
     def __init__(self, path: Path, threads: int, *, optimize: bool = True) -> None:
         self._where = printable(str(path))
+        check_onnx(path)
         try:
             self._session = ort.InferenceSession(
                 str(path), _session_options(threads, optimize), providers=["CPUExecutionProvider"]

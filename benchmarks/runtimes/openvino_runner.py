@@ -8,6 +8,7 @@ import numpy as np
 
 from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY, OPENVINO
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, check_outputs, parse_metadata
+from eightbit.benchmarks.artifact.onnx_file import check_onnx
 from eightbit.benchmarks.artifact.refusals import openvino_cause, openvino_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of, fitted
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
@@ -31,12 +32,14 @@ class OpenVinoRunner:
             of the convolution before those are rounded, which saves a rounding, and time.
 
     Raises:
-        InputError: OpenVINO is not installed or cannot load the file, or it is no image classifier.
+        InputError: OpenVINO is not installed or cannot load the file, the file needs others, or it
+            is no image classifier.
     """
 
     def __init__(self, path: Path, threads: int, *, optimize: bool = True) -> None:
         self._where = printable(str(path))
         openvino = _imported(self._where)
+        check_onnx(path)
         self._settings = _settings(threads, optimize)
         try:
             self._core = openvino.Core()

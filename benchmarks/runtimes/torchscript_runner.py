@@ -12,6 +12,7 @@ from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.refusals import last_line, torchscript_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
+from eightbit.benchmarks.runtimes.torchscript_archive import check_archive
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
@@ -93,9 +94,11 @@ def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.Script
     """Load a TorchScript archive in eval mode, with the engine to run it under, None for any.
 
     That is the engine it names, or another. Weights are packed for it as they are loaded.
+    Nothing of the file runs before its code has been read, see `check_archive`.
 
     Raises:
-        InputError: torch cannot load the file, lacks the engine, or there is nothing to call.
+        InputError: The file would do more than compute and is not trusted; torch cannot load it,
+            or lacks the engine; or there is nothing to call.
     """
     where = printable(str(path))
     metadata = read_metadata(path)
@@ -105,6 +108,7 @@ def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.Script
         with _quantized_engine(engine, where), warnings.catch_warnings():
             # TorchScript is deprecated upstream; reading such an artefact is the purpose here.
             warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
+            check_archive(path)
             module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
             module.eval()
     # torch's own message may hold bytes of the file that are no text.

@@ -14,6 +14,7 @@ import onnx
 import onnxruntime as ort
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, format_of
+from eightbit.benchmarks.artifact.onnx_file import check_onnx
 from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal
 from eightbit.benchmarks.report.document import CoverageSection, OperatorCoverage
 from eightbit.models.plain_text import printable
@@ -93,6 +94,7 @@ def audit_onnx(path: Path) -> CoverageSection:
     Raises:
         InputError: ONNX Runtime cannot load the file.
     """
+    check_onnx(path)
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
         options = ort.SessionOptions()

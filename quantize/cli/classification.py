@@ -1,12 +1,14 @@
 """Classification of image files, by the preprocessing and labels of an artefact's metadata."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from eightbit.benchmarks.artifact.metadata import open_artifact
+from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import check_finite
 from eightbit.models.errors import InputError, UnusableImage
@@ -25,11 +27,12 @@ class Guess:
 
 
 def classify(
-    artifact: Path, images: Sequence[Path], *, threads: int, top: int = 5
+    artifact: Path, images: Sequence[Path], *, threads: int, top: int = 5, trust: bool = False
 ) -> Iterator[tuple[Path, tuple[Guess, ...]]]:
     """Classify image files with an artefact (.onnx or .pt), one at a time.
 
-    `top` limits the classes per image; equal logits rank by class index.
+    `top` limits the classes per image; equal logits rank by class index. A TorchScript file may
+    compute and nothing else, unless it is trusted.
 
     Yields:
         Each image with its classes, the most probable first.
@@ -45,7 +48,9 @@ def classify(
             "without eightbit metadata"
         )
     spec = metadata.spec
-    with IsolatedRunner(artifact, threads=threads) as runner:
+    with ExitStack() as stack:
+        with trusting(trust):  # not where it yields: the caller's context is its own
+            runner = stack.enter_context(IsolatedRunner(artifact, threads=threads))
         for path in images:
             pixels = _pixels(path, spec)
             logits = runner(pixels[None])

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from eightbit.benchmarks.artifact.metadata import Artifact, open_artifact
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED, ModelInput
+from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.report.document import CoverageSection
 from eightbit.models.doors.pretrained import weight_names
 from eightbit.models.networks.architectures import default_preprocessing, parameter_count
@@ -19,8 +20,8 @@ from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
 
-def describe(path: Path) -> RenderableType:
-    """Metadata, coverage and recipe of an artefact; or a recipe alone.
+def describe(path: Path, *, trust: bool = False) -> RenderableType:
+    """Metadata, coverage and recipe of an artefact, if it only computes or is trusted; or a recipe.
 
     Raises:
         InputError: The file is neither, or is damaged.
@@ -29,7 +30,9 @@ def describe(path: Path) -> RenderableType:
         return _recipe_table(read_recipe(path))
     artifact = open_artifact(path)
     parts = [_artifact_table(artifact)]
-    if (coverage := audit(path)) is not None:
+    with trusting(trust):
+        coverage = audit(path)
+    if coverage is not None:
         parts.append(_coverage_table(coverage))
     recipe = _recipe_beside(artifact)
     if recipe is not None:

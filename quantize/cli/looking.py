@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eightbit.benchmarks.artifact.formats import suffixes
-from eightbit.quantize.cli.options import Folder, Threads
+from eightbit.quantize.cli.options import Folder, Threads, Trust
 
 looking = typer.Typer()
 
@@ -30,12 +30,15 @@ def diagnose(
 
 
 @looking.command()
-def inspect(file: Annotated[Path, typer.Argument(help="An artefact, or a recipe.json.")]) -> None:
+def inspect(
+    file: Annotated[Path, typer.Argument(help="An artefact, or a recipe.json.")],
+    trust: Trust = False,
+) -> None:
     """Show what an artefact says about itself, what computes in integers, and its recipe."""
     from eightbit.quantize.cli.console import results
     from eightbit.quantize.cli.inspection import describe
 
-    results().print(describe(file))
+    results().print(describe(file, trust=trust))
 
 
 @looking.command()
@@ -43,13 +46,14 @@ def doctor(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help=f"A model, of any tool: {suffixes()}.")
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Say what to run on this machine, or why a model file may be slow or wrong on it."""
     from eightbit.quantize.cli.console import results
     from eightbit.quantize.doctor.examine import examine_file, examine_host
     from eightbit.quantize.doctor.rendering import render_examination
 
-    examination = examine_host() if file is None else examine_file(file)
+    examination = examine_host() if file is None else examine_file(file, trust=trust)
     results().print(render_examination(examination))
 
 
@@ -59,13 +63,15 @@ def classify(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show per photo.")] = 5,
     threads: Threads = None,
+    trust: Trust = False,
 ) -> None:
     """Show the most probable classes of photos."""
     from eightbit.benchmarks.runtimes.environment import usable_cores
     from eightbit.quantize.cli.classification import classify as classify_images
     from eightbit.quantize.cli.console import guesses_table, results
 
-    for path, guesses in classify_images(file, images, top=top, threads=threads or usable_cores()):
+    count = threads or usable_cores()
+    for path, guesses in classify_images(file, images, top=top, threads=count, trust=trust):
         results().print(guesses_table(path, guesses))
 
 

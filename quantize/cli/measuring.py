@@ -7,7 +7,7 @@ import typer
 
 from eightbit.models.errors import InputError
 from eightbit.quantize.cli.ending import command_line, end, pass_gates, say_written, show
-from eightbit.quantize.cli.options import MAX_THREADS, Folder, ImageLabels, MaxDrop, Threads
+from eightbit.quantize.cli.options import MAX_THREADS, Folder, ImageLabels, MaxDrop, Threads, Trust
 
 measuring = typer.Typer()
 
@@ -31,6 +31,7 @@ def verify(
         ),
     ] = None,
     threads: Threads = None,
+    trust: Trust = False,
 ) -> None:
     """Execute a bundle's artefacts in every way possible here, against the reference integers.
 
@@ -62,6 +63,7 @@ def verify(
                 stages,
                 samples=samples or VERIFICATION_IMAGES,
                 threads=threads,
+                trust=trust,
                 command=command_line(),
             )
     report = found.report
@@ -78,6 +80,7 @@ def evaluate(
     labels: ImageLabels = None,
     max_drop: MaxDrop = None,
     threads: Threads = None,
+    trust: Trust = False,
 ) -> None:
     """Measure the accuracy of a bundle's artefacts against float.
 
@@ -99,6 +102,7 @@ def evaluate(
             image_labels=image_labels,
             max_drop_pp=max_drop,
             threads=threads,
+            trust=trust,
             command=command_line(),
         )
     show(report)
@@ -124,6 +128,7 @@ def benchmark(
             "synthetic by default.",
         ),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Measure the latency of a bundle's models, float and INT8, in every runtime there is.
 
@@ -139,6 +144,7 @@ def benchmark(
             threads=threads or (),
             batches=batch or (),
             images=images,
+            trust=trust,
             command=command_line(),
         )
     show(report)

@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
+from eightbit.benchmarks.artifact.trust import TRUST
+
 # ONNX Runtime starts as many as it is told, whatever memory that takes.
 MAX_THREADS: Final = 1024
 
@@ -38,6 +40,12 @@ Labels = Annotated[
         "--labels",
         help="Names of the classes (.txt, .json), or labels of a flat folder's images (.csv); "
         "may be given for both.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        TRUST, help="Run the models whatever their code asks for: you trust whoever made them."
     ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="What `eightbit quantize` wrote.")]

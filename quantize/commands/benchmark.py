@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.quantize.artifacts.open_bundle import open_bundle
@@ -20,12 +21,14 @@ def benchmark_bundle(
     threads: Sequence[int] = (),
     batches: Sequence[int] = (),
     images: Path | None = None,
+    trust: bool = False,
     command: str = "",
 ) -> Report:
     """Latency of a bundle's models, float and INT8; also amends the bundle's report, or makes one.
 
     `threads` are thread counts, empty for all usable cores; `batches` images per call, empty for
     one. `images` is a folder or archive of photos for the whole path, None for synthetic ones.
+    `trust`: run the models whatever their code asks for.
 
     Returns:
         A report of this benchmark alone.
@@ -38,15 +41,16 @@ def benchmark_bundle(
     recipe = opened.recipe
     amending = Amending(bundle=opened, stages=stages, command=command)
     amending.begin()
-    timing = time_bundle(
-        folder,
-        recipe,
-        stages,
-        threads=tuple(dict.fromkeys(threads)) or (usable_cores(),),
-        batches=tuple(dict.fromkeys(batches)) or (1,),
-        effort=THOROUGH,
-        photos=read_photos(images, recipe.spec) if images else None,
-    )
+    with trusting(trust):
+        timing = time_bundle(
+            folder,
+            recipe,
+            stages,
+            threads=tuple(dict.fromkeys(threads)) or (usable_cores(),),
+            batches=tuple(dict.fromkeys(batches)) or (1,),
+            effort=THOROUGH,
+            photos=read_photos(images, recipe.spec) if images else None,
+        )
     later = {"environment": read_environment(), "command": command}
     section = timing.benchmark and timing.benchmark.model_copy(update=later)
     amending.finish(lambda before: before.with_latency(timing.latency, section))

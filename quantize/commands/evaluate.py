@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.evaluation.journal import Journal, header_of, open_journal
 from eightbit.benchmarks.evaluation.pool import workers_and_threads
 from eightbit.benchmarks.processes.process import WorkerCrashError
@@ -33,6 +34,7 @@ def evaluate_bundle(
     image_labels: Mapping[str, str] | None = None,
     max_drop_pp: float | None = None,
     threads: int | None = None,
+    trust: bool = False,
     command: str = "",
 ) -> Report:
     """Accuracy, fidelity and parity of a bundle's artefacts; also amends the bundle's report.
@@ -43,7 +45,8 @@ def evaluate_bundle(
 
     `image_labels` maps image names to labels, for images without class folders. The gate
     ``max_drop_pp`` needs labels; None for the report's own gate, if there is one and the images
-    have labels. `threads`: None for all usable cores.
+    have labels. `threads`: None for all usable cores. `trust`: run the models
+    whatever their code asks for.
 
     Returns:
         A report of this evaluation alone; its ``max_drop_pp`` is the gate that applies.
@@ -64,12 +67,13 @@ def evaluate_bundle(
     gate_pp = _gate(known, labelled, stages.watcher) if max_drop_pp is None else max_drop_pp
     count = threads or usable_cores()
     with labelled.source as source, _journal(opened, data, source, count, stages) as journal:
-        found = evaluate_artifacts(
-            *(models_of(folder), recipe, labelled, stages),
-            threads=count,
-            calibration=known.calibration.digests if known.calibration else (),
-            journal=journal,
-        )
+        with trusting(trust):
+            found = evaluate_artifacts(
+                *(models_of(folder), recipe, labelled, stages),
+                threads=count,
+                calibration=known.calibration.digests if known.calibration else (),
+                journal=journal,
+            )
         amending.finish(lambda before: _amended(before, found, max_drop_pp, command))
         if journal is not None:
             journal.delete()

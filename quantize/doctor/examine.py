@@ -4,6 +4,7 @@ from pathlib import Path
 
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.metadata import read_metadata
+from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features
 from eightbit.quantize.doctor.findings import Examination
 from eightbit.quantize.doctor.host import advise, cpu_line, read_host, read_onnxruntime, read_torch
@@ -14,22 +15,23 @@ def examine_host() -> Examination:
     return advise(read_host())
 
 
-def examine_file(path: Path, cpu: CpuFeatures | None = None) -> Examination:
+def examine_file(path: Path, cpu: CpuFeatures | None = None, *, trust: bool = False) -> Examination:
     """Examine an .onnx or .pt file made by any tool, for a processor (None: this machine's).
 
     The file is untrusted: an ONNX model is checked and optimised, for this machine's processor, in
-    a child process with limits. A TorchScript file is loaded, at which torch executes what the file
-    asks for; its `forward` is not called.
+    a child process with limits. A TorchScript file is loaded, but not called, if its code asks for
+    nothing but operators that compute; with `trust`, whatever it asks for.
 
     Raises:
-        InputError: The file is of neither kind.
+        InputError: The file is of neither kind, or its code asks for more.
     """
     here = cpu or read_cpu_features()
     metadata = read_metadata(path)
     if format_of(path) is TORCHSCRIPT:
         from eightbit.quantize.doctor.torchscript_file import examine_torchscript
 
-        found = examine_torchscript(path, metadata, here, read_torch())
+        with trusting(trust):
+            found = examine_torchscript(path, metadata, here, read_torch())
     else:
         from eightbit.quantize.doctor.onnx_file import examine_onnx
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -97,7 +98,10 @@ def execute(
             return in_batches(runner, images), runner.peak_rss_bytes()
 
     with ThreadPoolExecutor(max_workers=at_a_time) as pool:
-        running = {execution: pool.submit(run, execution) for execution in wanted}
+        # Each thread in a copy of this context: what is trusted here is trusted there.
+        running = {
+            execution: pool.submit(copy_context().run, run, execution) for execution in wanted
+        }
         try:
             seen = affordable(pixels, reference_pixels)
             logits[REFERENCE] = reference_logits(quantized, seen)

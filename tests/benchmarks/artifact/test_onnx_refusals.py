@@ -118,7 +118,7 @@ def test_onnxruntime_says_it_in_one_sentence(
                 "pip install -U openvino, or use ONNX Runtime"
             ),
         ),
-        (external, ONE_FILE.replace("tensor 'weight'", "a tensor")),
+        (external, ONE_FILE),
     ],
     ids=["domain", "operator", "external"],
 )
@@ -144,7 +144,7 @@ def test_openvino_takes_versions_that_it_does_not_know_and_computes_the_same(
 def test_half_an_onnx_file_is_told_as_such(execution: Execution, onnx_file: Path) -> None:
     onnx_file.write_bytes(onnx_file.read_bytes()[:-20])
     assert refusal(onnx_file, execution) == (
-        "expected a whole ONNX model, found a damaged file; copy or export it again"
+        "expected an ONNX model, found a damaged file or something else; copy or export it again"
     )
 
 
@@ -152,10 +152,9 @@ def test_half_an_onnx_file_is_told_as_such(execution: Execution, onnx_file: Path
     ("change", "cause"),
     [
         (input_type(TensorProto.STRING), "This is an invalid model. Type Error: "),
-        (no_nodes, "This is an invalid model. Graph output (logits) does not exist"),
         (lambda model: model.graph.node[0].input.append("image"), "This is an invalid model. In "),
     ],
-    ids=["type", "no nodes", "inputs"],
+    ids=["type", "inputs"],
 )
 def test_an_invalid_graph_needs_another_export_and_no_newer_runtime(
     change: ChangeModel, cause: str, onnx_file: Path
@@ -164,6 +163,12 @@ def test_an_invalid_graph_needs_another_export_and_no_newer_runtime(
     assert found.startswith(f"ONNX Runtime {ort.__version__} cannot load it: {cause}")
     assert found.endswith("; export it again")
     assert "pip" not in found
+
+
+def test_a_graph_without_nodes_is_told_as_such(onnx_file: Path) -> None:
+    assert refusal(change_onnx(onnx_file, no_nodes), ONNXRUNTIME) == (
+        "expected an ONNX model with a graph, found none; export it again"
+    )
 
 
 @pytest.mark.parametrize("execution", [ONNXRUNTIME, OPENVINO], ids=["onnxruntime", "openvino"])
