@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
+from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.processes.calls import LEAST_CALLS
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
@@ -111,7 +112,7 @@ def test_a_worker_that_dies_while_loading_shows_its_last_lines(model_file, monke
 def test_what_a_library_prints_neither_breaks_the_protocol_nor_blocks(
     talkative_model, batch, expected_logits
 ):
-    with IsolatedRunner(talkative_model, threads=1) as runner:
+    with trusting(True), IsolatedRunner(talkative_model, threads=1) as runner:
         np.testing.assert_allclose(runner(batch), expected_logits, rtol=1e-5, atol=1e-6)
 
 
