@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint types unit docs measure clean
+.PHONY: demo test lint types unit studies docs measure clean
 
 demo: $(INSTALLED)
 	$(BIN)/eightbit demo --out build/demo --overwrite
@@ -20,8 +20,13 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 # In the order of the folders: files of few and long tests would come last, on one core.
+PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 unit: $(INSTALLED) browser cpp emulator
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(PYTEST) -m 'not study'
+
+# benchmarks/studies, which only maintainers run.
+studies: $(INSTALLED) emulator
+	$(PYTEST) -m study
 
 # The site: build/site/index.html. A broken link or a page that nobody can reach fails it.
 docs: $(INSTALLED)

@@ -62,9 +62,16 @@ def exported(
 
 
 @pytest.mark.parametrize(
-    "architecture", [a for a in Architecture if not a.is_cifar] + [Architecture.CIFAR_RESNET20]
+    "architecture",
+    [
+        # One of every kind of block: the others have more of the same.
+        Architecture.CIFAR_RESNET20,
+        Architecture.RESNET18,
+        Architecture.RESNET50,
+        Architecture.RESNEXT50_32X4D,
+    ],
 )
-def test_every_operator_of_every_architecture_computes_in_integers(
+def test_every_operator_of_every_kind_of_block_computes_in_integers(
     architecture: Architecture, random_network: Networks, noise_images: Images, tmp_path: Path
 ) -> None:
     exported = export(random_network(architecture), noise_images(2, SIDE), tmp_path)
