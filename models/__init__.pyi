@@ -1,3 +1,8 @@
+from .class_match import ClassMatch as ClassMatch
+from .class_match import ClassOrder as ClassOrder
+from .class_match import LabelRule as LabelRule
+from .class_match import imagenet_wnids as imagenet_wnids
+from .class_match import match_classes as match_classes
 from .doors.checkpoints import Checkpoint as Checkpoint
 from .doors.checkpoints import load_into as load_into
 from .doors.checkpoints import read_state_dict as read_state_dict
@@ -15,13 +20,10 @@ from .images.preprocessing import preprocess as preprocess
 from .images.sampling import balanced_order as balanced_order
 from .images.sources import ImageItem as ImageItem
 from .images.sources import ImageSource as ImageSource
+from .images.sources import Listing as Listing
 from .images.sources import open_source as open_source
 from .label_files import read_class_names as read_class_names
 from .label_files import read_image_labels as read_image_labels
-from .labels import ClassMatch as ClassMatch
-from .labels import LabelRule as LabelRule
-from .labels import imagenet_wnids as imagenet_wnids
-from .labels import match_classes as match_classes
 from .labels import match_images as match_images
 from .networks.architectures import build_from_spec as build_from_spec
 from .networks.architectures import build_model as build_model

@@ -14,6 +14,7 @@ from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
+from eightbit.models.class_match import ClassOrder
 from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel
 
@@ -93,6 +94,8 @@ class Delivery:
         out: Folder for the artefacts and the report.
         evaluate: Images to measure accuracy on; None to verify only.
         image_labels: Label by name of the image, for evaluation images without class folders.
+        class_order: What the names of evaluation folders or labels are; None if they alone shall
+            tell, which is refused where they leave a doubt.
         formats: Keys of `FORMATS`.
         threads: At least 1; None for all cores that may be used.
         max_drop_pp: Gate in percentage points: the largest upper end, in any artefact, of the 95 %
@@ -108,6 +111,7 @@ class Delivery:
     out: Path
     evaluate: Path | None = None
     image_labels: Mapping[str, str] | None = None
+    class_order: ClassOrder | None = None
     formats: tuple[str, ...] = tuple(FORMATS)
     threads: int | None = None
     max_drop_pp: float | None = None
@@ -130,6 +134,7 @@ class Delivery:
         for given, what in (
             (self.max_drop_pp, "max drop: expected images to measure the drop on"),
             (self.image_labels, "labels: expected images that the labels belong to"),
+            (self.class_order, "class order: expected images whose classes it tells"),
         ):
             if given is not None and self.evaluate is None:
                 raise InputError(f"{what}, found none; give --evaluate")

@@ -8,11 +8,14 @@ from typing import Final, NoReturn
 import numpy as np
 import torch
 
+from eightbit.models.class_match import ClassMatch, ClassOrder, some
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import LoadedImage, SkippedImage, load_images
 from eightbit.models.images.sources import ImageItem, ImageSource, open_source
-from eightbit.models.labels import ClassMatch, match_images
+from eightbit.models.labels import match_images
+from eightbit.models.plain_text import counted, printable
 from eightbit.models.spec import ModelSpec, Preprocessing
+from eightbit.quantize.stages import Watcher
 
 
 class UsableImages:
@@ -63,6 +66,15 @@ class UsableImages:
         if not self.digests:
             refuse_unusable(self.source, self.skipped)
 
+    def folders_without_images(self) -> tuple[str, ...]:
+        """Class folders without an image, or whose images were all skipped; sorted."""
+        listing = self.source.listing
+        if not listing.folders:
+            return ()
+        skipped = {image.name for image in self.skipped}
+        left = {item.folder for item in listing.items if item.name not in skipped}
+        return tuple(sorted({*listing.folders, *listing.empty_folders} - left))
+
 
 def refuse_unusable(source: ImageSource, skipped: Sequence[SkippedImage]) -> NoReturn:
     """Refuse a source none of whose images is usable.
@@ -78,10 +90,17 @@ def refuse_unusable(source: ImageSource, skipped: Sequence[SkippedImage]) -> NoR
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledSource:
-    """Images to measure on; ``classes`` is None where none is known."""
+    """Images to measure on.
+
+    Attributes:
+        source: The images.
+        classes: None where none is known.
+        labels_without_image: How many labels of a label file are of images that are not there.
+    """
 
     source: ImageSource
     classes: ClassMatch | None
+    labels_without_image: int = 0
 
     @property
     def labels(self) -> Mapping[str, int] | None:
@@ -89,40 +108,61 @@ class LabelledSource:
         return None if self.classes is None else self.classes.indices
 
 
+def tell_left_out(path: Path, source: ImageSource, watcher: Watcher) -> None:
+    """Say which files are no images, and which class folders have none, where no report does."""
+    listing = source.listing
+    if listing.passed_over.files:
+        files = counted(listing.passed_over.files, "file")
+        watcher.tell(
+            f"{printable(str(path))}: {files} passed over, which are no images:"
+            f" {listing.passed_over.in_words()}"
+        )
+    if listing.folders and listing.empty_folders:
+        watcher.tell(f"{printable(str(path))}: no image in {some(listing.empty_folders)}")
+
+
 def open_labelled(
     path: Path,
     spec: ModelSpec,
     image_labels: Mapping[str, str] | None,
     *,
+    class_order: ClassOrder | None = None,
     max_drop_pp: float | None = None,
 ) -> LabelledSource:
     """Open images and match their classes; close ``source`` when done.
 
-    ``image_labels`` are labels by image name, for images outside class folders. A gate
-    ``max_drop_pp`` needs labels.
+    ``image_labels`` are labels by image name, for images outside class folders; ``class_order`` is
+    what the names of folders or labels are, where that is not clear. A gate ``max_drop_pp`` needs
+    labels.
 
     Raises:
         InputError: There are no images, their classes are not clear, or a gate lacks them.
     """
     source = open_source(path)
     try:
-        classes = _classes(path, source, spec, image_labels)
+        classes = _classes(path, source, spec, image_labels, class_order)
         if classes is None and max_drop_pp is not None:
             raise InputError(  # noqa: TRY301 - the source is closed here for every reason
                 f"{path}: expected class folders or a CSV of labels to measure a drop with, found "
                 "neither; give labelled images or no --max-drop"
             )
-        return LabelledSource(source=source, classes=classes)
+        # Every image has a label of its own.
+        unused = len(image_labels) - len(source.items) if image_labels is not None else 0
+        return LabelledSource(source=source, classes=classes, labels_without_image=unused)
     except BaseException:
         source.close()
         raise
 
 
 def _classes(
-    path: Path, source: ImageSource, spec: ModelSpec, image_labels: Mapping[str, str] | None
+    path: Path,
+    source: ImageSource,
+    spec: ModelSpec,
+    image_labels: Mapping[str, str] | None,
+    class_order: ClassOrder | None,
 ) -> ClassMatch | None:
     try:
-        return match_images(source.items, spec, image_labels)
+        return match_images(source.listing, spec, image_labels, class_order)
     except InputError as exc:
         raise InputError(f"{path}: {exc}") from exc
 

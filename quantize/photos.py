@@ -18,6 +18,8 @@ from eightbit.models.images.preprocessing import cropped_pixels, normalised_imag
 from eightbit.models.images.sources import ImageSource, open_source
 from eightbit.models.plain_text import counted
 from eightbit.models.spec import ModelSpec, Preprocessing
+from eightbit.quantize.images import tell_left_out
+from eightbit.quantize.stages import Watcher
 
 SYNTHETIC: Final = "synthetic images"
 
@@ -91,7 +93,7 @@ def synthetic_photos() -> Photos:
     return Photos(files=tuple(files), described=f"synthetic JPEG, {_WIDTH} x {_HEIGHT} pixels")
 
 
-def read_photos(path: Path, spec: ModelSpec) -> Photos:
+def read_photos(path: Path, spec: ModelSpec, watcher: Watcher) -> Photos:
     """The first photos of a folder or archive that are usable for a model, at most 16.
 
     Raises:
@@ -101,6 +103,7 @@ def read_photos(path: Path, spec: ModelSpec) -> Photos:
         usable = list(islice(_usable(source, spec), _MAX_PHOTOS))
         if not usable:
             raise InputError(f"{path}: expected a photo that can be used, found none")
+        tell_left_out(path, source, watcher)
         files, sizes = zip(*usable, strict=True)
         width, height = (round(statistics.median(column)) for column in zip(*sizes, strict=True))
         described = (

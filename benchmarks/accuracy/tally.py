@@ -23,7 +23,7 @@ from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
 from eightbit.benchmarks.accuracy.per_class import ClassCounter, ClassDrop
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
-from eightbit.models.images.sources import ImageName
+from eightbit.models.images.passed_over import ImageName
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import Finite, Fraction, FrozenModel
 

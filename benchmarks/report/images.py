@@ -1,5 +1,6 @@
 """The images behind a report: those that set the ranges, and those that were evaluated."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
@@ -8,10 +9,12 @@ from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.images.loading import SkippedImage
+from eightbit.models.images.passed_over import PassedOver
 from eightbit.models.spec import FrozenModel, Positive
 
 SHOWN: Final = 24  # so many flipped images have a picture in the report
 DIGEST_DIGITS: Final = 16
+MAX_NAMED: Final = 100  # classes without images
 
 Thumbnail = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=32 * 2**10)]
 """A JPEG file in Base64."""
@@ -35,6 +38,23 @@ ShortDigest = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{DIGEST_DIGITS}}}$")]
 """The beginning of a SHA-256: enough to tell the files of a set apart."""
 
 
+class WithoutImages(FrozenModel):
+    """Classes of which no image could be used.
+
+    Attributes:
+        count: How many.
+        names: The first of them: labels, or where there are none the names of folders.
+    """
+
+    count: NonNegativeInt = 0
+    names: Annotated[tuple[str, ...], Field(max_length=MAX_NAMED)] = ()
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Self:
+        """All names are given, the first are kept."""
+        return cls(count=len(names), names=tuple(names[:MAX_NAMED]))
+
+
 class CalibrationSection(FrozenModel):
     """The images that set the ranges.
 
@@ -42,6 +62,8 @@ class CalibrationSection(FrozenModel):
         source: Where they came from.
         images: How many were used.
         skipped: What could not be used.
+        passed_over: Files beside them that are no images.
+        without_images: Class folders of which no image could be used.
         also_in_evaluation: How many of them were evaluated too; more than 0 flatters the result.
         digests: The first 16 hexadecimal digits of the SHA-256 of each file, sorted, each once.
         convergence: How far ranges still moved from checkpoint to checkpoint.
@@ -53,6 +75,8 @@ class CalibrationSection(FrozenModel):
     source: str
     images: NonNegativeInt
     skipped: tuple[SkippedImage, ...] = ()
+    passed_over: PassedOver = PassedOver()
+    without_images: WithoutImages = WithoutImages()
     also_in_evaluation: NonNegativeInt = 0
     digests: Annotated[tuple[ShortDigest, ...], Field(min_length=1)]
     convergence: tuple[ConvergencePoint, ...] = ()
@@ -70,6 +94,10 @@ class EvaluationSection(FrozenModel):
         matched_by: How their folders or labels were matched to the model's classes.
         skipped: The first files that could not be used.
         skipped_count: How many there were in all.
+        passed_over: Files beside them that are no images.
+        without_images: Classes of the model of which no image could be used, where the images'
+            classes are known.
+        labels_without_image: How many labels of a label file are of images that are not there.
         images_sha256: Digest of the digests of the files that were used, in their order: where it
             is equal, the images are the same.
         images_per_s: Through all models together, decoding included; None where nothing was left
@@ -86,6 +114,9 @@ class EvaluationSection(FrozenModel):
     matched_by: str | None = None
     skipped: tuple[SkippedImage, ...] = ()
     skipped_count: NonNegativeInt
+    passed_over: PassedOver = PassedOver()
+    without_images: WithoutImages = WithoutImages()
+    labels_without_image: NonNegativeInt = 0
     images_sha256: Sha256
     images_per_s: Positive | None = None
     thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)

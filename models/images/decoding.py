@@ -8,12 +8,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 
 from eightbit.models.errors import UnusableImage
+from eightbit.models.images.signatures import FORMATS
 from eightbit.models.plain_text import one_line
 
 MAX_PIXELS = 100_000_000
-
-# Only formats that Pillow decodes itself: EPS, for one, would start another program.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 _TRANSPOSITIONS = {  # EXIF orientation: what makes the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.passed_over import ImageName
 from eightbit.models.images.preprocessing import preprocess
-from eightbit.models.images.sources import ImageItem, ImageName, ImageSource
+from eightbit.models.images.sources import ImageItem, ImageSource
 from eightbit.models.spec import FrozenModel, Preprocessing
 
 _AHEAD_PER_WORKER = 4

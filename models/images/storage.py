@@ -43,6 +43,16 @@ class Storage(Protocol):
     def names(self) -> Iterator[str]:
         """Names of the regular files, in any order, as they were stored."""
 
+    def folders(self) -> Iterator[str]:
+        """Names of the folders that are stored as such, with or without files."""
+
+    def head(self, name: str, size: int) -> bytes:
+        """Read the first bytes of a file, at most ``size``.
+
+        Raises:
+            UnusableImage: It cannot be read.
+        """
+
     def read(self, name: str) -> bytes:
         """Read one file.
 
@@ -90,11 +100,26 @@ class FolderStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._names = list(_counted(_walk(root)))
+        self._names: list[str] = []
+        self._folders: list[str] = []
+        for name, is_folder in _counted(_walk(root)):
+            (self._folders if is_folder else self._names).append(name)
 
     def names(self) -> Iterator[str]:
         """See `Storage`."""
         return iter(self._names)
+
+    def folders(self) -> Iterator[str]:
+        """See `Storage`."""
+        return iter(self._folders)
+
+    def head(self, name: str, size: int) -> bytes:
+        """See `Storage`."""
+        try:
+            with (self._root / name).open("rb", buffering=0) as file:
+                return file.read(size)
+        except OSError as exc:
+            raise UnusableImage(f"cannot be read: {one_line(exc.strerror or exc)}") from exc
 
     def read(self, name: str) -> bytes:
         """See `Storage`."""
@@ -113,11 +138,14 @@ class TarStorage:
 
     def __init__(self, path: Path) -> None:
         self._extents: dict[str, tuple[int, int]] = {}
+        self._folders: list[str] = []
         self._file = path.open("rb")
         try:
             for member in _tar_members(self._file):
                 if member.isreg() and not member.issparse():
                     self._extents[member.name] = (member.offset_data, member.size)
+                elif member.isdir():
+                    self._folders.append(member.name)
         except BaseException:
             self._file.close()
             raise
@@ -126,13 +154,22 @@ class TarStorage:
         """See `Storage`."""
         return iter(self._extents)
 
-    def read(self, name: str) -> bytes:
+    def folders(self) -> Iterator[str]:
         """See `Storage`."""
-        offset, size = self._extents[name]
+        return iter(self._folders)
+
+    def head(self, name: str, size: int) -> bytes:
+        """See `Storage`."""
+        offset, whole = self._extents[name]
         try:
-            data = _bounded(os.pread(self._file.fileno(), min(size, MAX_FILE_BYTES + 1), offset))
+            return os.pread(self._file.fileno(), min(whole, size), offset)
         except OSError as exc:
             raise UnusableImage(f"cannot be read: {one_line(exc.strerror or exc)}") from exc
+
+    def read(self, name: str) -> bytes:
+        """See `Storage`."""
+        size = self._extents[name][1]
+        data = _bounded(self.head(name, MAX_FILE_BYTES + 1))
         if len(data) < size:
             raise UnusableImage(f"the archive ends after {len(data)} of {size} bytes")
         return data
@@ -147,25 +184,35 @@ class ZipStorage:
 
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
-        self._members = {
-            member.filename: member
-            for member in _counted(iter(self._archive.infolist()))
-            if not member.is_dir() and not stat.S_ISLNK(member.external_attr >> 16)
-        }
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        self._folders: list[str] = []
+        for member in _counted(iter(self._archive.infolist())):
+            if member.is_dir():
+                self._folders.append(member.filename)
+            elif not stat.S_ISLNK(member.external_attr >> 16):
+                self._members[member.filename] = member
         self._lock = threading.Lock()
 
     def names(self) -> Iterator[str]:
         """See `Storage`."""
         return iter(self._members)
 
+    def folders(self) -> Iterator[str]:
+        """See `Storage`."""
+        return iter(self._folders)
+
     def read(self, name: str) -> bytes:
+        """See `Storage`."""
+        return _bounded(self.head(name, MAX_FILE_BYTES + 1))
+
+    def head(self, name: str, size: int) -> bytes:
         """See `Storage`."""
         member = self._members[name]
         if member.flag_bits & 1:
             raise UnusableImage("encrypted")
         try:
             with self._lock, self._archive.open(member) as file:
-                return _bounded(file.read(MAX_FILE_BYTES + 1))
+                return file.read(size)
         except _ZIP_DAMAGE as exc:
             raise UnusableImage(f"damaged in the archive: {one_line(exc)}") from exc
 
@@ -205,10 +252,15 @@ def _tar_members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError(f"damaged after byte {archive.offset}")
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """Yield the regular files below a folder by their posix path relative to it."""
+def _walk(root: Path) -> Iterator[tuple[str, bool]]:
+    """Yield what is below a folder by its posix path relative to it, and whether it is a folder.
+
+    Files are the regular ones.
+    """
     seen: set[tuple[int, int]] = set()
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_raise):
+        if Path(folder) != root:
+            yield Path(folder).relative_to(root).as_posix(), True
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:  # a symbolic link back, or to the same again
             subfolders.clear()
@@ -218,7 +270,7 @@ def _walk(root: Path) -> Iterator[str]:
         for name in files:
             path = Path(folder, name)
             if path.is_file():
-                yield path.relative_to(root).as_posix()
+                yield path.relative_to(root).as_posix(), False
 
 
 def _raise(error: OSError) -> None:

@@ -7,7 +7,15 @@ import typer
 
 from eightbit.models.errors import InputError
 from eightbit.quantize.cli.ending import command_line, end, pass_gates, say_written, show
-from eightbit.quantize.cli.options import MAX_THREADS, Folder, ImageLabels, MaxDrop, Threads, Trust
+from eightbit.quantize.cli.options import (
+    MAX_THREADS,
+    ClassOrderOption,
+    Folder,
+    ImageLabels,
+    MaxDrop,
+    Threads,
+    Trust,
+)
 
 measuring = typer.Typer()
 
@@ -78,6 +86,7 @@ def evaluate(
     folder: Folder,
     data: Annotated[Path, typer.Option(metavar="SRC", help="Labelled images, as for quantize.")],
     labels: ImageLabels = None,
+    class_order: ClassOrderOption = None,
     max_drop: MaxDrop = None,
     threads: Threads = None,
     trust: Trust = False,
@@ -100,6 +109,7 @@ def evaluate(
             data,
             stages,
             image_labels=image_labels,
+            class_order=class_order,
             max_drop_pp=max_drop,
             threads=threads,
             trust=trust,

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from eightbit.benchmarks.artifact.trust import TRUST
+from eightbit.models.class_match import ClassOrder
 
 # ONNX Runtime starts as many as it is told, whatever memory that takes.
 MAX_THREADS: Final = 1024
@@ -32,6 +33,14 @@ Fallback = Annotated[
 ]
 ImageLabels = Annotated[
     Path | None, typer.Option("--labels", help="Labels of a flat folder's images (.csv).")
+]
+ClassOrderOption = Annotated[
+    ClassOrder | None,
+    typer.Option(
+        "--class-order",
+        help="What folders or labels are called by, where that is not clear: the names of the "
+        "classes, their index from 0, or anything, and the sorted order is that of the classes.",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")]
 Labels = Annotated[

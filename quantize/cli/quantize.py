@@ -18,7 +18,14 @@ from eightbit.quantize.cli.bundling import bundling
 from eightbit.quantize.cli.ending import command_line, pass_gates, say_written, show
 from eightbit.quantize.cli.looking import looking
 from eightbit.quantize.cli.measuring import measuring
-from eightbit.quantize.cli.options import Fallback, Labels, MaxDrop, Overwrite, Threads
+from eightbit.quantize.cli.options import (
+    ClassOrderOption,
+    Fallback,
+    Labels,
+    MaxDrop,
+    Overwrite,
+    Threads,
+)
 from eightbit.quantize.cli.reporting import reporting
 from eightbit.quantize.config import AUTO_SAMPLES, Equalize, Mode, QuantConfig, Rounding, Target
 
@@ -64,6 +71,7 @@ def quantize(
         Path | None, typer.Option(metavar="SRC", help="Images to measure accuracy on.")
     ] = None,
     labels: Labels = None,
+    class_order: ClassOrderOption = None,
     resize: Annotated[
         int | None, typer.Option(help="Shorter side in pixels; the weights' own by default.")
     ] = None,
@@ -126,6 +134,7 @@ def quantize(
         out=out,
         evaluate=evaluate,
         image_labels=image_labels,
+        class_order=class_order,
         formats=_formats(formats),
         threads=threads,
         max_drop_pp=max_drop,

@@ -49,7 +49,7 @@ def benchmark_bundle(
             threads=tuple(dict.fromkeys(threads)) or (usable_cores(),),
             batches=tuple(dict.fromkeys(batches)) or (1,),
             effort=THOROUGH,
-            photos=read_photos(images, recipe.spec) if images else None,
+            photos=read_photos(images, recipe.spec, stages.watcher) if images else None,
         )
     later = {"environment": read_environment(), "command": command}
     section = timing.benchmark and timing.benchmark.model_copy(update=later)

@@ -9,6 +9,7 @@ from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.models.images.sources import open_source
 from eightbit.quantize.artifacts.open_bundle import open_bundle
+from eightbit.quantize.images import tell_left_out
 from eightbit.quantize.measure.diagnosis import diagnose
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torch_settings import torch_threads
@@ -30,5 +31,6 @@ def diagnose_bundle(
     with open_source(data) as source, torch_threads(threads or usable_cores()):
         with stages.stage(Stage.LOAD_IMAGES):
             pixels = drawn_pixels(opened.recipe, source, samples)
+        tell_left_out(data, source, stages.watcher)
         with stages.stage(Stage.DIAGNOSE):
             return diagnose(opened.read_quantized(), torch.from_numpy(pixels))

@@ -12,6 +12,7 @@ from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import FidelitySection, Report
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
+from eightbit.models.class_match import ClassOrder
 from eightbit.models.images.sources import ImageSource
 from eightbit.models.plain_text import counted
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
@@ -32,6 +33,7 @@ def evaluate_bundle(
     stages: Stages,
     *,
     image_labels: Mapping[str, str] | None = None,
+    class_order: ClassOrder | None = None,
     max_drop_pp: float | None = None,
     threads: int | None = None,
     trust: bool = False,
@@ -43,7 +45,8 @@ def evaluate_bundle(
     model. A killed evaluation continues after them, with the same result, if bundle, models,
     images, software and machine are the same. If the cache cannot be written, a message says so.
 
-    `image_labels` maps image names to labels, for images without class folders. The gate
+    `image_labels` maps image names to labels, for images without class folders; `class_order` says
+    what the names of folders or labels are, where that is not clear. The gate
     ``max_drop_pp`` needs labels; None for the report's own gate, if there is one and the images
     have labels. `threads`: None for all usable cores. `trust`: run the models
     whatever their code asks for.
@@ -63,7 +66,11 @@ def evaluate_bundle(
     recipe = opened.recipe
     amending = Amending(bundle=opened, stages=stages, command=command)
     known = amending.begin()
-    labelled = open_labelled(data, recipe.spec, image_labels, max_drop_pp=max_drop_pp)
+    labelled = open_labelled(
+        *(data, recipe.spec, image_labels),
+        class_order=class_order,
+        max_drop_pp=max_drop_pp,
+    )
     gate_pp = _gate(known, labelled, stages.watcher) if max_drop_pp is None else max_drop_pp
     count = threads or usable_cores()
     with labelled.source as source, _journal(opened, data, source, count, stages) as journal:

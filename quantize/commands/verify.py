@@ -18,9 +18,10 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.sources import open_source
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
 from eightbit.quantize.commands.amend import Amending
+from eightbit.quantize.images import tell_left_out
 from eightbit.quantize.photos import SYNTHETIC, synthetic_pixels
 from eightbit.quantize.recipe.recipe import Recipe
-from eightbit.quantize.stages import Stages
+from eightbit.quantize.stages import Stages, Watcher
 from eightbit.quantize.torch_settings import torch_threads
 from eightbit.quantize.verify.comparison import compare
 from eightbit.quantize.verify.executions import Executed, excused, execute, executions
@@ -68,7 +69,7 @@ def verify_bundle(
     amending.begin()
     available = executions(folder, thorough=True)
     with stages.stage(Stage.LOAD_IMAGES):
-        pixels, source = _pixels(recipe, images, samples)
+        pixels, source = _pixels(recipe, images, samples, stages.watcher)
     with trusting(trust):
         executed = _execute(opened, available.possible, pixels, threads or usable_cores(), stages)
     missing = {**available.missing, **executed.failed}
@@ -116,9 +117,13 @@ def _execute(
     return executed
 
 
-def _pixels(recipe: Recipe, images: Path | None, samples: int) -> tuple[FloatArray, str]:
+def _pixels(
+    recipe: Recipe, images: Path | None, samples: int, watcher: Watcher
+) -> tuple[FloatArray, str]:
     """The images, and the name of their source."""
     if images is None:
         return synthetic_pixels(recipe.spec.preprocessing, samples), SYNTHETIC
     with open_source(images) as source:
-        return drawn_pixels(recipe, source, samples), source.name
+        pixels = drawn_pixels(recipe, source, samples)
+        tell_left_out(images, source, watcher)
+        return pixels, source.name

@@ -24,7 +24,7 @@ from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import AccuracySection
-from eightbit.benchmarks.report.images import DIGEST_DIGITS, SHOWN, EvaluationSection
+from eightbit.benchmarks.report.images import DIGEST_DIGITS, SHOWN, EvaluationSection, WithoutImages
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import UnusableImage
@@ -179,6 +179,7 @@ class _Run:
         self._shared: set[str] = set()
         self._skipped: list[SkippedImage] = []  # the first ones
         self._skipped_count = 0
+        self._seen: set[int] = set()  # classes
         self._images_per_s: float | None = None
 
     def continue_from(self, journal: Journal) -> None:
@@ -250,12 +251,23 @@ class _Run:
                 matched_by=data.classes.rule.value if data.classes else None,
                 skipped=tuple(self._skipped),
                 skipped_count=self._skipped_count,
+                passed_over=data.source.listing.passed_over,
+                without_images=self._without_images(),
+                labels_without_image=data.labels_without_image,
                 images_sha256=self._images_sha256.hexdigest(),
                 images_per_s=self._images_per_s,
                 thumbnails=_thumbnails(evaluation.accuracy, data.source),
             ),
             shared=len(self._shared),
         )
+
+    def _without_images(self) -> WithoutImages:
+        classes, spec = self._data.classes, self._recipe.spec
+        if classes is None:
+            return WithoutImages()
+        names = dict(enumerate(spec.labels)) if spec.labels else classes.names
+        missing = (index for index in range(spec.num_classes) if index not in self._seen)
+        return WithoutImages.of([names.get(index, f"class {index}") for index in missing])
 
     @property
     def _total(self) -> int:
@@ -274,6 +286,8 @@ class _Run:
         self._shared.update(self._calibration.intersection(map(_short, prediction.digests)))
         self._skipped_count += len(prediction.skipped)
         self._skipped += prediction.skipped[: _SKIPPED - len(self._skipped)]
+        if labels := self._data.labels:
+            self._seen.update(labels[name] for name in prediction.names)
         if prediction.names:
             self._evaluator.update(prediction.names, prediction.logits)
 

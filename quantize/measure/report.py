@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.document import (
     Report,
 )
 from eightbit.benchmarks.report.fallback import FallbackSection
-from eightbit.benchmarks.report.images import DIGEST_DIGITS, CalibrationSection
+from eightbit.benchmarks.report.images import DIGEST_DIGITS, CalibrationSection, WithoutImages
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.verdict import drop_gate
@@ -193,6 +193,8 @@ def _calibration(
         source=images.source.name,
         images=len(images.digests),
         skipped=tuple(images.skipped),
+        passed_over=images.source.listing.passed_over,
+        without_images=WithoutImages.of(images.folders_without_images()),
         also_in_evaluation=evaluated.shared if evaluated else 0,
         digests=tuple(sorted({digest[:DIGEST_DIGITS] for digest in images.digests})),
         convergence=calibrated.convergence,

@@ -8,6 +8,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 from eightbit.quantize.photos import read_photos, synthetic_photos
+from eightbit.quantize.stages import Silence
 
 SPEC = ModelSpec(
     architecture=Architecture.CIFAR_RESNET20,
@@ -33,7 +34,7 @@ def test_the_first_usable_photos_are_taken(photos: Path, tmp_path: Path) -> None
     (folder / "00.png").write_bytes(b"garbage")
     for number, path in enumerate(sorted(photos.rglob("*.png"))[:20]):
         (folder / f"{number + 1:02}.png").write_bytes(path.read_bytes())
-    found = read_photos(folder, SPEC)
+    found = read_photos(folder, SPEC, Silence())
     assert found.files == tuple((folder / f"{n:02}.png").read_bytes() for n in range(1, 17))
     width, height = decode_image(found.files[0]).size
     assert found.described == f"16 photos of mine, about {width} x {height} pixels"
@@ -42,4 +43,4 @@ def test_the_first_usable_photos_are_taken(photos: Path, tmp_path: Path) -> None
 def test_without_a_usable_photo_there_is_nothing_to_measure(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"garbage")
     with pytest.raises(InputError, match="expected a photo that can be used, found none"):
-        read_photos(tmp_path, SPEC)
+        read_photos(tmp_path, SPEC, Silence())

@@ -1,6 +1,7 @@
 """Tables of all results, and those of fidelity, size, verification, coverage and images."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import CoverageSection, FidelitySection, Report
@@ -9,6 +10,9 @@ from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSect
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
 from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables
 from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
+from eightbit.models.plain_text import counted, one_line
+
+_CLASSES_NAMED: Final = 5
 
 
 def result_tables(report: Report) -> Iterator[Table]:
@@ -136,24 +140,48 @@ def images_table(
     calibration: CalibrationSection | None, evaluation: EvaluationSection | None
 ) -> Table:
     """The images that set the ranges and those that accuracy was measured on."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
     if calibration:
         skipped = f"{len(calibration.skipped):,}"
         rows.append(("calibration", calibration.source, f"{calibration.images:,}", skipped))
+        notes += _left_out("calibration", calibration)
     if evaluation:
         use = "evaluation" if evaluation.labelled else "evaluation (no labels)"
         if evaluation.matched_by:
             use += f", classes by {evaluation.matched_by}"
         skipped = f"{evaluation.skipped_count:,}"
         rows.append((use, evaluation.source, f"{evaluation.images:,}", skipped))
+        notes += _left_out("evaluation", evaluation)
+        if evaluation.labels_without_image:
+            labels = counted(evaluation.labels_without_image, "label")
+            notes.append(f"The label file has {labels} of images that are not there.")
     shared = calibration.also_in_evaluation if calibration else 0
+    if shared:
+        notes.append(
+            f"Warning: {shared:,} calibration images were also evaluated, which flatters the "
+            "result."
+        )
     return Table(
         title="Images",
         columns=("use", "source", "images", "skipped"),
         rows=tuple(rows),
         text_columns=2,
-        note=f"Warning: {shared:,} calibration images were also evaluated, which flatters the "
-        "result."
-        if shared
-        else "",
+        note=" ".join(notes),
     )
+
+
+def _left_out(use: str, section: CalibrationSection | EvaluationSection) -> Iterator[str]:
+    """Sentences on the files that are no images, and on the classes that have none."""
+    passed_over, without = section.passed_over, section.without_images
+    found = [passed_over.in_words()] if passed_over.files else []
+    if passed_over.hidden:
+        found.append(counted(passed_over.hidden, "hidden file"))
+    if found:
+        yield f"Passed over for {use}, since they are no images: {', '.join(found)}."
+    if without.count:
+        shown = ", ".join(repr(one_line(name, 40)) for name in without.names[:_CLASSES_NAMED])
+        rest = without.count - min(len(without.names), _CLASSES_NAMED)
+        more = f" and {rest:,} more" if rest else ""
+        classes = counted(without.count, "class", "classes")
+        yield f"No image for {use} of {classes}: {shown}{more}."

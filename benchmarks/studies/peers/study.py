@@ -131,7 +131,7 @@ def _labels(evaluate: Path, spec: ModelSpec) -> dict[str, int]:
         InputError: The images are in no class folders, or in unknown ones.
     """
     with open_source(evaluate) as source:
-        match = match_images(source.items, spec)
+        match = match_images(source.listing, spec)
     if match is None:
         raise InputError(f"{evaluate}: expected images in class folders, found none")
     return dict(match.indices)

@@ -18,6 +18,7 @@ import os
 import re
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,7 +46,9 @@ except Exception as exc:  # packages too old, or that do not fit each other, rai
 
 HERE = Path(__file__).parent  # a folder, or the archive itself: `python model.zip photo.jpg`
 MODEL = "model.int8.onnx"
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # which Pillow decodes itself
+# Which Pillow decodes itself; AVIF since 11.3.
+AVIF = ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", *AVIF)
 MAX_PIXELS = 100_000_000
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation: transposition
 ORT = f"ONNX Runtime {ort.__version__}"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import decode_image
+from eightbit.models.images.signatures import FORMATS
 
 
 def save(image: Image.Image, image_format: str, **options: object) -> bytes:
@@ -39,7 +40,7 @@ def png_of_size(width: int, height: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM"])
+@pytest.mark.parametrize("image_format", FORMATS)
 def test_every_format_decodes_as_pillow_converts_it(
     image_format: str, encoded: Callable[..., bytes]
 ) -> None:
@@ -94,7 +95,7 @@ def test_transparency_is_dropped_as_torchvisions_loader_does() -> None:
     assert decode_image(data).getpixel((1, 1)) == (9, 8, 7)
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_an_exif_orientation_is_applied(orientation: int, image_format: str) -> None:
     stored = np.zeros((16, 32, 3), dtype=np.uint8)
@@ -152,7 +153,7 @@ def test_what_is_no_usable_image_is_refused_with_the_reason(data: bytes, reason:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("image_format", [name for name in FORMATS if name != "PPM"])
 def test_a_truncated_image_is_refused(image_format: str, encoded: Callable[..., bytes]) -> None:
     data = encoded(image_format)
     with pytest.raises(UnusableImage):
@@ -172,6 +173,8 @@ def samples() -> list[bytes]:
         ("WEBP", {}),
         ("BMP", {}),
         ("PPM", {}),
+        ("JPEG2000", {}),
+        ("AVIF", {}),
     ]
     return [save(image, image_format, **extra) for image_format, extra in options]
 

@@ -108,11 +108,14 @@ def test_hidden_files_and_what_macos_adds_are_passed_over(pack: Pack) -> None:
 
 
 @pytest.mark.parametrize("files", [{}, {"notes.txt": b""}, {".hidden.jpg": b""}], ids=str)
-def test_a_source_without_images_says_which_extensions_count(
+def test_a_source_without_images_says_which_formats_count(
     files: dict[str, bytes], pack: Pack, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
-    with pytest.raises(InputError, match=r"expected images .*\.jpg.*found none"):
+    with pytest.raises(
+        InputError,
+        match=r"expected images \(JPEG, .*, found (none|1 \.txt \(such as 'notes\.txt'\))$",
+    ):
         open_source(pack(files))
 
 
