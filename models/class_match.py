@@ -169,7 +169,8 @@ def _without_doubt(
     every = {*names, *absent}
     if spec.labels is not None or len(every) != spec.num_classes:
         return None
-    return found.get(ClassOrder.SORTED) if other_order(every) is None else None
+    same = len({comparable(name, Likeness.SAME) for name in every}) < len(every)
+    return found.get(ClassOrder.SORTED) if not same and other_order(every) is None else None
 
 
 def _partly(names: Collection[str], spec: ModelSpec) -> dict[str, int]:
@@ -190,7 +191,9 @@ def _doubt(
     differ = [
         name for name in names if index and ordered and index.indices[name] != ordered.indices[name]
     ]
-    parts = [_as_names(names, spec)] if spec.labels or spec.num_classes == 1000 else []
+    parts = (
+        [_as_names(names, spec)] if spec.labels or spec.num_classes == len(imagenet_wnids()) else []
+    )
     outside = [name for name in names if not _is_index(name, spec)]
     if index:
         parts.append(f"by index {in_words(index, spec, differ)}")

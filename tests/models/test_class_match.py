@@ -86,6 +86,7 @@ def test_names_are_matched_by_the_first_rule_that_matches_them_all(
         (("10", "9"), spec(11), "by index '10' = class 10, '9' = class 9; in sorted order 2 for"),
         (tuple("abcdef"), spec(9, tuple("zyxwvutsr")), "'a', 'b', 'c' and 3 more"),
         (("a", "b", "c", "d"), spec(3), "4 folders"),
+        (("cat", "th\u00e9", "the\u0301"), spec(3), "say --class-order sorted"),
         (
             tuple(f"class{index}" for index in range(11)),
             spec(11),
