@@ -125,8 +125,8 @@ def open_labelled(
     path: Path,
     spec: ModelSpec,
     image_labels: Mapping[str, str] | None,
+    class_order: ClassOrder | None,
     *,
-    class_order: ClassOrder | None = None,
     max_drop_pp: float | None = None,
 ) -> LabelledSource:
     """Open images and match their classes; close ``source`` when done.

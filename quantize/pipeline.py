@@ -142,7 +142,7 @@ def _start(
             delivery.evaluate,
             pretrained.spec,
             delivery.image_labels,
-            class_order=delivery.class_order,
+            delivery.class_order,
             max_drop_pp=delivery.max_drop_pp,
         )
         stack.enter_context(data.source)

@@ -46,10 +46,9 @@ def evaluate_bundle(
     images, software and machine are the same. If the cache cannot be written, a message says so.
 
     `image_labels` maps image names to labels, for images without class folders; `class_order` says
-    what the names of folders or labels are, where that is not clear. The gate
-    ``max_drop_pp`` needs labels; None for the report's own gate, if there is one and the images
-    have labels. `threads`: None for all usable cores. `trust`: run the models
-    whatever their code asks for.
+    what the names of folders or labels are, where that is not clear. The gate ``max_drop_pp`` needs
+    labels; None for the report's own gate, if there is one and the images have labels. `threads`:
+    None for all usable cores. `trust`: run the models whatever their code asks for.
 
     Returns:
         A report of this evaluation alone; its ``max_drop_pp`` is the gate that applies.
@@ -66,11 +65,7 @@ def evaluate_bundle(
     recipe = opened.recipe
     amending = Amending(bundle=opened, stages=stages, command=command)
     known = amending.begin()
-    labelled = open_labelled(
-        *(data, recipe.spec, image_labels),
-        class_order=class_order,
-        max_drop_pp=max_drop_pp,
-    )
+    labelled = open_labelled(data, recipe.spec, image_labels, class_order, max_drop_pp=max_drop_pp)
     gate_pp = _gate(known, labelled, stages.watcher) if max_drop_pp is None else max_drop_pp
     count = threads or usable_cores()
     with labelled.source as source, _journal(opened, data, source, count, stages) as journal:
