@@ -5,7 +5,7 @@ from .class_match import imagenet_wnids as imagenet_wnids
 from .class_match import match_classes as match_classes
 from .doors.checkpoints import Checkpoint as Checkpoint
 from .doors.checkpoints import load_into as load_into
-from .doors.checkpoints import read_state_dict as read_state_dict
+from .doors.checkpoints import read_checkpoint as read_checkpoint
 from .doors.pretrained import Pretrained as Pretrained
 from .doors.pretrained import load_pretrained as load_pretrained
 from .doors.pretrained import weight_names as weight_names

@@ -10,6 +10,7 @@ def same_float_model(first: Report, second: Report) -> bool:
     return (
         first.model.weights_sha256 is not None
         and first.model.weights_sha256 == second.model.weights_sha256
+        and first.model.weights_key == second.model.weights_key
         and first.model.spec.architecture == second.model.spec.architecture
         and first.model.spec.num_classes == second.model.spec.num_classes
         and first.model.spec.preprocessing == second.model.spec.preprocessing

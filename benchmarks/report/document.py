@@ -37,11 +37,15 @@ class ModelSection(FrozenModel):
         spec: Architecture, classes and preprocessing.
         weights: Name of the weights or of their file.
         weights_sha256: Digest of the weights' file, or None where it is not known.
+        weights_key: Which weights of the file, where that was asked for; None for the only ones.
+        weights_notes: What was left out of the file, and what was taken for granted.
     """
 
     spec: ModelSpec
     weights: str
     weights_sha256: Sha256 | None = None
+    weights_key: str | None = None
+    weights_notes: tuple[str, ...] = ()
 
 
 @for_every_format(CandidateAccuracy)

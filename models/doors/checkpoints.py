@@ -1,153 +1,139 @@
-"""Reads checkpoints under this project's parameter names and loads them strictly, key by key."""
+"""From a file to the weights of one network, under the names that this project's networks use."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from eightbit.models.doors.weight_files import SAVE_AGAIN, read_weight_file
+from eightbit.models.doors.choosing import only_match
+from eightbit.models.doors.matching import COUNTER, Match
+from eightbit.models.doors.weight_files import SAVE_AGAIN, read_weight_file, shown_path
+from eightbit.models.doors.wordings import listed, shape_of, shown
 from eightbit.models.errors import InputError
-from eightbit.models.networks.architectures import state_shapes
-from eightbit.models.plain_text import one_line, printable
+from eightbit.models.plain_text import printable
 from eightbit.models.spec import Architecture
 
-_Shapes = Mapping[str, tuple[int, ...]]
-
-_NESTS = ("state_dict", "model_state_dict", "model", "net")
-_WRAPPERS = ("module", "_orig_mod", "model", "backbone", "net", "network", "resnet", "encoder")
-_CLASSIFIER_NAMES = ("linear", "classifier")
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_COUNTER = "num_batches_tracked"  # of no effect on inference, and absent from old checkpoints
+_FLOATS: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """The weights of one file, under the names that this project's networks use.
+    """The weights of one network.
 
     Attributes:
         state_dict: On the CPU, contiguous; floating point tensors as float32, finite.
         sha256: Of the file's bytes, hexadecimal.
         num_classes: Width of the classifier `fc`; None if the checkpoint has none.
+        name: The file's, without its folder.
+        key: Where in the file they are, as `read_checkpoint` takes it.
+        notes: What was left out, and what was taken for granted, in words.
     """
 
     state_dict: dict[str, Tensor]
     sha256: str
     num_classes: int | None
     name: str
+    key: str
+    notes: tuple[str, ...] = ()
 
 
-def read_state_dict(path: Path) -> Checkpoint:
+def read_checkpoint(
+    path: Path, architecture: Architecture, weights_key: str | None = None
+) -> Checkpoint:
     """Read `.safetensors`, or whatever `torch.save` wrote (`.pth`, `.pt`), without running code.
 
-    A state dict nested under `state_dict`, `model`, … is found, wrappers' prefixes such as
-    `module.` are dropped where all keys have them, and a classifier called `linear` is called `fc`.
+    Every state dict in the file is looked at, and in it every prefix under which all keys of the
+    architecture are; the classifier may have another name. What stands beside the network, such as
+    a loss, is left out. Only `num_batches_tracked` and the classifier may be missing.
+
+    Args:
+        path: The file.
+        architecture: Whose weights to look for.
+        weights_key: Where in the file to look: keys joined by `/`, at the end perhaps a prefix that
+            the keys of a state dict have in common, as `state_dict_ema` or `state_dict/student`;
+            `/` is the file's top. None for everywhere.
 
     Raises:
-        InputError: The file is missing, is no checkpoint of weights alone, or holds weights that
-            cannot be used (another dtype than floating point, not finite).
+        InputError: The file is missing, is no checkpoint of weights alone, holds no such network or
+            more than one, or one with weights that cannot be used (another dtype than floating
+            point, not finite). The message names the key that is in the way, and the architecture
+            that would fit, if there is one.
     """
-    weight_file = read_weight_file(path)
-    named = _normalise_names(_find_state_dict(weight_file.content, path), path)
-    state_dict = {
-        key: _usable(value, f"{path}: {key}", weight_file.size_bytes)
-        for key, value in named.items()
-    }
-    classifier = state_dict.get("fc.weight")
+    where = shown_path(path)
+    file = read_weight_file(path)
+    match = only_match(file, architecture, weights_key, where)
+    state_dict = _converted(match, file.size_bytes, where)
+    classifier = match.classifier
+    left_out = f"left out beside the network: {listed(match.left_out)}" if match.left_out else ""
+    notes = (classifier.note if classifier else "", left_out)
     return Checkpoint(
         state_dict=state_dict,
-        sha256=weight_file.sha256,
-        num_classes=None if classifier is None or classifier.ndim != 2 else len(classifier),
+        sha256=file.sha256,
+        num_classes=len(state_dict["fc.weight"]) if classifier else None,
         name=printable(path.name),
+        key=match.label,
+        notes=tuple(note for note in notes if note),
     )
 
 
-def load_into(model: nn.Module, checkpoint: Checkpoint, architecture: Architecture) -> None:
-    """Load a checkpoint's weights into ``model``, in place: every key, and nothing else.
-
-    Only `num_batches_tracked` may be missing. ``architecture`` is for the message.
+def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Load a checkpoint's weights into ``model``, in place; one without a top takes the features.
 
     Raises:
-        InputError: A key is missing or unexpected, or a shape differs. The message names the
-            architecture that would fit, if there is one.
+        InputError: The network has other shapes, or another number of classes.
     """
-    wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    found = {key: tuple(tensor.shape) for key, tensor in checkpoint.state_dict.items()}
-    if "fc.weight" not in wanted:  # a network without its top takes the features alone
+    wanted = {key: shape_of(tensor) for key, tensor in model.state_dict().items()}
+    found = {key: shape_of(tensor) for key, tensor in checkpoint.state_dict.items()}
+    if "fc.weight" not in wanted:
         found = {key: shape for key, shape in found.items() if not key.startswith("fc.")}
-    problem = _first_difference(wanted, found, architecture)
-    if problem is not None:
-        raise InputError(f"{checkpoint.name}: {problem}; {_advice(found, architecture)}")
+    different = [
+        key
+        for key in (*wanted, *found)
+        if not key.endswith(COUNTER) and wanted.get(key) != found.get(key)
+    ]
+    if different:
+        advice = (
+            f"only the classifier differs: build the network with {checkpoint.num_classes} classes"
+            if checkpoint.num_classes and different[0].startswith("fc.")
+            else "build the network that the checkpoint was read for"
+        )
+        raise InputError(
+            f"{shown(checkpoint.name)}: {different[0]}: checkpoint has shape"
+            f" {found.get(different[0])}, the network needs {wanted.get(different[0])}; {advice}"
+        )
     model.load_state_dict(checkpoint.state_dict, strict=False)  # compared above
 
 
-def _find_state_dict(loaded: object, path: Path) -> Mapping[object, object]:
-    """The mapping that holds the tensors, perhaps nested in what the file holds."""
-    candidate = loaded
-    for _ in range(4):  # bounded: a hostile mapping may contain itself
-        if not isinstance(candidate, Mapping):
-            break
-        inner = [candidate[nest] for nest in _NESTS if isinstance(candidate.get(nest), Mapping)]
-        if inner:
-            candidate = inner[0]
-        elif any(isinstance(value, Tensor) for value in candidate.values()):
-            return candidate
-        else:
-            break
-    if isinstance(candidate, Mapping):
-        keys = ", ".join(repr(key) for key in list(candidate)[:5])
-        found = f"a mapping of no tensors with the keys {one_line(keys) or 'none'}"
-    else:
-        found = f"an object of type {type(candidate).__name__}"
-    raise InputError(
-        f"{path}: expected a state dict, at the top or under one of {', '.join(_NESTS)},"
-        f" found {found}; {SAVE_AGAIN}"
-    )
-
-
-def _normalise_names(weights: Mapping[object, object], path: Path) -> dict[str, object]:
-    """Drop prefixes that all keys have because the network was wrapped; call the classifier fc."""
-    named: dict[str, object] = {}
-    for key, value in weights.items():
-        if not isinstance(key, str):
-            raise InputError(
-                f"{path}: expected names as keys of the state dict, found {one_line(repr(key))};"
-                f" {SAVE_AGAIN}"
-            )
-        if key != "n_averaged":  # torch.optim.swa_utils.AveragedModel's counter
-            named[key] = value
-    while (prefix := _common_wrapper(named)) is not None:
-        named = {key.removeprefix(prefix): value for key, value in named.items()}
-    for name in _CLASSIFIER_NAMES:
-        if f"{name}.weight" in named and "fc.weight" not in named:
-            named = {re.sub(rf"^{name}\.", "fc.", key): value for key, value in named.items()}
-    return named
-
-
-def _common_wrapper(named: Mapping[str, object]) -> str | None:
-    """The wrapper's prefix that every key has, with its dot; None if there is none."""
-    prefixes = (f"{wrapper}." for wrapper in _WRAPPERS)
-    return next(
-        (prefix for prefix in prefixes if named and all(key.startswith(prefix) for key in named)),
-        None,
-    )
+def _converted(match: Match, file_size: int, where: str) -> dict[str, Tensor]:
+    """The weights of a network under our names, a classifier's as those of a linear layer."""
+    state_dict = {
+        key: _usable(match.state.entries[theirs], f"{where}: {shown(theirs)}", file_size)
+        for key, theirs in match.keys.items()
+    }
+    if match.classifier is not None:
+        weight = state_dict["fc.weight"].flatten(1)
+        bias = state_dict.get("fc.bias", torch.zeros(len(weight), dtype=torch.float32))
+        state_dict |= {"fc.weight": weight, "fc.bias": bias}
+    return state_dict
 
 
 def _usable(value: object, where: str, file_size: int) -> Tensor:
     """A tensor as finite contiguous float32, a counter as int64; none larger than its file."""
     if not isinstance(value, Tensor):
-        raise InputError(f"{where}: expected a tensor, found {type(value).__name__}; {SAVE_AGAIN}")
+        raise InputError(
+            f"{where}: expected a tensor, found {shown(type(value).__name__)}; {SAVE_AGAIN}"
+        )
     if value.layout != torch.strided or value.is_quantized or value.is_meta:
         kind = "quantized" if value.is_quantized else "meta" if value.is_meta else value.layout
         raise InputError(f"{where}: expected a dense tensor, found a {kind} one; {SAVE_AGAIN}")
     if value.numel() * value.element_size() > file_size:
         raise InputError(
-            f"{where}: a tensor of shape {tuple(value.shape)} cannot be in a file of {file_size}"
-            f" bytes; the file is damaged or hostile"
+            f"{where}: a tensor of shape {shown(shape_of(value))} cannot be in a file of"
+            f" {file_size} bytes; the file is damaged or hostile"
         )
-    if where.endswith(_COUNTER) and value.dtype in (torch.int32, torch.int64):
+    if where.endswith(COUNTER) and value.dtype in (torch.int32, torch.int64):
         return value.detach().to(torch.int64)
     if value.dtype not in _FLOATS:
         raise InputError(
@@ -161,40 +147,3 @@ def _usable(value: object, where: str, file_size: int) -> Tensor:
             " diverged or the file is damaged"
         )
     return tensor
-
-
-def _first_difference(wanted: _Shapes, found: _Shapes, architecture: Architecture) -> str | None:
-    """The first key by which a checkpoint does not fit a network, as part of a message."""
-    for key, shape in wanted.items():
-        if key not in found and not key.endswith(_COUNTER):
-            return f"{key}: {architecture} needs it, the checkpoint has no such key"
-        if key in found and found[key] != shape:
-            return f"{key}: checkpoint has shape {found[key]}, {architecture} needs {shape}"
-    for key, shape in found.items():
-        if key not in wanted and not key.endswith(_COUNTER):
-            return f"{key}: checkpoint has it with shape {shape}, {architecture} has no such key"
-    return None
-
-
-def _advice(found: _Shapes, architecture: Architecture) -> str:
-    """What to do about a checkpoint that does not fit, as the end of a message."""
-    features = _features(found)
-    fitting = [other for other in Architecture if _features(state_shapes(other)) == features]
-    if architecture in fitting and "fc.weight" in found and "fc.bias" in found:
-        return (
-            f"only the classifier differs: build the network with {found['fc.weight'][0]} classes"
-        )
-    if architecture in fitting:
-        return "the classifier (fc.weight and fc.bias) is not complete; give the whole checkpoint"
-    if fitting:
-        return f"this looks like a {' or '.join(fitting)} checkpoint: ask for that architecture"
-    return "it fits none of this project's architectures; is it a ResNet as torchvision defines it?"
-
-
-def _features(shapes: _Shapes) -> _Shapes:
-    """Everything but the classifier and the counters."""
-    return {
-        key: shape
-        for key, shape in shapes.items()
-        if not key.startswith("fc.") and not key.endswith(_COUNTER)
-    }

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from eightbit.models.doors.checkpoints import Checkpoint, load_into, read_state_dict
+from eightbit.models.doors.checkpoints import Checkpoint, load_into, read_checkpoint
 from eightbit.models.doors.vision_guard import import_torchvision
+from eightbit.models.doors.wordings import shown
 from eightbit.models.errors import InputError
 from eightbit.models.networks.architectures import build_from_spec, default_preprocessing
 from eightbit.models.networks.fusable import FusableNetwork
-from eightbit.models.plain_text import one_line
+from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import MAX_CLASSES, Architecture, ModelSpec, Preprocessing
 
 _WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
@@ -30,13 +31,18 @@ class Pretrained:
     Attributes:
         model: In evaluation mode, float32, on the CPU.
         weights_sha256: Of the weights' file, hexadecimal.
-        source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or the file's base name.
+        source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or the file's base name;
+            behind it in brackets the key, if there is one.
+        weights_key: Which weights of the file, where that was asked for; None for the only ones.
+        notes: What was left out of the file, and what was taken for granted, in words.
     """
 
     model: FusableNetwork
     spec: ModelSpec
     weights_sha256: str
     source: str
+    weights_key: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +59,7 @@ def load_pretrained(
     architecture: Architecture,
     weights: str,
     *,
+    weights_key: str | None = None,
     labels: tuple[str, ...] | None = None,
     preprocessing: Preprocessing | None = None,
     resize: int | None = None,
@@ -69,6 +76,8 @@ def load_pretrained(
             `ResNet50_Weights.IMAGENET1K_V2`), downloaded once into torch's cache and checked
             against its hash; or the path of a `.pth`, `.pt` or `.safetensors` file. A file that
             is one of torchvision's, by its digest, is treated as such.
+        weights_key: Which weights of a file, where it holds those of more than one network, such as
+            averaged ones (`state_dict_ema`); see `read_checkpoint`.
         labels: One name per class; None for those of torchvision's weights, or none for a file.
         preprocessing: None for that of the weights, or for a file the architecture's.
         resize: Replaces this field of the preprocessing, as do the next three.
@@ -80,7 +89,7 @@ def load_pretrained(
     Raises:
         InputError: The weights are unknown, unreachable or do not fit, or an argument does not.
     """
-    found = _find_weights(architecture, weights, progress=progress)
+    found = _find_weights(architecture, weights, weights_key, progress=progress)
     num_classes = _num_classes(found)
     if labels is not None and len(labels) != num_classes:
         raise InputError(
@@ -93,13 +102,16 @@ def load_pretrained(
         labels=found.labels if labels is None else labels,
         preprocessing=_changed(preprocessing or found.preprocessing, changes),
     )
-    model = build_from_spec(spec)
-    load_into(model, found.checkpoint, architecture)
+    model = build_from_spec(spec).to(torch.float32)  # whatever torch's default is
+    load_into(model, found.checkpoint)
+    key = found.checkpoint.key if weights_key is not None else None
     return Pretrained(
         model=model.eval(),
         spec=spec,
         weights_sha256=found.checkpoint.sha256,
-        source=found.source,
+        source=found.source if key is None else f"{found.source}[{printable(key)}]",
+        weights_key=key,
+        notes=found.checkpoint.notes,
     )
 
 
@@ -108,8 +120,9 @@ def _num_classes(weights: _Weights) -> int:
     num_classes = weights.checkpoint.num_classes
     if num_classes is None:
         raise InputError(
-            f"{weights.source}: expected a classifier (fc.weight and fc.bias), found none; give the"
-            " whole model's checkpoint"
+            f"{weights.source}: expected a classifier, such as fc.weight or head.weight, found no"
+            f" layer of that kind behind the features under {shown(weights.checkpoint.key)}; give"
+            " the whole model's checkpoint"
         )
     if not 1 <= num_classes <= MAX_CLASSES:
         raise InputError(
@@ -131,25 +144,33 @@ def _changed(preprocessing: Preprocessing, changes: dict[str, Any]) -> Preproces
         ) from exc
 
 
-def _find_weights(architecture: Architecture, weights: str, *, progress: bool) -> _Weights:
+def _find_weights(
+    architecture: Architecture, weights: str, weights_key: str | None, *, progress: bool
+) -> _Weights:
     """Resolve a name or a path."""
     named = _named_weights(architecture)
     name = (
         weights.removeprefix(f"{next(iter(named.values())).__class__.__name__}.") if named else ""
     )
     if name in named:
-        return _from_torchvision(named[name], _downloaded(named[name], progress=progress))
+        if weights_key is not None:
+            raise InputError(
+                f"--weights-key: expected it with a file, found {name}, which holds the weights of"
+                " one network; leave it out"
+            )
+        downloaded = _downloaded(architecture, named[name], progress=progress)
+        return _from_torchvision(named[name], downloaded)
     path = Path(weights)
     is_path = os.sep in weights or path.suffix.lower() in _WEIGHT_SUFFIXES
-    if weights and (is_path or path.exists()):
-        return _from_file(architecture, path, named)
+    if weights and (is_path or os.path.exists(path)):  # which is False for a name too long
+        return _from_file(architecture, path, weights_key, named)
     known = (
         f"expected {', '.join(named)} or the path of a file"
         if named
         else "expected the path of a .pth, .pt or .safetensors file (torchvision has no weights"
         " for this network)"
     )
-    raise InputError(f"weights of {architecture}: {known}, found {weights!r}")
+    raise InputError(f"weights of {architecture}: {known}, found {one_line(repr(weights), 100)}")
 
 
 def weight_names(architecture: Architecture) -> tuple[str, ...]:
@@ -181,9 +202,11 @@ def _from_torchvision(entry: Any, checkpoint: Checkpoint) -> _Weights:
     )
 
 
-def _from_file(architecture: Architecture, path: Path, named: dict[str, Any]) -> _Weights:
+def _from_file(
+    architecture: Architecture, path: Path, weights_key: str | None, named: dict[str, Any]
+) -> _Weights:
     """Read a user's file; one of torchvision's is recognised by its digest."""
-    checkpoint = read_state_dict(path)
+    checkpoint = read_checkpoint(path, architecture, weights_key)
     for entry in named.values():
         if checkpoint.sha256.startswith(_expected_hash(entry)):
             return _from_torchvision(entry, checkpoint)
@@ -195,7 +218,7 @@ def _from_file(architecture: Architecture, path: Path, named: dict[str, Any]) ->
     )
 
 
-def _downloaded(entry: Any, *, progress: bool) -> Checkpoint:
+def _downloaded(architecture: Architecture, entry: Any, *, progress: bool) -> Checkpoint:
     """Read torchvision's weights from torch's cache, where they are downloaded to if needed."""
     cached = Path(torch.hub.get_dir(), "checkpoints", _file_name(entry))
     name = f"{type(entry).__name__}.{entry.name}"
@@ -212,7 +235,7 @@ def _downloaded(entry: Any, *, progress: bool) -> Checkpoint:
                 f"{name}: cannot be downloaded from {entry.url} ({one_line(exc)}); put"
                 f" {cached.name} into {cached.parent}, or give the path of a local file"
             ) from exc
-    checkpoint = read_state_dict(cached)
+    checkpoint = read_checkpoint(cached, architecture)
     if not checkpoint.sha256.startswith(_expected_hash(entry)):
         raise InputError(
             f"{cached}: expected SHA-256 {_expected_hash(entry)}..., found"

@@ -18,8 +18,9 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """Replaces the weights' own labels and preprocessing; None keeps theirs."""
+    """Which weights of a file, and what replaces their own labels and preprocessing; None keeps."""
 
+    weights_key: str | None = None
     labels: tuple[str, ...] | None = None
     resize: int | None = None
     crop: int | None = None
@@ -61,9 +62,13 @@ def load_new(
 
 
 def load_recorded(
-    path: Path, architecture: Architecture | None, weights: str, stages: Stages
+    path: Path,
+    architecture: Architecture | None,
+    weights: str,
+    weights_key: str | None,
+    stages: Stages,
 ) -> tuple[Recipe, Pretrained]:
-    """Load a recipe and its network.
+    """Load a recipe and its network, from where in the file the recipe says if nothing else does.
 
     Raises:
         InputError: The recipe cannot be read, or is for another architecture.
@@ -76,6 +81,7 @@ def load_recorded(
         pretrained = load_pretrained(
             spec.architecture,
             weights,
+            weights_key=weights_key or recipe.provenance.weights_key,
             labels=spec.labels,
             preprocessing=spec.preprocessing,
             progress=sys.stderr.isatty(),

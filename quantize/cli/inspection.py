@@ -115,6 +115,7 @@ def _recipe_table(recipe: Recipe) -> Table:
     rows = {
         "digest": recipe.sha256,
         "weights": f"{origin.weights} (SHA-256 {origin.weights_sha256[:12]}...)",
+        **({"weights read": "; ".join(origin.weights_notes)} if origin.weights_notes else {}),
         "intent": f"{config.method} ranges, {config.mode} front end, seed {config.seed}",
         "calibrated on": f"{origin.images} images, {origin.threads} threads",
         "activations": f"{len(scales)} tensors, scales {min(scales):.3g} to {max(scales):.3g}"

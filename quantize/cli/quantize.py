@@ -55,6 +55,13 @@ def quantize(
     weights: Annotated[
         str, typer.Option(help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file.")
     ],
+    weights_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Which weights of the file, such as state_dict_ema or state_dict/student.",
+        ),
+    ] = None,
     architecture: Annotated[
         Architecture | None,
         typer.Argument(metavar="[ARCH]", help="See `eightbit models`; not needed with --recipe."),
@@ -129,7 +136,9 @@ def quantize(
 
     check_target(out, overwrite=overwrite)
     class_names, image_labels = read_labels(labels or [])
-    preparation = Preparation(labels=class_names, resize=resize, crop=crop, mean=mean, std=std)
+    preparation = Preparation(
+        weights_key=weights_key, labels=class_names, resize=resize, crop=crop, mean=mean, std=std
+    )
     delivery = Delivery(
         out=out,
         evaluate=evaluate,
@@ -166,7 +175,7 @@ def quantize(
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
             _refuse_beside_recipe(context, class_names)
-            known, pretrained = load_recorded(recipe, architecture, weights, stages)
+            known, pretrained = load_recorded(recipe, architecture, weights, weights_key, stages)
             report = pipeline.rebuild(pretrained, known, delivery, stages)
     _finish(report, out, max_drop)
 

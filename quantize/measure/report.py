@@ -179,7 +179,11 @@ def _decided(fallback: FallbackSection, name: str, target_pp: float) -> bool:
 def _model(recipe: Recipe) -> ModelSection:
     origin = recipe.provenance
     return ModelSection(
-        spec=recipe.spec, weights=origin.weights, weights_sha256=origin.weights_sha256
+        spec=recipe.spec,
+        weights=origin.weights,
+        weights_sha256=origin.weights_sha256,
+        weights_key=origin.weights_key,
+        weights_notes=origin.weights_notes,
     )
 
 

@@ -119,6 +119,8 @@ def make_recipe(
         provenance=Provenance(
             weights=pretrained.source,
             weights_sha256=pretrained.weights_sha256,
+            weights_key=pretrained.weights_key,
+            weights_notes=pretrained.notes,
             images=collected.images,
             images_sha256=collected.images_sha256,
             threads=collected.threads,

@@ -5,6 +5,7 @@ runs of the same command on the same machine: no time, no path.
 """
 
 import hashlib
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -22,6 +23,7 @@ from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_ver
 from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
 from eightbit.models.spec import FrozenModel, ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.config import QuantConfig
@@ -71,18 +73,33 @@ class Provenance(FrozenModel):
 
     Attributes:
         weights: Name of the pretrained weights, or of the file without its folder.
+        weights_key: Which weights of the file, where that was asked for; see `load_pretrained`.
+        weights_notes: What was left out of the file, and what was taken for granted.
         images: Number of calibration images.
         images_sha256: Digest of their preprocessed pixels, whatever their order.
         threads: torch's thread count then: float's last bits depend on it.
         versions: Of the libraries that computed the ranges.
+
+    Key and notes are not in the JSON where there are none.
     """
 
     weights: str
     weights_sha256: Sha256
+    weights_key: str | None = None
+    weights_notes: tuple[str, ...] = ()
     images: Annotated[int, Field(ge=1)]
     images_sha256: Sha256
     threads: Annotated[int, Field(ge=1)]
     versions: SortedMapping[str]
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, serialize: SerializerFunctionWrapHandler) -> Any:
+        fields = serialize(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value or name not in ("weights_key", "weights_notes")
+        }
 
 
 class Recipe(FrozenModel):
@@ -226,7 +243,7 @@ def check_origin(recipe: Recipe, pretrained: Pretrained) -> None:
     """Refuse to combine a recipe with weights that it was not made for.
 
     Raises:
-        InputError: The weights' digest or the network's spec differ.
+        InputError: The weights' digest, their place in the file, or the network's spec differ.
     """
     origin = recipe.provenance
     if origin.weights_sha256 != pretrained.weights_sha256:
@@ -234,6 +251,12 @@ def check_origin(recipe: Recipe, pretrained: Pretrained) -> None:
             f"{pretrained.source}: expected the weights of the recipe, {origin.weights} "
             f"(SHA-256 {origin.weights_sha256[:12]}...), found "
             f"{pretrained.weights_sha256[:12]}...; give the same file"
+        )
+    if origin.weights_key not in (None, pretrained.weights_key):
+        key = one_line(origin.weights_key, 60)
+        raise InputError(
+            f"{pretrained.source}: expected the weights of the recipe, those under {key}, found "
+            f"others of the same file; give --weights-key {shlex.quote(key)}, or leave it out"
         )
     if recipe.spec != pretrained.spec:
         raise InputError(

@@ -36,10 +36,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     _write_photos(folder)
     weights = load_file(ROOT / "models" / "assets" / WEIGHTS_FILE)
     torch.save(weights, folder / "cifar_resnet20.pth")
-    torch.save(
-        {name.replace("fc.", "fc.1."): tensor for name, tensor in weights.items()},
-        folder / "with_dropout.pth",
-    )
+    grey = weights["conv1.weight"][:, :1].clone()
+    torch.save({**weights, "conv1.weight": grey}, folder / "grey.pth")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())

@@ -28,11 +28,14 @@ PLACEHOLDER = re.compile(r"\[?[A-Z][A-Z0-9_/.]*(\.\.\.)?\]?|\.\.\.")
 def commands(page: Path) -> Iterator[str]:
     """Every command line in a page: in code blocks, with continued lines joined, and in a text."""
     text = page.read_text()
+    between, end = [], 0
     for region in FENCE(Document(text, str(page))):
         if region.lexemes["language"] != "python":
             yield from _lines(str(region.lexemes["source"]))
-        text = text.replace(text[region.start : region.end], "")
-    yield from (" ".join(match.split()) for match in INLINE.findall(text))
+        between.append(text[end : region.start])
+        end = region.end
+    between.append(text[end:])
+    yield from (" ".join(match.split()) for part in between for match in INLINE.findall(part))
 
 
 def _lines(block: str) -> Iterator[str]:

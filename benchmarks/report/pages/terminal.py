@@ -21,6 +21,7 @@ def render_terminal(report: Report) -> RenderableType:
     model = f"{spec.architecture}, {spec.num_classes:,} classes, weights {report.model.weights}"
     return Group(
         _line(model, "dim"),
+        *(_line(f"weights: {note}", "dim") for note in report.model.weights_notes),
         _line(headline(report), "bold"),
         *(Padding(render_table(table), (1, 0, 0, 0)) for table in result_tables(report)),
     )

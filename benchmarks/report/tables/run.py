@@ -130,6 +130,8 @@ def origin_tables(report: Report) -> Iterator[Table]:
         "SHA-256 of the weights": report.model.weights_sha256 or NOTHING,
         "SHA-256 of the recipe": report.recipe_sha256,
     }
+    if report.model.weights_notes:
+        digests["how the weights were read"] = "; ".join(report.model.weights_notes)
     yield facts("Versions and digests", digests.items())
     settings = ((name, _setting(value)) for name, value in report.config.items())
     yield facts("Configuration", settings, columns=("setting", "value"))

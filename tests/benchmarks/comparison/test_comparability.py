@@ -24,6 +24,12 @@ def with_model(spec=None, weights="photos.pth", digest="cd" * 32):
     return synthetic_report(model=ModelSection(spec=spec, weights=weights, weights_sha256=digest))
 
 
+def test_other_weights_of_one_file_are_another_float_model():
+    model = with_model().model
+    averaged = synthetic_report(model=model.model_copy(update={"weights_key": "ema"}))
+    assert not same_float_model(with_model(), averaged)
+
+
 def test_equal_reports_are_comparable_in_everything():
     reports = {"a": synthetic_report(), "b": synthetic_report()}
     assert comparison_warnings(reports) == ()

@@ -84,6 +84,36 @@ def test_a_file_has_the_architectures_preprocessing_and_no_labels(local_file: Pa
         assert torch.equal(value, stored[key])
 
 
+def test_averaged_weights_are_taken_by_their_key(local_file: Path, tmp_path: Path) -> None:
+    raw = torch.load(local_file)
+    averaged = {key: value + 1 for key, value in raw.items()}
+    content = {"state_dict": raw, "state_dict_ema": {**averaged, "val_acc.n": torch.tensor(3)}}
+    torch.save(content, tmp_path / "both.pth")
+    with pytest.raises(InputError, match="--weights-key state_dict or --weights-key state_dict_"):
+        load_pretrained(SMALL, str(tmp_path / "both.pth"))
+    found = load_pretrained(SMALL, str(tmp_path / "both.pth"), weights_key="state_dict_ema")
+    assert (found.source, found.weights_key) == ("both.pth[state_dict_ema]", "state_dict_ema")
+    assert found.notes == ("left out beside the network: val_acc.n",)
+    assert torch.equal(found.model.state_dict()["fc.bias"], averaged["fc.bias"])
+    plain = load_pretrained(SMALL, str(local_file))
+    assert (plain.weights_key, plain.notes) == (None, ())
+
+
+def test_a_key_beside_a_name_of_torchvisions_is_refused() -> None:
+    with pytest.raises(InputError, match="--weights-key: expected it with a file, found DEFAULT"):
+        load_pretrained(Architecture.RESNET18, "DEFAULT", weights_key="model")
+
+
+def test_the_network_is_of_float32_whatever_the_default_is(local_file: Path) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = load_pretrained(SMALL, str(local_file)).model
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+    assert {tensor.dtype for tensor in model.buffers()} == {torch.float32, torch.int64}
+
+
 def test_labels_and_preprocessing_can_be_given_whole_or_in_part(local_file: Path) -> None:
     whole = Preprocessing(resize=40, crop=36, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     labels = ("a", "b", "c", "d")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,30 @@ def test_other_weights_are_refused(recipe: Recipe, pretrained: Pretrained) -> No
     )
     with pytest.raises(InputError, match=r"other.pth: expected the weights of the recipe"):
         check_origin(recipe, other)
+
+
+def test_a_key_stands_in_the_recipe_only_where_it_was_given(recipe: Recipe) -> None:
+    assert "weights_key" not in recipe.to_json()
+    assert "weights_notes" not in recipe.to_json()
+    origin = recipe.provenance.model_copy(update={"weights_key": "ema", "weights_notes": ("a",)})
+    keyed = recipe.model_copy(update={"provenance": origin})
+    found = Recipe.model_validate_json(keyed.to_json()).provenance
+    assert (found.weights_key, found.weights_notes) == ("ema", ("a",))
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "ema"])
+def test_other_weights_of_the_same_file_are_refused(
+    key: str | None, recipe: Recipe, pretrained: Pretrained
+) -> None:
+    origin = recipe.provenance.model_copy(update={"weights_key": "ema"})
+    keyed = recipe.model_copy(update={"provenance": origin})
+    taken = replace(pretrained, weights_key=key)
+    if key == "ema":
+        check_origin(keyed, taken)
+    else:
+        with pytest.raises(InputError, match=r"those under ema, .*give --weights-key ema"):
+            check_origin(keyed, taken)
+    check_origin(recipe, taken)  # the file has one network alone
 
 
 def test_damaged_weights_are_named(
