@@ -13,6 +13,7 @@ from torch import nn
 from eightbit.benchmarks.studies import train_digits
 from eightbit.benchmarks.studies.train_digits import _augmented, _normalised, count_correct, train
 from eightbit.models import digits
+from eightbit.models.class_match import LabelRule, match_classes
 from eightbit.models.digits import (
     HELD_OUT_CORRECT,
     LABELS,
@@ -27,7 +28,6 @@ from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import LoadedImage, load_images
 from eightbit.models.images.sources import open_source
-from eightbit.models.labels import LabelRule, match_classes
 from eightbit.models.networks.architectures import build_model
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 

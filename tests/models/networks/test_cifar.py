@@ -94,7 +94,7 @@ def test_real_checkpoints_classify_real_images(
     assert pretrained.spec.num_classes == 10
     assert not pretrained.model.training
     with open_source(archive) as source:
-        match = match_images(source.items, pretrained.spec)
+        match = match_images(source.listing, pretrained.spec)
         assert match is not None
         classes = match.indices
         items = balanced_order(source.items, seed=0)[:200]
