@@ -16,8 +16,8 @@ _CLASSIFIER: Final = frozenset(
 _TRAINING: Final = frozenset(
     {"acc", "accuracy", "auc", "auroc", "confmat", "confusion", "criteria", "criterion"}
     | {"criterions", "discriminator", "ece", "iou", "kappa", "loss", "losses", "mae", "meter"}
-    | {"meters", "metric", "metrics", "mse", "optim", "optimizer", "optimizers", "perplexity"}
-    | {"precision", "queue", "recall", "scaler", "scheduler", "student", "teacher"}
+    | {"meters", "metric", "metrics", "mse", "optimizer", "perplexity"}
+    | {"precision", "queue", "recall", "student", "teacher"}
 )
 # Class weights; the F1 score; what profilers leave in every module.
 _TRAINING_SEGMENT: Final = re.compile(

@@ -188,6 +188,8 @@ def _stranger(
         alone = siblings[key.rpartition(".")[0]] == 1
         if key in elsewhere or _is_beside(name, value, classes, alone=alone):
             continue
+        if names_average(name) and _is_copy(name, value, architecture):
+            continue
         if fits(value, feature_width(architecture)) and classifier is None:
             return (
                 f"{shown(key)}: it could be the classifier, but is not called so; if it is, call it"
@@ -272,13 +274,24 @@ def _too_many(entries: Mapping[str, object], key: str, architecture: Architectur
 def _is_beside(key: str, value: object, classes: tuple[int, ...] | None, *, alone: bool) -> bool:
     """Whether the answers of the network cannot depend on an entry: it stands beside it.
 
-    Values that are no tensors, integers and flags, what is called a loss, a metric or an average,
-    and the weights of classes as torch's losses hold them: one vector, `weight`, alone.
+    Values that are no tensors, integers and flags, what is called a loss or a metric, and the
+    weights of classes as torch's losses hold them: one vector, `weight`, alone.
     """
     if not isinstance(value, Tensor):
         return True
     if not (value.is_floating_point() or value.is_complex() or value.is_quantized):
         return True
-    if value.numel() == 0 or names_training(key) or names_average(key):
+    if value.numel() == 0 or names_training(key):
         return True
     return alone and key.endswith(".weight") and shape_of(value) == classes
+
+
+def _is_copy(key: str, value: object, architecture: Architecture) -> bool:
+    """Whether an average's key ends in one of the network's, with `.` or with `_`.
+
+    Else it may be a layer's: attention is called `ema`, too, and a pooling `avg_pool`.
+    """
+    return any(
+        shape_of(value) == shape and key.endswith((wanted, wanted.replace(".", "_")))
+        for wanted, shape in _features(architecture).items()
+    ) or key.endswith(("fc.weight", "fc.bias", "fc_weight", "fc_bias"))
