@@ -13,7 +13,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.loading import LoadedImage, SkippedImage, load_images
 from eightbit.models.images.sources import ImageItem, ImageSource, open_source
 from eightbit.models.labels import match_images
-from eightbit.models.plain_text import counted, printable
+from eightbit.models.plain_text import printable
 from eightbit.models.spec import ModelSpec, Preprocessing
 from eightbit.quantize.stages import Watcher
 
@@ -112,11 +112,8 @@ def tell_left_out(path: Path, source: ImageSource, watcher: Watcher) -> None:
     """Say which files are no images, and which class folders have none, where no report does."""
     listing = source.listing
     if listing.passed_over.files:
-        files = counted(listing.passed_over.files, "file")
-        watcher.tell(
-            f"{printable(str(path))}: {files} passed over, which are no images:"
-            f" {listing.passed_over.in_words()}"
-        )
+        found = listing.passed_over.in_words()
+        watcher.tell(f"{printable(str(path))}: passed over what is no image: {found}")
     if listing.folders and listing.empty_folders:
         watcher.tell(f"{printable(str(path))}: no image in {some(listing.empty_folders)}")
 
