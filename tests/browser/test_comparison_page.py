@@ -93,6 +93,8 @@ CASES = {
     "bare": bare,
     "hostile": hostile,
 }
+# Between them they have every colour of the style sheet.
+COLOURS = ("several", "unlabelled", "bare")
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +115,7 @@ def test_a_page_is_whole_accessible_and_fits(case, page_of, open_page: OpenPage)
     opened = open_page(page_of(case))
     check_sections(opened.page)
     assert opened.page.title() == f"eightbit: {len(CASES[case]())} bundles compared"
-    check_schemes_and_phone(opened, f"comparison-{case}")
+    check_schemes_and_phone(opened, f"comparison-{case}", contrast=case in COLOURS)
 
 
 def check_sections(page):

@@ -75,6 +75,20 @@ def metadata(recipe: Recipe, engine: str | None = None) -> ArtifactMetadata:
     )
 
 
+# What ResNet-18 has beyond CIFAR-ResNet-20: a max pool behind the stem, convolutions as shortcuts.
+PLACES = [
+    *((Architecture.CIFAR_RESNET20, choice) for choice in CHOICES),
+    (Architecture.RESNET18, "a conv and the add behind it"),
+    (Architecture.RESNET18, "both ends"),
+]
+placed = pytest.mark.parametrize(
+    ("line", "names"),
+    [(architecture, CHOICES[choice]) for architecture, choice in PLACES],
+    indirect=["line"],
+    ids=[f"{architecture}-{choice}" for architecture, choice in PLACES],
+)
+
+
 @pytest.fixture(scope="module", params=[Architecture.CIFAR_RESNET20, Architecture.RESNET18])
 def line(request: pytest.FixtureRequest, random_network: Networks, noise_images: Images) -> Line:
     pretrained = random_network(request.param)
@@ -95,7 +109,7 @@ def logits(line: Line, recipe: Recipe, x: np.ndarray) -> torch.Tensor:
     return answer
 
 
-@pytest.mark.parametrize("names", CHOICES.values(), ids=CHOICES)
+@placed
 def test_both_front_ends_and_the_script_give_the_same_logits_bit_for_bit(
     line: Line, names: tuple[str, ...], noise_images: Images, onednn: None
 ) -> None:
@@ -110,7 +124,7 @@ def test_both_front_ends_and_the_script_give_the_same_logits_bit_for_bit(
             assert torch.equal(script(torch.from_numpy(x)), fx)
 
 
-@pytest.mark.parametrize("names", CHOICES.values(), ids=CHOICES)
+@placed
 def test_the_onnx_artefact_computes_them_in_float_and_nothing_else(
     line: Line, names: tuple[str, ...], noise_images: Images, onednn: None, tmp_path: Path
 ) -> None:

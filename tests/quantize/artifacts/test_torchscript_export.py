@@ -30,6 +30,7 @@ from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import read_recipe, write_recipe
 
 SIDE = 32
+NARROW = 8  # channels of a bottleneck, for each 64 of the network's own
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]
@@ -130,15 +131,23 @@ def test_its_logits_are_within_few_last_bits_of_the_onnx_artefact(
     assert meter.result().max_lsb <= 6
 
 
-@pytest.mark.parametrize("architecture", [Architecture.RESNET18, Architecture.RESNEXT50_32X4D])
+@pytest.mark.parametrize(
+    ("architecture", "structure"),
+    [
+        (Architecture.RESNET18, {}),
+        (Architecture.RESNET50, {"groups": 4, "width_per_group": 4}),
+    ],
+    ids=["resnet18", "narrow bottlenecks in groups"],
+)
 def test_pooling_downsampling_and_groups_go_the_same_way(
     architecture: Architecture,
+    structure: dict[str, int],
     random_network: Networks,
     noise_images: Images,
     onednn: None,
     tmp_path: Path,
 ) -> None:
-    pretrained = random_network(architecture)
+    pretrained = random_network(architecture, **structure)
     fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, noise_images(8, 64))
@@ -158,9 +167,12 @@ def test_pooling_downsampling_and_groups_go_the_same_way(
 @pytest.fixture(scope="module")
 def dilated(random_network: Networks) -> tuple[Network, Pretrained]:
     """A network that has an architecture's weights, but not its operations."""
-    described = random_network(Architecture.RESNET50)
+    described = random_network(Architecture.RESNET50, width_per_group=NARROW)
     model = build_model(
-        Architecture.RESNET50, num_classes=10, replace_stride_with_dilation=(False, True, True)
+        Architecture.RESNET50,
+        num_classes=10,
+        width_per_group=NARROW,
+        replace_stride_with_dilation=(False, True, True),
     )
     model.load_state_dict(described.model.state_dict())
     return fuse(replace(described, model=model.eval())), described
