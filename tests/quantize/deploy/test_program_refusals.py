@@ -59,9 +59,9 @@ def refusal(
         (("x.png", "--fast"), "unrecognized arguments: --fast"),
         (
             ("/nowhere/x.png",),
-            "/x.png: expected an image (JPEG, PNG, BMP, GIF, WEBP, TIFF, PPM), found: No such file",
+            "(JPEG, PNG, BMP, GIF, WEBP, TIFF, PPM, JPEG2000, AVIF), found: No such file",
         ),
-        (("/",), "PPM), found: Is a directory"),
+        (("/",), "AVIF), found: Is a directory"),
         (("/nowhere/\x1b[31m\n.png",), "/nowhere/\\x1b[31m"),
     ],
 )
@@ -84,7 +84,7 @@ def narrow(path: Path) -> None:
     [
         (lambda path: path.write_text("no image"), "expected an image (JPEG, PNG"),
         (lambda path: path.write_bytes(b""), "cannot identify image file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "PPM), found: "),
+        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "AVIF), found: "),
         (bomb, "more than 100 megapixels"),
         (narrow, "too narrow: 1 x 6000000 pixels"),
         (
