@@ -13,6 +13,7 @@ from typing import Final
 
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.evaluation.prediction import (
+    CHUNK_IMAGES,
     PIECE_MAX_BYTES,
     Answer,
     ChunkItems,
@@ -21,6 +22,7 @@ from eightbit.benchmarks.evaluation.prediction import (
     Ready,
 )
 from eightbit.benchmarks.processes.channel import receive_pieces, send_pieces
+from eightbit.benchmarks.processes.patience import answer_limit_s, load_limit_s
 from eightbit.benchmarks.processes.process import Closing, WorkerProcess
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.sources import ImageItem, ImageSource
@@ -124,7 +126,8 @@ class PredictionPool(Closing):
 
 def _await_ready(process: WorkerProcess) -> None:
     try:
-        ready, _ = receive_pieces(process.stdout, Ready)
+        with process.patience.for_s(load_limit_s()):
+            ready, _ = receive_pieces(process.stdout, Ready)
     except EOFError as exc:
         raise process.crash() from exc
     if ready.input_error is not None:
@@ -176,7 +179,7 @@ class _SharedWork:
                     index = self._take(wait=not waiting)
                     if index is None:
                         break
-                    self._send(process, index)
+                    self._send(process, index, models)
                     waiting.append(index)
                 if not waiting:
                     return
@@ -202,11 +205,12 @@ class _SharedWork:
                 self._changed.wait()
             return None
 
-    def _send(self, process: WorkerProcess, index: int) -> None:
+    def _send(self, process: WorkerProcess, index: int, models: int) -> None:
         items = self._chunks[index]
         try:
-            for item in items:
-                _send_file(process, self._source, item, index, last=item is items[-1])
+            with process.patience.for_s(answer_limit_s(len(items) * models)):
+                for item in items:
+                    _send_file(process, self._source, item, index, last=item is items[-1])
         except BrokenPipeError as exc:
             raise process.crash() from exc
 
@@ -224,9 +228,11 @@ def _send_file(
 
 def _receive(process: WorkerProcess, index: int, models: int) -> Answer:
     try:
-        message, pieces = receive_pieces(
-            process.stdout, Predicted, max_bytes=models * PIECE_MAX_BYTES
-        )
+        # Up to `_IN_FLIGHT` chunks come before this one.
+        with process.patience.for_s(answer_limit_s(_IN_FLIGHT * CHUNK_IMAGES * models)):
+            message, pieces = receive_pieces(
+                process.stdout, Predicted, max_bytes=models * PIECE_MAX_BYTES
+            )
     except EOFError as exc:
         raise process.crash() from exc
     if message.input_error is not None:

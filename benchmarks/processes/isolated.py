@@ -11,8 +11,9 @@ import numpy as np
 
 from eightbit.benchmarks.artifact.formats import format_of
 from eightbit.benchmarks.artifact.metadata import read_metadata
-from eightbit.benchmarks.processes.calls import Steps
+from eightbit.benchmarks.processes.calls import LEAST_CALLS, Steps
 from eightbit.benchmarks.processes.channel import Action, Reply, Request, receive, send
+from eightbit.benchmarks.processes.patience import answer_limit_s, load_limit_s
 from eightbit.benchmarks.processes.process import Closing, WorkerCrashError, WorkerProcess
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.feed import Feed
@@ -52,7 +53,7 @@ class IsolatedRunner(Closing):
             prefix=execution.command_prefix(),
         )
         try:
-            reply, _ = self._receive()
+            reply, _ = self._receive(load_limit_s())
         except BaseException:
             self.close()
             raise
@@ -110,8 +111,10 @@ class IsolatedRunner(Closing):
         if self._process.stdin.closed:
             raise ValueError(f"{self._where}: this runner is closed")
         try:
-            send(self._process.stdin, request, batch)
-            return self._receive()
+            limit_s = _limit_s(request, batch)
+            with self._process.patience.for_s(limit_s):
+                send(self._process.stdin, request, batch)
+            return self._receive(limit_s)
         except InputError:
             raise
         except BrokenPipeError as exc:
@@ -121,11 +124,19 @@ class IsolatedRunner(Closing):
             self.close()
             raise
 
-    def _receive(self) -> tuple[Reply, AnyArray | None]:
+    def _receive(self, limit_s: float) -> tuple[Reply, AnyArray | None]:
         try:
-            reply, array = receive(self._process.stdout, Reply)
+            with self._process.patience.for_s(limit_s):
+                reply, array = receive(self._process.stdout, Reply)
         except EOFError as exc:
             raise self._process.crash() from exc
         if reply.input_error is not None:
             raise InputError(reply.input_error)
         return reply, array
+
+
+def _limit_s(request: Request, batch: AnyArray | None) -> float:
+    """Seconds that a worker may take for a request; a photo is a batch of one."""
+    images = 1 if batch is None or batch.ndim < 2 else len(batch)
+    calls = LEAST_CALLS if request.action is Action.SETTLE else request.repeats
+    return answer_limit_s(images * calls) + request.max_seconds

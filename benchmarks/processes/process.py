@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from eightbit.benchmarks.artifact.trust import trust_variables
+from eightbit.benchmarks.processes.patience import VARIABLE, Patience
 from eightbit.models.plain_text import one_line, printable
 
 
@@ -71,17 +72,27 @@ class WorkerCrashError(RuntimeError):
 
     Attributes:
         in_short: The message in one line.
+        todo: What may help.
     """
 
     def __init__(
-        self, ended: str, lines: Sequence[str] = (), *, in_short: str | None = None
+        self,
+        ended: str,
+        lines: Sequence[str] = (),
+        *,
+        in_short: str | None = None,
+        todo: str = "if memory ran out, make room or give fewer --threads",
     ) -> None:
         super().__init__("\n".join([f"{ended}; its last lines:", *lines]) if lines else ended)
         self.in_short = ended if in_short is None else in_short
+        self.todo = todo
 
 
 class WorkerProcess:
     """The process of a worker, seen from its parent. It ends when its standard input does.
+
+    Attributes:
+        patience: With which its answers are awaited.
 
     Args:
         module: What it runs.
@@ -121,11 +132,18 @@ class WorkerProcess:
         self.stdout = _opened(self._process.stdout)
         self._stderr = _Tail(_opened(self._process.stderr))
         self.pid = self._process.pid
+        self.patience = Patience(self._process)
 
     def crash(self) -> WorkerCrashError:
         """Waits for the end of a process that hung up, and says how it ended."""
         code = self._process.wait()
         self.close()
+        if self.patience.spent_s is not None:
+            return WorkerCrashError(
+                f"{self._where}: the process that runs it gave no answer within "
+                f"{self.patience.spent_s:,.0f} s and was ended",
+                todo=f"give {VARIABLE}=SECONDS if it needs longer",
+            )
         cause = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         lines = self._stderr.lines()

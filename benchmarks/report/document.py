@@ -22,8 +22,8 @@ from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
 from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
 from eightbit.benchmarks.runtimes.environment import Environment
-from eightbit.models.errors import InputError
-from eightbit.models.plain_text import one_line, printable
+from eightbit.models.bounded_files import read_bounded
+from eightbit.models.plain_text import printable
 from eightbit.models.spec import Finite, FrozenModel, ModelSpec
 
 REPORT_FORMAT_VERSION: Final = 1
@@ -311,12 +311,6 @@ def read_report(path: Path) -> Report:
     Raises:
         InputError: No such file, or not a valid report, or one of a newer version.
     """
+    content = read_bounded(path, REPORT_MAX_BYTES, "a report")
     where = printable(str(path))
-    try:
-        with path.open("rb") as file:
-            content = file.read(REPORT_MAX_BYTES + 1)
-    except OSError as exc:
-        raise InputError(f"{where}: expected a report: {one_line(str(exc))}") from exc
-    if len(content) > REPORT_MAX_BYTES:
-        raise InputError(f"{where}: expected a report of at most {REPORT_MAX_BYTES} bytes")
     return parse_versioned(Report, content, where=where, newest=REPORT_FORMAT_VERSION)

@@ -1,7 +1,11 @@
 """Decodes untrusted image files to RGB."""
 
+import ctypes
 import io
+import sys
 import warnings
+from contextlib import suppress
+from functools import cache
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -90,6 +94,22 @@ def _silence_pillow() -> None:
     restore another thread's filters; and with each image, because others may have reset them.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    _silence_libtiff()
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep what libtiff says of damaged files off stderr; Pillow raises what matters.
+
+    It prints from C, and may do so in several threads. The library is that which Pillow's own
+    module has loaded; where that shows no such functions, it is left as it is.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(sys.modules["PIL._imaging"].__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            set_handler = getattr(library, name)
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
 
 
 def _too_large(found: str) -> str:

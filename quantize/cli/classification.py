@@ -11,9 +11,12 @@ from eightbit.benchmarks.artifact.metadata import open_artifact
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import check_finite
+from eightbit.models.bounded_files import read_bounded
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.images.storage import MAX_FILE_BYTES
+from eightbit.models.plain_text import printable
 from eightbit.models.spec import ModelSpec
 
 
@@ -60,11 +63,10 @@ def classify(
 
 def _pixels(path: Path, spec: ModelSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     try:
-        return preprocess(decode_image(path.read_bytes()), spec.preprocessing)
+        content = read_bounded(path, MAX_FILE_BYTES, "an image")
+        return preprocess(decode_image(content), spec.preprocessing)
     except UnusableImage as exc:
-        raise InputError(f"{path}: expected an image, found: {exc}") from exc
-    except OSError as exc:
-        raise InputError(f"{path}: expected an image, found: {exc.strerror}") from exc
+        raise InputError(f"{printable(str(path))}: expected an image, found: {exc}") from exc
 
 
 def _guesses(

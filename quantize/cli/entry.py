@@ -26,9 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"eightbit: {' '.join(message.split())}", file=sys.stderr)
         return 2
     except WorkerCrashError as exc:
-        todo = "if memory ran out, make room or give fewer --threads"
         # Notes say how the work can be continued.
-        said = [exc.in_short, todo, *getattr(exc, "__notes__", ())]
+        said = [exc.in_short, exc.todo, *getattr(exc, "__notes__", ())]
         print(f"eightbit: {'; '.join(said)}", file=sys.stderr)
         return 2
     except typer.Abort:

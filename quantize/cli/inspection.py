@@ -16,7 +16,7 @@ from eightbit.models.networks.architectures import default_preprocessing, parame
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.audit import audit
+from eightbit.quantize.artifacts.audit_process import audit_apart
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
 
 
@@ -31,7 +31,7 @@ def describe(path: Path, *, trust: bool = False) -> RenderableType:
     artifact = open_artifact(path)
     parts = [_artifact_table(artifact)]
     with trusting(trust):
-        coverage = audit(path)
+        coverage = audit_apart(path).coverage
     if coverage is not None:
         parts.append(_coverage_table(coverage))
     recipe = _recipe_beside(artifact)

@@ -1,8 +1,6 @@
 """The self-test's answers from another machine, validated."""
 
 import codecs
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -14,6 +12,7 @@ from pydantic_core import from_json
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import parse_versioned
 from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.bounded_files import read_bounded
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import FrozenModel
@@ -83,9 +82,11 @@ def read_self_test_answers(path: Path, *, pictures: int, classes: int) -> SelfTe
             pictures or classes differs.
     """
     where = printable(str(path))
+    limit = _BYTES_BESIDE + pictures * classes * _BYTES_PER_LOGIT
+    content = read_bounded(path, limit, _PRINTED.removeprefix("expected "))
     answers = parse_versioned(
         SelfTestAnswers,
-        _document(_content(path, _BYTES_BESIDE + pictures * classes * _BYTES_PER_LOGIT), where),
+        _document(content, where),
         where=where,
         newest=SELF_TEST_ANSWERS_FORMAT_VERSION,
     )
@@ -120,18 +121,3 @@ def _document(content: bytes, where: str) -> str:
     if "images" in found and "logits" not in found:
         raise InputError(f"{where}: {_PRINTED}, found the self-test itself; run it again")
     return text
-
-
-def _content(path: Path, limit: int) -> bytes:
-    where = printable(str(path))
-    try:
-        # Opening a pipe that nobody writes to would wait for ever.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InputError(f"{where}: expected a file, found something that is none")
-            content = file.read(limit + 1)
-    except OSError as exc:
-        raise InputError(f"{where}: {_PRINTED}, found none: {exc.strerror}") from exc
-    if len(content) > limit:
-        raise InputError(f"{where}: expected at most {limit:,} bytes, found more")
-    return content

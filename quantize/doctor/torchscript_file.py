@@ -2,32 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
-
-import torch
 
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.cpu_names import X86_ENGINES
-from eightbit.benchmarks.runtimes.torchscript_runner import load_module
-from eightbit.calibration.saturation import channels_at_risk
-from eightbit.models.plain_text import one_line, printable
-from eightbit.quantize.artifacts.audit import count_torchscript
+from eightbit.models.plain_text import printable
+from eightbit.quantize.artifacts.audit_process import audit_apart
 from eightbit.quantize.doctor.findings import Examination, Finding, Severity, worst_first
 from eightbit.quantize.doctor.host import TorchBuild
 from eightbit.quantize.doctor.onnx_file import coverage_line, verdict
-from eightbit.quantize.doctor.weights_at_risk import LayerRisk, risk_findings
-
-# torch's own classes: a method of any other would be code from the file.
-_PACKED: Final = frozenset(
-    f"__torch__.torch.classes.quantized.{name}PackedParamsBase" for name in ("Conv2d", "Linear")
-)
+from eightbit.quantize.doctor.weights_at_risk import risk_findings
 
 
 def examine_torchscript(
     path: Path, metadata: ArtifactMetadata | None, cpu: CpuFeatures, build: TorchBuild
 ) -> Examination:
-    """Examine a TorchScript file for this processor: loaded, but not run.
+    """Examine a TorchScript file for this processor: loaded in another process, but not run.
 
     Raises:
         InputError: torch cannot load it, for another reason than a missing engine.
@@ -43,8 +33,8 @@ def examine_torchscript(
         return Examination(
             verdict=verdict([missing]), facts=(*facts, ("engine", engine)), findings=(missing,)
         )
-    module, _ = load_module(path)
-    coverage = dict(count_torchscript(module))
+    audited = audit_apart(path)
+    coverage = dict(audited.coverage or ())
     quantized = sum(kind.quantized for kind in coverage.values() if kind)
     in_float = sum(kind.total - kind.quantized for kind in coverage.values() if kind)
     facts += [
@@ -53,7 +43,7 @@ def examine_torchscript(
     ]
     findings = list(_findings(quantized, in_float, engine, build, meant=metadata is not None))
     if engine is None or engine in X86_ENGINES:
-        findings += risk_findings(_risks(module), cpu, "torch")
+        findings += risk_findings(audited.layers, cpu, "torch")
     return Examination(
         verdict=verdict(findings, in_float=in_float, quantized=bool(quantized)),
         facts=tuple(facts),
@@ -99,45 +89,3 @@ def _findings(
             else "They stand between dequantize and quantize, or before and after them",
             remedy="" if meant else "Give them a qconfig, and fuse convolutions with what follows",
         )
-
-
-def _risks(module: torch.jit.ScriptModule) -> tuple[LayerRisk, ...]:
-    """Saturation risk of every quantized layer."""
-    risks = []
-    for name, weight in _weights(module):
-        at_risk = int(channels_at_risk(weight.to(torch.int64).numpy()).sum())
-        risks.append(LayerRisk(name=one_line(name, 80), at_risk=at_risk, channels=len(weight)))
-    return tuple(risks)
-
-
-def _weights(module: torch.jit.ScriptModule) -> Iterator[tuple[str, torch.Tensor]]:
-    """Integer weights (O, C, kH, kW) or (O, K): in the modules, or constants of a frozen graph."""
-    for name, child in module.named_modules():
-        yield from _unpacked(name, getattr(child, "_packed_params", None))
-    graph: Any = module.inlined_graph  # its nodes live as long as it does
-    for node in graph.findAllNodes("prim::Constant"):
-        for use in node.output().uses():
-            kind, result = use.user.kind(), next(use.user.outputs(), None)
-            name = result.debugName() if result is not None else kind
-            if kind.startswith("quantized::"):
-                yield from _unpacked(name, _constant(node))
-            elif kind == "aten::_int_mm":  # ours: a linear layer whose sums stay float
-                value = _constant(node)
-                if isinstance(value, torch.Tensor) and _is_int8_matrix(value):
-                    yield name, value.t()
-
-
-def _constant(node: Any) -> object:
-    return node.output().toIValue()
-
-
-def _unpacked(name: str, packed: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    if not isinstance(packed, torch.ScriptObject) or packed._type().qualified_name() not in _PACKED:
-        return
-    weight = packed.unpack()[0]  # type: ignore[attr-defined]  # of the classes named above
-    if weight.dim() in (2, 4) and weight.numel():
-        yield name, weight.int_repr()
-
-
-def _is_int8_matrix(value: torch.Tensor) -> bool:
-    return value.dtype is torch.int8 and value.dim() == 2 and bool(value.numel())

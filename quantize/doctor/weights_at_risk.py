@@ -15,18 +15,9 @@ from onnx import TensorProto
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import FrozenModel
+from eightbit.quantize.artifacts.audit_process import LayerRisk
 from eightbit.quantize.doctor.findings import Finding, Severity, count
 from eightbit.quantize.doctor.graph_view import GraphView, input_of
-
-
-class LayerRisk(FrozenModel):
-    """A layer's output channels, and those with two weights that may be paired and saturate."""
-
-    name: str
-    at_risk: int
-    channels: int
-
 
 # Input indices of the activations' zero point (None: always uint8) and of the weight.
 _OPERANDS: Final[Mapping[str, tuple[int | None, int]]] = {

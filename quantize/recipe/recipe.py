@@ -21,6 +21,7 @@ from pydantic import (
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
 from eightbit.calibration import QuantDType, QuantParams
+from eightbit.models.bounded_files import read_bounded
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
@@ -223,13 +224,8 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         InputError: There is no such file, or its content is no recipe that this version reads.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a recipe.json, found no such file")
-    if path.stat().st_size > RECIPE_MAX_BYTES:
-        raise InputError(f"{path}: expected at most {RECIPE_MAX_BYTES} bytes, found more")
-    recipe = parse_versioned(
-        Recipe, path.read_bytes(), where=str(path), newest=RECIPE_FORMAT_VERSION
-    )
+    content = read_bounded(path, RECIPE_MAX_BYTES, "a recipe.json")
+    recipe = parse_versioned(Recipe, content, where=str(path), newest=RECIPE_FORMAT_VERSION)
     if recipe.tables_sha256 is None:
         return recipe
     beside = path.with_name(bundle.TABLES)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
+from eightbit.models.bounded_files import read_bounded
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
@@ -79,11 +80,7 @@ def read_tables(path: Path, sha256: str) -> Tables:
     Raises:
         InputError: There is no such file, it is another one, or its content is no tables.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected the tables of the recipe beside it, found no such file")
-    if path.stat().st_size > TABLES_MAX_BYTES:
-        raise InputError(f"{path}: expected at most {TABLES_MAX_BYTES} bytes, found more")
-    content = path.read_bytes()
+    content = read_bounded(path, TABLES_MAX_BYTES, "the tables of the recipe beside it")
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise InputError(

@@ -12,6 +12,7 @@ It needs onnxruntime, numpy and pillow; the preprocessing is in the model's meta
 from __future__ import annotations
 
 import argparse
+import ctypes
 import io
 import json
 import os
@@ -25,7 +26,10 @@ from typing import Any, NoReturn
 
 def refuse(problem: str) -> NoReturn:
     """Exit with code 2 and one line on stderr."""
-    print(f"classify: {visible(' '.join(problem.split()))}", file=sys.stderr)
+    line = visible(" ".join(problem.split()))
+    if len(line) > 470:  # its beginning says where, its end what to do
+        line = f"{line[:280]} ... {line[-185:]}"
+    print(f"classify: {line}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -50,6 +54,7 @@ MODEL = "model.int8.onnx"
 AVIF = ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", *AVIF)
 MAX_PIXELS = 100_000_000
+MAX_BYTES = 64 * 2**20
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation: transposition
 ORT = f"ONNX Runtime {ort.__version__}"
 OTHERS = (AttributeError, RecursionError)  # which metadata of any shape can raise
@@ -172,6 +177,19 @@ def pixels_of(data: bytes, resize: int, crop: int) -> Any:
     return np.asarray(rgb.crop((left, top, left + crop, top + crop)))
 
 
+def silence_pictures() -> None:
+    """Keep what Pillow, and libtiff in C, say of damaged pictures off stderr."""
+    warnings.simplefilter("ignore")
+    try:
+        library = ctypes.CDLL(sys.modules["PIL._imaging"].__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            set_handler = getattr(library, name)
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
+    except (OSError, AttributeError):  # a Pillow without libtiff has nothing to say
+        pass
+
+
 def grey(image: Any) -> Any:
     """16-bit grey as RGB: scaled, where Pillow would clip."""
     values = np.asarray(image)
@@ -184,10 +202,21 @@ def grey(image: Any) -> Any:
 def photo(path: Path, model: Model) -> Any:
     """The pixels of a photo on disk."""
     try:
-        return pixels_of(path.read_bytes(), model.resize, model.crop)
+        return pixels_of(picture(path), model.resize, model.crop)
     except Exception as exc:  # Pillow raises two dozen types on damaged files
         problem = getattr(exc, "strerror", None) or str(exc)[:300] or type(exc).__name__
         refuse(f"{path}: expected an image ({', '.join(FORMATS)}), found: {problem}")
+
+
+def picture(path: Path) -> bytes:
+    """The bytes of a picture file."""
+    if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+        raise ValueError("something that is no file")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"a file of more than {MAX_BYTES // 2**20} MiB")
+    return data
 
 
 def labels(classes: int) -> list[str]:
@@ -198,7 +227,7 @@ def labels(classes: int) -> list[str]:
         return [str(index) for index in range(classes)]
     if len(names) != classes:
         refuse(f"labels.txt: expected {classes} lines, one per class, found {len(names)}")
-    return [visible(name) for name in names]
+    return [visible(name[:200]) for name in names]
 
 
 def softmax(logits: Any) -> Any:
@@ -221,7 +250,7 @@ def main() -> int:
         parser.error("--top: expected at least 1, --threads: 0 to 1024")
     if bool(given.images) == given.self_test or given.json > given.self_test:
         parser.error("expected photos, or --self-test [--json]")
-    warnings.simplefilter("ignore")  # Pillow's, of damaged pictures
+    silence_pictures()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal may lack a letter of a class name
     model = Model(given.threads)

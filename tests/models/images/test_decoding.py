@@ -201,3 +201,15 @@ def test_mutated_images_decode_or_are_refused_and_nothing_else(
             assert "\n" not in str(exc)
         else:
             assert image.mode == "RGB"
+
+
+def test_what_libtiff_says_of_a_damaged_file_is_not_on_stderr(capfd):
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(4800, dtype=np.uint8).reshape(40, 40, 3)).save(
+        buffer, "TIFF", compression="tiff_deflate"
+    )
+    data = bytearray(buffer.getvalue())
+    data[20:24] = b"\0\0\0\0"
+    with pytest.raises(UnusableImage):
+        decode_image(bytes(data))
+    assert capfd.readouterr().err == ""

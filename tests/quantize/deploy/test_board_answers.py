@@ -170,15 +170,15 @@ def test_a_file_of_many_bytes_is_not_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "endless.json"
     with path.open("wb") as file:
         file.truncate(2**40)  # a hole: it takes no space
-    assert refusal(path) == "expected at most 66,016 bytes, found more"
+    assert refusal(path).endswith("of at most 66,016 bytes, found 1,099,511,627,776 bytes or more")
 
 
 def test_a_missing_file_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "absent.json").endswith("No such file or directory")
-    assert "expected a file" in refusal(tmp_path) or "directory" in refusal(tmp_path)
+    assert refusal(tmp_path / "absent.json").endswith("found no such file; check the path")
+    assert refusal(tmp_path).endswith("found a folder; check the path")
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(tmp_path / "pipe") == "expected a file, found something that is none"
-    assert refusal(Path("/dev/zero")) == "expected a file, found something that is none"
+    assert refusal(tmp_path / "pipe").endswith("found a pipe; check the path")
+    assert refusal(Path("/dev/zero")).endswith("found a device; check the path")
 
 
 def test_a_name_that_could_move_the_cursor_is_shown_escaped(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -29,7 +30,7 @@ def program(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def refusal(
-    program: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
     """Run it with arguments that it refuses; returns the one line that it says."""
 
@@ -38,7 +39,8 @@ def refusal(
         with pytest.raises(SystemExit) as ended:
             program.main()
         assert ended.value.code == 2
-        (line,) = capsys.readouterr().err.splitlines()
+        # What libraries print from C is captured, too.
+        (line,) = capfd.readouterr().err.splitlines()
         assert line.startswith("classify: ")
         assert line.isprintable()
         return line.removeprefix("classify: ")
@@ -61,7 +63,7 @@ def refusal(
             ("/nowhere/x.png",),
             "(JPEG, PNG, BMP, GIF, WEBP, TIFF, PPM, JPEG2000, AVIF), found: No such file",
         ),
-        (("/",), "AVIF), found: Is a directory"),
+        (("/",), "AVIF), found: something that is no file"),
         (("/nowhere/\x1b[31m\n.png",), "/nowhere/\\x1b[31m"),
     ],
 )
@@ -253,3 +255,31 @@ def test_a_damaged_self_test_is_refused_in_one_line(
     change(test)
     path.write_text(json.dumps(test))
     assert said in refusal("--self-test")
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
+def test_what_is_no_file_is_not_read(name, refusal, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    assert refusal(name).endswith("found: something that is no file")
+
+
+def test_a_picture_of_many_bytes_is_not_read_to_its_end(refusal, tmp_path):
+    (tmp_path / "hole.png").touch()
+    os.truncate(tmp_path / "hole.png", 2**40)
+    assert refusal(tmp_path / "hole.png").endswith("found: a file of more than 64 MiB")
+
+
+def test_a_long_name_leaves_room_for_what_is_wrong(refusal, tmp_path):
+    line = refusal(tmp_path / ("x" * 250) / ("y" * 250) / "z.png")
+    assert len(line) < 490
+    assert line.endswith("found: No such file or directory")
+
+
+def test_what_libtiff_says_of_a_damaged_picture_does_not_stand_before_the_line(refusal, tmp_path):
+    path = tmp_path / "damaged.tif"
+    Image.new("RGB", (40, 40), "red").save(path, compression="tiff_deflate")
+    content = bytearray(path.read_bytes())
+    content[20:24] = bytes(4)
+    path.write_bytes(content)
+    assert "expected an image" in refusal(path)
