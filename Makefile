@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint types unit studies docs measure clean
+.PHONY: demo test lint types unit studies hostile docs measure clean
 
 demo: $(INSTALLED)
 	$(BIN)/eightbit demo --out build/demo --overwrite
@@ -27,6 +27,11 @@ unit: $(INSTALLED) browser cpp emulator
 # benchmarks/studies, which only maintainers run.
 studies: $(INSTALLED) emulator
 	$(PYTEST) -m study
+
+# Thousands of bad inputs from a seed, which is printed: HOSTILE_SEED=N makes the same ones again.
+hostile: $(INSTALLED)
+	HOSTILE_INPUTS=$${HOSTILE_INPUTS:-2000} HOSTILE_SEED=$${HOSTILE_SEED:-$$(date +%s)} \
+	  $(BIN)/pytest -q -s -p no:xdist tests/hostile/inputs
 
 # The site: build/site/index.html. A broken link or a page that nobody can reach fails it.
 docs: $(INSTALLED)

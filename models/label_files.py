@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+from eightbit.models.bounded_files import read_bounded
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
 
@@ -59,7 +60,10 @@ def read_image_labels(path: Path) -> dict[str, str]:
             if not name or not label:
                 raise InputError(f"{where}: expected a file and its label, found an empty field")
             if labels.setdefault(name, label) != label:
-                raise InputError(f"{where}: {name!r} is labelled {labels[name]!r} and {label!r}")
+                raise InputError(
+                    f"{where}: {_shown(name)} is labelled {_shown(labels[name])}"
+                    f" and {_shown(label)}"
+                )
     except csv.Error as exc:
         raise InputError(f"{path}: after line {reader.line_num}: not valid CSV: {exc}") from exc
     if not labels:
@@ -70,16 +74,7 @@ def read_image_labels(path: Path) -> dict[str, str]:
 def _read_text(path: Path) -> str:
     """Read a file as UTF-8, with or without a byte order mark."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_LABEL_FILE_BYTES + 1)
-    except OSError as exc:
-        raise InputError(f"{path}: expected a file of labels, found: {exc.strerror}") from exc
-    if len(data) > MAX_LABEL_FILE_BYTES:
-        raise InputError(
-            f"{path}: expected at most {MAX_LABEL_FILE_BYTES // 2**20} MiB of labels, found more"
-        )
-    try:
-        return data.decode("utf-8-sig")
+        return read_bounded(path, MAX_LABEL_FILE_BYTES, "a file of labels").decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise InputError(
             f"{path}: expected text in UTF-8, found byte {exc.start} that is not; save it as UTF-8"
@@ -103,3 +98,7 @@ def _names_from_json(path: Path, text: str) -> list[str]:
 def _is_text(name: object) -> bool:
     """Whether a value is a string that UTF-8 can say: JSON can escape halves of a character."""
     return isinstance(name, str) and not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def _shown(name: str) -> str:
+    return repr(one_line(name, 80))

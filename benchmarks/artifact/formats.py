@@ -18,6 +18,7 @@ from typing import Annotated, Final
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from eightbit.benchmarks.artifact.onnx_file import read_onnx
+from eightbit.benchmarks.artifact.other_files import described, described_zip
 from eightbit.models.bounded_files import open_regular
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
@@ -109,29 +110,32 @@ def _read_onnx(path: Path, where: str) -> bytes | None:
 
 
 def _read_torchscript(path: Path, where: str) -> bytes | None:
-    try:
-        with (
-            open_regular(path, "a TorchScript archive") as opened,
-            zipfile.ZipFile(opened) as archive,
-        ):
-            names = archive.namelist()
-            roots = {name.partition("/")[0] for name in names}
-            root = roots.pop() if len(roots) == 1 else ""
-            if f"{root}/constants.pkl" not in names:  # torch.save writes a zip without it
-                raise InputError(
-                    f"{where}: expected a TorchScript archive, found another zip; "
-                    "a checkpoint is not a model that can run: quantize it first"
-                )
-            member = f"{root}/extra/{TORCHSCRIPT_EXTRA_FILE}"
-            if member not in names:
-                return None
-            with archive.open(member) as file:
-                return file.read(METADATA_MAX_BYTES + 1)
-    except _ZIP_DAMAGE as exc:
+    with open_regular(path, "a TorchScript archive") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _torchscript_document(archive, where)
+        except _ZIP_DAMAGE as exc:
+            found = described(file) or "a damaged file or something else"
+            raise InputError(
+                f"{where}: expected a TorchScript archive, found {found} "
+                f"({one_line(str(exc)).rstrip('.')}); copy it again, or quantize again"
+            ) from exc
+
+
+def _torchscript_document(archive: zipfile.ZipFile, where: str) -> bytes | None:
+    names = archive.namelist()
+    roots = {name.partition("/")[0] for name in names}
+    root = roots.pop() if len(roots) == 1 else ""
+    if f"{root}/constants.pkl" not in names:  # torch.save writes a zip without it
         raise InputError(
-            f"{where}: expected a TorchScript archive, found a damaged file or something else "
-            f"({one_line(str(exc)).rstrip('.')}); copy it again, or quantize again"
-        ) from exc
+            f"{where}: expected a TorchScript archive, found {described_zip(names)}; "
+            "a checkpoint is not a model that can run: quantize it first"
+        )
+    member = f"{root}/extra/{TORCHSCRIPT_EXTRA_FILE}"
+    if member not in names:
+        return None
+    with archive.open(member) as file:
+        return file.read(METADATA_MAX_BYTES + 1)
 
 
 # RuntimeError: encrypted; NotImplementedError: unknown compression; UnicodeDecodeError: the name of

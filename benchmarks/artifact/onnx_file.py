@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from eightbit.benchmarks.artifact.other_files import described
 from eightbit.benchmarks.artifact.refusals import in_another_file
 from eightbit.models.bounded_files import open_regular, read_bounded
 from eightbit.models.errors import InputError
@@ -39,13 +40,13 @@ def read_onnx(path: Path) -> "onnx.ModelProto":
         model: onnx.ModelProto = onnx.ModelProto.FromString(_content(path))
     except DecodeError as exc:
         raise InputError(
-            f"{where}: expected an ONNX model, found a damaged file or something else; copy or "
-            "export it again"
+            f"{where}: expected an ONNX model, found {_found(path)}; copy or export it again"
         ) from exc
     # Protobuf takes the empty file and some garbage for a message without known fields.
     if not model.ir_version or not model.graph.node:
         raise InputError(
-            f"{where}: expected an ONNX model with a graph, found none; export it again"
+            f"{where}: expected an ONNX model with a graph, found {_found(path, 'none')}; export "
+            "it again"
         )
     for tensor in tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
@@ -66,6 +67,11 @@ def check_onnx(path: Path) -> None:
 def read_by_parent() -> None:
     """Say in a worker that its parent has read the models: a worker's memory is measured."""
     _has_been_read.set(True)
+
+
+def _found(path: Path, otherwise: str = "a damaged file or something else") -> str:
+    with open_regular(path, "an ONNX model") as file:
+        return described(file) or otherwise
 
 
 def _content(path: Path) -> bytes:

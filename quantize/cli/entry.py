@@ -8,12 +8,18 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import typer
 
 from eightbit.benchmarks.processes.process import WorkerCrashError, with_short_spins
 from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
 from eightbit.quantize.cli.quantize import app
+
+# A message that names long paths keeps its beginning, where, and its end, what to do.
+_HEAD: Final = 280
+_TAIL: Final = 190
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,15 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, typer.TyperException) as exc:
         message = exc.format_message() if isinstance(exc, typer.TyperException) else str(exc)
         if message:  # there is none where the help was all there is to say
-            print(f"eightbit: {' '.join(message.split())}", file=sys.stderr)
+            _say(message)
         return 2
     except WorkerCrashError as exc:
         # Notes say how the work can be continued.
-        said = [exc.in_short, exc.todo, *getattr(exc, "__notes__", ())]
-        print(f"eightbit: {'; '.join(said)}", file=sys.stderr)
+        _say("; ".join([exc.in_short, exc.todo, *getattr(exc, "__notes__", ())]))
         return 2
     except typer.Abort:
-        print("eightbit: aborted", file=sys.stderr)
+        _say("aborted")
         return 130
     return code if isinstance(code, int) else 0
 
@@ -46,3 +51,10 @@ def run() -> None:
             # A terminal that lacks a letter of a class name shows a question mark instead.
             stream.reconfigure(errors="replace")
     sys.exit(main())
+
+
+def _say(message: str) -> None:
+    line = one_line(message, limit=len(message) * 10)
+    if len(line) > _HEAD + _TAIL:
+        line = f"{line[:_HEAD]} ... {line[-_TAIL:]}"
+    print(f"eightbit: {line}", file=sys.stderr)

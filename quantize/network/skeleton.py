@@ -99,11 +99,19 @@ class Skeleton(FrozenModel):
                     f"skeleton: step {place}: expected an operation on earlier steps, found "
                     f"{step.operator[:40]!r}, which cannot be built"
                 ) from exc
+        around = {name[:end] for name in modules for end in _dots(name)}
+        for name in sorted(around & modules.keys())[:1]:
+            # The module in it would take the place of a weight.
+            raise InputError(f"skeleton: expected {name[:40]} to hold no other module, found one")
         if sum(p.numel() for module in modules.values() for p in module.parameters()) > MAX_WEIGHTS:
             raise InputError(f"skeleton: expected at most {MAX_WEIGHTS} weights, found more")
         network = fx.GraphModule(modules, graph).to_empty(device="cpu").eval()
         # The order in which convolutions are fastest, as behind `fuse`.
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _dots(name: str) -> list[int]:
+    return [place for place, char in enumerate(name) if char == "."]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +148,10 @@ def _shortcut(padding: int) -> OptionAShortcut:
 
 _CONVOLUTION: Final = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
 _CONVOLUTION_OPTIONS: Final = (*_CONVOLUTION, "dilation", "groups", "bias")
+_POSITIVE: Final = frozenset(
+    {"in_channels", "out_channels", "in_features", "out_features", "kernel_size", "stride"}
+    | {"dilation", "groups"}
+)
 _ZEROS: Final = {"padding_mode": ("zeros",)}
 
 _FORMS: Final = {
@@ -213,6 +225,10 @@ _Builder = Callable[[Step, fx.Graph, list[fx.Node], _Modules], fx.Node]
 def _module_builder(form: _Form) -> _Builder:
     def build(step: Step, graph: fx.Graph, sources: list[fx.Node], modules: _Modules) -> fx.Node:
         (source,) = sources
+        for name in _POSITIVE & step.options.keys():
+            value = step.options[name]
+            if 0 in (value if isinstance(value, tuple) else (value,)):
+                raise ValueError(f"{name}: expected at least 1, found 0")
         with torch.device("meta"):
             modules[step.name] = form.make(**step.options)
         return graph.call_module(step.name, (source,))

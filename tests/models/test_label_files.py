@@ -28,11 +28,11 @@ def test_class_names_are_read_in_their_order(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("names.txt", None, "No such file"),
+        ("names.txt", None, "found no such file"),
         ("names.txt", b"", "found none"),
         ("names.txt", b"cat\n\ndog", "entry 2"),
         ("names.txt", b"caf\xe9", "UTF-8, found byte 3"),
-        ("names.txt", b"x" * 101, "found more"),
+        ("names.txt", b"x" * 101, "of at most 100 bytes"),
         ("names.json", b'["cat", ', "not valid JSON"),
         ("names.json", b"[" * 100, "not valid JSON"),
         ("names.json", b'{"0": "cat"}', "JSON list of strings"),

@@ -1,5 +1,8 @@
 """The rows of the table of formats."""
 
+import io
+import re
+import zipfile
 from pkgutil import resolve_name
 
 import pydantic
@@ -16,7 +19,9 @@ from eightbit.benchmarks.artifact.formats import (
     runtimes,
     written,
 )
+from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.models.errors import InputError
 
 every_runtime = pytest.mark.parametrize("runtime", runtimes().values(), ids=str)
 
@@ -61,3 +66,35 @@ def test_onnx_is_looked_at_first_and_is_what_openvino_executes():
     assert executed_by(OPENVINO) is ONNX
     assert written(["model.fp32.onnx", "a.int8.pt", "b.int8.onnx"]) == (ONNX, TORCHSCRIPT)
     assert written(["model.fp32.onnx", "recipe.json"]) == ()
+
+
+def zipped(*names: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"\x1c\0\0\0TFL3" + bytes(40), "a TFLite model"),
+        (b"\x18\0\0\0ORTM" + bytes(40), "a model in ONNX Runtime's own format"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(40), "an HDF5 file, as Keras writes them"),
+        (b"\x40\0\0\0\0\0\0\0" + b'{"a":{}}', "a safetensors file"),
+        (b"\x80\x02}q\0.", "a pickle"),
+        (b"\x1f\x8b\x08" + bytes(40), "a gzip archive"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (zipped("archive/data.pkl", "archive/data/0"), "a checkpoint of torch.save"),
+        (zipped("metadata.json", "model.weights.h5"), "a Keras model"),
+        (b"", "an empty file"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".onnx", ".pt"])
+def test_a_file_of_another_kind_is_called_by_its_kind(content, found, ending, tmp_path):
+    path = tmp_path / f"model{ending}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"found {re.escape(found)}"):
+        read_metadata(path)

@@ -115,7 +115,7 @@ def test_a_torch_as_new_as_the_writer_is_not_told_to_be_the_writer(torchscript_f
 def test_half_a_torchscript_file_is_told_as_such(torchscript_file: Path) -> None:
     torchscript_file.write_bytes(torchscript_file.read_bytes()[:-200])
     assert refusal(torchscript_file) == (
-        "expected a TorchScript archive, found a damaged file or something else "
+        "expected a TorchScript archive, found a damaged zip archive "
         "(File is not a zip file); copy it again, or quantize again"
     )
 

@@ -198,7 +198,7 @@ def test_stopping_early_ends_the_processes_even_those_that_hang(onnx_only, pictu
 
 def test_a_model_that_cannot_be_loaded_is_an_input_error(onnx_only, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"garbage")
-    with pytest.raises(InputError, match=r"bad\.onnx: expected a whole ONNX model"):
+    with pytest.raises(InputError, match=r"bad\.onnx: expected an ONNX model"):
         PredictionPool(
             {**onnx_only, "bad": tmp_path / "bad.onnx"}, PREPROCESSING, threads=1, chunks=1
         )

@@ -246,7 +246,7 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _fallback_without_labels: ("class folders or a CSV", "no --max-drop"),
     _labels_of_no_images: ("labels", "--evaluate"),
     _too_few_class_names: ("expected 10 labels", "found 2"),
-    _missing_labels: ("gone.txt", "No such file"),
+    _missing_labels: ("gone.txt", "found no such file"),
     _out_is_not_empty: ("out: ", "--overwrite"),
     _out_is_a_file: ("out: expected a folder, found a file", "--out"),
     _out_is_below_a_file: ("cannot be written", "--out"),

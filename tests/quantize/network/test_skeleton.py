@@ -1,11 +1,15 @@
 """A skeleton builds the network again, and takes nothing that is not one."""
 
+import json
+import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.hostile.inputs.models import skeleton
 from torch import nn
 from torch.ao.nn.quantized import FloatFunctional
 
@@ -129,3 +133,59 @@ def test_more_weights_than_any_network_has_take_no_memory() -> None:
 def test_a_name_that_is_no_modules_own_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         Step(operator="quantize", name=name, reads=(0,))
+
+
+def chain(rng: random.Random) -> dict[str, Any]:
+    """Steps that read each other as those of a network do, with other sizes and names."""
+
+    def size() -> int:
+        return rng.choice((0, 1, 3, 3, 2**16, 2**31 - 1))
+
+    sizes = ("in_channels", "out_channels", "groups", "bias")
+    pairs = ("kernel_size", "stride", "padding", "dilation")
+    steps: list[dict[str, Any]] = [{"operator": "placeholder"}]
+    for _ in range(rng.randrange(1, 8)):
+        operator = rng.choice(("conv", "conv_relu", "linear", "max_pool", "quantize", "add"))
+        options: dict[str, Any] = {}
+        if operator.startswith("conv"):
+            options = {name: size() for name in sizes}
+            options |= {name: (size(), size()) for name in pairs}
+        elif operator == "linear":
+            options = {name: size() for name in ("in_features", "out_features", "bias")}
+        elif operator == "max_pool":
+            options = {name: size() for name in ("kernel_size", "stride", "padding")}
+        name = rng.choice(("a", "b", "a.weight", "a.b.c", "weight", "conv.bias"))
+        reads = [len(steps) - 1] * (2 if operator == "add" else 1)
+        steps.append({"operator": operator, "name": name, "reads": reads, "options": options})
+    return {"steps": [*steps, {"operator": "output", "reads": [len(steps) - 1]}]}
+
+
+@pytest.mark.parametrize("seed", range(0, 200, 20))
+def test_a_skeleton_of_a_stranger_is_built_or_refused_in_one_line(seed: int) -> None:
+    """Sizes beyond all memory, circles, names of weights: warnings are errors here."""
+    for number in range(seed, seed + 20):
+        rng = random.Random(number)
+        document = chain(rng) if number % 2 else skeleton(rng)
+        try:
+            Skeleton.model_validate_json(json.dumps(document)).build()
+        except ValidationError:
+            continue
+        except InputError as exc:
+            assert str(exc).isprintable()
+            assert len(str(exc)) < 300
+
+
+def test_a_module_does_not_take_the_place_of_a_weight() -> None:
+    steps = (
+        Step(operator="placeholder"),
+        Step(
+            operator="linear",
+            name="a",
+            reads=(0,),
+            options={"in_features": 1, "out_features": 1, "bias": 1},
+        ),
+        Step(operator="quantize", name="a.weight", reads=(1,)),
+        Step(operator="output", reads=(2,)),
+    )
+    with pytest.raises(InputError, match="expected a to hold no other module"):
+        Skeleton(steps=steps).build()
