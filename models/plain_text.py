@@ -22,3 +22,10 @@ def one_line(text: object, limit: int = 300) -> str:
     """The visible words of a text on one line, cut after `limit` characters."""
     line = printable(" ".join(str(text).split()))
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def cut(text: object, limit: int) -> str:
+    """A text with its spaces, made visible and cut after `limit` characters."""
+    # Not escaped as a whole: an escape is up to ten characters, and a name may have millions.
+    line = printable(str(text)[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 3] + "..."

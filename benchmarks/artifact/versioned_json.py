@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
@@ -17,8 +17,12 @@ def _sorted_by_key(mapping: Mapping[str, ValueT]) -> Mapping[str, ValueT]:
     return dict(sorted(mapping.items()))
 
 
-SortedMapping = Annotated[Mapping[str, ValueT], AfterValidator(_sorted_by_key)]
-"""A read-only mapping whose JSON object is sorted by key."""
+MAX_KEYS: Final = 10_000
+
+SortedMapping = Annotated[
+    Mapping[str, ValueT], Field(max_length=MAX_KEYS), AfterValidator(_sorted_by_key)
+]
+"""A read-only mapping whose JSON object is sorted by key, and of bounded length."""
 
 
 class _Envelope(BaseModel):

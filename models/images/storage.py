@@ -4,6 +4,7 @@ Archives are untrusted: names in them are never used as paths, and only regular 
 Every `read` may be called from several threads at once.
 """
 
+import io
 import lzma
 import os
 import stat
@@ -21,6 +22,7 @@ from eightbit.models.plain_text import one_line
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_FILES = 5_000_000
+MAX_HEADER_BYTES = 2**20
 
 _ZIP_DAMAGE = (
     OSError,
@@ -139,7 +141,7 @@ class TarStorage:
     def __init__(self, path: Path) -> None:
         self._extents: dict[str, tuple[int, int]] = {}
         self._folders: list[str] = []
-        self._file = path.open("rb")
+        self._file = _Headers(io.FileIO(path))
         try:
             for member in _tar_members(self._file):
                 if member.isreg() and not member.issparse():
@@ -234,6 +236,15 @@ def _counted(items: Iterator[_Item]) -> Iterator[_Item]:
         if count >= MAX_FILES:
             raise InputError(f"expected at most {MAX_FILES} files in a source of images")
         yield item
+
+
+class _Headers(io.BufferedReader):
+    """A tar as `tarfile` reads its headers: one may declare a name of gigabytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"expected a header below 1 MiB, found one of {size} bytes")
+        return super().read(size)
 
 
 def _tar_members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:

@@ -22,12 +22,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from eightbit.models.plain_text import printable
+from eightbit.models.plain_text import cut
 from eightbit.quantize.cli.classification import Guess
 from eightbit.quantize.stages import Stages
 
 # Wide enough for every table where the output is no terminal and has no width of its own.
 _WIDTH_OF_A_FILE = 100
+
+_MOST_OF_A_MESSAGE = 480
 
 
 def results() -> Console:
@@ -94,7 +96,10 @@ class ProgressBars:
         """See `Watcher`."""
         # Above the bars where there are any; a log gets it as well.
         self._progress.console.print(
-            f"eightbit: {line}", markup=False, highlight=False, soft_wrap=True
+            f"eightbit: {cut(line, _MOST_OF_A_MESSAGE)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
     def end(self) -> None:
@@ -113,11 +118,11 @@ def progress() -> Iterator[Stages]:
 
 def guesses_table(path: Path, guesses: Sequence[Guess]) -> Table:
     """The most probable classes of one photo."""
-    table = Table(box=box.SIMPLE_HEAD, title=Text(printable(str(path))), title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=Text(cut(path, 300)), title_justify="left")
     table.add_column("probability", justify="right")
     table.add_column("class", justify="right")
     table.add_column("label")
     for guess in guesses:
-        row = (f"{guess.probability:.1%}", str(guess.index), Text(printable(guess.label)))
+        row = (f"{guess.probability:.1%}", str(guess.index), Text(cut(guess.label, 120)))
         table.add_row(*row)
     return table

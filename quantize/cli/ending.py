@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from eightbit.models.plain_text import printable
+from eightbit.models.plain_text import cut, one_line, printable
 
 if TYPE_CHECKING:
     from eightbit.benchmarks.report.document import Report
@@ -31,7 +31,7 @@ def say_written(place: Path) -> None:
     """Print where something has been written."""
     from eightbit.quantize.cli.console import results
 
-    results().print(f"\nwritten to {place}", markup=False)
+    results().print(f"\nwritten to {cut(place, 4096)}", markup=False)
 
 
 def pass_gates(report: "Report", max_drop: float | None) -> None:
@@ -44,6 +44,6 @@ def pass_gates(report: "Report", max_drop: float | None) -> None:
 def end(failures: Sequence[str]) -> None:
     """Print failed gates on stderr and exit with 1 if there are any."""
     for failure in failures:
-        print(f"eightbit: failed: {printable(failure)}", file=sys.stderr)
+        print(f"eightbit: failed: {one_line(failure, 480)}", file=sys.stderr)
     if failures:
         raise typer.Exit(1)

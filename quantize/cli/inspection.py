@@ -13,7 +13,7 @@ from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.report.document import CoverageSection
 from eightbit.models.doors.pretrained import weight_names
 from eightbit.models.networks.architectures import default_preprocessing, parameter_count
-from eightbit.models.plain_text import printable
+from eightbit.models.plain_text import cut, one_line
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit_process import audit_apart
@@ -82,7 +82,11 @@ def _input_text(taken: ModelInput) -> str:
 
 def _spec_rows(spec: ModelSpec) -> dict[str, str]:
     preprocessing = spec.preprocessing
-    labels = f" ({', '.join(spec.labels[:3])}, ...)" if spec.labels else ", names not known"
+    labels = (
+        f" ({', '.join(one_line(label, 40) for label in spec.labels[:3])}, ...)"
+        if spec.labels
+        else ", names not known"
+    )
     return {
         "architecture": spec.architecture.value,
         "classes": f"{spec.num_classes}{labels}",
@@ -132,10 +136,10 @@ def _recipe_table(recipe: Recipe) -> Table:
 
 def _key_table(title: str, rows: dict[str, str]) -> Table:
     table = Table(
-        box=box.SIMPLE, show_header=False, title=Text(printable(title)), title_justify="left"
+        box=box.SIMPLE, show_header=False, title=Text(cut(title, 200)), title_justify="left"
     )
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for key, value in rows.items():
-        table.add_row(key, Text(printable(value)))
+        table.add_row(key, Text(cut(value, 1000)))
     return table

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from eightbit.models.plain_text import printable
+from eightbit.models.plain_text import cut
 from eightbit.quantize.doctor.findings import Examination, Finding, Severity
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
@@ -15,7 +15,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity
 
 def render_examination(examination: Examination) -> RenderableType:
     """For 80 columns and more; control characters in text from files are escaped."""
-    parts: list[RenderableType] = [Text(printable(examination.verdict), style="bold")]
+    parts: list[RenderableType] = [Text(cut(examination.verdict, 1000), style="bold")]
     parts.append(Padding(_facts(examination.facts), (1, 0)))
     parts.append(_findings(examination.findings))
     return Group(*parts)
@@ -26,7 +26,7 @@ def _facts(facts: tuple[tuple[str, str], ...]) -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in facts:
-        grid.add_row(Text(printable(name)), Text(printable(value)))
+        grid.add_row(Text(cut(name, 200)), Text(cut(value, 1000)))
     return grid
 
 
@@ -42,7 +42,7 @@ def _findings(findings: tuple[Finding, ...]) -> Table:
 
 
 def _lines(finding: Finding) -> Iterator[Text]:
-    yield Text(printable(finding.what), style="bold")
+    yield Text(cut(finding.what, 500), style="bold")
     if finding.why:
         yield Text(_sentence(finding.why))
     if finding.remedy:
@@ -50,4 +50,4 @@ def _lines(finding: Finding) -> Iterator[Text]:
 
 
 def _sentence(text: str) -> str:
-    return printable(text).rstrip(".") + "."
+    return cut(text, 1000).rstrip(".") + "."

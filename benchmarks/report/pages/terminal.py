@@ -1,6 +1,6 @@
 """The report for a terminal."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -12,7 +12,11 @@ from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import Table
 from eightbit.benchmarks.report.headline import headline
 from eightbit.benchmarks.report.tables.results import result_tables
-from eightbit.models.plain_text import printable
+from eightbit.models.plain_text import cut
+
+# Names, labels and reasons come from files, and may be of any length.
+_MOST_OF_A_CELL: Final = 200
+_MOST_OF_A_LINE: Final = 2000
 
 
 def render_terminal(report: Report) -> RenderableType:
@@ -34,12 +38,14 @@ def render_table(table: Table) -> RenderableType:
         justify: Literal["left", "right"] = "left" if index < table.text_columns else "right"
         grid.add_column(Text(column), justify=justify, overflow="fold")
     for row in table.rows:
-        grid.add_row(*(_line(cell, "bold red" if cell == "FAILED" else "") for cell in row))
+        grid.add_row(
+            *(_line(cell, "bold red" if cell == "FAILED" else "", _MOST_OF_A_CELL) for cell in row)
+        )
     failed = table.title.endswith("FAILED")
     title = _line(table.title, "bold red" if failed else "bold cyan")
     note = [_line(table.note, "dim")] if table.note else []
     return Group(title, grid, *note)
 
 
-def _line(text: str, style: str) -> Text:
-    return Text(printable(text), style=style)
+def _line(text: str, style: str, most: int = _MOST_OF_A_LINE) -> Text:
+    return Text(cut(text, most), style=style)

@@ -81,7 +81,7 @@ def _torchscript(content: bytes, rng: random.Random) -> bytes:
     for index, (name, value) in enumerate(members):
         if kind == 0 and name.endswith(".py"):
             lines = value.splitlines(keepends=True)
-            lines.insert(rng.randrange(len(lines)), b"    " + rng.choice(_CODE) + b"\n")
+            lines.insert(rng.randrange(len(lines) + 1), b"    " + rng.choice(_CODE) + b"\n")
             members[index] = name, b"".join(lines)
         elif (kind == 1 and name.endswith((".pkl", "version"))) or (
             kind == 2 and name.endswith("eightbit.json")

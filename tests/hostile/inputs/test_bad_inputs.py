@@ -51,6 +51,7 @@ def test_every_bad_input_is_refused_in_one_line_and_nothing_is_left_behind(good,
             if complaint:
                 shown = " ".join(arguments)[:300]
                 found.append(f"{kind} {number}: {shown!r}: {'; '.join(complaint)}")
+                print(found[-1], flush=True)
             refused[kind] += counts
             number += 1
     print(f"{number:,} inputs, {refused.total():,} refused: {dict(refused)}")

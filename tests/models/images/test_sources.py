@@ -347,3 +347,13 @@ def test_mutated_archives_are_read_or_refused_and_nothing_else(
                 assert isinstance(source.read(item), bytes)
             except UnusableImage as exc:
                 assert "\n" not in str(exc)
+
+
+def test_a_header_of_a_tar_that_declares_a_name_of_gigabytes_is_not_read(tmp_path):
+    info = tarfile.TarInfo("long")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**33
+    path = tmp_path / "photos.tar"
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT))
+    os.truncate(path, 2**33 + 4096)
+    with pytest.raises(InputError, match="found one of 8589934592 bytes"):
+        open_source(path)

@@ -1,11 +1,13 @@
 """Classes of photos, by the artefact's own preprocessing and labels."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from eightbit.benchmarks import open_runner
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
@@ -14,7 +16,8 @@ from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import preprocess
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import bundle, classify, read_recipe
-from eightbit.quantize.cli.classification import _guesses
+from eightbit.quantize.cli.classification import Guess, _guesses
+from eightbit.quantize.cli.console import guesses_table
 
 Eightbit = Callable[..., Any]
 
@@ -69,3 +72,13 @@ def test_more_classes_than_there_are_show_all(
 def test_an_answer_that_is_no_number_is_refused(broken_onnx: Path, photos: Path) -> None:
     with pytest.raises(InputError, match=r"0\.png: expected finite logits, found 1 of 10"):
         list(classify(broken_onnx, [photos / "0" / "0.png"], threads=1))
+
+
+def test_a_label_of_a_stranger_is_escaped_and_cut():
+    screen = io.StringIO()
+    label = "\x1b[2J\u202e" + "x" * 100_000
+    guesses = (Guess(index=0, label=label, probability=1.0),)
+    Console(file=screen, width=200).print(guesses_table(Path("\x1b[31m.png"), guesses))
+    assert all(char.isprintable() or char == "\n" for char in screen.getvalue())
+    assert r"\x1b[2J\u202ex" in screen.getvalue()
+    assert len(screen.getvalue()) < 2000

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.document import FidelitySection
+from eightbit.benchmarks.report.figures import Table
 from eightbit.benchmarks.report.pages.markdown import render_markdown
-from eightbit.benchmarks.report.pages.terminal import render_terminal
+from eightbit.benchmarks.report.pages.terminal import render_table, render_terminal
 from eightbit.models.images.loading import SkippedImage
 
 HOSTILE = "[red]a|b\n# c\x1b[31m `d` <img src=x> **e** \\[link](x)\u202eg"
@@ -203,3 +204,12 @@ def test_markdown_lists_what_was_skipped_and_flipped(full_report):
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     assert "\n\n\n" not in text
+
+
+def test_a_cell_of_any_length_is_cut():
+    cell = "\x1b[31m" + "x" * 100_000
+    table = Table(title=cell, columns=("what", "value"), rows=((cell, "1"),), note=cell)
+    screen = io.StringIO()
+    Console(file=screen, width=100).print(render_table(table))
+    assert all(char.isprintable() or char == "\n" for char in screen.getvalue())
+    assert len(screen.getvalue()) < 8000
