@@ -1,6 +1,5 @@
 """The intent: what the user asked for, before any number is known."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +18,9 @@ from eightbit.models.errors import InputError
 from eightbit.models.spec import FrozenModel
 
 AUTO_SAMPLES: Final = "auto"
+
+# Of accuracy: all that can be lost or won.
+_MOST_PP: Final = 100
 
 
 class Mode(StrEnum):
@@ -149,7 +151,10 @@ def check_max_drop(max_drop_pp: float) -> None:
     """Refuse a gate that nothing could fail or pass.
 
     Raises:
-        InputError: It is no finite number.
+        InputError: It is no number from -100 to 100.
     """
-    if not math.isfinite(max_drop_pp):
-        raise InputError(f"max drop: expected percentage points, found {max_drop_pp}")
+    if not abs(max_drop_pp) <= _MOST_PP:
+        raise InputError(
+            f"max drop: expected percentage points from {-_MOST_PP} to {_MOST_PP}, found "
+            f"{max_drop_pp!r}"
+        )

@@ -174,7 +174,9 @@ def _unsure(findings: Sequence[Finding]) -> str:
 
 _INT8_SUFFIXES: Final = tuple(format.ending() for format in FORMATS.values())
 
-Tolerated = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+MAX_LOSS_PP: Final = 100.0
+MAX_LOSS: Final = 1.0
+MAX_GROWTH: Final = 10.0
 
 
 class Tolerance(FrozenModel):
@@ -182,13 +184,13 @@ class Tolerance(FrozenModel):
 
     Attributes:
         accuracy_pp: Percentage points of top-1, or without labels of agreement with float.
-        speed: Fraction of the speedup over float.
+        speed: Fraction of the speedup over float; more than all of it cannot be lost.
         size: Fraction by which a file may grow.
     """
 
-    accuracy_pp: Tolerated = 0.5
-    speed: Tolerated = 0.1
-    size: Tolerated = 0.01
+    accuracy_pp: Annotated[float, Field(ge=0, le=MAX_LOSS_PP, allow_inf_nan=False)] = 0.5
+    speed: Annotated[float, Field(ge=0, le=MAX_LOSS, allow_inf_nan=False)] = 0.1
+    size: Annotated[float, Field(ge=0, le=MAX_GROWTH, allow_inf_nan=False)] = 0.01
 
 
 def find_regressions(

@@ -78,12 +78,20 @@ def _tolerance(baseline: Path | None, *given: float | None) -> "Tolerance":
     """The tolerance from the options in order; InputError if invalid or without a baseline."""
     from pydantic import ValidationError
 
-    from eightbit.benchmarks.comparison.regression import Tolerance
+    from eightbit.benchmarks.comparison.regression import (
+        MAX_GROWTH,
+        MAX_LOSS,
+        MAX_LOSS_PP,
+        Tolerance,
+    )
 
-    options = ("--max-accuracy-loss", "--max-speed-loss", "--max-size-growth")
-    units = {"accuracy_pp": 1.0, "speed": 100.0, "size": 100.0}
+    options = (
+        ("--max-accuracy-loss", "accuracy_pp", 1.0, MAX_LOSS_PP),
+        ("--max-speed-loss", "speed", 100.0, MAX_LOSS),
+        ("--max-size-growth", "size", 100.0, MAX_GROWTH),
+    )
     chosen = {}
-    for option, (name, unit), value in zip(options, units.items(), given, strict=True):
+    for (option, name, unit, highest), value in zip(options, given, strict=True):
         if value is None:
             continue
         if baseline is None:
@@ -91,7 +99,9 @@ def _tolerance(baseline: Path | None, *given: float | None) -> "Tolerance":
         try:
             chosen[name] = getattr(Tolerance(**{name: value / unit}), name)
         except ValidationError as exc:
-            raise InputError(f"{option}: expected a number from 0 to 100, found {value:g}") from exc
+            raise InputError(
+                f"{option}: expected a number from 0 to {unit * highest:,.0f}, found {value!r}"
+            ) from exc
     return Tolerance(**chosen)
 
 

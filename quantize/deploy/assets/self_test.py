@@ -42,7 +42,7 @@ def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: boo
         )
         pixels = [program.pixels_of(content(file), model.resize, model.crop) for file in files]
         logits = np.stack([model(one) for one in pixels])
-        apart = np.rint(np.abs(logits - np.array(wanted)) / abs(test["last_bit"])).max(axis=1)
+        apart = distances(logits, np.array(wanted, np.float64), test["last_bit"])
     except Exception as exc:  # of Pillow, too, on a damaged picture
         problem = f"{type(exc).__name__}: {str(exc)[:200]}"
         program.refuse(f"{where}: cannot be used: {problem}; unpack the whole archive again")
@@ -66,6 +66,15 @@ def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: boo
     where = program.visible(", ".join(filter(None, machine.values())))
     print(f"{verdict(passed, pixels_now == pixels_then)} ({listed}; {where})")
     return passed
+
+
+def distances(logits: Any, wanted: Any, last_bit: float) -> Any:
+    """Largest difference of each row in last bits; ValueError if nothing could differ in them."""
+    if wanted.shape != logits.shape or not np.isfinite(wanted).all():
+        raise ValueError(f"{logits.shape} finite logits were expected")
+    if not 0 < ALLOWED * last_bit < np.abs(wanted).max():
+        raise ValueError("a last_bit above 0 and below the logits was expected")
+    return np.rint(np.abs(logits - wanted) / last_bit).max(axis=1)
 
 
 def verdict(passed: bool, same_pixels: bool) -> str:

@@ -131,6 +131,14 @@ def _gate_that_is_no_number(place: Place) -> tuple[object, ...]:
     return place.quantize(max_drop="nan", evaluate=place.photos)
 
 
+def _gate_that_nothing_could_fail(place: Place) -> tuple[object, ...]:
+    return place.quantize(max_drop=100.5, evaluate=place.photos)
+
+
+def _gate_that_nothing_could_pass(place: Place) -> tuple[object, ...]:
+    return place.quantize(max_drop=-101, evaluate=place.photos)
+
+
 def _fallback_without_a_target(place: Place) -> tuple[object, ...]:
     return place.quantize(fallback=True, evaluate=place.photos)
 
@@ -240,7 +248,9 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _missing_evaluation: ("gone.tar", "found nothing"),
     _gate_without_images: ("max drop", "--evaluate"),
     _gate_without_labels: ("class folders or a CSV", "no --max-drop"),
-    _gate_that_is_no_number: ("max drop: expected percentage points, found nan",),
+    _gate_that_is_no_number: ("max drop: expected percentage points from -100 to 100, found nan",),
+    _gate_that_nothing_could_fail: ("max drop", "from -100 to 100", "found 100.5"),
+    _gate_that_nothing_could_pass: ("max drop", "from -100 to 100", "found -101"),
     _fallback_without_a_target: ("fallback: expected a drop", "give --max-drop"),
     _fallback_without_images: ("max drop", "give --evaluate"),
     _fallback_without_labels: ("class folders or a CSV", "no --max-drop"),

@@ -167,6 +167,22 @@ def test_the_tolerance_of_the_size_is_in_percent(eightbit):
     assert eightbit(*places, "--max-size-growth", 4).code == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "most"),
+    [("--max-accuracy-loss", 100), ("--max-speed-loss", 100), ("--max-size-growth", 1000)],
+)
+def test_a_tolerance_ends_where_its_refusal_says(eightbit, option, most):
+    places = ("report", bundle("now"), "--baseline", bundle("before"))
+
+    assert eightbit(*places, option, most).code == 0
+    for beyond in (most + 1, most * (1 + 1e-9), -1, "nan", "inf"):
+        outcome = eightbit(*places, option, beyond)
+        assert outcome.code == 2
+        assert f"{option}: expected a number from 0 to {most:,}, found {float(beyond)!r}" in (
+            outcome.error
+        )
+
+
 def test_several_bundles_are_gated_each(eightbit):
     places = (bundle("good"), bundle("bad", WORSE), "--baseline", bundle("before"))
 

@@ -88,17 +88,40 @@ def test_another_class_fails_however_few_last_bits_it_takes(unpacked: Path) -> N
     def change(test: dict) -> None:
         logits = test["images"][0]["logits"]
         first, second = np.argsort(logits)[:-3:-1]
-        test["last_bit"] = 1e9
+        test["last_bit"] = 0.49 * max(abs(logit) for logit in logits)
         logits[first], logits[second] = logits[second], logits[first]
 
     program = changed(unpacked, change)
     code, out, _ = run(program, "--self-test")
     assert code == 1
-    assert "another class than expected; largest difference of a logit: 0 last bits" in out
+    assert "another class than expected; largest difference of a logit: " in out
     assert out.splitlines()[-1].startswith("failed: ")
     code, out, _ = run(program, "--self-test", "--json")
     assert code == 1
     assert json.loads(out)["format_version"] == 1  # a failure can be kept as well
+
+
+@pytest.mark.parametrize("last_bit", ["Infinity", "1e999", "1e300", "1e9", "0", "-0.1", "NaN"])
+def test_a_last_bit_in_which_no_logit_could_differ_is_refused(
+    unpacked: Path, last_bit: str
+) -> None:
+    path = unpacked / "self_test.json"
+    kept = json.loads(path.read_text())["last_bit"]
+    path.write_text(path.read_text().replace(f'"last_bit": {kept}', f'"last_bit": {last_bit}'))
+    code, out, err = run(unpacked / "classify.py", "--self-test")
+    assert (code, out) == (2, "")
+    assert "self_test.json: cannot be used: ValueError: a last_bit above 0" in err
+
+
+@pytest.mark.parametrize("logits", [[0.0], [float("inf")] * 10, []])
+def test_expected_logits_that_are_none_are_refused(unpacked: Path, logits: list[float]) -> None:
+    def change(test: dict) -> None:
+        for image in test["images"]:
+            image["logits"] = logits
+
+    code, _, err = run(changed(unpacked, change), "--self-test")
+    assert code == 2
+    assert "finite logits were expected" in err
 
 
 @pytest.mark.parametrize("logits_too", [False, True])
