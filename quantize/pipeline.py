@@ -15,6 +15,7 @@ from eightbit.benchmarks.report.stage import Stage
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.sources import open_source
+from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize import calibrate as calibrate_module
 from eightbit.quantize.algorithms.bias_correction import correct_biases
@@ -46,6 +47,7 @@ from eightbit.quantize.verify.verification import (
 _DEFAULT_CONFIG: Final = QuantConfig()
 
 
+@own_state()
 def quantize(
     pretrained: Pretrained,
     calibrate: Path,
@@ -95,6 +97,7 @@ def quantize(
         return _deliver(run, Quantized(network=network, recipe=recipe), calibrated, fallback)
 
 
+@own_state()
 def rebuild(
     pretrained: Pretrained, recipe: Recipe, delivery: Delivery, stages: Stages | None = None
 ) -> Report:
@@ -176,13 +179,14 @@ def _deliver(
             models = models_of(run.folder)
             found = evaluate_artifacts(
                 *(models, recipe, run.data, run.stages),
+                network=lambda: quantized.network.module,
                 threads=threads,
                 calibration=calibrated.images.digests if calibrated else (),
             )
-            if isinstance(found, EvaluatedImages):
-                evaluated = found
-            else:
-                verification = replace(verification, checks=(*verification.checks, found))
+            evaluated = found if isinstance(found, EvaluatedImages) else None
+            check = found.check if isinstance(found, EvaluatedImages) else found
+            if check is not None:
+                verification = replace(verification, checks=(*verification.checks, check))
         with run.stages.stage(Stage.DIAGNOSE):
             diagnosis = diagnose(quantized, torch.from_numpy(pixels[:DIAGNOSIS_IMAGES]))
     timing = time_bundle(run.folder, recipe, run.stages, threads=(threads,))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.plausibility import said
 
 
 def same_float_model(first: Report, second: Report) -> bool:
@@ -36,7 +37,10 @@ def same_float_answers(first: Report, second: Report) -> bool:
 
 def comparison_warnings(reports: Mapping[str, Report]) -> tuple[str, ...]:
     """Why numbers of these reports, at least two, cannot be compared: a sentence each."""
-    found = (_networks(reports), _images(reports), _processors(reports), _versions(reports))
+    found = (
+        *(_networks(reports), _images(reports), _implausible(reports)),
+        *(_processors(reports), _versions(reports)),
+    )
     return tuple(warning for warning in found if warning)
 
 
@@ -68,6 +72,15 @@ def _images(reports: Mapping[str, Report]) -> str:
     named = _by_value(sources)
     told = f": {_listed(named)}" if len(named) > 1 else ", though they are called alike"
     return f"Evaluated on different images{told}. Their accuracies are not comparable."
+
+
+def _implausible(reports: Mapping[str, Report]) -> str:
+    named = _by_value(
+        {name: said(own.implausible) for name, own in reports.items() if own.implausible}
+    )
+    if not named:
+        return ""
+    return f"The float model is not plausible: {_listed(named)}. Drops against it say nothing."
 
 
 def _processors(reports: Mapping[str, Report]) -> str:

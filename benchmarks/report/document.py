@@ -21,6 +21,7 @@ from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, s
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
 from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
+from eightbit.benchmarks.report.plausibility import PLAUSIBLE_CHECK, PlausibilitySection
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.bounded_files import read_bounded
 from eightbit.models.plain_text import printable
@@ -183,6 +184,17 @@ class Report(FrozenModel):
         return floats[0] / self.size_bytes[name]
 
     @property
+    def plausibility(self) -> PlausibilitySection | None:
+        """Whether the float model fits the evaluation images; None where it was not looked at."""
+        return self.evaluation.plausibility if self.evaluation else None
+
+    @property
+    def implausible(self) -> PlausibilitySection | None:
+        """The same where something speaks against it; else None."""
+        found = self.plausibility
+        return found if found and found.doubts else None
+
+    @property
     def commands(self) -> tuple[str, ...]:
         """All command lines that together give this report again, in order."""
         later = (self.executions, self.evaluation, self.benchmark, self.edge)
@@ -254,7 +266,7 @@ class Report(FrozenModel):
         )
 
     def without_evaluation(self, also_in_evaluation: int = 0) -> Self:
-        """The report without what an evaluation measured, and its failed check."""
+        """The report without what an evaluation measured, and its checks."""
         earlier, calibration = self.evaluation, self.calibration
         return self.model_copy(
             update={
@@ -268,7 +280,8 @@ class Report(FrozenModel):
                 },
                 "calibration": calibration
                 and calibration.model_copy(update={"also_in_evaluation": also_in_evaluation}),
-                "verification": self.verification and self.verification.without({FINITE_CHECK}),
+                "verification": self.verification
+                and self.verification.without({FINITE_CHECK, PLAUSIBLE_CHECK}),
             }
         )
 

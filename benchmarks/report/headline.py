@@ -8,6 +8,7 @@ from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import Format, Runtime, preferred
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
+    NOTHING,
     decibels,
     decimal_bytes,
     interval,
@@ -16,6 +17,7 @@ from eightbit.benchmarks.report.figures import (
     ratio,
     times,
 )
+from eightbit.benchmarks.report.plausibility import PlausibilitySection, causes, said
 from eightbit.benchmarks.report.verdict import verdict
 from eightbit.models.plain_text import counted
 
@@ -36,11 +38,19 @@ def headline(report: Report) -> str:
     facts = _facts(report, format) if format else []
     failed = report.verification is not None and not report.verification.passed
     warning = "VERIFICATION FAILED. " if failed else ""
+    if report.implausible is not None:
+        warning = f"FLOAT MODEL NOT PLAUSIBLE, {_against_float(report, report.implausible)}. "
     if report.coverage is not None and report.verification is None:
         warning = "NOT VERIFIED (no images were given). "
     if format is None:
         return f"{warning}Nothing was measured."
     return f"{warning}INT8 ({format.name}) {', '.join(facts)}."
+
+
+def _against_float(report: Report, found: PlausibilitySection) -> str:
+    """What speaks against the float model, and why that may be."""
+    top1 = percent(report.accuracy.fp32.top1, 1) if report.accuracy else NOTHING
+    return f"top-1 {top1}: {said(found)}; likely {causes(found)}"
 
 
 def _facts(report: Report, format: Format) -> list[str]:
@@ -54,12 +64,13 @@ def _accuracy(report: Report, format: Format) -> str | None:
     result = report.accuracy.candidates.get(format.name)
     if result is None:
         return None
-    if result.top1 is None or result.drop_pp is None or result.drop_ci95_pp is None:
+    told = None if report.implausible else result.drop_ci95_pp
+    if result.top1 is None or result.drop_pp is None or told is None:
         images = counted(result.n, "image")
         return f"gives the float model's class to {percent(result.top1_agreement)} of {images}"
     return (
         f"keeps {percent(result.top1, 1)} of {percent(report.accuracy.fp32.top1, 1)} top-1 "
-        f"(drop {interval(result.drop_pp, result.drop_ci95_pp)}, {verdict(result).phrase})"
+        f"(drop {interval(result.drop_pp, told)}, {verdict(result).phrase})"
     )
 
 
@@ -107,7 +118,8 @@ def _tiles(report: Report, format: Format) -> Iterator[Tile]:
     if accuracy is not None:
         result = accuracy.candidates.get(format.name)
         if result is not None:
-            yield from _accuracy_figures(result, accuracy.fp32.top1)
+            plausible = report.implausible is None
+            yield from _accuracy_figures(result, accuracy.fp32.top1, plausible=plausible)
     yield from _speed_figures(report, format.runtime)
     for name, size in report.size_bytes.items():
         if name.endswith(format.ending()):
@@ -126,8 +138,17 @@ def _tiles(report: Report, format: Format) -> Iterator[Tile]:
             )
 
 
-def _accuracy_figures(result: CandidateAccuracy, float_top1: float | None) -> Iterator[Tile]:
+def _accuracy_figures(
+    result: CandidateAccuracy, float_top1: float | None, *, plausible: bool
+) -> Iterator[Tile]:
     images = counted(result.n, "image")
+    if float_top1 is not None and not plausible:
+        yield Tile(
+            label="Top-1 accuracy",
+            value=percent(result.top1),
+            detail=f"float {percent(float_top1)}, which is not plausible",
+        )
+        return
     if result.top1 is not None and float_top1 is not None and result.drop_pp is not None:
         yield Tile(
             label="Top-1 accuracy",

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
+from eightbit.benchmarks.report.plausibility import PlausibilitySection
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.passed_over import PassedOver
@@ -104,6 +105,7 @@ class EvaluationSection(FrozenModel):
             to run.
         thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
             in Base64.
+        plausibility: Whether the float model fits them; None where that was not looked at.
         environment: Where they ran, where that was not in the run that the report is of.
         command: The command line of a later evaluation; empty if that run evaluated.
     """
@@ -120,6 +122,7 @@ class EvaluationSection(FrozenModel):
     images_sha256: Sha256
     images_per_s: Positive | None = None
     thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
+    plausibility: PlausibilitySection | None = None
     environment: Environment | None = None
     command: str = ""
 

@@ -11,6 +11,7 @@ from eightbit.benchmarks.artifact.formats import Precision, written
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import AccuracySection, Report
 from eightbit.benchmarks.report.figures import times, upper_end
+from eightbit.benchmarks.report.plausibility import PlausibilitySection, one_class_warning
 from eightbit.benchmarks.report.verdict import Verdict, VerdictKind, drop_gate, verdict
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.plain_text import counted
@@ -101,7 +102,7 @@ def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
     """One reason for all artefacts of which the same is found, whatever their figures."""
     found: dict[Reason, dict[str, list[str]]] = {}
     for name, result in accuracy.candidates.items():
-        own = verdict(result, report.max_drop_pp)
+        own = verdict(result, report.max_drop_pp, plausible=report.implausible is None)
         reason = _drop(result, own, report.max_drop_pp)
         found.setdefault(reason, {}).setdefault(own.figures, []).append(name)
     for reason, by_figures in found.items():
@@ -117,6 +118,8 @@ def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
 def _drop(result: CandidateAccuracy, own: Verdict, allowed_pp: float | None) -> Reason:
     """The reason of one artefact, to follow its figures."""
     finding = f"{own.finding}."
+    if own.kind is VerdictKind.IMPLAUSIBLE:
+        return stop(finding)
     if result.drop_ci95_pp is None:
         return care(finding)
     low, high = result.drop_ci95_pp
@@ -144,6 +147,17 @@ def _images(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
         images = counted(calibration.also_in_evaluation, "calibration image")
         yield care(f"{images} also evaluated, which flatters the accuracy.")
     yield from _classes(accuracy, report.model.spec.num_classes)
+    if report.plausibility is not None:
+        yield from _float_model(report.plausibility, accuracy.fp32.n)
+
+
+def _float_model(found: PlausibilitySection, images: int) -> Iterator[Reason]:
+    """What cannot be told of the float model; what is wrong with it is a failed check."""
+    warning = one_class_warning(found, images)
+    if warning:
+        yield care(warning)
+    if found.enough_images is False and not found.doubts:
+        yield care("Too few images to tell the float model from chance.")
 
 
 def _classes(accuracy: AccuracySection, classes: int) -> Iterator[Reason]:

@@ -23,5 +23,6 @@ class Stage(StrEnum):
     VERIFY = "verify"
     CONTINUE = "continue"
     EVALUATE = "evaluate"
+    TRY_ALTERNATIVES = "try alternatives"
     DIAGNOSE = "diagnose"
     LATENCY = "latency"

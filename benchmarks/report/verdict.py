@@ -25,6 +25,8 @@ class VerdictKind(StrEnum):
     """INT8 is right less often."""
     GAIN = "gain"
     """INT8 is right more often."""
+    IMPLAUSIBLE = "implausible"
+    """The float model is not plausible: a drop against it says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +52,10 @@ class Verdict:
         return f"{self.figures}: {self.finding}."
 
 
-def verdict(result: CandidateAccuracy, bound_pp: float | None = None) -> Verdict:
-    """The verdict on the drop of an artefact.
+def verdict(
+    result: CandidateAccuracy, bound_pp: float | None = None, *, plausible: bool = True
+) -> Verdict:
+    """The verdict on the drop of an artefact, which says nothing if float is not `plausible`.
 
     A drop or a gain is one only if its interval leaves out zero and the exact test, which is
     stricter with few images, agrees. The interval's upper end is shown against `bound_pp`, if any.
@@ -66,12 +70,16 @@ def verdict(result: CandidateAccuracy, bound_pp: float | None = None) -> Verdict
             f"({percent(result.top1_agreement)})",
             finding="without labels a drop cannot be told",
         )
+    figures = f"Drop {interval(result.drop_pp, result.drop_ci95_pp, bound_pp)}"
+    if not plausible:
+        phrase = "says nothing, as the float model is not plausible on these images"
+        return Verdict(kind=VerdictKind.IMPLAUSIBLE, phrase=phrase, figures=figures, finding=phrase)
     kind = _kind(result.drop_ci95_pp, result.mcnemar_p)
     phrase = f"{_WORDS[kind]} on {images}"
     return Verdict(
         kind=kind,
         phrase=phrase,
-        figures=f"Drop {interval(result.drop_pp, result.drop_ci95_pp, bound_pp)}",
+        figures=figures,
         finding=f"{phrase}{_because(kind, result)}",
         power="" if kind in (VerdictKind.DROP, VerdictKind.GAIN) else _power(result),
     )

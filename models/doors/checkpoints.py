@@ -14,6 +14,7 @@ from eightbit.models.doors.wordings import listed, shape_of, shown
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import Architecture
+from eightbit.models.torch_state import own_state
 
 _FLOATS: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -39,6 +40,7 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
 
 
+@own_state()
 def read_checkpoint(
     path: Path, architecture: Architecture, weights_key: str | None = None
 ) -> Checkpoint:
@@ -78,6 +80,7 @@ def read_checkpoint(
     )
 
 
+@own_state()
 def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
     """Load a checkpoint's weights into ``model``, in place; one without a top takes the features.
 

@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import urllib.error
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from eightbit.models.networks.architectures import build_from_spec, default_prep
 from eightbit.models.networks.fusable import FusableNetwork
 from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import MAX_CLASSES, Architecture, ModelSpec, Preprocessing
+from eightbit.models.torch_state import own_state
 
 _WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
@@ -55,6 +57,7 @@ class _Weights:
     preprocessing: Preprocessing
 
 
+@own_state()
 def load_pretrained(
     architecture: Architecture,
     weights: str,
@@ -79,16 +82,18 @@ def load_pretrained(
         weights_key: Which weights of a file, where it holds those of more than one network, such as
             averaged ones (`state_dict_ema`); see `read_checkpoint`.
         labels: One name per class; None for those of torchvision's weights, or none for a file.
-        preprocessing: None for that of the weights, or for a file the architecture's.
+        preprocessing: None for that of the weights, or for a file the architecture's. It is taken
+            as it is, whatever its scale: a recipe records what a network was quantized with.
         resize: Replaces this field of the preprocessing, as do the next three.
         crop: See `Preprocessing`.
-        mean: See `Preprocessing`.
-        std: See `Preprocessing`.
+        mean: See `Preprocessing`; at most 1, since pixels are in 0..1.
+        std: See `Preprocessing`; the same.
         progress: Whether a download shows a progress bar on stderr.
 
     Raises:
         InputError: The weights are unknown, unreachable or do not fit, or an argument does not.
     """
+    _check_scale(mean, std)
     found = _find_weights(architecture, weights, weights_key, progress=progress)
     num_classes = _num_classes(found)
     if labels is not None and len(labels) != num_classes:
@@ -113,6 +118,17 @@ def load_pretrained(
         weights_key=key,
         notes=found.checkpoint.notes,
     )
+
+
+def _check_scale(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    """Refuse what is meant for pixels of 0..255: taken for 0..1, every image would look black."""
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and max(values) > 1:
+            divided = " ".join(f"{value / 255:.6g}" for value in values)
+            raise InputError(
+                f"{name}: expected at most 1, for pixels in 0..1, found {max(values):g}, as for "
+                f"pixels in 0..255; divide by 255: {divided}"
+            )
 
 
 def _num_classes(weights: _Weights) -> int:

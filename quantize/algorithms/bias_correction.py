@@ -11,11 +11,13 @@ import torch
 
 from eightbit.calibration import bias_params, quantize
 from eightbit.calibration.qparams import real_numbers
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
 
+@own_state()
 def correct_biases(network: Network, recipe: Recipe, images: torch.Tensor) -> Recipe:
     """A recipe whose biases undo the mean error of each output channel.
 

@@ -33,6 +33,7 @@ from torch import nn
 
 from eightbit.calibration.qparams import DoubleArray
 from eightbit.models.errors import InputError
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import Equalize
 from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.network import Network
@@ -186,6 +187,7 @@ class Equalized:
     exponents: Mapping[str, Int8Table]
 
 
+@own_state()
 def equalize(network: Network, choice: Equalize) -> Equalized:
     """Rescale the channels between convolutions: never, everywhere, or where it saves range.
 

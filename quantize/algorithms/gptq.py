@@ -18,6 +18,7 @@ from torch import nn
 from eightbit.calibration import QuantDType
 from eightbit.calibration.block_rounding import damped_hessian, round_blocks
 from eightbit.calibration.saturation import outermost_protected
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.algorithms.bias_correction import BiasCorrection
 from eightbit.quantize.algorithms.simulation import Pair
 from eightbit.quantize.network.fusion import float_parameters
@@ -125,6 +126,7 @@ def sampled_inputs(
     return pixels[first[:, None] + taps]
 
 
+@own_state()
 def round_adaptively(
     network: Network,
     recipe: Recipe,

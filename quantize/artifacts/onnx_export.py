@@ -21,6 +21,7 @@ from torch.ao.quantization import DeQuantStub, QuantStub
 from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
 from eightbit.quantize.artifacts.pixel_input import write_input
 from eightbit.quantize.network.graph import INPUT, inputs_of, tensor_name
@@ -37,6 +38,7 @@ INPUT_NAME: Final = "input"
 OUTPUT_NAME: Final = "output"
 
 
+@own_state()
 def export_onnx(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> None:
     """Write the quantized network to ``path``, deterministically.
 
@@ -46,6 +48,7 @@ def export_onnx(quantized: Quantized, metadata: ArtifactMetadata, path: Path) ->
     _export(quantized.network, GraphWriter(quantized.recipe), metadata, path)
 
 
+@own_state()
 def export_float_onnx(network: Network, metadata: ArtifactMetadata, path: Path) -> None:
     """Write the float network to ``path``, with the same input and output."""
     _export(network, GraphWriter(None), metadata, path)

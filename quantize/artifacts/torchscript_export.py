@@ -9,12 +9,14 @@ from safetensors.torch import save_file
 
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.models.errors import InputError
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts import torchscript_worker
 from eightbit.quantize.config import Mode
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import write_recipe
 
 
+@own_state()
 def export_torchscript(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> int:
     """Write the quantized network, with the metadata's input, to ``path``, in a fresh process.
 

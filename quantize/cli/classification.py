@@ -18,6 +18,7 @@ from eightbit.models.images.preprocessing import preprocess
 from eightbit.models.images.storage import MAX_FILE_BYTES
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import ModelSpec
+from eightbit.models.torch_state import own_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,11 @@ def classify(
         with trusting(trust):  # not where it yields: the caller's context is its own
             runner = stack.enter_context(IsolatedRunner(artifact, threads=threads))
         for path in images:
-            pixels = _pixels(path, spec)
-            logits = runner(pixels[None])
-            check_finite(logits, where=str(path))
-            yield path, _guesses(logits[0].astype(np.float64), spec, top)
+            with own_state():  # not around `yield`, where the caller's own code runs
+                logits = runner(_pixels(path, spec)[None])
+                check_finite(logits, where=str(path))
+                guesses = _guesses(logits[0].astype(np.float64), spec, top)
+            yield path, guesses
 
 
 def _pixels(path: Path, spec: ModelSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -8,11 +8,13 @@ from eightbit.benchmarks.report.document import Report
 from eightbit.models.digits import LABELS, WEIGHTS_FILE, load_digits_split, write_class_folders
 from eightbit.models.doors.pretrained import Pretrained, load_pretrained
 from eightbit.models.spec import Architecture
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import Delivery
 from eightbit.quantize.pipeline import quantize
 from eightbit.quantize.stages import Stages
 
 
+@own_state()
 def run_demo(
     out: Path,
     *,

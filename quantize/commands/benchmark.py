@@ -6,6 +6,7 @@ from pathlib import Path
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.measure.latency import THOROUGH, time_bundle
@@ -14,6 +15,7 @@ from eightbit.quantize.photos import read_photos
 from eightbit.quantize.stages import Stages
 
 
+@own_state()
 def benchmark_bundle(
     folder: Path,
     stages: Stages,

@@ -8,6 +8,7 @@ from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.models.images.sources import open_source
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.images import tell_left_out
 from eightbit.quantize.measure.diagnosis import diagnose
@@ -16,6 +17,7 @@ from eightbit.quantize.torch_settings import torch_threads
 from eightbit.quantize.verify.verification import drawn_pixels
 
 
+@own_state()
 def diagnose_bundle(
     folder: Path, data: Path, stages: Stages, *, samples: int = 32, threads: int | None = None
 ) -> tuple[TensorDiagnosis, ...]:

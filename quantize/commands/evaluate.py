@@ -15,18 +15,23 @@ from eightbit.benchmarks.runtimes.environment import read_environment, usable_co
 from eightbit.models.class_match import ClassOrder
 from eightbit.models.images.sources import ImageSource
 from eightbit.models.plain_text import counted
+from eightbit.models.torch_state import own_state
+from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
+from eightbit.quantize.bundle import FLOAT_ONNX
 from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.config import check_max_drop
 from eightbit.quantize.images import LabelledSource, open_labelled
 from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.measure.report import make_report
+from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages, Watcher
 from eightbit.quantize.verify.verification import Verification, models_of
 
 _CONTINUES: Final = "the same command continues where this one ended"
 
 
+@own_state()
 def evaluate_bundle(
     folder: Path,
     data: Path,
@@ -55,8 +60,7 @@ def evaluate_bundle(
 
     Raises:
         InputError: The folder is no bundle or cannot be written, its report is of another recipe,
-            another process of this user evaluates it on the same images, or the images are
-            unusable.
+            the images are unusable, or another process of this user evaluates it on them.
         WorkerCrashError: A process that runs the models died.
     """
     if max_drop_pp is not None:
@@ -68,21 +72,46 @@ def evaluate_bundle(
     labelled = open_labelled(data, recipe.spec, image_labels, class_order, max_drop_pp=max_drop_pp)
     gate_pp = _gate(known, labelled, stages.watcher) if max_drop_pp is None else max_drop_pp
     count = threads or usable_cores()
+    seen = known.calibration.digests if known.calibration else ()
     with labelled.source as source, _journal(opened, data, source, count, stages) as journal:
         with trusting(trust):
             found = evaluate_artifacts(
                 *(models_of(folder), recipe, labelled, stages),
+                network=lambda: read_float_network(folder / FLOAT_ONNX, recipe).module,
                 threads=count,
-                calibration=known.calibration.digests if known.calibration else (),
+                calibration=seen,
                 journal=journal,
             )
         amending.finish(lambda before: _amended(before, found, max_drop_pp, command))
         if journal is not None:
             journal.delete()
-    if isinstance(found, EvaluatedImages):
-        return make_report(recipe, stages, command=command, evaluated=found, max_drop_pp=gate_pp)
-    failed = Verification(images=len(source.items), checks=(found,), fidelity={}, parity={})
-    return make_report(recipe, stages, command=command, verification=failed, max_drop_pp=gate_pp)
+    return _report(found, recipe, stages, command, images=len(source.items), gate_pp=gate_pp)
+
+
+def _report(
+    found: EvaluatedImages | Check,
+    recipe: Recipe,
+    stages: Stages,
+    command: str,
+    *,
+    images: int,
+    gate_pp: float | None,
+) -> Report:
+    """The report of this evaluation alone, of `images` if a failed check ended it."""
+    evaluated = found if isinstance(found, EvaluatedImages) else None
+    check = found.check if isinstance(found, EvaluatedImages) else found
+    verification = None
+    if check is not None:
+        count = evaluated.section.images if evaluated else images
+        verification = Verification(images=count, checks=(check,), fidelity={}, parity={})
+    return make_report(
+        recipe,
+        stages,
+        command=command,
+        evaluated=evaluated,
+        verification=verification,
+        max_drop_pp=gate_pp,
+    )
 
 
 @contextmanager
@@ -140,6 +169,8 @@ def _amended(
             parity=found.evaluation.parity,
             also_in_evaluation=found.shared,
         )
+        if found.check is not None:
+            after = after.with_checks((found.check,), images=found.section.images)
     else:
         after = before.without_evaluation().with_checks((found,), images=0)
     return after if max_drop_pp is None else after.model_copy(update={"max_drop_pp": max_drop_pp})

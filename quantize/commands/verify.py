@@ -16,6 +16,7 @@ from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import InputError
 from eightbit.models.images.sources import open_source
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
 from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.images import tell_left_out
@@ -42,6 +43,7 @@ class Verified:
     gate: VerificationSection
 
 
+@own_state()
 def verify_bundle(
     folder: Path,
     images: Path | None,

@@ -23,6 +23,7 @@ from eightbit.benchmarks.report.figures import decimal_bytes, times
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
+from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
 from eightbit.quantize.atomic_files import staging, writing
@@ -129,6 +130,7 @@ class SelfTestFailedError(Exception):
     """The packed model does not compute the logits it had when packed."""
 
 
+@own_state()
 def write_bundle(
     folder: Path, out: Path, stages: Stages, *, overwrite: bool = False, command: str = ""
 ) -> str:

@@ -29,6 +29,7 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.plain_text import printable
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
 from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.commands.verify import Verified
@@ -72,6 +73,7 @@ class _Here:
     logits: Mapping[str, FloatArray]
 
 
+@own_state()
 def compare_self_tests(
     folder: Path,
     files: Sequence[Path],

@@ -15,6 +15,7 @@ from eightbit.benchmarks.report.figures import (
     times,
 )
 from eightbit.benchmarks.report.pages.markdown import fill_markdown
+from eightbit.benchmarks.report.plausibility import said
 from eightbit.models.plain_text import counted
 from eightbit.quantize import bundle
 
@@ -85,6 +86,9 @@ def _accuracy(report: Report) -> Iterator[tuple[str, str]]:
         "top-1 accuracy",
         f"{percent(result.top1)} of {images}; float {percent(accuracy.fp32.top1)}",
     )
+    if report.implausible is not None:
+        yield "warning", f"the float model is not plausible: {said(report.implausible)}"
+        return
     drop = interval(result.drop_pp, result.drop_ci95_pp)
     yield "drop of top-1 against float", f"{drop}, the 95 % interval in brackets"
 

@@ -19,6 +19,7 @@ from eightbit.benchmarks.report.headline import Tile, key_figures
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted, printable
 from eightbit.models.spec import Architecture
+from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
 from eightbit.quantize.atomic_files import write_folder, writing
@@ -55,6 +56,7 @@ _KNOWN: Final = frozenset(
 )
 
 
+@own_state()
 def write_web_page(
     folder: Path, out: Path, stages: Stages, *, with_float: bool, overwrite: bool
 ) -> str:

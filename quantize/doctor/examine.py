@@ -6,15 +6,18 @@ from eightbit.benchmarks.artifact.formats import TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.doctor.findings import Examination
 from eightbit.quantize.doctor.host import advise, cpu_line, read_host, read_onnxruntime, read_torch
 
 
+@own_state()
 def examine_host() -> Examination:
     """Report the processor, its limits and the recommended runtime of this machine."""
     return advise(read_host())
 
 
+@own_state()
 def examine_file(path: Path, cpu: CpuFeatures | None = None, *, trust: bool = False) -> Examination:
     """Examine an .onnx or .pt file made by any tool, for a processor (None: this machine's).
 

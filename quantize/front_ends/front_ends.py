@@ -8,6 +8,7 @@ from torch import nn
 from torch.ao.quantization import QConfig
 
 from eightbit.calibration import ActivationObserver, QuantDType, QuantParams, WeightObserver
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import Mode
 from eightbit.quantize.front_ends import eager, fx
 from eightbit.quantize.front_ends.islands import islands
@@ -29,6 +30,7 @@ class FrontEnd:
 _NO_MATTER = QuantParams(dtype=QuantDType.UINT8, scale=(1.0,), zero_point=(0,))
 
 
+@own_state()
 def observe(network: Network, mode: Mode) -> ObservedNetwork:
     """A copy of the network that is watched while it runs; both modes name tensors alike."""
     observed = FRONT_ENDS[mode].observe(network.module)
@@ -42,6 +44,7 @@ def observe(network: Network, mode: Mode) -> ObservedNetwork:
     return ObservedNetwork(module=observed.module, observers=observers)
 
 
+@own_state()
 def quantized_module(quantized: Quantized) -> nn.Module:
     """Torch's integer network with exactly the recipe's integers: float32 (N, 3, H, W) to logits.
 

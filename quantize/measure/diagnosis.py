@@ -13,6 +13,7 @@ from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.calibration import QuantParams, dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
 from eightbit.calibration.qparams import DoubleArray
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.graph import tensor_name
@@ -104,6 +105,7 @@ _BATCH: Final = 8
 _SHOWN: Final = 6  # tensors with histograms
 
 
+@own_state()
 def diagnose(quantized: Quantized, images: torch.Tensor) -> tuple[TensorDiagnosis, ...]:
     """Measure the SQNR of every quantized tensor on images: float32, shape (N, 3, H, W).
 

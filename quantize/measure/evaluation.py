@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from torch import nn
 
 from eightbit.benchmarks.accuracy.fidelity import (
     FidelityMeter,
@@ -25,6 +26,7 @@ from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import AccuracySection
 from eightbit.benchmarks.report.images import DIGEST_DIGITS, SHOWN, EvaluationSection, WithoutImages
+from eightbit.benchmarks.report.plausibility import plausible_check
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import UnusableImage
@@ -33,8 +35,10 @@ from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.sources import ImageSource
 from eightbit.models.images.thumbnails import thumbnail
 from eightbit.quantize.images import LabelledSource, refuse_unusable
+from eightbit.quantize.measure.plausibility import PlausibilityMeter
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.torch_settings import torch_threads
 from eightbit.quantize.verify.verification import FLOAT
 
 
@@ -127,6 +131,12 @@ class EvaluatedImages:
     section: EvaluationSection
     shared: int
 
+    @property
+    def check(self) -> Check | None:
+        """Whether the float model is plausible; None where labels do not tell."""
+        found = self.section.plausibility
+        return plausible_check(found, self.evaluation.accuracy.fp32) if found else None
+
 
 def evaluate_artifacts(
     models: Mapping[str, Path],
@@ -134,15 +144,17 @@ def evaluate_artifacts(
     data: LabelledSource,
     stages: Stages,
     *,
+    network: Callable[[], nn.Module],
     threads: int,
     calibration: Collection[str] = (),
     journal: Journal | None = None,
 ) -> EvaluatedImages | Check:
     """Measure the artefacts against the float model on all images of a source.
 
-    `models` are files by name, the float one as ``FLOAT``; they share `threads`. `calibration` has
-    the digests of the calibration images, whole or truncated as in a report. What `journal` holds
-    is not computed again; None to keep nothing.
+    `models` are files by name, the float one as ``FLOAT``; they share `threads`. `network` gives
+    the float network in torch, on which alternatives are tried where it does not fit the images.
+    `calibration` has the digests of the calibration images, whole or truncated as in a report.
+    What `journal` holds is not computed again; None to keep nothing.
 
     Returns:
         The result, or the failed check that ended it: a logit was not finite.
@@ -155,7 +167,10 @@ def evaluate_artifacts(
     if journal is not None:
         run.continue_from(journal)
     failed = run.predict(models, threads, journal)
-    return run.result() if failed is None else failed
+    if failed is not None:
+        return failed
+    with torch_threads(threads):
+        return run.result(network)
 
 
 class _Run:
@@ -171,6 +186,7 @@ class _Run:
     ) -> None:
         self._models, self._recipe, self._data, self._stages = models, recipe, data, stages
         self._chunks = in_chunks(data.source.items)
+        self._plausibility = PlausibilityMeter(data, recipe.spec, recipe.config.seed)
         self._evaluator = Evaluator(models, data.labels, output_scale=recipe.output_scale)
         self._done = 0
         self._images = 0
@@ -232,8 +248,8 @@ class _Run:
         self._stages.note_memory(pool.peak_rss_bytes)
         return None
 
-    def result(self) -> EvaluatedImages:
-        """The result over all images.
+    def result(self, network: Callable[[], nn.Module]) -> EvaluatedImages:
+        """The result over all images, on which alternatives are tried with the network if need be.
 
         Raises:
             InputError: No image was usable.
@@ -242,6 +258,7 @@ class _Run:
         if not self._images:
             refuse_unusable(data.source, self._skipped)
         evaluation = self._evaluator.result()
+        plausibility = self._plausibility.result(evaluation.accuracy.fp32, network, self._stages)
         return EvaluatedImages(
             evaluation=evaluation,
             section=EvaluationSection(
@@ -257,6 +274,7 @@ class _Run:
                 images_sha256=self._images_sha256.hexdigest(),
                 images_per_s=self._images_per_s,
                 thumbnails=_thumbnails(evaluation.accuracy, data.source),
+                plausibility=plausibility,
             ),
             shared=len(self._shared),
         )
@@ -290,6 +308,7 @@ class _Run:
             self._seen.update(labels[name] for name in prediction.names)
         if prediction.names:
             self._evaluator.update(prediction.names, prediction.logits)
+            self._plausibility.update(prediction.names, prediction.logits[FLOAT])
 
 
 def _short(digest: str) -> str:

@@ -21,6 +21,7 @@ from eightbit.benchmarks.report.fallback import FallbackSection
 from eightbit.benchmarks.report.images import DIGEST_DIGITS, CalibrationSection, WithoutImages
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.report.plausibility import said
 from eightbit.benchmarks.report.verdict import drop_gate
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.calibration.range_methods import Method
@@ -131,6 +132,10 @@ def _left_integers(report: Report) -> list[str]:
 
 def _dropped(report: Report, max_drop_pp: float) -> list[str]:
     """Every artefact whose drop may exceed the limit, one line each."""
+    if report.implausible is not None:
+        return [
+            f"max drop: not judged, as the float model is not plausible: {said(report.implausible)}"
+        ]
     accuracy, measured, failures = report.accuracy, False, []
     for name in FORMATS:
         result = accuracy.by_key.get(name) if accuracy else None

@@ -8,6 +8,7 @@ from torch import fx, nn
 
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.spec import Architecture, ModelSpec
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.network.fusion import fold, fused_architecture, integer_layers
 from eightbit.quantize.network.graph import Kind, operation_kind, source_name, sources, trace
 from eightbit.quantize.network.placement import float_candidates, logits_name
@@ -78,6 +79,7 @@ class Network:
         return None if named == self.skeleton else self.skeleton
 
 
+@own_state()
 def fuse(pretrained: Pretrained) -> Network:
     """The network that is quantized: BatchNorm folded, ReLU attached; a copy.
 

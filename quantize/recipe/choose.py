@@ -20,6 +20,7 @@ from eightbit.calibration.ties import tie_free_add, tie_free_mean, tie_free_scal
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.images.preprocessing import normalise
 from eightbit.models.spec import Preprocessing
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import QuantConfig
 from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, sources, tensor_name
 from eightbit.quantize.network.network import Network
@@ -84,6 +85,7 @@ def _positions(traced: fx.GraphModule, node: fx.Node, side: int) -> int:
 _COMPUTED_BY: Final = ("eightbit", "torch", "numpy", "pillow")
 
 
+@own_state()
 def make_recipe(
     network: Network,
     collected: CalibrationResult,

@@ -119,7 +119,7 @@ def accuracy_sections(report: Report) -> Iterator[Section]:
         )
         if accuracy
         else (),
-        tables=tuple(accuracy_tables(accuracy, labels)) if accuracy else (),
+        tables=tuple(accuracy_tables(accuracy, labels, report.plausibility)) if accuracy else (),
         nothing=unmeasured,
         command=EVALUATE,
     )

@@ -13,9 +13,11 @@ from eightbit.benchmarks.report.figures import (
     class_name,
     interval,
     percent,
+    percents,
     points,
     probability,
 )
+from eightbit.benchmarks.report.plausibility import PlausibilitySection, said
 from eightbit.benchmarks.report.verdict import verdict
 from eightbit.models.plain_text import counted
 
@@ -55,11 +57,22 @@ _MAX_CLASSES: Final = 5
 
 
 def accuracy_tables(
-    accuracy: AccuracySection, labels: tuple[str, ...] | None = None
+    accuracy: AccuracySection,
+    labels: tuple[str, ...] | None = None,
+    plausibility: PlausibilitySection | None = None,
 ) -> Iterator[Table]:
-    """Right answers and the drop, confidence, and the classes that lose, as far as measured."""
+    """Right answers and the drop, confidence, and the classes that lose, as far as measured.
+
+    A float model that is not plausible comes first, with what was tried.
+    """
     candidates = accuracy.candidates
-    yield (_accuracy if accuracy.fp32.top1 is not None else _agreement)(accuracy.fp32, candidates)
+    plausible = plausibility is None or not plausibility.doubts
+    if plausibility is not None and plausibility.alternatives:
+        yield _alternatives(plausibility)
+    if accuracy.fp32.top1 is not None:
+        yield _accuracy(accuracy.fp32, candidates, plausible=plausible)
+    else:
+        yield _agreement(accuracy.fp32, candidates)
     results = {"float": accuracy.fp32, **candidates}
     if any(result.confidence for result in results.values()):
         yield _confidence(results)
@@ -82,15 +95,32 @@ def _alike(values: Mapping[str, _Value]) -> Iterator[tuple[str, _Value]]:
         yield " and ".join(name for name in values if values[name] == value), value
 
 
-def _accuracy(fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy]) -> Table:
+def _alternatives(found: PlausibilitySection) -> Table:
+    best = found.best
+    advice = f"; {best.name} is better: {best.option}" if best else "; none is better"
+    return Table(
+        title="Float model not plausible: what else was tried on "
+        f"{counted(found.tried_images, 'image')}",
+        columns=("images and labels read as", "top-1 [95 %]"),
+        rows=(
+            ("what was taken", percents(found.as_taken or 0.0)),
+            *((one.name, percents(one.top1, one.top1_ci95)) for one in found.alternatives),
+        ),
+        note=f"Top-1 of the float model, {said(found)}{advice}.",
+    )
+
+
+def _accuracy(
+    fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy], *, plausible: bool
+) -> Table:
     float_row = ("float", percent(fp32.top1), percent(fp32.top5), NOTHING, NOTHING, NOTHING)
     return Table(
         title=f"Accuracy on {counted(fp32.n, 'image')}",
         columns=("", "top-1", "top-5", "drop [95 %]", "p", "flips"),
         rows=(float_row, *(_accuracy_row(name, result) for name, result in candidates.items())),
-        note=f"{_verdicts(candidates)}drop: with its 95 % interval; p: exact McNemar test, small "
-        "where chance does not explain the drop; flips: images whose class changed (- now wrong, "
-        "+ now right).",
+        note=f"{_verdicts(candidates, plausible=plausible)}drop: with its 95 % interval; p: exact "
+        "McNemar test, small where chance does not explain the drop; flips: images whose class "
+        "changed (- now wrong, + now right).",
     )
 
 
@@ -121,11 +151,13 @@ def _accuracy_row(name: str, result: CandidateAccuracy) -> tuple[str, ...]:
     )
 
 
-def _verdicts(candidates: Mapping[str, CandidateAccuracy]) -> str:
+def _verdicts(candidates: Mapping[str, CandidateAccuracy], *, plausible: bool) -> str:
     """One sentence or two for every artefact, once for those with the same ones."""
     said = {
         name: f"{found.phrase}. {found.power}".rstrip()
-        for name, found in ((name, verdict(result)) for name, result in candidates.items())
+        for name, found in (
+            (name, verdict(result, plausible=plausible)) for name, result in candidates.items()
+        )
     }
     return "".join(f"{names}: {words} " for names, words in _alike(said))
 

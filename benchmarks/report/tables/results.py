@@ -18,7 +18,7 @@ _CLASSES_NAMED: Final = 5
 def result_tables(report: Report) -> Iterator[Table]:
     """Accuracy, fallback, fidelity, latency, sizes and so on, as far as measured."""
     if report.accuracy:
-        yield from accuracy_tables(report.accuracy, report.model.spec.labels)
+        yield from accuracy_tables(report.accuracy, report.model.spec.labels, report.plausibility)
     if report.fallback:
         yield fallback_table(report.fallback)
     if report.fidelity:

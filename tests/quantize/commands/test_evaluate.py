@@ -12,6 +12,7 @@ import pytest
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.report.plausibility import PLAUSIBLE_CHECK
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.quantize import bundle, pipeline
 from eightbit.quantize.measure import evaluation
@@ -26,6 +27,11 @@ def folder(bundle_folder: Path, tmp_path: Path) -> Path:
 
 def _report(folder: Path) -> Report:
     return read_report(folder / bundle.REPORT_JSON)
+
+
+def _plausible(report: Report) -> list[Check]:
+    assert report.verification is not None
+    return [check for check in report.verification.checks if check.name == PLAUSIBLE_CHECK]
 
 
 def _hidden(folder: Path) -> list[str]:
@@ -52,7 +58,9 @@ def test_the_result_goes_into_the_bundles_report(
     assert after.fidelity.onnx is not None
     assert after.fidelity.onnx.n == 12
     assert after.parity["torchscript_vs_onnx"].n == 12
-    changed = {"evaluation", "accuracy", "fidelity", "parity", "calibration"}
+    assert not _plausible(after)  # without labels
+    assert [check.passed for check in _plausible(before)] == [True]
+    changed = {"evaluation", "accuracy", "fidelity", "parity", "calibration", "verification"}
     assert after.model_dump(exclude=changed) == before.model_dump(exclude=changed)
     others = before.parity.keys() - {"torchscript_vs_onnx"}
     assert others
