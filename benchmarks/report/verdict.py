@@ -72,7 +72,7 @@ def verdict(
         )
     figures = f"Drop {interval(result.drop_pp, result.drop_ci95_pp, bound_pp)}"
     if not plausible:
-        phrase = "says nothing, as the float model is not plausible on these images"
+        phrase = "a drop says nothing, since the float model is not plausible on these images"
         return Verdict(kind=VerdictKind.IMPLAUSIBLE, phrase=phrase, figures=figures, finding=phrase)
     kind = _kind(result.drop_ci95_pp, result.mcnemar_p)
     phrase = f"{_WORDS[kind]} on {images}"

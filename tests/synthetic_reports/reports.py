@@ -32,6 +32,12 @@ from eightbit.benchmarks.report.images import (
     ConvergencePoint,
     EvaluationSection,
 )
+from eightbit.benchmarks.report.plausibility import (
+    Alternative,
+    Doubt,
+    PlausibilitySection,
+    plausible_check,
+)
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.images.loading import SkippedImage
 from eightbit.models.spec import Architecture, ModelSpec
@@ -229,6 +235,43 @@ def failed() -> Report:
     return full(broke=200).model_copy(update=update)
 
 
+def implausible() -> Report:
+    """Of a network whose classes were taken in another order than it was trained with."""
+    report = full()
+    found = PlausibilitySection(
+        classes_present=10,
+        classes_predicted=10,
+        top1_ci95=(0.159, 0.184),
+        chance=0.1,
+        enough_images=True,
+        doubts=(Doubt.OVERCONFIDENT, Doubt.OTHER_ORDER),
+        tried_images=256,
+        as_taken=0.168,
+        alternatives=(
+            Alternative(
+                name="classes in sorted order",
+                option="--class-order sorted",
+                top1=0.789,
+                top1_ci95=(0.734, 0.838),
+                better=True,
+            ),
+            Alternative(
+                name="BGR",
+                option="the weights expect blue first",
+                top1=0.156,
+                top1_ci95=(0.114, 0.207),
+                better=False,
+            ),
+        ),
+    )
+    check = plausible_check(found, report.accuracy.fp32)
+    update = {
+        "evaluation": report.evaluation.model_copy(update={"plausibility": found}),
+        "max_drop_pp": 1.0,
+    }
+    return report.model_copy(update=update).with_checks((check,), images=IMAGES)
+
+
 def almost_empty(**sections: object) -> Report:
     """A report of a run that measured nothing, but for these sections."""
     spec = ModelSpec(architecture=Architecture.RESNET18, num_classes=1000)
@@ -286,6 +329,7 @@ REPORTS: Final[dict[str, Callable[[], Report]]] = {
     "thousand classes": thousand_classes,
     "float layers": float_layers,
     "failed": failed,
+    "implausible": implausible,
     "almost empty": almost_empty,
     "hostile": hostile,
 }

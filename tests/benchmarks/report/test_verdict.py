@@ -139,4 +139,14 @@ def test_a_report_without_the_exact_test_goes_by_its_interval():
 @pytest.mark.parametrize("kind", list(VerdictKind))
 def test_every_verdict_can_be_reached(kind):
     results = [result(*counts) for counts in ((9, 9, 99), (9, 0, 99), (0, 9, 99), (5, 0, 99))]
-    assert kind in {verdict(found).kind for found in [*results, unlabelled(1, 9)]}
+    kinds = {verdict(found).kind for found in [*results, unlabelled(1, 9)]}
+    assert kind in kinds | {verdict(results[0], plausible=False).kind}
+
+
+@pytest.mark.parametrize("counts", [(9, 9, 99), (9, 0, 99), (0, 9, 99), (5, 0, 99)])
+def test_against_a_float_model_that_is_not_plausible_no_drop_says_anything(counts):
+    found = verdict(result(*counts), 1.0, plausible=False)
+    assert found.kind is VerdictKind.IMPLAUSIBLE
+    assert found.sentence.startswith("Drop ")
+    assert "says nothing, since the float model is not plausible" in found.sentence
+    assert found.power == ""

@@ -126,12 +126,26 @@ def test_labels_and_preprocessing_can_be_given_whole_or_in_part(local_file: Path
     assert found.spec.preprocessing == whole.model_copy(update={"crop": 8})
 
 
+def test_a_recorded_preprocessing_is_taken_as_it_is(local_file: Path) -> None:
+    recorded = Preprocessing(resize=32, crop=32, mean=(123.675, 116.28, 103.53))
+    found = load_pretrained(SMALL, str(local_file), preprocessing=recorded)
+    assert found.spec.preprocessing == recorded
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"labels": ("a", "b")}, "expected 4 labels, one per class, found 2"),
         ({"crop": 0}, "preprocessing: crop: .*found 0"),
         ({"std": (0.1, 0.0, 0.1)}, "preprocessing: std"),
+        (
+            {"mean": (123.675, 116.28, 103.53)},
+            r"mean: expected at most 1, .*found 123.675.*; divide by 255: 0.485 0.456 0.406",
+        ),
+        (
+            {"std": (58.395, 57.12, 57.375)},
+            r"std: expected at most 1, .*found 58.395.*; divide by 255: 0.229 0.224 0.225",
+        ),
     ],
 )
 def test_arguments_that_do_not_suit_the_weights_are_refused(

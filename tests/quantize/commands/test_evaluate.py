@@ -105,6 +105,33 @@ def test_what_would_fail_in_the_end_is_refused_before_the_work(
     assert bundle.REPORT_JSON in eightbit(*command).error
 
 
+def test_labels_in_another_order_fail_a_check_and_the_gate(
+    eightbit: Eightbit, folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    exchanged = tmp_path / "exchanged"
+    for index in range(10):
+        shutil.copytree(photos / str(index), exchanged / str((3 * index + 1) % 10))
+    command = ("evaluate", folder, "--threads", 1, "--max-drop", 50, "--data")
+    outcome = eightbit(*command, exchanged)
+    assert outcome.code == 1
+    check, gate = outcome.err.splitlines()
+    assert check.startswith(f"eightbit: failed: verification: {PLAUSIBLE_CHECK}: ")
+    assert "classes in another order gives 100.0 %" in check
+    assert "'0' is answered as '3', '1' is answered as '0'" in check
+    assert "max drop: not judged" in gate
+    assert "FLOAT MODEL NOT PLAUSIBLE" in outcome.out
+    report = _report(folder)
+    assert [check.passed for check in _plausible(report)] == [False]
+    assert report.implausible is not None
+    assert report.implausible.tried_images == 40
+    for name in (bundle.REPORT_MARKDOWN, bundle.REPORT_HTML):
+        assert "indistinguishable from zero" not in (folder / name).read_text()
+
+    outcome = eightbit(*command, photos)
+    assert outcome.code == 0, outcome
+    assert [check.passed for check in _plausible(_report(folder))] == [True]
+
+
 def test_logits_that_are_no_numbers_fail_a_check(
     eightbit: Eightbit, folder: Path, broken_onnx: Path, flat_photos: Path
 ) -> None:
