@@ -26,7 +26,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3.11}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 lightning==2.6.6 \
-    addict==2.4.0 matplotlib==3.11.2 opencv-python-headless==5.0.0.93 pyyaml rich==15.0.0 \
+    addict==2.4.0 matplotlib==3.11.2 opencv-python-headless==5.0.0.93 pyyaml==6.0.4 rich==15.0.0 \
     termcolor==3.3.0 yapf==0.43.0
 "$folder/venv/bin/pip" install --quiet --no-deps mmengine==0.10.7 # it asks for the OpenCV of desktops
 cat > "$folder/show.py" <<'PYTHON'
