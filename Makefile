@@ -24,6 +24,10 @@ PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 unit: $(INSTALLED) browser cpp emulator
 	$(PYTEST) -m 'not study'
 
+# What users and machines do to it, at length: 200 kills, which take an hour.
+hostile: $(INSTALLED)
+	EIGHTBIT_KILLS=200 $(BIN)/pytest -s tests/hostile/kills
+
 # benchmarks/studies, which only maintainers run.
 studies: $(INSTALLED) emulator
 	$(PYTEST) -m study

@@ -15,6 +15,12 @@ MAX_CLASSES = 1_000_000
 # Wide enough for pixels on any usual scale, and always finite in float32.
 Positive = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 Finite = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+
+# The largest to which every reader of JSON knows all integers: a count beyond it counts nothing.
+MAX_COUNT = 2**53
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+PositiveCount = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
 PixelCount = Annotated[int, Field(ge=1, le=8192)]
 
 

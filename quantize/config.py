@@ -15,7 +15,7 @@ from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.class_match import ClassOrder
 from eightbit.models.errors import InputError
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import Count, FrozenModel, PositiveCount
 
 AUTO_SAMPLES: Final = "auto"
 
@@ -83,8 +83,8 @@ class QuantConfig(FrozenModel):
     equalize: Annotated[Equalize, Field(strict=False)] = Equalize.AUTO
     bias_correction: bool = True
     target: Annotated[Target, Field(strict=False)] = Target.PORTABLE
-    samples: Annotated[int, Field(ge=1)] | Literal["auto"] = 128
-    seed: Annotated[int, Field(ge=0)] = 0
+    samples: PositiveCount | Literal["auto"] = 128
+    seed: Count = 0
     input: Annotated[InputFormat, Field(strict=False)] = InputFormat.FLOAT32
 
 

@@ -4,10 +4,9 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import NonNegativeInt
 
 from eightbit.benchmarks.runtimes.runner import FloatArray
-from eightbit.models.spec import Fraction, FrozenModel
+from eightbit.models.spec import Count, Fraction, FrozenModel
 
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -33,7 +32,7 @@ class ConfidenceBin(FrozenModel):
         accuracy: Fraction of them whose predicted class is the label; None without images.
     """
 
-    images: NonNegativeInt
+    images: Count
     mean_confidence: Fraction | None
     accuracy: Fraction | None
 

@@ -6,12 +6,12 @@ from statistics import median_low
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from eightbit.benchmarks.accuracy.confidence import DoubleArray
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
-from eightbit.models.spec import Finite, Fraction, FrozenModel
+from eightbit.models.spec import MAX_COUNT, Count, Finite, Fraction, FrozenModel, PositiveCount
 
 
 class FidelityResult(FrozenModel):
@@ -38,7 +38,7 @@ class FidelityResult(FrozenModel):
     # Without the bound of `Finite`: it grows with the logits, and no limit is set to those.
     mean_kl: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     top1_agreement: Fraction
-    n: PositiveInt
+    n: PositiveCount
 
 
 class ParityResult(FrozenModel):
@@ -52,11 +52,11 @@ class ParityResult(FrozenModel):
         n: Number of images.
     """
 
-    max_lsb: NonNegativeInt
+    max_lsb: Count
     identical_fraction: Fraction
     within_one_lsb_fraction: Fraction
     top1_agreement: Fraction
-    n: PositiveInt
+    n: PositiveCount
 
 
 class FidelityMeter:
@@ -152,7 +152,7 @@ class ParityMeter:
         """
         n = _counted(self._images)
         return ParityResult(
-            max_lsb=self._max_lsb,
+            max_lsb=min(self._max_lsb, MAX_COUNT),
             identical_fraction=self._identical / self._logits,
             within_one_lsb_fraction=self._within_one / self._logits,
             top1_agreement=self._agreeing / n,

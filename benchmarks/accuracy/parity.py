@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Final, TypeAlias
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.artifact.formats import FORMATS, OPENVINO
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import FrozenModel, PositiveCount
 
 REFERENCE: Final = "reference"
 
@@ -46,7 +46,7 @@ class ExecutionsSection(FrozenModel):
     """
 
     source: str
-    images: PositiveInt
+    images: PositiveCount
     synthetic: bool = False
     not_measured: SortedMapping[str] = Field(default_factory=dict)
     environment: Environment | None = None

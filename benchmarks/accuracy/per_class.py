@@ -8,12 +8,14 @@ image belongs to one class, so the tests are independent. Holm's correction, whi
 single false alarm, would hardly ever name a class with the few images that classes have.
 """
 
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import model_validator
 
 from eightbit.benchmarks.accuracy.paired import SIGNIFICANT, mcnemar_p
-from eightbit.models.spec import Finite, Fraction, FrozenModel
+from eightbit.models.spec import Count, Finite, Fraction, FrozenModel, PositiveCount
 
 
 class ClassDrop(FrozenModel):
@@ -30,14 +32,21 @@ class ClassDrop(FrozenModel):
         p_adjusted: The same after correcting for all classes that were looked at.
     """
 
-    index: NonNegativeInt
-    n: PositiveInt
+    index: Count
+    n: PositiveCount
     top1_fp32: Fraction
     drop_pp: Finite
-    broke: NonNegativeInt
-    fixed: NonNegativeInt
+    broke: Count
+    fixed: Count
     p_value: Fraction
     p_adjusted: Fraction
+
+    @model_validator(mode="after")
+    def _one_of_two_right_on_no_more_than_all(self) -> Self:
+        changed = self.broke + self.fixed
+        if changed > self.n:
+            raise ValueError(f"broke, fixed: expected at most {self.n} together, found {changed}")
+        return self
 
     @property
     def lost(self) -> bool:

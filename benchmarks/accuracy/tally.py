@@ -7,11 +7,11 @@ logits: memory depends on the number of classes, not of images.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import model_validator
 
 from eightbit.benchmarks.accuracy.confidence import (
     ConfidenceMeter,
@@ -25,7 +25,7 @@ from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_
 from eightbit.models.errors import InputError
 from eightbit.models.images.passed_over import ImageName
 from eightbit.models.plain_text import printable
-from eightbit.models.spec import Finite, Fraction, FrozenModel
+from eightbit.models.spec import Count, Finite, Fraction, FrozenModel, PositiveCount
 
 FINITE_CHECK: Final = "evaluation: finite logits"  # name of the check; failed, it ends one
 TOP5_MIN_CLASSES: Final = 6  # with five or fewer every answer is among the top five
@@ -46,9 +46,9 @@ class Flip(FrozenModel):
     """
 
     image: ImageName
-    label: NonNegativeInt | None
-    float_class: NonNegativeInt
-    int8_class: NonNegativeInt
+    label: Count | None
+    float_class: Count
+    int8_class: Count
     float_probability: Fraction
     int8_probability: Fraction
 
@@ -66,7 +66,7 @@ class AccuracyResult(FrozenModel):
 
     top1: Fraction | None
     top5: Fraction | None
-    n: PositiveInt
+    n: PositiveCount
     confidence: ConfidenceResult | None
 
 
@@ -91,12 +91,19 @@ class CandidateAccuracy(AccuracyResult):
     drop_pp: Finite | None
     drop_ci95_pp: tuple[Finite, Finite] | None
     flips: tuple[Flip, ...]
-    flip_count: NonNegativeInt
-    broke: NonNegativeInt | None
-    fixed: NonNegativeInt | None
+    flip_count: Count
+    broke: Count | None
+    fixed: Count | None
     top1_agreement: Fraction
     mcnemar_p: Fraction | None
     classes: tuple[ClassDrop, ...]
+
+    @model_validator(mode="after")
+    def _one_of_two_right_on_no_more_than_all(self) -> Self:
+        changed = (self.broke or 0) + (self.fixed or 0)
+        if changed > self.n:
+            raise ValueError(f"broke, fixed: expected at most {self.n} together, found {changed}")
+        return self
 
 
 class _Answers(NamedTuple):

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
-from pydantic import PositiveInt
 
 from eightbit.benchmarks.artifact.metadata import Sha256, file_sha256
 from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path, locked_file
@@ -34,7 +33,7 @@ from eightbit.benchmarks.runtimes.environment import Environment, read_environme
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.sources import ImageItem, ImageSource
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import Preprocessing
+from eightbit.models.spec import PositiveCount, Preprocessing
 
 JOURNAL_FORMAT_VERSION: Final = 1
 
@@ -56,10 +55,10 @@ class JournalHeader(Message):
     format_version: Literal[1] = JOURNAL_FORMAT_VERSION
     models: tuple[tuple[str, Sha256], ...]
     preprocessing: Preprocessing
-    images: PositiveInt
+    images: PositiveCount
     listing_sha256: Sha256
-    chunk_images: PositiveInt = CHUNK_IMAGES
-    threads: PositiveInt
+    chunk_images: PositiveCount = CHUNK_IMAGES
+    threads: PositiveCount
     variables: tuple[tuple[str, str], ...]
     environment: Environment
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
 import numpy as np
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.processes.channel import Message, Piece
@@ -20,7 +20,7 @@ from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.sources import ImageItem
 from eightbit.models.plain_text import printable
-from eightbit.models.spec import MAX_CLASSES, FrozenModel
+from eightbit.models.spec import MAX_CLASSES, Count, FrozenModel
 
 CHUNK_IMAGES: Final = 16
 
@@ -47,7 +47,7 @@ class ImageFile(Message):
         unreadable: Why there is no piece, or None.
     """
 
-    chunk: NonNegativeInt
+    chunk: Count
     last: bool
     unreadable: str | None = None
 
@@ -81,12 +81,12 @@ class Predicted(Message):
         peak_rss_bytes: Highest resident memory of the worker so far.
     """
 
-    chunk: NonNegativeInt
+    chunk: Count
     files: tuple[FileOutcome, ...] = ()
-    classes: tuple[NonNegativeInt, ...] = ()
+    classes: tuple[Count, ...] = ()
     sha256: Sha256 = hashlib.sha256().hexdigest()
     input_error: str | None = None
-    peak_rss_bytes: NonNegativeInt = 0
+    peak_rss_bytes: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

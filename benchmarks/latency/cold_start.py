@@ -8,7 +8,6 @@ from the system's cache.
 
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from eightbit.benchmarks.latency import bare_script, launcher
 from eightbit.benchmarks.latency.busy import OtherPrograms
 from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.latency.speedup import paired_speedup
+from eightbit.benchmarks.processes.leashed import run_leashed
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 
@@ -111,7 +111,7 @@ def launch(command: Sequence[str]) -> Start:
         InputError: It does not end with 0.
     """
     started = [sys.executable, "-I", "-S", str(Path(launcher.__file__)), *command]
-    told = json.loads(subprocess.run(started, stdout=subprocess.PIPE, check=True).stdout)
+    told = json.loads(run_leashed(started).stdout)
     if told["code"] != 0:
         shown = printable(" ".join(command))
         raise InputError(f"{shown}: expected it to end with 0, found {told['code']}; run it to see")

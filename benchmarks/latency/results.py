@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
-from pydantic import PositiveInt
 
 from eightbit.benchmarks.artifact.formats import Precision, RuntimeByName
 from eightbit.benchmarks.latency.launches import (
@@ -23,7 +22,7 @@ from eightbit.benchmarks.latency.launches import (
     synthetic_batch,
 )
 from eightbit.benchmarks.latency.speedup import paired_speedup
-from eightbit.models.spec import FrozenModel, Positive
+from eightbit.models.spec import FrozenModel, Positive, PositiveCount
 
 
 class LatencyResult(FrozenModel):
@@ -58,16 +57,16 @@ class LatencyResult(FrozenModel):
     runtime: RuntimeByName
     artifact: str
     precision: Precision
-    threads: PositiveInt
-    batch: PositiveInt
-    n: PositiveInt
+    threads: PositiveCount
+    batch: PositiveCount
+    n: PositiveCount
     p50_ms: Positive
     p90_ms: Positive
     p99_ms: Positive
     images_per_s: Positive
-    launches: PositiveInt
+    launches: PositiveCount
     load_s: Positive
-    peak_rss_bytes: PositiveInt
+    peak_rss_bytes: PositiveCount
     is_baseline: bool = False
     speedup: Positive | None = None
     speedup_ci95: tuple[Positive, Positive] | None = None

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from eightbit.benchmarks.artifact.formats import Precision, RuntimeByName
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.plain_text import counted
-from eightbit.models.spec import Fraction, FrozenModel, Positive
+from eightbit.models.spec import Count, Fraction, FrozenModel, Positive, PositiveCount
 
 
 class ColdStart(FrozenModel):
@@ -25,13 +25,13 @@ class ColdStart(FrozenModel):
         bare_peak_rss_bytes: Of the bare script; the median.
     """
 
-    launches: PositiveInt
+    launches: PositiveCount
     seconds: Positive
     bare_seconds: Positive
     ratio: Positive
     ratio_ci95: tuple[Positive, Positive]
-    peak_rss_bytes: PositiveInt
-    bare_peak_rss_bytes: PositiveInt
+    peak_rss_bytes: PositiveCount
+    bare_peak_rss_bytes: PositiveCount
 
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -49,7 +49,7 @@ class MachineLimit(FrozenModel):
     """
 
     precision: Precision
-    threads: PositiveInt
+    threads: PositiveCount
     products_per_s: Rate
     library: str
 
@@ -72,9 +72,9 @@ class WholePath(FrozenModel):
 
     runtime: RuntimeByName
     artifact: str
-    threads: PositiveInt
+    threads: PositiveCount
     photo: str
-    n: PositiveInt
+    n: PositiveCount
     decode_ms: Milliseconds
     resize_ms: Milliseconds
     normalise_ms: Milliseconds
@@ -100,11 +100,11 @@ class BenchmarkSection(FrozenModel):
         command: The command line of a later benchmark; empty if that run measured.
     """
 
-    products_per_image: PositiveInt
+    products_per_image: PositiveCount
     limits: tuple[MachineLimit, ...] = ()
     whole_path: tuple[WholePath, ...] = ()
-    launches: PositiveInt
-    rounds: NonNegativeInt
+    launches: PositiveCount
+    rounds: Count
     busy_fraction: Fraction | None = None
     not_measured: SortedMapping[str] = Field(default_factory=dict)
     environment: Environment | None = None

@@ -12,11 +12,11 @@ from enum import StrEnum
 from typing import IO, TypeAlias, TypeVar
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
 
+from eightbit.benchmarks.processes.leashed import end_with_starter
 from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.benchmarks.runtimes.runner import AnyArray
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import Count, FrozenModel, PositiveCount
 
 
 class Action(StrEnum):
@@ -32,7 +32,7 @@ class Action(StrEnum):
 class Message(FrozenModel):
     """The line of JSON; `piece_bytes`, the lengths of what follows, is filled in on sending."""
 
-    piece_bytes: tuple[NonNegativeInt, ...] = ()
+    piece_bytes: tuple[Count, ...] = ()
 
 
 class Request(Message):
@@ -45,7 +45,7 @@ class Request(Message):
     """
 
     action: Action
-    repeats: PositiveInt = 1
+    repeats: PositiveCount = 1
     max_seconds: float = 1.0
 
 
@@ -61,7 +61,7 @@ class Reply(Message):
 
     input_error: str | None = None
     seconds: tuple[float, ...] = ()
-    peak_rss_bytes: NonNegativeInt = 0
+    peak_rss_bytes: Count = 0
     feed: Feed | None = None
 
 
@@ -74,8 +74,10 @@ _LINE_MAX_BYTES = 2**24
 def claim_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
     """Takes a worker's two pipes, to read and to write, away from their usual file descriptors.
 
-    What a library prints then goes to standard error instead of into the protocol.
+    What a library prints then goes to standard error instead of into the protocol. From here on the
+    worker ends as soon as its starter does, even inside a call.
     """
+    end_with_starter()
     inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, model_validator
 
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import Count, FrozenModel
 
 
 class Check(FrozenModel):
@@ -42,7 +42,7 @@ class VerificationSection(FrozenModel):
         checks: The checks.
     """
 
-    images: NonNegativeInt
+    images: Count
     passed: bool
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
 

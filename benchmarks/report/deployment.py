@@ -2,13 +2,13 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.benchmarks.runtimes.environment import Environment
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import FrozenModel, PositiveCount
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
 """A part of the name of an execution."""
@@ -50,7 +50,7 @@ class EdgeSection(FrozenModel):
 
     model_sha256: Sha256 | None = None
     bundle_sha256: Sha256 | None = None
-    bundle_bytes: PositiveInt | None = None
+    bundle_bytes: PositiveCount | None = None
     cold_start: ColdStart | None = None
     elsewhere: tuple[SelfTestResult, ...] = ()
     environment: Environment | None = None

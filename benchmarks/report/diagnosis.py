@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
-from eightbit.models.spec import Fraction, FrozenModel
+from eightbit.models.spec import Count, Fraction, FrozenModel
 
 # An activation may be larger than any setting: only NaN and infinity are refused.
 Real = Annotated[float, Field(allow_inf_nan=False)]
@@ -21,7 +21,7 @@ class Histogram(FrozenModel):
 
     low: Real
     high: Real
-    counts: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, max_length=256)]
+    counts: Annotated[tuple[Count, ...], Field(min_length=1, max_length=256)]
 
 
 class TensorDiagnosis(FrozenModel):
@@ -55,6 +55,6 @@ class TensorDiagnosis(FrozenModel):
     sqnr_alone_db: Real | None
     sqnr_accumulated_db: Real | None
     weight_sqnr_db: Real | None
-    position: NonNegativeInt
+    position: Count
     values: Histogram | None = None
     weights: Histogram | None = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
-from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
 from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, ExecutionsSection, Pairs, first_of
@@ -25,7 +25,7 @@ from eightbit.benchmarks.report.plausibility import PLAUSIBLE_CHECK, Plausibilit
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.bounded_files import read_bounded
 from eightbit.models.plain_text import printable
-from eightbit.models.spec import Finite, FrozenModel, ModelSpec
+from eightbit.models.spec import Count, Finite, FrozenModel, ModelSpec, PositiveCount
 
 REPORT_FORMAT_VERSION: Final = 1
 REPORT_MAX_BYTES: Final = 64 * 2**20
@@ -70,9 +70,9 @@ class OperatorCoverage(FrozenModel):
         meant_as_float: How many of them are meant to compute in float.
     """
 
-    quantized: NonNegativeInt
-    total: NonNegativeInt
-    meant_as_float: NonNegativeInt = 0
+    quantized: Count
+    total: Count
+    meant_as_float: Count = 0
 
     @property
     def as_meant(self) -> bool:
@@ -124,6 +124,7 @@ class Report(FrozenModel):
         benchmark: Conditions of those entries, the machine's limit, the whole path.
         edge: The bundle to deploy: how fast it starts, what it answered on other machines.
         size_bytes: Size of every written file, by name.
+        sha256: Digest of each of these files, likewise: of others the report says nothing.
         coverage: Which operators compute in integers.
         environment: Where this was measured.
         timings_s: Seconds of each stage, by name.
@@ -150,11 +151,12 @@ class Report(FrozenModel):
     latency: tuple[LatencyResult, ...] = ()
     benchmark: BenchmarkSection | None = None
     edge: EdgeSection | None = None
-    size_bytes: SortedMapping[PositiveInt] = Field(default_factory=dict)
+    size_bytes: SortedMapping[PositiveCount] = Field(default_factory=dict)
+    sha256: SortedMapping[Sha256] = Field(default_factory=dict)
     coverage: CoverageSection | None = None
     environment: Environment
     timings_s: Mapping[str, Finite] = Field(default_factory=dict)
-    peak_rss_bytes: PositiveInt
+    peak_rss_bytes: PositiveCount
 
     @model_validator(mode="after")
     def _results_have_their_sections(self) -> Self:

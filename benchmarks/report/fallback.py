@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
-from eightbit.models.spec import Finite, Fraction, FrozenModel, Positive
+from eightbit.models.spec import Count, Finite, Fraction, FrozenModel, Positive, PositiveCount
 
 
 class FallbackStep(FrozenModel):
@@ -26,7 +26,7 @@ class FallbackStep(FrozenModel):
         chosen: Whether this is the network that was delivered.
     """
 
-    float_layers: NonNegativeInt
+    float_layers: Count
     added: tuple[str, ...]
     artifact: str
     drop_pp: Finite
@@ -53,9 +53,9 @@ class FallbackSection(FrozenModel):
 
     target_pp: Finite
     met: bool
-    evaluations: PositiveInt
-    candidates: PositiveInt
-    images_needed: PositiveInt | None
+    evaluations: PositiveCount
+    candidates: PositiveCount
+    images_needed: PositiveCount | None
     steps: Annotated[tuple[FallbackStep, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

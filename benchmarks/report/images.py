@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Final, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
@@ -11,7 +11,7 @@ from eightbit.benchmarks.report.plausibility import PlausibilitySection
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.passed_over import PassedOver
-from eightbit.models.spec import FrozenModel, Positive
+from eightbit.models.spec import Count, FrozenModel, Positive, PositiveCount
 
 SHOWN: Final = 24  # so many flipped images have a picture in the report
 DIGEST_DIGITS: Final = 16
@@ -30,7 +30,7 @@ class ConvergencePoint(FrozenModel):
         largest_change: By which share of its width.
     """
 
-    images: PositiveInt
+    images: PositiveCount
     tensor: str
     largest_change: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -47,7 +47,7 @@ class WithoutImages(FrozenModel):
         names: The first of them: labels, or where there are none the names of folders.
     """
 
-    count: NonNegativeInt = 0
+    count: Count = 0
     names: Annotated[tuple[str, ...], Field(max_length=MAX_NAMED)] = ()
 
     @classmethod
@@ -74,11 +74,11 @@ class CalibrationSection(FrozenModel):
     """
 
     source: str
-    images: NonNegativeInt
+    images: Count
     skipped: tuple[SkippedImage, ...] = ()
     passed_over: PassedOver = PassedOver()
     without_images: WithoutImages = WithoutImages()
-    also_in_evaluation: NonNegativeInt = 0
+    also_in_evaluation: Count = 0
     digests: Annotated[tuple[ShortDigest, ...], Field(min_length=1)]
     convergence: tuple[ConvergencePoint, ...] = ()
     watched: str | None = None
@@ -111,14 +111,14 @@ class EvaluationSection(FrozenModel):
     """
 
     source: str
-    images: NonNegativeInt
+    images: Count
     labelled: bool
     matched_by: str | None = None
     skipped: tuple[SkippedImage, ...] = ()
-    skipped_count: NonNegativeInt
+    skipped_count: Count
     passed_over: PassedOver = PassedOver()
     without_images: WithoutImages = WithoutImages()
-    labels_without_image: NonNegativeInt = 0
+    labels_without_image: Count = 0
     images_sha256: Sha256
     images_per_s: Positive | None = None
     thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 
 from eightbit.benchmarks.runtimes.cpu_names import ARM, VNNI, X86, is_arm, is_x86
 from eightbit.benchmarks.runtimes.environment import read_environment
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import FrozenModel, PositiveCount
 
 _CPUS: Final = Path("/sys/devices/system/cpu")
 _CGROUP: Final = Path("/sys/fs/cgroup")
@@ -35,9 +35,9 @@ class CpuFeatures(FrozenModel):
     name: str
     architecture: str
     instructions: tuple[str, ...]
-    logical_cores: PositiveInt
-    usable_logical: PositiveInt
-    usable_physical: PositiveInt
+    logical_cores: PositiveCount
+    usable_logical: PositiveCount
+    usable_physical: PositiveCount
     quota: PositiveFloat | None = None
 
     @property

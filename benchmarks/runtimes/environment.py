@@ -6,11 +6,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from pydantic import NonNegativeInt, PositiveInt
-
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping
 from eightbit.benchmarks.runtimes.cpu_names import REPORTED_FLAGS
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import Count, FrozenModel, PositiveCount
 
 _CPUINFO: Final = Path("/proc/cpuinfo")
 
@@ -43,9 +41,9 @@ class Environment(FrozenModel):
 
     cpu: str
     architecture: str
-    logical_cores: PositiveInt
+    logical_cores: PositiveCount
     isa: tuple[str, ...]
-    memory_bytes: NonNegativeInt
+    memory_bytes: Count
     os: str
     python: str
     versions: SortedMapping[str]

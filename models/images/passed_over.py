@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator
 
 from eightbit.models.plain_text import counted, one_line
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import Count, FrozenModel, PositiveCount
 
 OTHER: Final = "other"
 
@@ -38,7 +38,7 @@ class Ending(FrozenModel):
     """
 
     ending: str
-    files: PositiveInt
+    files: PositiveCount
     example: ImageName
 
 
@@ -51,7 +51,7 @@ class PassedOver(FrozenModel):
     """
 
     endings: tuple[Ending, ...] = ()
-    hidden: NonNegativeInt = 0
+    hidden: Count = 0
 
     @property
     def files(self) -> int:

@@ -4,7 +4,6 @@ A runtime that cannot fuse quantization nodes computes in float between them, sl
 so the optimised graph is counted, not the written one.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from eightbit.benchmarks.artifact.onnx_file import check_onnx
 from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal
 from eightbit.benchmarks.report.document import CoverageSection, OperatorCoverage
 from eightbit.models.plain_text import printable
+from eightbit.quantize.staging import scratch
 
 if TYPE_CHECKING:
     import torch
@@ -95,8 +95,8 @@ def audit_onnx(path: Path) -> CoverageSection:
         InputError: ONNX Runtime cannot load the file.
     """
     check_onnx(path)
-    with tempfile.TemporaryDirectory() as folder:
-        optimized = Path(folder) / "optimized.onnx"
+    with scratch() as folder:
+        optimized = folder / "optimized.onnx"
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.optimized_model_filepath = str(optimized)

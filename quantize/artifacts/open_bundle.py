@@ -1,20 +1,21 @@
 """A bundle on disk, opened by a later command: its recipe, its artefacts, its report."""
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, file_sha256, read_metadata
-from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.report.document import Report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.write import ENGINES
+from eightbit.quantize.atomic_files import settle
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
+from eightbit.quantize.report_file import read_checked_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,26 +59,32 @@ class Bundle:
         return Quantized(network=network, recipe=self.recipe)
 
     def read_report(self) -> Report | None:
-        """The report without results of another INT8 ONNX model; None if missing or another recipe.
+        """The report without results of another INT8 ONNX model; None if missing.
 
         Raises:
-            InputError: It is damaged.
+            InputError: It is damaged, or of another recipe or other files.
         """
         path = self.folder / bundle.REPORT_JSON
         if not os.path.lexists(path):
             return None
-        report = read_report(report_file(path))
+        report = read_checked_report(path)
         if report.recipe_sha256 != self.recipe.sha256:
-            return None
+            raise InputError(
+                f"{printable(str(path))}: expected the report of the {bundle.RECIPE} beside it, "
+                "found one of another recipe; keep the files of one run together, or delete the "
+                "report"
+            )
         return report.without_stale(None if self.onnx is None else file_sha256(self.onnx))
 
 
 def open_bundle(folder: Path) -> Bundle:
-    """Open a bundle whose artefacts belong to its recipe.
+    """Open a bundle whose artefacts belong to its recipe and to its report, if there is one.
 
     Raises:
-        InputError: The folder is no bundle, or an artefact is of another recipe.
+        InputError: The folder is no bundle, or an artefact is of another recipe, or the report is
+            damaged or of other files.
     """
+    settle(folder)
     if not (folder / bundle.FLOAT_ONNX).is_file():
         raise InputError(
             f"{folder}: expected a folder that `eightbit quantize` wrote, found no "
@@ -89,7 +96,9 @@ def open_bundle(folder: Path) -> Bundle:
         metadata = read_metadata(path) if path.exists() else None
         if metadata is not None:
             _check_artefact(metadata, recipe, printable(str(path)))
-    return Bundle(folder=folder, recipe=recipe)
+    opened = Bundle(folder=folder, recipe=recipe)
+    opened.read_report()
+    return opened
 
 
 def metadata_of(path: Path) -> ArtifactMetadata:
@@ -105,27 +114,6 @@ def metadata_of(path: Path) -> ArtifactMetadata:
             "model without eightbit metadata; quantize again"
         )
     return metadata
-
-
-def report_file(place: Path) -> Path:
-    """The report of a bundle, or the file itself.
-
-    Raises:
-        InputError: There is none.
-    """
-    where = printable(str(place))
-    try:
-        is_folder = place.is_dir()
-        path = place / bundle.REPORT_JSON if is_folder else place
-        mode = path.stat().st_mode
-    except OSError as exc:
-        raise InputError(
-            f"{where}: expected a folder that `eightbit quantize` wrote, or its "
-            f"{bundle.REPORT_JSON}, found none: {exc.strerror}"
-        ) from exc
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{where}: expected a report, found something that is no file")
-    return path
 
 
 def _check_artefact(metadata: ArtifactMetadata, recipe: Recipe, where: str) -> None:

@@ -1,19 +1,21 @@
 """The network as TorchScript, quantized: the same recipe, the same bytes."""
 
-import subprocess
+import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
+from eightbit.benchmarks.processes.leashed import run_leashed
+from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.models.errors import InputError
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts import torchscript_worker
 from eightbit.quantize.config import Mode
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import write_recipe
+from eightbit.quantize.staging import scratch
 
 
 @own_state()
@@ -25,7 +27,8 @@ def export_torchscript(quantized: Quantized, metadata: ArtifactMetadata, path: P
     Raises:
         InputError: Eager mode needs the network's own code, which the process has only for a known
             architecture.
-        RuntimeError: The building process failed; its last lines are in the message.
+        WorkerCrashError: A signal ended the building process.
+        RuntimeError: It failed; its last lines are in the message.
     """
     network, recipe = quantized.network, quantized.recipe
     if recipe.skeleton is not None and recipe.config.mode is Mode.EAGER:
@@ -33,20 +36,20 @@ def export_torchscript(quantized: Quantized, metadata: ArtifactMetadata, path: P
             f"{recipe.spec.architecture}: expected the network as it is built by this name, found "
             "one with other layers, which eager mode cannot build again; use --mode fx"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        files = Path(folder)
+    with scratch() as files:
         save_file(
             {name: tensor.contiguous() for name, tensor in network.module.state_dict().items()},
             files / torchscript_worker.WEIGHTS_FILE,
         )
         write_recipe(recipe, files)
         (files / torchscript_worker.METADATA_FILE).write_text(metadata.to_json())
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", torchscript_worker.__name__, folder, str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
+        done = run_leashed(
+            [sys.executable, "-P", "-m", torchscript_worker.__name__, str(files), str(path)]
         )
-    if done.returncode != 0:
-        raise RuntimeError(f"building the TorchScript artefact failed:\n{done.stderr[-4000:]}")
+    if done.returncode < 0:
+        cause = signal.Signals(-done.returncode).name
+        raise WorkerCrashError(f"the process that builds the TorchScript was ended by {cause}")
+    if done.returncode > 0:
+        said = done.stderr[-4000:].decode(errors="replace")
+        raise RuntimeError(f"building the TorchScript artefact failed:\n{said}")
     return int(done.stdout.split()[-1])  # a library may have printed before

@@ -19,6 +19,7 @@ from eightbit.models.images.storage import MAX_FILE_BYTES
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import ModelSpec
 from eightbit.models.torch_state import own_state
+from eightbit.quantize.report_file import check_beside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ def classify(
         InputError: The artefact cannot be loaded, has no metadata, or gives a non-finite logit; or
             an image cannot be used.
     """
+    check_beside(artifact)
     metadata = open_artifact(artifact).metadata
     if metadata is None:
         raise InputError(

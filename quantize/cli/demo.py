@@ -1,6 +1,5 @@
 """The whole pipeline on a packaged network and images: nothing is downloaded."""
 
-import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import Delivery
 from eightbit.quantize.pipeline import quantize
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.staging import scratch
 
 
 @own_state()
@@ -32,8 +32,8 @@ def run_demo(
         InputError: scikit-learn, which has the images, is not installed, or ``out`` is unusable.
     """
     stages = stages or Stages()
-    with tempfile.TemporaryDirectory() as temporary:
-        training, held_out = Path(temporary, "training-digits"), Path(temporary, "held-out-digits")
+    with scratch() as temporary:
+        training, held_out = temporary / "training-digits", temporary / "held-out-digits"
         with stages.stage("write digits"):
             digits = load_digits_split()
             write_class_folders(digits.training.images, digits.training.labels, training)

@@ -1,13 +1,15 @@
 """The program ``eightbit``: runs a command and returns its exit code.
 
-Exit codes: 0 done; 1 a gate failed; 2 bad input or usage, or a process that runs a model died, in
-one line; 130 interrupted. A traceback is a bug.
+Exit codes: 0 done; 1 a gate failed; 2 bad input or usage, a place that cannot be written, or a
+process that runs a model died, in one line; 128 and the number of a signal that ended it. A
+traceback is a bug.
 """
 
-import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Final
 
 import typer
@@ -15,7 +17,11 @@ import typer
 from eightbit.benchmarks.processes.process import WorkerCrashError, with_short_spins
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
+from eightbit.quantize.cli import streams
 from eightbit.quantize.cli.quantize import app
+from eightbit.quantize.disk import takes_no_more
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # A message that names long paths keeps its beginning, where, and its end, what to do.
 _HEAD: Final = 280
@@ -38,6 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         _say("aborted")
         return 130
+    except MemoryError:
+        _say("memory ran out: make room, or give fewer images or --threads")
+        return 2
+    except Exception as exc:
+        failed = exc if isinstance(exc, OSError) and exc.errno else takes_no_more(exc)
+        if failed is None:
+            raise
+        where = "a file" if failed.filename is None else str(failed.filename)
+        _say(
+            f"{where}: cannot be read or written: {failed.strerror}; check the path, its "
+            "permissions and the room there"
+        )
+        return 2
     return code if isinstance(code, int) else 0
 
 
@@ -46,11 +65,49 @@ def run() -> None:
     os.environ.update(with_short_spins(os.environ))
     # torch's C++ says once more, on stderr, which of its types are deprecated.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that lacks a letter of a class name shows a question mark instead.
-            stream.reconfigure(errors="replace")
-    sys.exit(main())
+    ended = _Ended()
+    try:
+        streams.prepare()
+        ended.watch()
+        code = main()
+        sys.stdout.flush()
+    except InputError as exc:
+        _say(str(exc))
+        code = 2
+    except KeyboardInterrupt:  # while it loaded
+        code = 130
+    ended.over()
+    if ended.by is not None:
+        _say(f"ended by {ended.by.name}")
+        code = 128 + ended.by
+    sys.exit(code)
+
+
+class _Ended:
+    """Signals that end the program as Ctrl-C does, with everything cleaned up; only the first does.
+
+    Attributes:
+        by: The first that came.
+    """
+
+    def __init__(self) -> None:
+        self.by: signal.Signals | None = None
+
+    def watch(self) -> None:
+        """Take the signals, but for those that whoever started the program has it ignore."""
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._end)
+
+    def over(self) -> None:
+        """Leave what is left of the program alone."""
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self.by is None:
+            self.by = signal.Signals(number)
+            raise KeyboardInterrupt
 
 
 def _say(message: str) -> None:

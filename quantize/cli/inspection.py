@@ -18,6 +18,7 @@ from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit_process import audit_apart
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
+from eightbit.quantize.report_file import check_beside
 
 
 def describe(path: Path, *, trust: bool = False) -> RenderableType:
@@ -28,6 +29,7 @@ def describe(path: Path, *, trust: bool = False) -> RenderableType:
     """
     if path.suffix.lower() == ".json":
         return _recipe_table(read_recipe(path))
+    check_beside(path)
     artifact = open_artifact(path)
     parts = [_artifact_table(artifact)]
     with trusting(trust):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from eightbit.benchmarks.artifact.formats import suffixes
+from eightbit.models.spec import MAX_CLASSES, MAX_COUNT
 from eightbit.quantize.cli.options import Folder, Threads, Trust
 
 looking = typer.Typer()
@@ -15,7 +16,7 @@ looking = typer.Typer()
 def diagnose(
     folder: Folder,
     data: Annotated[Path, typer.Option(metavar="SRC", help="Images: folder, .tar or .zip.")],
-    samples: Annotated[int, typer.Option(min=1, help="Images to draw.")] = 32,
+    samples: Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="Images to draw.")] = 32,
     threads: Threads = None,
 ) -> None:
     """Show what each quantized tensor loses, alone and accumulated, worst first."""
@@ -61,7 +62,9 @@ def doctor(
 def classify(
     file: Annotated[Path, typer.Argument(help=f"An artefact: {suffixes()}.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes to show per photo.")] = 5,
+    top: Annotated[
+        int, typer.Option(min=1, max=MAX_CLASSES, help="Classes to show per photo.")
+    ] = 5,
     threads: Threads = None,
     trust: Trust = False,
 ) -> None:

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from eightbit.models.errors import InputError
+from eightbit.models.spec import MAX_COUNT
 from eightbit.quantize.cli.ending import command_line, end, pass_gates, say_written, show
 from eightbit.quantize.cli.options import (
+    MAX_BATCH,
     MAX_THREADS,
     ClassOrderOption,
     Folder,
@@ -28,7 +30,7 @@ def verify(
         typer.Option(metavar="SRC", help="Images: folder, .tar or .zip; synthetic by default."),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Images to draw; 64 by default.")
+        int | None, typer.Option(min=1, max=MAX_COUNT, help="Images to draw; 64 by default.")
     ] = None,
     self_test: Annotated[
         list[Path] | None,
@@ -128,7 +130,8 @@ def benchmark(
         typer.Option(min=1, max=MAX_THREADS, help="Thread count; may be given several times."),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option(min=1, help="Images per call; may be given several times.")
+        list[int] | None,
+        typer.Option(min=1, max=MAX_BATCH, help="Images per call; may be given several times."),
     ] = None,
     images: Annotated[
         Path | None,

@@ -11,6 +11,9 @@ from eightbit.models.class_match import ClassOrder
 # ONNX Runtime starts as many as it is told, whatever memory that takes.
 MAX_THREADS: Final = 1024
 
+# 2.5 GB of images of 224 px.
+MAX_BATCH: Final = 4096
+
 Threads = Annotated[
     int | None,
     typer.Option(min=1, max=MAX_THREADS, help="Threads to use; all usable cores by default."),

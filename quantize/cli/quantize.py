@@ -13,7 +13,8 @@ from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
-from eightbit.models.spec import Architecture
+from eightbit.models.plain_text import one_line
+from eightbit.models.spec import MAX_COUNT, Architecture
 from eightbit.quantize.cli.bundling import bundling
 from eightbit.quantize.cli.ending import command_line, pass_gates, say_written, show
 from eightbit.quantize.cli.looking import looking
@@ -123,7 +124,7 @@ def quantize(
     fallback: Fallback = False,
     threads: Threads = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the draw of calibration images.")
+        int, typer.Option(min=0, max=MAX_COUNT, help="Of the draw of calibration images.")
     ] = _DEFAULTS.seed,
     overwrite: Overwrite = False,
 ) -> None:
@@ -218,8 +219,12 @@ def _refuse_beside_recipe(context: typer.Context, class_names: tuple[str, ...] |
 def _samples(text: str) -> int | Literal["auto"]:
     if text == AUTO_SAMPLES:
         return AUTO_SAMPLES
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--samples: expected a number from 1 on, or auto, found {text!r}")
+    # So few digits that Python reads them.
+    if not text.isdecimal() or len(text) > len(str(MAX_COUNT)) or not 1 <= int(text) <= MAX_COUNT:
+        raise InputError(
+            f"--samples: expected a number from 1 to {MAX_COUNT}, or auto, found "
+            f"{one_line(text, limit=40)}"
+        )
     return int(text)
 
 

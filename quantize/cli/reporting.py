@@ -106,12 +106,11 @@ def _tolerance(baseline: Path | None, *given: float | None) -> "Tolerance":
 
 
 def _show_again(place: Path) -> None:
-    from eightbit.benchmarks.report.document import read_report
-    from eightbit.quantize.artifacts.open_bundle import report_file
     from eightbit.quantize.cli.console import results
     from eightbit.quantize.commands.reports import RENDERED, replace_report
+    from eightbit.quantize.report_file import read_checked_report
 
-    found = read_report(report_file(place))
+    found = read_checked_report(place)
     show(found)
     if place.is_dir():
         written = replace_report(found, place, forms=RENDERED)
@@ -176,7 +175,8 @@ def _print_warnings(warnings: tuple[str, ...]) -> None:
 
 
 def _finish_page(html: str, page: Path) -> None:
-    from eightbit.quantize.atomic_files import write_file, writing
+    from eightbit.quantize.atomic_files import write_file
+    from eightbit.quantize.disk import writing
 
     with writing(page):
         write_file(page, html.encode())

@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
 from typing import Final
 
-from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.report.document import Report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.open_bundle import report_file
-from eightbit.quantize.atomic_files import staging, writing
+from eightbit.quantize.atomic_files import replace_files, staging_place
+from eightbit.quantize.disk import writing
 from eightbit.quantize.measure.report import write_report
+from eightbit.quantize.report_file import read_checked_report, report_file
+from eightbit.quantize.staging import NEW, staging
 
 RENDERED: Final = (bundle.REPORT_MARKDOWN, bundle.REPORT_HTML)
 REPORTS: Final = (bundle.REPORT_JSON, *RENDERED)
@@ -35,7 +37,7 @@ def read_reports(places: Sequence[Path]) -> dict[str, Report]:
                 f"{printable(str(places[index]))}: expected each report once, found it twice; "
                 "leave one out"
             )
-    return dict(zip(short_names(resolved), map(read_report, files), strict=True))
+    return dict(zip(short_names(resolved), map(read_checked_report, files), strict=True))
 
 
 def short_names(files: Sequence[PurePath]) -> tuple[str, ...]:
@@ -69,16 +71,20 @@ def _shortest_end(own: tuple[str, ...], everyone: Sequence[tuple[str, ...]]) -> 
 def replace_report(
     report: Report, folder: Path, *, forms: Collection[str] = REPORTS
 ) -> tuple[Path, ...]:
-    """Replace those files of a bundle's report named in `forms`, each atomically.
+    """Replace those files of a bundle's report named in `forms`, as one.
 
     Raises:
         InputError: The folder cannot be written.
     """
-    with writing_report(folder), staging(folder) as new:
-        written = [path for path in write_report(report, new) if path.name in forms]
-        for path in written:
-            os.replace(path, folder / path.name)
-    return tuple(folder / path.name for path in written)
+    with writing_report(folder), staging(staging_place(folder)) as place:
+        new = place / NEW
+        new.mkdir()
+        names = [path.name for path in write_report(report, new)]
+        for name in names:
+            if name not in forms:
+                (new / name).unlink()
+        replace_files(new, folder)
+    return tuple(folder / name for name in names if name in forms)
 
 
 def writing_report(folder: Path) -> AbstractContextManager[None]:

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Final
 from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.latency.cold_start import LAUNCHES, measure_cold_start
 from eightbit.benchmarks.latency.sections import ColdStart
+from eightbit.benchmarks.processes.leashed import run_leashed
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import decimal_bytes, times
@@ -26,13 +26,14 @@ from eightbit.models.plain_text import one_line, printable
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
-from eightbit.quantize.atomic_files import staging, writing
 from eightbit.quantize.commands.amend import Amending
 from eightbit.quantize.commands.reports import check_file_target
 from eightbit.quantize.deploy.readme import bundle_readme
 from eightbit.quantize.deploy.self_test import make_self_test
+from eightbit.quantize.disk import sync, writing
 from eightbit.quantize.photos import synthetic_photos
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.staging import staging
 
 # What classify.py imports.
 _PACKAGES: Final = ("numpy", "onnxruntime", "pillow")
@@ -178,6 +179,7 @@ def _publish(archive: bytes, out: Path, model: Path, stages: Stages) -> tuple[st
         with writing(out):
             packed = stack.enter_context(staging(out.parent)) / "model.zip"
             packed.write_bytes(archive)
+            sync(packed)
             photo = packed.with_name("photo.jpg")
             photo.write_bytes(synthetic_photos().files[0])
         with stages.stage("self-test"):
@@ -198,18 +200,13 @@ def self_test(packed: Path) -> str:
         InputError: It cannot be run.
         SelfTestFailedError: It failed.
     """
-    done = subprocess.run(
-        [sys.executable, str(packed), "--self-test"],
-        capture_output=True,
-        text=True,
-        errors="backslashreplace",
-        check=False,
-    )
-    verdict = (done.stdout.splitlines() or [""])[-1]
+    done = run_leashed([sys.executable, str(packed), "--self-test"])
+    out, err = (text.decode(errors="backslashreplace") for text in (done.stdout, done.stderr))
+    verdict = (out.splitlines() or [""])[-1]
     if done.returncode == _FAILED and verdict.startswith("failed"):
         raise SelfTestFailedError(f"self-test of the packed model: {one_line(verdict)}")
     if done.returncode:
-        last = (done.stderr.splitlines() or ["no message"])[-1]
+        last = (err.splitlines() or ["no message"])[-1]
         raise InputError(f"the packed model cannot be run: {one_line(last)}")
     return one_line(verdict)
 

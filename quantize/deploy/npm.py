@@ -10,15 +10,16 @@ import io
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.evaluation.cache import user_cache
+from eightbit.benchmarks.processes.leashed import run_leashed
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 from eightbit.quantize.atomic_files import write_file
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.staging import scratch
 
 RUNTIME: Final = "onnxruntime-web"
 RUNTIME_VERSION: Final = "1.30.0"
@@ -86,8 +87,7 @@ def _integrity(content: bytes) -> str:
 
 def _fetched(kept: Path, stages: Stages) -> bytes:
     """Fetch the package and cache it if possible; InputError if npm fails or the digest differs."""
-    with tempfile.TemporaryDirectory(prefix="eightbit-npm-") as temporary:
-        folder = Path(temporary)
+    with scratch() as folder:
         _pack(folder, kept)
         content = _checked(folder / _ARCHIVE)
         if content is None:
@@ -115,16 +115,8 @@ def _pack(folder: Path, kept: Path) -> None:
     package = f"{RUNTIME}@{RUNTIME_VERSION}"
     command = [npm, "pack", package, "--pack-destination", str(folder), "--ignore-scripts"]
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,  # a package.json where the user stands says nothing about this one
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PATIENCE_S,
-            check=False,
-        )
+        # A package.json where the user stands says nothing about this one.
+        done = run_leashed(command, folder=folder, timeout_s=_PATIENCE_S)
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise InputError(
             f"npm: expected it to fetch {package}: {one_line(exc)}; {_by_hand(kept)}"
@@ -136,10 +128,10 @@ def _pack(folder: Path, kept: Path) -> None:
         )
 
 
-def _complaint(stderr: str) -> str:
+def _complaint(stderr: bytes) -> str:
     """The first sentence of npm's error output."""
     marks = ("npm error ", "npm ERR! ")
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     said = [line.removeprefix(mark) for line in lines for mark in marks if line.startswith(mark)]
     words = [line for line in said if line.split()[0] not in _FIELDS] or said or lines[-1:]
     return one_line(words[0], limit=160) if words else "an error without a word"

@@ -22,9 +22,10 @@ from eightbit.models.spec import Architecture
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
-from eightbit.quantize.atomic_files import write_folder, writing
+from eightbit.quantize.atomic_files import write_folder
 from eightbit.quantize.deploy.npm import RUNTIME, RUNTIME_FILES, RUNTIME_VERSION, runtime_files
 from eightbit.quantize.deploy.self_test import SELF_TEST_PICTURES, make_self_test
+from eightbit.quantize.disk import writing
 from eightbit.quantize.stages import Stages
 
 DESCRIPTION: Final = "model.json"

@@ -8,7 +8,6 @@ import json
 import resource
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,9 @@ from typing import Final
 import onnx
 from google.protobuf.message import DecodeError
 
+from eightbit.benchmarks.processes.leashed import run_leashed
 from eightbit.models.plain_text import one_line
+from eightbit.quantize.staging import scratch
 
 _MODEL: Final = "model.onnx"
 _OPTIMIZED: Final = "optimized.onnx"
@@ -48,16 +49,12 @@ def try_model(model: onnx.ModelProto) -> Trial:
     Layout is not optimised (level "extended"): which operators compute in integers is decided by
     then, and nodes keep their names.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        files = Path(folder)
+    with scratch() as files:
         # From here on it is this copy, whatever becomes of the file.
         (files / _MODEL).write_bytes(model.SerializeToString())
         try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", __name__, folder],
-                capture_output=True,
-                check=False,
-                timeout=_TIMEOUT_S,
+            done = run_leashed(
+                [sys.executable, "-P", "-m", __name__, str(files)], timeout_s=_TIMEOUT_S
             )
             ended = f"it ended ONNX Runtime's process with code {done.returncode}"
         except subprocess.TimeoutExpired:

@@ -5,11 +5,9 @@ real artefacts on all images each time. So the result is deterministic and measu
 """
 
 import math
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -24,6 +22,7 @@ from eightbit.quantize.images import LabelledSource
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.staging import scratch
 
 
 def fewest(met: Callable[[int], bool], most: int, *, questions: int) -> int | None:
@@ -92,13 +91,13 @@ def fall_back(
     Raises:
         InputError: No image is usable, or a logit is not finite.
     """
-    with tempfile.TemporaryDirectory(prefix="eightbit-") as folder:
+    with scratch() as folder:
         trials = Trials(
             network,
             data,
             formats=delivery.formats,
             threads=delivery.thread_count,
-            folder=Path(folder),
+            folder=folder,
         )
         search = _Search(network, recipe, images, trials, delivery.max_drop_pp, stages)
         chosen = search.run()

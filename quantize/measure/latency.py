@@ -1,6 +1,5 @@
 """Latency of a bundle's models against float, in torch, ONNX Runtime and OpenVINO."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from eightbit.quantize.network.network import unweighted
 from eightbit.quantize.photos import Photos, synthetic_photos
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages, Watcher
+from eightbit.quantize.staging import scratch
 
 # As part of a run, and of a benchmark alone.
 BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1)
@@ -70,9 +70,9 @@ def time_bundle(
     photos = photos or synthetic_photos()
     found: list[Benchmarked] = []
     limits: dict[int, tuple[MachineLimit, ...]] = {}
-    with tempfile.TemporaryDirectory() as temporary:
+    with scratch() as temporary:
         with stages.stage(f"{Stage.LATENCY}, float baseline"):
-            float_path = Path(temporary) / "float.pt"
+            float_path = temporary / "float.pt"
             candidates = [*_float_torchscript(folder, recipe, float_path), *_shipped(folder)]
         for count, batch in product(threads, batches):
             first = count not in limits  # at these threads: what no batch changes is measured once

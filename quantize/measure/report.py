@@ -8,6 +8,7 @@ from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.paired import images_needed
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import FORMATS
+from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
@@ -54,11 +55,12 @@ def make_report(
     """Assemble a report; sections of what the run did not do are None or empty.
 
     Fidelity and parity come from the evaluation images if any, else from the verification images.
-    `command` is the command line that repeats the run, `folder` the bundle whose file sizes are
-    reported, `diagnosis` is sorted worst first.
+    `command` is the command line that repeats the run, `folder` the bundle whose files the report
+    is of, `diagnosis` is sorted worst first.
     """
     measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
     stages.note_memory(peak_rss_bytes())
+    files = _written(folder) if folder else []
     return Report(
         eightbit_version=version("eightbit"),
         command=command,
@@ -77,7 +79,8 @@ def make_report(
         executions=verification.executions if verification else None,
         latency=timing.latency,
         benchmark=timing.benchmark,
-        size_bytes=_sizes(folder) if folder else {},
+        size_bytes={path.name: path.stat().st_size for path in files},
+        sha256={path.name: file_sha256(path) for path in files},
         coverage=coverage,
         environment=read_environment(),
         timings_s=stages.timings_s,
@@ -226,6 +229,6 @@ def _parity(
     return {**pairs, **(evaluated.evaluation.parity if evaluated else {})}
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def _written(folder: Path) -> list[Path]:
     paths = (folder / name for name in (*bundle.MODELS, bundle.RECIPE, bundle.TABLES))
-    return {path.name: path.stat().st_size for path in paths if path.exists()}
+    return [path for path in paths if path.exists()]

@@ -25,7 +25,7 @@ from eightbit.models.bounded_files import read_bounded
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import FrozenModel, ModelSpec
+from eightbit.models.spec import FrozenModel, ModelSpec, PositiveCount
 from eightbit.quantize import bundle
 from eightbit.quantize.config import QuantConfig
 from eightbit.quantize.network.network import Network
@@ -88,9 +88,9 @@ class Provenance(FrozenModel):
     weights_sha256: Sha256
     weights_key: str | None = None
     weights_notes: tuple[str, ...] = ()
-    images: Annotated[int, Field(ge=1)]
+    images: PositiveCount
     images_sha256: Sha256
-    threads: Annotated[int, Field(ge=1)]
+    threads: PositiveCount
     versions: SortedMapping[str]
 
     @model_serializer(mode="wrap")

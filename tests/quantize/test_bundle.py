@@ -104,9 +104,9 @@ def test_a_folder_on_another_file_system_is_staged_inside_itself(
 @pytest.mark.parametrize(
     ("cause", "todo"),
     [
-        (errno.ENOSPC, "make room for it"),
+        (errno.ENOSPC, "make room for it, or choose another --out"),
         (errno.EDQUOT, "make room for it"),
-        (errno.EFBIG, "choose another --out, or raise the limit"),
+        (errno.EFBIG, "raise the limit of the file size, or choose another --out"),
         (errno.EROFS, "choose another --out"),
     ],
 )

@@ -1,14 +1,21 @@
 """The published JSON Schema is the report's, and says what the reader says."""
 
+import contextlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from eightbit.benchmarks.report.document import Report, read_report
+from eightbit.benchmarks.report.pages.html import render_html
+from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.report.pages.terminal import render_terminal
 from eightbit.benchmarks.studies import report_schema
 from eightbit.models.errors import InputError
+from eightbit.models.spec import MAX_COUNT
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "docs" / "schema" / "report-1.json"
 REGENERATE = "python -m eightbit.benchmarks.studies.report_schema --out docs/schema/report-1.json"
@@ -88,3 +95,50 @@ def test_attributes_are_described_those_of_a_base_class_too(validator):
         name for name, part in validator.schema["properties"].items() if "description" not in part
     ]
     assert undescribed == []
+
+
+def _integers(document: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
+    """Where in a document integers are, one of each list."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from _integers(value, (*path, key))
+    elif isinstance(document, list):
+        for index, value in enumerate(document[:1]):
+            yield from _integers(value, (*path, index))
+    elif isinstance(document, int) and not isinstance(document, bool):
+        yield path
+
+
+def _with(document: dict[str, object], path: Sequence[object], value: int) -> str:
+    changed = json.loads(json.dumps(document))
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return json.dumps(changed)
+
+
+def test_a_count_beyond_all_counts_is_refused_wherever_it_stands(document, tmp_path):
+    """Arithmetic on it would overflow, or take for ever."""
+    path = tmp_path / "report.json"
+    paths = [found for found in _integers(document) if found[0] != "config"]
+    assert len(paths) > 50
+    for number in (10**30, int("9" * 4300), -1):
+        for found in paths:
+            path.write_text(_with(document, found, number))
+            with pytest.raises(InputError):
+                read_report(path)
+
+
+def test_a_report_with_the_largest_counts_can_be_shown(document):
+    text, changed = json.dumps(document), 0
+    for found in _integers(document):
+        larger = _with(json.loads(text), found, MAX_COUNT)
+        with contextlib.suppress(ValidationError):  # more right answers than images, say
+            Report.model_validate_json(larger)
+            text, changed = larger, changed + 1
+    assert changed > 30
+    report = Report.model_validate_json(text)
+    render_terminal(report)
+    render_markdown(report)
+    render_html(report)

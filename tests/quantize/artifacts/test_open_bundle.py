@@ -61,11 +61,13 @@ def test_what_is_no_whole_bundle_is_refused(folder: Path, spoil: Callable[[Path]
         open_bundle(folder)
 
 
-def test_a_report_of_another_recipe_is_none_of_this_bundle(folder: Path) -> None:
+def test_a_report_of_another_recipe_is_refused(folder: Path) -> None:
     opened = open_bundle(folder)
     known = read_report(folder / bundle.REPORT_JSON)
     write(known.model_copy(update={"recipe_sha256": "0" * 64}), folder)
-    assert opened.read_report() is None
+    for opening in (opened.read_report, lambda: open_bundle(folder)):
+        with pytest.raises(InputError, match="found one of another recipe"):
+            opening()
     (folder / bundle.REPORT_JSON).unlink()
     assert opened.read_report() is None
 

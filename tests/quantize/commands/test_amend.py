@@ -12,7 +12,7 @@ from tests.synthetic_reports.costs import latencies
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.latency.sections import BenchmarkSection
-from eightbit.quantize import bundle
+from eightbit.quantize import atomic_files, bundle
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.commands import amend, benchmark, verify
 from eightbit.quantize.commands.amend import Amending
@@ -86,6 +86,7 @@ def test_an_evaluation_that_stops_leaves_nothing_of_the_one_before(
 ) -> None:
     before = _report(folder)
     shutil.copy(broken_onnx, folder / bundle.FLOAT_ONNX)
+    _change(folder, sha256={})  # else it would be refused as another file
     outcome = eightbit("evaluate", folder, "--data", photos, "--threads", 1, "--max-drop", 7)
     assert outcome.code == 1
     check, gate = outcome.err.splitlines()
@@ -199,7 +200,7 @@ def test_without_locks_the_findings_are_kept_and_the_user_is_told(
 
     told: list[str] = []
     one = _amending(folder)
-    monkeypatch.setattr(amend.fcntl, "flock", refuse)
+    monkeypatch.setattr(atomic_files.fcntl, "flock", refuse)
     monkeypatch.setattr(one.stages.watcher, "tell", told.append)
     one.finish(lambda before: before.model_copy(update={"max_drop_pp": 3.0}))
     assert _report(folder).max_drop_pp == 3.0

@@ -138,6 +138,9 @@ def test_logits_that_are_no_numbers_fail_a_check(
     good = (folder / bundle.FLOAT_ONNX).read_bytes()
     command = ("evaluate", folder, "--data", flat_photos, "--threads", 1)
     shutil.copy(broken_onnx, folder / bundle.FLOAT_ONNX)
+    assert "expected the file that the report beside it is of" in eightbit(*command).error
+    unsure = _report(folder).model_copy(update={"sha256": {}})
+    (folder / bundle.REPORT_JSON).write_text(unsure.to_json())
     outcome = eightbit(*command)
     assert outcome.code == 1
     _, line = outcome.err.splitlines()  # the first: these images have no labels
