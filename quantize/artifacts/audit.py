@@ -77,6 +77,9 @@ _TORCHSCRIPT: Final[_Kinds] = {
     ),
 }
 
+# What ONNX Runtime says when the disk has no room for the model that it optimised.
+_NOT_WRITTEN: Final = "Protobuf serialization failed"
+
 
 def audit(path: Path) -> CoverageSection | None:
     """Count the integer operators of an artefact, by kind; None where its format has no audit.
@@ -103,6 +106,9 @@ def audit_onnx(path: Path) -> CoverageSection:
         try:
             ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as exc:  # ONNX Runtime's exceptions have no common base
+            if _NOT_WRITTEN in str(exc):
+                # It does not say why; whoever writes as much here is told.
+                (folder / "as_much").write_bytes(bytes(path.stat().st_size))
             raise onnxruntime_refusal(exc, printable(str(path)), ort.__version__) from exc
         graph = onnx.load(optimized).graph
     return count_onnx(graph)

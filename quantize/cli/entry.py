@@ -48,12 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("memory ran out: make room, or give fewer images or --threads")
         return 2
     except Exception as exc:
-        failed = exc if isinstance(exc, OSError) and exc.errno else takes_no_more(exc)
+        failed = exc if isinstance(exc, OSError) else takes_no_more(exc)
         if failed is None:
             raise
         where = "a file" if failed.filename is None else str(failed.filename)
+        reason = failed.strerror or str(failed)
         _say(
-            f"{where}: cannot be read or written: {failed.strerror}; check the path, its "
+            f"{where}: cannot be read or written: {reason}; check the path, its "
             "permissions and the room there"
         )
         return 2

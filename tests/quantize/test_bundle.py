@@ -28,7 +28,7 @@ def test_a_new_folder_appears_with_everything_in_it(tmp_path: Path) -> None:
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with (
         pytest.raises(RuntimeError, match="in the middle"),
-        bundle.staged(tmp_path / "out", overwrite=False) as folder,
+        bundle.staged(tmp_path / "deep" / "deeper" / "out", overwrite=False) as folder,
     ):
         (folder / bundle.RECIPE).write_text("half")
         raise RuntimeError("in the middle")

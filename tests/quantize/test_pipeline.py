@@ -102,7 +102,15 @@ def test_the_report_has_the_keys_of_the_design(
     assert found.keys() == {
         *("format_version", "eightbit_version", "command", "model", "config", "recipe_sha256"),
         *("calibration", "evaluation", "verification", "accuracy", "fidelity", "parity"),
-        *("latency", "size_bytes", "coverage", "environment", "timings_s", "peak_rss_bytes"),
+        *(
+            "latency",
+            "size_bytes",
+            "sha256",
+            "coverage",
+            "environment",
+            "timings_s",
+            "peak_rss_bytes",
+        ),
         *("fallback", "diagnosis", "executions", "benchmark", "edge", "max_drop_pp"),
     }
     accuracy = found["accuracy"]
@@ -124,7 +132,7 @@ def test_the_report_has_the_keys_of_the_design(
     for entry in found["latency"]:
         wanted = {"artifact", "threads", "batch", "p50_ms", "p90_ms", "p99_ms", "images_per_s"}
         assert wanted <= entry.keys()
-    assert found["size_bytes"].keys() == set(REPRODUCIBLE)
+    assert found["size_bytes"].keys() == found["sha256"].keys() == set(REPRODUCIBLE)
     assert {"conv", "add", "linear"} <= found["coverage"].keys()
     stages = found["timings_s"].keys()
     assert {"calibrate", "export TorchScript", "export ONNX", "verify", "evaluate"} <= stages

@@ -63,10 +63,10 @@ def test_what_a_killed_process_left_is_deleted_by_the_next(tmp_path):
 
 def test_folders_of_living_processes_of_others_and_of_the_user_stay(tmp_path, monkeypatch):
     mine = write(tmp_path / ".eightbit-my_notes", {"notes": "mine", "staging/inner": "mine"})
-    other = write(tmp_path / ".eightbit-of_other", {"staging": ""})
     link = tmp_path / ".eightbit-linked_1"
     link.symlink_to(write(tmp_path / "elsewhere", {"staging": ""}))
     with staging(tmp_path) as alive:
+        other = write(tmp_path / ".eightbit-of_other", {"staging": ""})
         monkeypatch.setattr(module.os, "geteuid", lambda: os.getuid() + 1)
         sweep(tmp_path)
         assert other.exists()

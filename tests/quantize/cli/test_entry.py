@@ -23,6 +23,37 @@ def _crash(*arguments: str, kill: bool = False) -> WorkerCrashError:
 
 
 @pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(36, "File name too long", "x" * 3000), "File name too long; check the path"),
+        (OSError("no folder for fonts"), "a file: cannot be read or written: no folder for fonts"),
+        (RuntimeError("a library: No space left on device (os error 28)"), "No space left on"),
+        (MemoryError(), "memory ran out"),
+    ],
+    ids=["a path", "without a number", "a library's", "memory"],
+)
+def test_what_a_machine_refuses_is_one_short_line(
+    eightbit: Eightbit, error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def app(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(entry, "app", app)
+    line = eightbit("models").error
+    assert said in line
+    assert len(line) < 500
+
+
+def test_a_bug_is_a_traceback(eightbit: Eightbit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def app(**_: object) -> None:
+        raise RuntimeError("expected")
+
+    monkeypatch.setattr(entry, "app", app)
+    with pytest.raises(RuntimeError, match="expected"):
+        eightbit("models")
+
+
+@pytest.mark.parametrize(
     ("crash", "said"),
     [
         (lambda: _crash("1", "{}", kill=True), "was ended by SIGKILL (out of memory?)"),

@@ -72,6 +72,19 @@ def test_no_room_for_temporary_files(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_where_a_disk_is_mounted_keeps_its_place(
+    eightbit: Eightbit, quick: tuple[object, ...], small: Small
+) -> None:
+    """Such as the volume of a container: it cannot change places with another."""
+    with small(8000) as place:
+        assert eightbit(*quick, "--out", place).code == 0
+        (place / "notes.txt").write_text("mine")
+        assert eightbit(*quick, "--out", place, "--overwrite", "--seed", 1).code == 0
+        assert (place / "notes.txt").read_text() == "mine"
+        assert eightbit("report", place).code == 0
+        assert [path.name for path in place.iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_full_disk_leaves_a_report_and_an_archive_as_they_were(
     eightbit: Eightbit, bundle_folder: Path, small: Small, photos: Path
 ) -> None:
