@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from pydantic import NonNegativeInt
-
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.trust import trust_as_told
@@ -23,7 +21,7 @@ from eightbit.benchmarks.processes.process import WorkerProcess
 from eightbit.benchmarks.report.document import CoverageSection
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import Count, FrozenModel
 from eightbit.quantize.artifacts.audit import audit, count_torchscript
 
 _MODULE: Final = "eightbit.quantize.artifacts.audit_process"
@@ -33,8 +31,8 @@ class LayerRisk(FrozenModel):
     """A layer's output channels, and those with two weights that may be paired and saturate."""
 
     name: str
-    at_risk: NonNegativeInt
-    channels: NonNegativeInt
+    at_risk: Count
+    channels: Count
 
 
 class Audited(Message):
