@@ -3,13 +3,13 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from eightbit.benchmarks.accuracy.tally import AccuracyResult
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.figures import percent, percents
 from eightbit.models.plain_text import counted
-from eightbit.models.spec import Fraction, FrozenModel
+from eightbit.models.spec import Count, Fraction, FrozenModel, PositiveCount
 
 PLAUSIBLE_CHECK: Final = "float model plausible"
 
@@ -70,13 +70,13 @@ class PlausibilitySection(FrozenModel):
         alternatives: Other readings, the one that is right most often first.
     """
 
-    classes_present: PositiveInt | None = None
-    classes_predicted: PositiveInt
+    classes_present: PositiveCount | None = None
+    classes_predicted: PositiveCount
     top1_ci95: tuple[Fraction, Fraction] | None = None
     chance: Fraction | None = None
     enough_images: bool | None = None
     doubts: tuple[Doubt, ...] = ()
-    tried_images: NonNegativeInt = 0
+    tried_images: Count = 0
     as_taken: Fraction | None = None
     alternatives: tuple[Alternative, ...] = ()
 
