@@ -36,6 +36,7 @@ ANSWERS = {
     "thousand classes": "Ready to ship",
     "float layers": "Ready to ship",
     "failed": "Do not ship",
+    "implausible": "Do not ship",
     "almost empty": "Cannot tell yet",
     "hostile": "Ready to ship",
 }

@@ -1,6 +1,7 @@
 """A tiny network, a few dozen pictures, and what the command line makes of them, all offline."""
 
 import io
+import json
 import os
 import sys
 import zipfile
@@ -181,6 +182,18 @@ def whole_run(
 def bundle_folder(whole_run: tuple[Path, Outcome]) -> Path:
     """To be read only: copy it to change it."""
     return whole_run[0]
+
+
+@pytest.fixture(scope="session")
+def without_digests() -> Callable[[Path], Path]:
+    """Let files of a bundle be exchanged: its report does not say which they were."""
+
+    def forget(folder: Path) -> Path:
+        path = folder / "report.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "sha256": {}}))
+        return folder
+
+    return forget
 
 
 @pytest.fixture(scope="session")

@@ -254,7 +254,7 @@ def test_a_table_labels_a_flat_folder(
     outcome = eightbit(
         *quick, "--evaluate", flat_photos, "--labels", table, "--out", tmp_path / "out"
     )
-    assert outcome.code == 0, outcome
+    assert outcome.code == 1, outcome  # labels given by counting: not plausible
     report = read_report(tmp_path / "out" / bundle.REPORT_JSON)
     assert report.accuracy is not None
     assert report.accuracy.fp32.top1 is not None

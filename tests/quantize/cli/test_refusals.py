@@ -34,8 +34,8 @@ Eightbit = Callable[..., Any]
 
 
 @pytest.fixture
-def folder(bundle_folder: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(bundle_folder, tmp_path / "bundle"))
+def folder(bundle_folder: Path, without_digests: Callable[[Path], Path], tmp_path: Path) -> Path:
+    return without_digests(Path(shutil.copytree(bundle_folder, tmp_path / "bundle")))
 
 
 @pytest.fixture

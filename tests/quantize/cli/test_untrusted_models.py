@@ -10,9 +10,8 @@ WRITTEN = "written-by-the-model"
 
 
 @pytest.fixture
-def hostile(bundle_folder: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    shutil.copytree(bundle_folder, folder)
+def hostile(bundle_folder: Path, without_digests, tmp_path: Path) -> Path:
+    folder = without_digests(Path(shutil.copytree(bundle_folder, tmp_path / "bundle")))
     path = folder / "model.int8.pt"
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}

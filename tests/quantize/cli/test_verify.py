@@ -17,8 +17,8 @@ from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.runner import FloatArray
-from eightbit.quantize import bundle
-from eightbit.quantize.commands import amend, verify
+from eightbit.quantize import atomic_files, bundle
+from eightbit.quantize.commands import verify
 from eightbit.quantize.config import QuantConfig, Target
 from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.verify import executions as executions_module
@@ -239,7 +239,8 @@ def test_a_bundle_without_a_report_gets_one(eightbit: Eightbit, folder: Path) ->
 def test_the_report_of_another_recipe_is_refused(eightbit: Eightbit, folder: Path) -> None:
     path = folder / bundle.REPORT_JSON
     path.write_text(path.read_text().replace(read_recipe(folder / bundle.RECIPE).sha256, "0" * 64))
-    assert "of another recipe" in eightbit("verify", folder).error
+    refusal = eightbit("verify", folder).error
+    assert "recipe.json: expected the file that the report beside it is of" in refusal
 
 
 def test_a_folder_that_is_no_bundle_is_refused(eightbit: Eightbit, tmp_path: Path) -> None:
@@ -254,7 +255,8 @@ def test_a_folder_that_cannot_be_written_is_refused_with_its_report_whole(
         raise PermissionError(13, "Permission denied")
 
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(amend.os, "replace", refuse)
+    monkeypatch.setattr(atomic_files, "exchange", refuse)
+    monkeypatch.setattr(atomic_files, "move_one_by_one", refuse)
     outcome = eightbit("verify", folder, "--samples", 4, "--threads", 1)
     assert "cannot be written: Permission denied" in outcome.error
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

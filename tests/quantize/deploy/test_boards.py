@@ -49,7 +49,11 @@ def self_test(bundle_folder: Path) -> SelfTest:
 
 @pytest.fixture
 def folder(
-    bundle_folder: Path, tmp_path: Path, self_test: SelfTest, monkeypatch: pytest.MonkeyPatch
+    bundle_folder: Path,
+    without_digests: Callable[[Path], Path],
+    tmp_path: Path,
+    self_test: SelfTest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A bundle whose self-test is there already, and whose report is not drawn: both take long."""
 
@@ -58,7 +62,7 @@ def folder(
 
     monkeypatch.setattr(boards, "make_self_test", lambda _: self_test)
     monkeypatch.setattr(amend, "replace_report", only_json)
-    return Path(shutil.copytree(bundle_folder, tmp_path / "bundle"))
+    return without_digests(Path(shutil.copytree(bundle_folder, tmp_path / "bundle")))
 
 
 @pytest.fixture
