@@ -244,7 +244,7 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _broken_zip: ("broken.zip", "cannot be read", "again"),
     _broken_tar: ("broken.tar", "cannot be read", "again"),
     _other_archive: ("photos.tar.gz", "unpack other archives"),
-    _folders_of_other_classes: ("others: ", "cat", "dog", "index"),
+    _folders_of_other_classes: ("others: ", "2 for 10 classes", "index (0 to 9)"),
     _missing_evaluation: ("gone.tar", "found nothing"),
     _gate_without_images: ("max drop", "--evaluate"),
     _gate_without_labels: ("class folders or a CSV", "no --max-drop"),
