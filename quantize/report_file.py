@@ -55,7 +55,7 @@ def check_beside(model: Path) -> None:
         InputError: It is so.
     """
     settle(model.parent)
-    path = model.with_name(bundle.REPORT_JSON)
+    path = model.parent / bundle.REPORT_JSON
     if model.name not in bundle.MODELS or not path.is_file():
         return
     try:

@@ -55,11 +55,11 @@ def main() -> None:
     os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"
     warnings.simplefilter("default")
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
-    inbox, outbox = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
-    for line in inbox:
-        job = json.loads(line)
-        outbox.write(json.dumps(run(job["arguments"], job["folder"])) + "\n")
-        outbox.flush()
+    with os.fdopen(os.dup(0), "r") as inbox, os.fdopen(os.dup(1), "w") as outbox:
+        for line in inbox:
+            job = json.loads(line)
+            outbox.write(json.dumps(run(job["arguments"], job["folder"])) + "\n")
+            outbox.flush()
 
 
 if __name__ == "__main__":

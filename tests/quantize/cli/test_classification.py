@@ -82,3 +82,8 @@ def test_a_label_of_a_stranger_is_escaped_and_cut():
     assert all(char.isprintable() or char == "\n" for char in screen.getvalue())
     assert r"\x1b[2J\u202ex" in screen.getvalue()
     assert len(screen.getvalue()) < 2000
+
+
+@pytest.mark.parametrize("file", ["", ".", "/"])
+def test_a_folder_in_place_of_a_model_is_refused(file: str, photo: Path, eightbit: Eightbit):
+    assert "expected a model file" in eightbit("classify", file, photo).error
