@@ -24,6 +24,7 @@ from .images.sources import Listing as Listing
 from .images.sources import open_source as open_source
 from .label_files import read_class_names as read_class_names
 from .label_files import read_image_labels as read_image_labels
+from .label_files import read_multi_labels as read_multi_labels
 from .labels import match_images as match_images
 from .networks.architectures import build_from_spec as build_from_spec
 from .networks.architectures import build_model as build_model
@@ -40,3 +41,4 @@ from .spec import Architecture as Architecture
 from .spec import FrozenModel as FrozenModel
 from .spec import ModelSpec as ModelSpec
 from .spec import Preprocessing as Preprocessing
+from .spec import Task as Task

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from eightbit.models.bounded_files import read_bounded
 from eightbit.models.errors import InputError
@@ -12,6 +15,10 @@ from eightbit.models.plain_text import one_line
 MAX_LABEL_FILE_BYTES = 64 * 2**20
 _FILE_COLUMNS = ("file", "filename", "image")
 _LABEL_COLUMN = "label"
+ImageLabels: TypeAlias = Mapping[str, str] | Mapping[str, tuple[str, ...]]
+"""The label of each image by its name; for a multi-label classifier all of them."""
+
+_BETWEEN_LABELS = re.compile(r"[|;]")
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -43,8 +50,41 @@ def read_image_labels(path: Path) -> dict[str, str]:
     Raises:
         InputError: The file cannot be read, lacks a column or a value, or labels an image twice.
     """
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
     labels: dict[str, str] = {}
+    for where, name, label in _labelled_rows(path):
+        if not label:
+            raise InputError(f"{where}: expected a file and its label, found an empty field")
+        if labels.setdefault(name, label) != label:
+            raise InputError(
+                f"{where}: {_shown(name)} is labelled {_shown(labels[name])} and {_shown(label)}"
+            )
+    return labels
+
+
+def read_multi_labels(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read the labels of every image from a UTF-8 `.csv` with the columns `file` and `label`.
+
+    Several labels are separated by `|` or `;`, or stand in rows of their own; an empty field is an
+    image that has none of the classes.
+
+    Raises:
+        InputError: The file cannot be read, or lacks a column or the name of a file.
+    """
+    labels: dict[str, dict[str, None]] = {}
+    for _, name, field in _labelled_rows(path):
+        found = (label.strip() for label in _BETWEEN_LABELS.split(field))
+        labels.setdefault(name, {}).update((label, None) for label in found if label)
+    return {name: tuple(found) for name, found in labels.items()}
+
+
+def _labelled_rows(path: Path) -> Iterator[tuple[str, str, str]]:
+    """The rows of such a table, at least one: its place, the image's name, and what labels it.
+
+    Raises:
+        InputError: As in `read_image_labels`, but for labels.
+    """
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
+    rows = 0
     try:
         columns = {(column or "").strip().lower(): column for column in reader.fieldnames or ()}
         file_column = next((columns[name] for name in _FILE_COLUMNS if name in columns), None)
@@ -55,20 +95,16 @@ def read_image_labels(path: Path) -> dict[str, str]:
             )
         for row in reader:
             name, label = row[file_column] or "", row[columns[_LABEL_COLUMN]] or ""
-            name, label = name.strip().replace("\\", "/").removeprefix("./"), label.strip()
+            name = name.strip().replace("\\", "/").removeprefix("./")
             where = f"{path}: line {reader.line_num}"
-            if not name or not label:
+            if not name:
                 raise InputError(f"{where}: expected a file and its label, found an empty field")
-            if labels.setdefault(name, label) != label:
-                raise InputError(
-                    f"{where}: {_shown(name)} is labelled {_shown(labels[name])}"
-                    f" and {_shown(label)}"
-                )
+            rows += 1
+            yield where, name, label.strip()
     except csv.Error as exc:
         raise InputError(f"{path}: after line {reader.line_num}: not valid CSV: {exc}") from exc
-    if not labels:
+    if not rows:
         raise InputError(f"{path}: expected a line for each image, found only the header")
-    return labels
 
 
 def _read_text(path: Path) -> str:

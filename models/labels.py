@@ -3,7 +3,7 @@
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from eightbit.models.class_match import (
     ClassMatch,
@@ -19,6 +19,8 @@ from eightbit.models.errors import InputError
 from eightbit.models.images.sources import Listing
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import ModelSpec
+
+LabelT = TypeVar("LabelT")
 
 _BY_NAME: Final = (LabelRule.LABEL, LabelRule.WORDNET_ID)
 
@@ -41,7 +43,7 @@ def match_images(
     """
     if image_labels is not None:
         match = match_classes(set(image_labels.values()), spec, order)
-        return _of_images(_csv_labels(listing, image_labels), match)
+        return _of_images(table_labels(listing, image_labels), match)
     if not listing.folders:
         return None
     strays = [item.name for item in listing.items if item.folder is None]
@@ -164,8 +166,12 @@ def _unclear_depth(
     )
 
 
-def _csv_labels(listing: Listing, image_labels: Mapping[str, str]) -> dict[str, str]:
-    """Label of every image; names that are equal but for their Unicode normalisation are equal."""
+def table_labels(listing: Listing, image_labels: Mapping[str, LabelT]) -> dict[str, LabelT]:
+    """What a table says of every image; names that are equal once composed (NFC) are equal.
+
+    Raises:
+        InputError: It says nothing of an image.
+    """
     labels = {printable(name): label for name, label in image_labels.items()}
     around = f"{listing.wrapping}/" if listing.wrapping else ""
     found = {

@@ -1,9 +1,17 @@
 """What a classifier is apart from its weights; needs neither torch nor torchvision."""
 
+import math
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -71,26 +79,113 @@ class Preprocessing(FrozenModel):
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
 
 
+class Task(StrEnum):
+    """What the outputs of a network mean; the value is the name on the command line."""
+
+    SINGLE_LABEL = "single-label"
+    """One class per image, that of the highest logit; probabilities by softmax."""
+    BINARY = "binary"
+    """One logit: the second of two classes where its sigmoid exceeds the threshold."""
+    MULTI_LABEL = "multi-label"
+    """One logit per class: every class whose sigmoid exceeds the threshold."""
+    REGRESSION = "regression"
+    """Numbers as they are."""
+
+    @property
+    def metric(self) -> str:
+        """What a network is judged by, in a word; empty where nothing is right or wrong."""
+        return _METRICS[self]
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether each logit is a decision of its own."""
+        return self in (Task.BINARY, Task.MULTI_LABEL)
+
+
+_METRICS: Final = {
+    Task.SINGLE_LABEL: "top-1",
+    Task.BINARY: "accuracy",
+    Task.MULTI_LABEL: "mAP",
+    Task.REGRESSION: "",
+}
+
+EVEN: Final = 0.5  # the threshold at which a logit's sign decides
+
+# Probabilities, but for those that no logit or every logit exceeds.
+Threshold = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
+def recognised_task(num_classes: int) -> Task:
+    """The task where none is declared: of one output there is nothing to choose the highest of."""
+    return Task.BINARY if num_classes == 1 else Task.SINGLE_LABEL
+
+
 class ModelSpec(FrozenModel):
-    """A classifier without its weights.
+    """A network without its weights, and what its outputs mean.
 
     Attributes:
         architecture: Which network.
-        num_classes: Width of the classifier, at least 1.
-        labels: One name per class, or None where they are not known.
+        num_classes: Width of the classifier: the number of outputs, at least 1.
+        labels: One name per class, or per output of a regression; of a binary classifier two, the
+            negative one first. None where they are not known.
         preprocessing: How an image becomes the network's input.
+        task: What the outputs mean; by default single-label, and of one output binary. Not in the
+            JSON where it is single-label.
+        threshold: Probability above which a binary or multi-label classifier says yes. Not in the
+            JSON where it is 0.5.
     """
 
     architecture: Architecture
     num_classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
     labels: tuple[str, ...] | None = None
     preprocessing: Preprocessing = Preprocessing()
+    task: Task = Field(default_factory=lambda known: recognised_task(known["num_classes"]))
+    threshold: Threshold = EVEN
+
+    @property
+    def class_count(self) -> int:
+        """Number of names that `labels` has: the outputs, but two for the one of a binary task."""
+        return 2 if self.task is Task.BINARY else self.num_classes
+
+    @property
+    def threshold_logit(self) -> float:
+        """The logit whose sigmoid is the threshold."""
+        return math.log(self.threshold / (1 - self.threshold))
+
+    @property
+    def as_single_label(self) -> "ModelSpec":
+        """The same classes, two or more, for all that only asks what they are called."""
+        return ModelSpec(
+            architecture=self.architecture,
+            num_classes=self.class_count,
+            labels=self.labels,
+            preprocessing=self.preprocessing,
+            task=Task.SINGLE_LABEL,
+        )
 
     @model_validator(mode="after")
-    def _one_label_per_class(self) -> Self:
-        if self.labels is not None and len(self.labels) != self.num_classes:
+    def _outputs_fit_the_task(self) -> Self:
+        if self.task is Task.BINARY and self.num_classes != 1:
+            raise ValueError(f"task: expected one output of binary, found {self.num_classes}")
+        if self.task in (Task.SINGLE_LABEL, Task.MULTI_LABEL) and self.num_classes == 1:
             raise ValueError(
-                f"labels: expected {self.num_classes} names, one per class, "
+                f"task: expected two outputs or more of {self.task}, found one; a classifier of "
+                "one logit is binary"
+            )
+        if self.threshold != EVEN and not self.task.has_threshold:
+            raise ValueError(f"threshold: expected none of {self.task}, found {self.threshold}")
+        if self.labels is not None and len(self.labels) != self.class_count:
+            raise ValueError(
+                f"labels: expected {self.class_count} names, one per class, "
                 f"found {len(self.labels)}"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The fields but for the task and the threshold that nearly all networks have."""
+        content: dict[str, Any] = serialize(self)
+        for name, usual in (("task", Task.SINGLE_LABEL), ("threshold", EVEN)):
+            if content[name] == usual:
+                del content[name]
+        return content

@@ -1,6 +1,5 @@
 """The intent: what the user asked for, before any number is known."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +14,7 @@ from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.class_match import ClassOrder
 from eightbit.models.errors import InputError
+from eightbit.models.label_files import ImageLabels
 from eightbit.models.spec import Count, FrozenModel, PositiveCount
 
 AUTO_SAMPLES: Final = "auto"
@@ -95,13 +95,14 @@ class Delivery:
     Attributes:
         out: Folder for the artefacts and the report.
         evaluate: Images to measure accuracy on; None to verify only.
-        image_labels: Label by name of the image, for evaluation images without class folders.
+        image_labels: Label by name of the image, for evaluation images without class folders; all
+            its labels for a multi-label classifier.
         class_order: What the names of evaluation folders or labels are; None if they alone shall
             tell, which is refused where they leave a doubt.
         formats: Keys of `FORMATS`.
         threads: At least 1; None for all cores that may be used.
         max_drop_pp: Gate in percentage points: the largest upper end, in any artefact, of the 95 %
-            confidence interval of the top-1 drop.
+            confidence interval of the drop of top-1, of a binary classifier's accuracy or of mAP.
         fallback: Whether to leave as few operations in float as that takes.
         overwrite: Whether files of an earlier run in ``out`` may be replaced.
         command: The command line that does the same again, for the report.
@@ -112,7 +113,7 @@ class Delivery:
 
     out: Path
     evaluate: Path | None = None
-    image_labels: Mapping[str, str] | None = None
+    image_labels: ImageLabels | None = None
     class_order: ClassOrder | None = None
     formats: tuple[str, ...] = tuple(FORMATS)
     threads: int | None = None

@@ -12,9 +12,11 @@ from eightbit.models.class_match import ClassMatch, ClassOrder, some
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import LoadedImage, SkippedImage, load_images
 from eightbit.models.images.sources import ImageItem, ImageSource, open_source
+from eightbit.models.label_files import ImageLabels
 from eightbit.models.labels import match_images
 from eightbit.models.plain_text import printable
-from eightbit.models.spec import ModelSpec, Preprocessing
+from eightbit.models.spec import ModelSpec, Preprocessing, Task
+from eightbit.quantize.multi_labels import MultiLabelMatch, match_multi_labels
 from eightbit.quantize.stages import Watcher
 
 
@@ -99,13 +101,18 @@ class LabelledSource:
     """
 
     source: ImageSource
-    classes: ClassMatch | None
+    classes: ClassMatch | MultiLabelMatch | None
     labels_without_image: int = 0
 
     @property
     def labels(self) -> Mapping[str, int] | None:
-        """Name of the image to class index; None where the classes are not known."""
-        return None if self.classes is None else self.classes.indices
+        """Name of the image to class index; None where the classes are not known, or several."""
+        return self.classes.indices if isinstance(self.classes, ClassMatch) else None
+
+    @property
+    def multi_labels(self) -> Mapping[str, tuple[int, ...]] | None:
+        """Name of the image to its class indices; None unless of a multi-label classifier."""
+        return self.classes.indices if isinstance(self.classes, MultiLabelMatch) else None
 
 
 def tell_left_out(path: Path, source: ImageSource, watcher: Watcher) -> None:
@@ -121,27 +128,31 @@ def tell_left_out(path: Path, source: ImageSource, watcher: Watcher) -> None:
 def open_labelled(
     path: Path,
     spec: ModelSpec,
-    image_labels: Mapping[str, str] | None,
+    image_labels: ImageLabels | None,
     class_order: ClassOrder | None,
     *,
     max_drop_pp: float | None = None,
 ) -> LabelledSource:
     """Open images and match their classes; close ``source`` when done.
 
-    ``image_labels`` are labels by image name, for images outside class folders; ``class_order`` is
-    what the names of folders or labels are, where that is not clear. A gate ``max_drop_pp`` needs
-    labels.
+    ``image_labels`` are labels by image name, for images outside class folders; those of a
+    multi-label classifier come from them alone. ``class_order`` is what the names of folders or
+    labels are, where that is not clear. A gate ``max_drop_pp`` needs labels.
 
     Raises:
         InputError: There are no images, their classes are not clear, or a gate lacks them.
     """
+    check_head(spec.task, labelled=image_labels is not None, max_drop_pp=max_drop_pp)
     source = open_source(path)
     try:
         classes = _classes(path, source, spec, image_labels, class_order)
         if classes is None and max_drop_pp is not None:
+            wanted = "class folders or a CSV of labels"
+            if spec.task is Task.MULTI_LABEL:
+                wanted = "a CSV with all labels of every image (--labels)"
             raise InputError(  # noqa: TRY301 - the source is closed here for every reason
-                f"{path}: expected class folders or a CSV of labels to measure a drop with, found "
-                "neither; give labelled images or no --max-drop"
+                f"{path}: expected {wanted} to measure a drop with, found none; give labelled "
+                "images or no --max-drop"
             )
         # Every image has a label of its own.
         unused = len(image_labels) - len(source.items) if image_labels is not None else 0
@@ -151,17 +162,62 @@ def open_labelled(
         raise
 
 
+def check_head(
+    task: Task, *, labelled: bool = False, max_drop_pp: float | None = None, fallback: bool = False
+) -> None:
+    """Refuse what is asked of a network whose outputs do not allow it.
+
+    Raises:
+        InputError: Labels or a gate for a regression, or a search for layers in float for a network
+            whose right answers cannot be counted.
+    """
+    if task is Task.REGRESSION and (labelled or max_drop_pp is not None):
+        given = "--labels" if labelled else "--max-drop"
+        raise InputError(
+            f"{given}: expected none of a regression, whose numbers are neither right nor wrong: "
+            "their distance from the float model's is measured; leave it out"
+        )
+    if fallback and task in (Task.REGRESSION, Task.MULTI_LABEL):
+        raise InputError(
+            f"--fallback: expected a single-label or binary classifier, whose right answers are "
+            f"counted, found {task}; leave it out"
+        )
+
+
 def _classes(
     path: Path,
     source: ImageSource,
     spec: ModelSpec,
-    image_labels: Mapping[str, str] | None,
+    image_labels: ImageLabels | None,
     class_order: ClassOrder | None,
-) -> ClassMatch | None:
+) -> ClassMatch | MultiLabelMatch | None:
+    if spec.task is Task.REGRESSION:
+        return None
+    several = {
+        name: (label,) if isinstance(label, str) else label
+        for name, label in (image_labels or {}).items()
+    }
     try:
-        return match_images(source.listing, spec, image_labels, class_order)
+        if spec.task is Task.MULTI_LABEL:
+            # A folder says one class of an image and nothing of the others.
+            known = image_labels is not None
+            return match_multi_labels(source.listing, spec, several, class_order) if known else None
+        labels = _one_each(image_labels, several)
+        return match_images(source.listing, spec.as_single_label, labels, class_order)
     except InputError as exc:
         raise InputError(f"{path}: {exc}") from exc
+
+
+def _one_each(
+    given: ImageLabels | None, several: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, str] | None:
+    """The one label of every image; None where none is given."""
+    if given is None:
+        return None
+    for name, labels in several.items():
+        if len(labels) != 1:
+            raise InputError(f"{name!r}: expected one label, found {len(labels)}")
+    return {name: label for name, (label,) in several.items()}
 
 
 # What the stages that look at every tensor twice hold at once: four images of 224 px, 87 of 48 px,

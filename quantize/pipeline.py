@@ -25,7 +25,7 @@ from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.config import Delivery, QuantConfig, Rounding
 from eightbit.quantize.fallback.search import fall_back
-from eightbit.quantize.images import LabelledSource, open_labelled
+from eightbit.quantize.images import LabelledSource, check_head, open_labelled
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
 from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.measure.latency import time_bundle
@@ -137,6 +137,12 @@ def _start(
     pretrained: Pretrained, delivery: Delivery, stages: Stages | None, stack: ExitStack
 ) -> _Run:
     """Open everything that can be refused, before any work is done."""
+    check_head(
+        pretrained.spec.task,
+        labelled=delivery.image_labels is not None,
+        max_drop_pp=delivery.max_drop_pp,
+        fallback=delivery.fallback,
+    )
     folder = stack.enter_context(bundle.staged(delivery.out, overwrite=delivery.overwrite))
     stack.enter_context(torch_threads(delivery.thread_count))
     data = None

@@ -1,24 +1,12 @@
 """Whether a model that says 90 % is right nine times in ten."""
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.benchmarks.accuracy.heads import DoubleArray
 from eightbit.models.spec import Count, Fraction, FrozenModel
-
-DoubleArray: TypeAlias = npt.NDArray[np.float64]
-
-
-def top_probability(logits: FloatArray) -> DoubleArray:
-    """Softmax of each image's highest logit, from float32 (N, classes) to float64 (N,)."""
-    from scipy.special import log_softmax
-
-    # In float64 the difference of two float32 numbers cannot overflow.
-    highest: DoubleArray = np.exp(log_softmax(logits.astype(np.float64), axis=1).max(axis=1))
-    return highest
-
 
 CONFIDENCE_BINS: Final = 15  # as in the paper that `ConfidenceResult` names
 

@@ -8,17 +8,29 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from eightbit.benchmarks.accuracy.confidence import DoubleArray
+from eightbit.benchmarks.accuracy.heads import LEAST_R2, SINGLE_LABEL, DoubleArray, Head, Spread
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
-from eightbit.models.spec import MAX_COUNT, Count, Finite, Fraction, FrozenModel, PositiveCount
+from eightbit.models.spec import (
+    MAX_COUNT,
+    Count,
+    Finite,
+    Fraction,
+    FrozenModel,
+    PositiveCount,
+    Task,
+)
+
+# Without the bounds of `Finite`: they grow with the outputs, and no limit is set to those.
+_Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Determination = Annotated[float, Field(ge=LEAST_R2, le=1, allow_inf_nan=False)]
 
 
 class FidelityResult(FrozenModel):
     """Logits of a candidate against those of the float model.
 
     A few images with large logits can rule `sqnr_db`, which sums over all of them; every image
-    counts alike in the other three.
+    counts alike in the median, the divergence and the agreement.
 
     Attributes:
         sqnr_db: Signal-to-quantization-noise ratio over all logits, in decibels; None stands for
@@ -28,16 +40,29 @@ class FidelityResult(FrozenModel):
             infinity, when more than half of the images have identical logits. Images whose float
             logits are all zero have no ratio and are left out.
         mean_kl: Mean over the images of the Kullback-Leibler divergence
-            D(softmax(float) || softmax(candidate)), in nats.
-        top1_agreement: Fraction of images to which both give the same class.
+            D(softmax(float) || softmax(candidate)), in nats; of a binary or multi-label classifier
+            the sum over its classes of that of the sigmoids; None for a regression.
+        top1_agreement: Fraction of images to which both give the same class; of a binary or
+            multi-label classifier, fraction of its decisions that are the same; None for a
+            regression.
+        decisions: Decisions per image: the classes of a multi-label classifier, none of a
+            regression.
+        r2: Coefficient of determination of the candidate's outputs as a prediction of the float
+            model's, all outputs together, each about its own mean; None for a single-label
+            classifier, and where the float model's outputs are the same for all images.
+        mean_abs_error: Mean absolute difference of the outputs of a regression, else None.
+        max_abs_error: The largest one, likewise.
         n: Number of images.
     """
 
     sqnr_db: Finite | None
     median_image_sqnr_db: Finite | None
-    # Without the bound of `Finite`: it grows with the logits, and no limit is set to those.
-    mean_kl: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    top1_agreement: Fraction
+    mean_kl: _Distance | None
+    top1_agreement: Fraction | None
+    decisions: Count = 1
+    r2: _Determination | None = None
+    mean_abs_error: _Distance | None = None
+    max_abs_error: _Distance | None = None
     n: PositiveCount
 
 
@@ -48,15 +73,59 @@ class ParityResult(FrozenModel):
         max_lsb: Largest difference of two logits, in last bits (steps of the output's scale).
         identical_fraction: Fraction of logits that are less than half a last bit apart.
         within_one_lsb_fraction: Fraction of logits that are at most one last bit apart.
-        top1_agreement: Fraction of images to which both give the same class.
+        top1_agreement: Fraction of images to which both give the same class, or of decisions that
+            are the same; None for a regression.
+        decisions: Decisions per image, as in `FidelityResult`.
+        r2: Of the second artefact's outputs as the first one's prediction, as in `FidelityResult`.
         n: Number of images.
     """
 
     max_lsb: Count
     identical_fraction: Fraction
     within_one_lsb_fraction: Fraction
-    top1_agreement: Fraction
+    top1_agreement: Fraction | None
+    decisions: Count = 1
+    r2: _Determination | None = None
     n: PositiveCount
+
+
+class _Likeness:
+    """Decisions that two models share, and how well one's outputs follow the other's."""
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._agreeing = 0
+        self._decisions = 0
+        self._outputs = 0
+        self._spread = Spread()
+        self._noise = 0.0
+
+    def update(self, reference: FloatArray, candidate: FloatArray) -> None:
+        """Adds one batch, both float32 (N, outputs)."""
+        expected, found = self._head.decisions(reference), self._head.decisions(candidate)
+        self._agreeing += int(np.count_nonzero(expected == found))
+        self._decisions += expected.size
+        self._outputs = reference.shape[1]
+        if self._head.task is not Task.SINGLE_LABEL:
+            exact = reference.astype(np.float64)
+            self._spread.update(exact)
+            self._noise += float(np.square(exact - candidate).sum())
+
+    @property
+    def agreement(self) -> float | None:
+        """Fraction of decisions that are the same; None where none are made."""
+        return self._agreeing / self._decisions if self._decisions else None
+
+    @property
+    def decisions(self) -> int:
+        """Decisions per image."""
+        return self._head.decisions_per_image(self._outputs)
+
+    @property
+    def r2(self) -> float | None:
+        """See `Spread.r2`; None of a single-label head."""
+        single = self._head.task is Task.SINGLE_LABEL
+        return None if single else self._spread.r2(self._noise)
 
 
 class FidelityMeter:
@@ -65,12 +134,16 @@ class FidelityMeter:
     A median cannot be had from sums: one number per image is kept, 8 bytes, and no logits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, head: Head = SINGLE_LABEL) -> None:
+        self._head = head
+        self._likeness = _Likeness(head)
         self._signal = 0.0
         self._noise = 0.0
         self._image_ratios = array("d")
         self._kl = 0.0
-        self._agreeing = 0
+        self._error = 0.0
+        self._largest = 0.0
+        self._outputs = 0
         self._images = 0
 
     def update(self, reference: FloatArray, candidate: FloatArray) -> None:
@@ -86,8 +159,13 @@ class FidelityMeter:
         self._signal += float(signal.sum())
         self._noise += float(noise.sum())
         self._image_ratios.extend(_ratios(signal, noise))
-        self._kl += float(_kl_divergence(expected, found).sum())
-        self._agreeing += _agreeing(reference, candidate)
+        divergence = self._head.divergence(expected, found)
+        self._kl += 0.0 if divergence is None else float(divergence.sum())
+        errors = np.abs(expected - found)
+        self._error += float(errors.sum())
+        self._largest = max(self._largest, float(errors.max()))
+        self._outputs += errors.size
+        self._likeness.update(reference, candidate)
         self._images += len(reference)
 
     def result(self) -> FidelityResult:
@@ -100,12 +178,17 @@ class FidelityMeter:
         n = _counted(self._images)
         if not self._signal:
             raise InputError("float model: expected logits, found only zeros; check its weights")
+        regression = self._head.task is Task.REGRESSION
         return FidelityResult(
             sqnr_db=_decibels(self._signal / self._noise) if self._noise else None,
             median_image_sqnr_db=_decibels(median_low(self._image_ratios)),
-            mean_kl=self._kl / n,
-            top1_agreement=self._agreeing / n,
+            mean_kl=None if regression else self._kl / n,
+            mean_abs_error=self._error / self._outputs if regression else None,
+            max_abs_error=self._largest if regression else None,
             n=n,
+            top1_agreement=self._likeness.agreement,
+            decisions=self._likeness.decisions,
+            r2=self._likeness.r2,
         )
 
 
@@ -116,9 +199,10 @@ class ParityMeter:
         output_scale: One last bit of the logits: a 255th of their calibrated range, since the
             artefacts do not round them. Differences are rounded to whole last bits: "identical"
             are logits that are closer than half of one.
+        head: How they are read.
     """
 
-    def __init__(self, output_scale: float) -> None:
+    def __init__(self, output_scale: float, head: Head = SINGLE_LABEL) -> None:
         if not (math.isfinite(output_scale) and output_scale > 0):
             raise ValueError(f"output_scale: expected a positive number, found {output_scale}")
         self._scale = output_scale
@@ -126,7 +210,7 @@ class ParityMeter:
         self._identical = 0
         self._within_one = 0
         self._logits = 0
-        self._agreeing = 0
+        self._likeness = _Likeness(head)
         self._images = 0
 
     def update(self, first: FloatArray, second: FloatArray) -> None:
@@ -141,7 +225,7 @@ class ParityMeter:
         self._identical += int(np.count_nonzero(lsb == 0))
         self._within_one += int(np.count_nonzero(lsb <= 1))
         self._logits += lsb.size
-        self._agreeing += _agreeing(first, second)
+        self._likeness.update(first, second)
         self._images += len(first)
 
     def result(self) -> ParityResult:
@@ -155,8 +239,10 @@ class ParityMeter:
             max_lsb=min(self._max_lsb, MAX_COUNT),
             identical_fraction=self._identical / self._logits,
             within_one_lsb_fraction=self._within_one / self._logits,
-            top1_agreement=self._agreeing / n,
             n=n,
+            top1_agreement=self._likeness.agreement,
+            decisions=self._likeness.decisions,
+            r2=self._likeness.r2,
         )
 
 
@@ -171,27 +257,12 @@ def _decibels(ratio: float) -> float | None:
     return None if math.isinf(ratio) else 10 * math.log10(ratio)
 
 
-def _kl_divergence(expected: DoubleArray, found: DoubleArray) -> DoubleArray:
-    """D(softmax(expected) || softmax(found)) of each image, in nats, from logits (N, classes)."""
-    from scipy.special import log_softmax
-
-    log_p, log_q = log_softmax(expected, axis=1), log_softmax(found, axis=1)
-    divergence: DoubleArray = np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
-    # The terms have both signs: rounding can leave a little less than nothing.
-    return np.maximum(divergence, 0.0)
-
-
 def _check_pair(first: FloatArray, second: FloatArray) -> None:
     for logits, where in ((first, "first model"), (second, "second model")):
         check_logits(logits, images=len(first), where=where)
         check_finite(logits, where=where)
     if first.shape != second.shape:
         raise InputError(f"logits: expected equal shapes, found {first.shape} and {second.shape}")
-
-
-def _agreeing(first: FloatArray, second: FloatArray) -> int:
-    """Number of images with the same class; argmax takes the lowest index of equal logits."""
-    return int(np.count_nonzero(np.argmax(first, axis=1) == np.argmax(second, axis=1)))
 
 
 def _counted(images: int) -> int:

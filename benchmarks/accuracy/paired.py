@@ -41,6 +41,23 @@ def drop_interval_pp(broke: int, fixed: int, images: int) -> tuple[float, float]
     return -100 * _upper_end(fixed, broke, images), 100 * _upper_end(broke, fixed, images)
 
 
+def unchanged_end_pp(images: int) -> float:
+    """Upper end of that interval where no image changed, in percentage points.
+
+    Raises:
+        ValueError: There are no images.
+    """
+    return drop_interval_pp(0, 0, images)[1]
+
+
+def share_interval(count: int, total: int) -> tuple[float, float]:
+    """95 % score interval of a share of independent trials, as fractions (E. B. Wilson, 1927)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(count, total).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
 def images_needed(broke: int, fixed: int, images: int, bound_pp: float) -> int | None:
     """How many images the interval needs to lie below a bound in percentage points, at these rates.
 

@@ -54,9 +54,15 @@ class ExecutionsSection(FrozenModel):
 
 
 def different_predictions(result: FidelityResult | ParityResult) -> int:
-    """In how many images the predictions differ."""
+    """In how many images the predictions differ, or how many decisions; 0 of a regression."""
     # Counted, since 1 - 0.95 is more than 0.05 in floating point.
-    return round((1.0 - result.top1_agreement) * result.n)
+    agreement = result.top1_agreement
+    return 0 if agreement is None else round((1.0 - agreement) * predictions(result))
+
+
+def predictions(result: FidelityResult | ParityResult) -> int:
+    """How many predictions were compared: images, or the decisions of a multi-label classifier."""
+    return result.n * result.decisions
 
 
 def allowed_disagreement(*names: str) -> float:

@@ -1,8 +1,9 @@
 """Accuracy of candidates against a float reference, image by image, in bounded memory.
 
 Conventions, the same everywhere: the class of an image is the one with the highest logit, and
-equal logits rank by class index, the lowest first. Only sums and the first flips are kept, never
-logits: memory depends on the number of classes, not of images.
+equal logits rank by class index, the lowest first; one logit alone decides between the classes 0
+and 1, see `Head`. Only sums and the first flips are kept, never logits: memory depends on the
+number of classes, not of images.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,27 +11,20 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import model_validator
 
-from eightbit.benchmarks.accuracy.confidence import (
-    ConfidenceMeter,
-    ConfidenceResult,
-    DoubleArray,
-    top_probability,
-)
+from eightbit.benchmarks.accuracy.confidence import ConfidenceMeter, ConfidenceResult
+from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL, DoubleArray, Head, IntArray
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp, mcnemar_p
 from eightbit.benchmarks.accuracy.per_class import ClassCounter, ClassDrop
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite, check_logits
 from eightbit.models.errors import InputError
 from eightbit.models.images.passed_over import ImageName
 from eightbit.models.plain_text import printable
-from eightbit.models.spec import Count, Finite, Fraction, FrozenModel, PositiveCount
+from eightbit.models.spec import Count, Finite, Fraction, FrozenModel, PositiveCount, Task
 
 FINITE_CHECK: Final = "evaluation: finite logits"  # name of the check; failed, it ends one
 TOP5_MIN_CLASSES: Final = 6  # with five or fewer every answer is among the top five
-
-IntArray = npt.NDArray[np.int64]
 
 
 class Flip(FrozenModel):
@@ -41,7 +35,8 @@ class Flip(FrozenModel):
         label: Its true class, or None where it is not known.
         float_class: The float model's answer.
         int8_class: The candidate's answer.
-        float_probability: Softmax of the float model's logits at its answer.
+        float_probability: Softmax of the float model's logits at its answer; of one logit the
+            sigmoid, or what is left of it for the negative class.
         int8_probability: The candidate's, at its own answer.
     """
 
@@ -57,7 +52,8 @@ class AccuracyResult(FrozenModel):
     """How often a model is right.
 
     Attributes:
-        top1: Fraction of images whose class is the label; None without labels.
+        top1: Fraction of images whose class is the label; None without labels. Of a binary
+            classifier it is its accuracy at the threshold.
         top5: Fraction of images whose label is among the five highest logits; None without
             labels or with fewer than six classes.
         n: Number of images.
@@ -130,10 +126,14 @@ class _Counts:
 class ClassificationTally:
     """Counts right answers and flips over batches, for a float reference and its candidates.
 
-    At most `max_flips` flips per candidate are kept one by one.
+    At most `max_flips` flips per candidate are kept one by one. The `head` is single-label or
+    binary.
     """
 
-    def __init__(self, candidates: Iterable[str], *, max_flips: int = 100) -> None:
+    def __init__(
+        self, candidates: Iterable[str], *, max_flips: int = 100, head: Head = SINGLE_LABEL
+    ) -> None:
+        self._head = head
         self._reference = _Counts()
         self._candidates = {name: _Counts() for name in candidates}
         self._max_flips = max_flips
@@ -150,25 +150,27 @@ class ClassificationTally:
     ) -> None:
         """Counts one batch of N images.
 
-        Logits are float32 (N, classes); labels are 0 to classes - 1, for all batches or for none.
+        Logits are float32 (N, classes), or (N, 1) of a binary head; labels are 0 to classes - 1,
+        for all batches or for none.
 
         Raises:
             InputError: Logits of another shape, NaN or infinite, or a label out of range.
             ValueError: Not one entry per candidate and image, or labels for some batches only.
         """
         self._check_call(candidate_logits, labels, names)
-        classes = _checked_classes(reference_logits, candidate_logits, len(names))
+        outputs = checked_outputs(reference_logits, candidate_logits, len(names))
+        classes = 2 if self._head.task is Task.BINARY else outputs
         truth = None if labels is None else _checked_labels(labels, names, classes)
         self._images += len(names)
         self._classes = classes
         self._labelled = truth is not None
-        reference = _answers(reference_logits)
+        reference = self._answers(reference_logits)
         if truth is not None:
-            _count_hits(self._reference, reference_logits, reference, truth)
+            self._count_hits(self._reference, reference_logits, reference, truth)
         for name, counts in self._candidates.items():
-            candidate = _answers(candidate_logits[name])
+            candidate = self._answers(candidate_logits[name])
             if truth is not None:
-                _count_hits(counts, candidate_logits[name], candidate, truth)
+                self._count_hits(counts, candidate_logits[name], candidate, truth)
                 _count_by_class(counts, reference, candidate, truth, classes)
             self._count_flips(counts, reference, candidate, truth, names)
 
@@ -251,6 +253,18 @@ class ClassificationTally:
             for index in flipped[: self._max_flips - len(counts.flips)]
         ]
 
+    def _answers(self, logits: FloatArray) -> _Answers:
+        return _Answers(self._head.decisions(logits)[:, 0], self._head.top_probability(logits))
+
+    def _count_hits(
+        self, counts: _Counts, logits: FloatArray, answers: _Answers, truth: IntArray
+    ) -> None:
+        right = answers.classes == truth
+        counts.top1 += int(np.count_nonzero(right))
+        if logits.shape[1] >= TOP5_MIN_CLASSES:
+            counts.top5 += int(np.count_nonzero(label_ranks(logits, truth) < 5))
+        counts.confidence.update(answers.probabilities, right)
+
     def _counted(self) -> int:
         if not self._images:
             raise ValueError("no image has been counted: call update first")
@@ -276,17 +290,6 @@ def label_ranks(logits: FloatArray, labels: IntArray) -> IntArray:
     return ranks
 
 
-def _answers(logits: FloatArray) -> _Answers:
-    return _Answers(np.argmax(logits, axis=1), top_probability(logits))
-
-
-def _count_hits(counts: _Counts, logits: FloatArray, answers: _Answers, truth: IntArray) -> None:
-    ranks = label_ranks(logits, truth)
-    counts.top1 += int(np.count_nonzero(ranks == 0))
-    counts.top5 += int(np.count_nonzero(ranks < 5))
-    counts.confidence.update(answers.probabilities, answers.classes == truth)
-
-
 def _count_by_class(
     counts: _Counts, reference: _Answers, candidate: _Answers, truth: IntArray, classes: int
 ) -> None:
@@ -295,10 +298,14 @@ def _count_by_class(
     counts.by_class.update(truth, reference.classes == truth, candidate.classes == truth)
 
 
-def _checked_classes(
+def checked_outputs(
     reference: FloatArray, candidates: Mapping[str, FloatArray], images: int
 ) -> int:
-    """Number of classes, after every check of the logits."""
+    """Number of logits per image.
+
+    Raises:
+        InputError: They are of another shape than the float model's, NaN or infinite.
+    """
     check_logits(reference, images=images, where="float model")
     check_finite(reference, where="float model")
     classes = int(reference.shape[1])

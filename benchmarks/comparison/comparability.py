@@ -15,6 +15,8 @@ def same_float_model(first: Report, second: Report) -> bool:
         and first.model.spec.architecture == second.model.spec.architecture
         and first.model.spec.num_classes == second.model.spec.num_classes
         and first.model.spec.preprocessing == second.model.spec.preprocessing
+        and first.model.spec.task is second.model.spec.task
+        and first.model.spec.threshold == second.model.spec.threshold
     )
 
 
@@ -26,22 +28,36 @@ def same_images(first: Report, second: Report) -> bool:
 
 def same_float_answers(first: Report, second: Report) -> bool:
     """Whether one float model answered the same images alike; on another processor it may not."""
-    if first.accuracy is None or second.accuracy is None:
+    answers, answers_too = (_float_answers(report) for report in (first, second))
+    if answers is None or answers != answers_too:
         return False
-    answers, answers_too = (
-        (float_model.n, float_model.top1, float_model.top5)
-        for float_model in (first.accuracy.fp32, second.accuracy.fp32)
-    )
-    return same_images(first, second) and same_float_model(first, second) and answers == answers_too
+    return same_images(first, second) and same_float_model(first, second)
+
+
+def _float_answers(report: Report) -> tuple[float | None, ...] | None:
+    """What is known of the float model's answers; None where they were not measured."""
+    if report.accuracy is not None:
+        found = report.accuracy.fp32
+        return (found.n, found.top1, found.top5)
+    if report.multi_label is not None:
+        return (report.multi_label.fp32.n, report.multi_label.fp32.map)
+    return None
 
 
 def comparison_warnings(reports: Mapping[str, Report]) -> tuple[str, ...]:
     """Why numbers of these reports, at least two, cannot be compared: a sentence each."""
     found = (
-        *(_networks(reports), _images(reports), _implausible(reports)),
+        *(_tasks(reports), _networks(reports), _images(reports), _implausible(reports)),
         *(_processors(reports), _versions(reports)),
     )
     return tuple(warning for warning in found if warning)
+
+
+def _tasks(reports: Mapping[str, Report]) -> str:
+    named = _by_value({name: report.model.spec.task for name, report in reports.items()})
+    if len(named) < 2:
+        return ""
+    return f"Different tasks: {_listed(named)}. Their figures mean different things."
 
 
 def _networks(reports: Mapping[str, Report]) -> str:

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Final
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult
-from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.accuracy.multi_label import Judged
 from eightbit.benchmarks.artifact.formats import FORMATS, Precision, Runtime
 from eightbit.benchmarks.comparison.comparability import (
     comparison_warnings,
@@ -18,6 +18,7 @@ from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import Report
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import Task
 
 _NO_CONDITIONS: Final = (
     "No number of threads and images per call was measured in all of them, so no times are shown; "
@@ -43,6 +44,8 @@ class ComparedArtifact:
     Attributes:
         bundle: Name of the report.
         artifact: Name of its format.
+        task: What the network's outputs mean.
+        fp32_score: The float model's top-1, accuracy of one logit or mAP.
         latency: Under the conditions of the comparison, in its own runtime.
         speedup: Over the best float model in that runtime, with its 95 % confidence interval.
     """
@@ -50,8 +53,9 @@ class ComparedArtifact:
     bundle: str
     artifact: str
     runtime: Runtime
-    fp32_top1: float | None
-    accuracy: CandidateAccuracy | None
+    task: Task
+    fp32_score: float | None
+    accuracy: Judged | None
     fidelity: FidelityResult | None
     latency: LatencyResult | None
     speedup: float | None
@@ -64,7 +68,8 @@ class AgainstFirst:
     """An artefact of a later report against the same kind of artefact of the first.
 
     Attributes:
-        accuracy: Points of top-1 (without labels, of agreement) that it is worse by.
+        accuracy: Points of top-1, accuracy or mAP (without labels, of agreement) that it is worse
+            by.
         speed: Fraction of the speedup that it is worse by.
     """
 
@@ -89,6 +94,12 @@ class Comparison:
     artifacts: tuple[ComparedArtifact, ...]
     against_first: tuple[AgainstFirst, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def metric(self) -> str:
+        """What the networks are judged by, if that is one thing; else a word for any."""
+        metrics = {report.model.spec.task.metric for report in self.reports.values()}
+        return metrics.pop() if len(metrics) == 1 else "score"
 
 
 def compare_reports(reports: Mapping[str, Report]) -> Comparison:
@@ -144,7 +155,7 @@ def _artifacts(
 ) -> Iterator[ComparedArtifact]:
     """Those of which anything is known."""
     for key, format in FORMATS.items():
-        accuracy = report.accuracy.by_key.get(key) if report.accuracy else None
+        accuracy = report.drops.get(key)
         fidelity = report.fidelity.by_key.get(key) if report.fidelity else None
         size = next(
             (n for file, n in report.size_bytes.items() if file.endswith(format.ending())), None
@@ -163,7 +174,8 @@ def _artifacts(
             bundle=name,
             artifact=format.name,
             runtime=format.runtime,
-            fp32_top1=report.accuracy.fp32.top1 if report.accuracy else None,
+            task=report.model.spec.task,
+            fp32_score=_float_score(report),
             accuracy=accuracy,
             fidelity=fidelity,
             latency=latency,
@@ -171,6 +183,12 @@ def _artifacts(
             speedup_ci95=latency.speedup_ci95 if latency else None,
             size_bytes=size,
         )
+
+
+def _float_score(report: Report) -> float | None:
+    if report.multi_label is not None:
+        return report.multi_label.fp32.map
+    return report.accuracy.fp32.top1 if report.accuracy else None
 
 
 def _against_first(
@@ -185,6 +203,7 @@ def _against_first(
         report = reports[other.bundle]
         comparable = same_images(report, first_report)
         accuracy = speed = None
+        comparable = comparable and other.task is first.task
         if comparable and other.accuracy is not None and first.accuracy is not None:
             accuracy = accuracy_loss(
                 other.accuracy,

@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from eightbit.benchmarks.accuracy.paired import drop_interval_pp
-from eightbit.benchmarks.accuracy.tally import AccuracyResult, CandidateAccuracy, Flip
+from eightbit.benchmarks.accuracy.multi_label import CandidateMultiLabel, Judged
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp, share_interval
+from eightbit.benchmarks.accuracy.tally import CandidateAccuracy, Flip
 
 # Differences of decimal fractions that floats cannot hold: far below anything that is measured.
 _DIGITS = 9
@@ -33,8 +34,20 @@ class Loss:
         return self.interval is not None and self.value - self.interval[0] > allowed
 
 
-def accuracy_loss(new: CandidateAccuracy, old: CandidateAccuracy, *, same_answers: bool) -> Loss:
-    """How much more of the float model's accuracy is lost, in percentage points.
+def score_of(result: Judged) -> float | None:
+    """Top-1, accuracy of a binary classifier or mean average precision; None without labels."""
+    return result.map if isinstance(result, CandidateMultiLabel) else result.top1
+
+
+def agreement_of(result: Judged) -> float:
+    """Fraction of images of the float model's class, or of decisions that are the same."""
+    if isinstance(result, CandidateMultiLabel):
+        return 1 - result.changed / result.decisions
+    return result.top1_agreement
+
+
+def accuracy_loss(new: Judged, old: Judged, *, same_answers: bool) -> Loss:
+    """How much more of the float model's accuracy, or mAP, is lost, in percentage points.
 
     Where both have labels it is the difference of the two drops, which is that of the two INT8
     accuracies where the float model is the same; else that of the agreements with float.
@@ -47,7 +60,9 @@ def accuracy_loss(new: CandidateAccuracy, old: CandidateAccuracy, *, same_answer
     their errors go together.
     """
     labelled = new.drop_pp is not None and old.drop_pp is not None
-    counts = _lost_and_won(new, old, labelled=labelled) if same_answers else None
+    counts = None
+    if same_answers and isinstance(new, CandidateAccuracy) and isinstance(old, CandidateAccuracy):
+        counts = _lost_and_won(new, old, labelled=labelled)
     if counts is not None:
         lost, won = counts
         return Loss(
@@ -60,8 +75,10 @@ def accuracy_loss(new: CandidateAccuracy, old: CandidateAccuracy, *, same_answer
     return Loss(value=drop - old_drop, interval=difference(drop, interval, old_drop, old_interval))
 
 
-def top1_loss(new: AccuracyResult, old: AccuracyResult) -> Loss:
-    """How many percentage points of its own top-1 are lost, whatever became of the float model.
+def score_loss(new: Judged, old: Judged) -> Loss:
+    """How many percentage points of its own score are lost, whatever became of the float model.
+
+    Of mean average precision no interval is known.
 
     The two are taken for independent: R. G. Newcombe, "Interval estimation for the difference
     between independent proportions", Statistics in Medicine 17 (1998), 873-890, his method 10. On
@@ -70,9 +87,12 @@ def top1_loss(new: AccuracyResult, old: AccuracyResult) -> Loss:
     Raises:
         ValueError: One of them was measured without labels.
     """
-    if new.top1 is None or old.top1 is None:
+    score, old_score = score_of(new), score_of(old)
+    if score is None or old_score is None:
         raise ValueError("expected two accuracies with labels")
-    now, before = 100 * (1 - new.top1), 100 * (1 - old.top1)
+    now, before = 100 * (1 - score), 100 * (1 - old_score)
+    if isinstance(new, CandidateMultiLabel):
+        return Loss(value=now - before)
     interval = difference(now, _wilson_pp(now, new.n), before, _wilson_pp(before, old.n))
     return Loss(value=now - before, interval=interval)
 
@@ -94,10 +114,13 @@ def speed_loss(
     return Loss(value=value, interval=(1 - math.exp(high), 1 - math.exp(low)))
 
 
-def drop_with_interval(accuracy: CandidateAccuracy, *, labelled: bool) -> tuple[float, Interval]:
-    """Drop of top-1, or of agreement from 100 %, in percentage points with its 95 % interval."""
+def drop_with_interval(accuracy: Judged, *, labelled: bool) -> tuple[float, Interval]:
+    """Drop of the score, or of agreement from 100 %, in percentage points with its interval."""
     if labelled and accuracy.drop_pp is not None and accuracy.drop_ci95_pp is not None:
         return accuracy.drop_pp, accuracy.drop_ci95_pp
+    if isinstance(accuracy, CandidateMultiLabel):
+        low, high = accuracy.changed_ci95
+        return 100 * (1 - agreement_of(accuracy)), (100 * low, 100 * high)
     flips = round((1 - accuracy.top1_agreement) * accuracy.n)
     return 100 * flips / accuracy.n, drop_interval_pp(flips, 0, accuracy.n)
 
@@ -112,11 +135,9 @@ def difference(
 
 
 def _wilson_pp(share_pp: float, images: int) -> Interval:
-    """95 % score interval of a share of the images, in percentage points (E. B. Wilson, 1927)."""
-    from scipy.stats import binomtest
-
-    found = binomtest(round(share_pp / 100 * images), images).proportion_ci(method="wilson")
-    return 100 * float(found.low), 100 * float(found.high)
+    """95 % score interval of a share of the images, in percentage points."""
+    low, high = share_interval(round(share_pp / 100 * images), images)
+    return 100 * low, 100 * high
 
 
 def _lost_and_won(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from eightbit.benchmarks.comparison.comparison import ComparedArtifact, Comparison, at_conditions
-from eightbit.benchmarks.comparison.differences import drop_with_interval
+from eightbit.benchmarks.comparison.differences import drop_with_interval, score_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,7 +14,7 @@ class Point:
     Attributes:
         p50_ms: Median milliseconds per call.
         p50_ci95_ms: The interval of its speedup, at the float model's median time.
-        accuracy: Percentage of right answers, or of agreement with float.
+        accuracy: Percentage of right answers, mAP, or of agreement with float.
         accuracy_ci95: The interval of its drop, below the float model's accuracy.
         on_front: Whether no other model is as fast and more accurate, or as accurate and faster.
     """
@@ -31,16 +31,17 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """All points, and what their accuracy is: top-1, or without labels agreement with float."""
+    """All points, and what their accuracy is: `metric`, or without labels agreement with float."""
 
     points: tuple[Point, ...]
     labelled: bool
+    metric: str
 
 
 def pareto_picture(comparison: Comparison) -> Picture:
     """Every model whose accuracy and latency are known; top-1 where all evaluations have it."""
     evaluated = [own.accuracy for own in comparison.artifacts if own.accuracy is not None]
-    labelled = bool(evaluated) and all(accuracy.top1 is not None for accuracy in evaluated)
+    labelled = bool(evaluated) and all(score_of(accuracy) is not None for accuracy in evaluated)
     points = [
         point
         for own in comparison.artifacts
@@ -51,11 +52,13 @@ def pareto_picture(comparison: Comparison) -> Picture:
     floats = [
         point for point in _float_points(comparison, labelled=labelled) if point.bundle in bundles
     ]
-    return Picture(points=_with_front([*points, *floats]), labelled=labelled)
+    return Picture(
+        points=_with_front([*points, *floats]), labelled=labelled, metric=comparison.metric
+    )
 
 
 def _int8_point(own: ComparedArtifact, *, labelled: bool) -> Point | None:
-    reference = own.fp32_top1 if labelled else 1.0
+    reference = own.fp32_score if labelled else 1.0
     if own.accuracy is None or own.latency is None or reference is None:
         return None
     drop, (least, most) = drop_with_interval(own.accuracy, labelled=labelled)
@@ -78,15 +81,15 @@ def _int8_point(own: ComparedArtifact, *, labelled: bool) -> Point | None:
 def _float_points(comparison: Comparison, *, labelled: bool) -> Iterator[Point]:
     """The float model of each INT8 artefact's own runtime, as every report measured it."""
     for own in comparison.artifacts:
-        top1 = own.fp32_top1 if labelled else 1.0
+        score = own.fp32_score if labelled else 1.0
         for entry in at_conditions(comparison.reports[own.bundle], comparison.conditions):
-            if top1 is not None and entry.is_baseline and entry.runtime is own.runtime:
+            if score is not None and entry.is_baseline and entry.runtime is own.runtime:
                 yield Point(
                     bundle=own.bundle,
                     artifact=f"float {own.artifact}",
                     p50_ms=entry.p50_ms,
                     p50_ci95_ms=None,
-                    accuracy=100 * top1,
+                    accuracy=100 * score,
                     accuracy_ci95=None,
                     is_float=True,
                 )

@@ -21,7 +21,7 @@ _LOGARITHMIC_FROM: Final = 4.0  # slowest over fastest
 
 def pareto_chart(picture: Picture, *, conditions: str) -> Chart:
     """At least one point, and the front; every mark has its numbers as a title."""
-    measure = "top-1" if picture.labelled else "agreement with float"
+    measure = picture.metric if picture.labelled else "agreement with float"
     shapes = {
         name: [point for point in picture.points if _shape(point) == name] for name in _MARKERS
     }

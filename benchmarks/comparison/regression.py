@@ -15,10 +15,17 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
+from eightbit.benchmarks.accuracy.multi_label import Judged
 from eightbit.benchmarks.artifact.formats import FORMATS, Runtime
 from eightbit.benchmarks.comparison.comparability import same_float_answers, same_images
-from eightbit.benchmarks.comparison.differences import Loss, accuracy_loss, speed_loss, top1_loss
+from eightbit.benchmarks.comparison.differences import (
+    Loss,
+    accuracy_loss,
+    agreement_of,
+    score_loss,
+    score_of,
+    speed_loss,
+)
 from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.latency.sections import not_measured_name
 from eightbit.benchmarks.report.document import OperatorCoverage, Report
@@ -26,6 +33,7 @@ from eightbit.benchmarks.report.figures import (
     NOTHING,
     Table,
     decimal_bytes,
+    determination,
     interval,
     percent,
     percents,
@@ -34,7 +42,7 @@ from eightbit.benchmarks.report.figures import (
 )
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import FrozenModel, Task
 
 
 class Verdict(StrEnum):
@@ -183,7 +191,8 @@ class Tolerance(FrozenModel):
     """The largest losses that are no regression.
 
     Attributes:
-        accuracy_pp: Percentage points of top-1, or without labels of agreement with float.
+        accuracy_pp: Percentage points of top-1, of a binary classifier's accuracy or of mAP, or
+            without labels of agreement with float; of a regression hundredths of R² against float.
         speed: Fraction of the speedup over float; more than all of it cannot be lost.
         size: Fraction by which a file may grow.
     """
@@ -199,8 +208,8 @@ def find_regressions(
     """Compares whatever the baseline measured; what only the report has does not count.
 
     Raises:
-        InputError: The two are of different architectures or numbers of classes, or the baseline
-            measured nothing.
+        InputError: The two are of different architectures, numbers of classes or tasks, or the
+            baseline measured nothing.
     """
     now, then = report.model.spec, baseline.model.spec
     if (now.architecture, now.num_classes) != (then.architecture, then.num_classes):
@@ -209,10 +218,16 @@ def find_regressions(
             f"found one of {then.architecture} with {then.num_classes:,}; a gate compares a "
             "network with an earlier version of itself"
         )
+    if now.task is not then.task:
+        raise InputError(
+            f"baseline: expected a report of a {now.task} network, found one of a {then.task} one; "
+            "their figures mean different things"
+        )
     allowed = tolerance or Tolerance()
     findings = (
         *_verification(report, baseline),
         *_accuracy(report, baseline, allowed.accuracy_pp),
+        *_likeness(report, baseline, allowed.accuracy_pp),
         *_speed(report, baseline, allowed.speed),
         *_size(report, baseline, allowed.size),
         *_coverage(report, baseline),
@@ -247,14 +262,12 @@ def _outcome(passed: bool) -> str:
 
 
 def _accuracy(report: Report, baseline: Report, allowed_pp: float) -> Iterator[Finding]:
-    if baseline.accuracy is None:
-        return
     same_answers = same_float_answers(report, baseline)
-    now = report.accuracy.candidates if report.accuracy else {}
-    for name, old in baseline.accuracy.candidates.items():
-        new = now.get(name)
+    metric = baseline.model.spec.task.metric
+    for key, old in baseline.drops.items():
+        name, new = FORMATS[key].name, report.drops.get(key)
         labelled = old.drop_pp is not None
-        what = f"{'top-1 drop' if labelled else 'agreement'}, {name}"
+        what = f"{f'{metric} drop' if labelled else 'agreement'}, {name}"
         if new is None or (labelled and new.drop_pp is None):
             yield missing(what, _measured(old, labelled=labelled))
             continue
@@ -267,32 +280,50 @@ def _accuracy(report: Report, baseline: Report, allowed_pp: float) -> Iterator[F
             in_points=True,
         )
         if labelled and not same_answers:  # else it is what the drop says
-            yield _top1(name, new, old, allowed_pp, same_images=same_images(report, baseline))
+            what = f"{metric}, {name}"
+            yield _score(what, new, old, allowed_pp, same_images=same_images(report, baseline))
 
 
-def _top1(
-    name: str,
-    new: CandidateAccuracy,
-    old: CandidateAccuracy,
+def _likeness(report: Report, baseline: Report, allowed_pp: float) -> Iterator[Finding]:
+    """How closely the numbers of a regression follow the float model's."""
+    if baseline.model.spec.task is not Task.REGRESSION or baseline.fidelity is None:
+        return
+    found = report.fidelity.candidates if report.fidelity else {}
+    for name, old in baseline.fidelity.candidates.items():
+        if old.r2 is None:
+            continue
+        what, new = f"R² against float, {name}", found.get(name)
+        if new is None or new.r2 is None:
+            yield missing(what, determination(old.r2))
+            continue
+        loss = Loss(value=100 * (old.r2 - new.r2))
+        shown = determination(old.r2), determination(new.r2)
+        yield judged_loss(what, *shown, loss, allowed_pp, in_points=True)
+
+
+def _score(
+    what: str,
+    new: Judged,
+    old: Judged,
     allowed_pp: float,
     *,
     same_images: bool,
 ) -> Finding:
     """Accuracy itself: a float model that became worse takes the INT8 one with it, at no drop."""
-    what, before, now = f"top-1, {name}", percent(old.top1), percent(new.top1)
+    before, now = percent(score_of(old)), percent(score_of(new))
     if not same_images:
         return Finding(
             what=what,
             baseline=before,
             now=now,
             verdict=Verdict.NOT_COMPARED,
-            reason="top-1 itself, as it was measured on other images",
+            reason=f"{what.partition(',')[0]} itself, as it was measured on other images",
         )
-    return judged_loss(what, before, now, top1_loss(new, old), allowed_pp, in_points=True)
+    return judged_loss(what, before, now, score_loss(new, old), allowed_pp, in_points=True)
 
 
-def _measured(accuracy: CandidateAccuracy, *, labelled: bool) -> str:
-    return points(accuracy.drop_pp) if labelled else percent(accuracy.top1_agreement)
+def _measured(accuracy: Judged, *, labelled: bool) -> str:
+    return points(accuracy.drop_pp) if labelled else percent(agreement_of(accuracy))
 
 
 def _speed(report: Report, baseline: Report, allowed: float) -> Iterator[Finding]:

@@ -5,18 +5,20 @@ from typing import Final
 
 from eightbit.benchmarks.accuracy.parity import TO_REFERENCE
 from eightbit.benchmarks.comparison.comparison import AgainstFirst, ComparedArtifact, Comparison
-from eightbit.benchmarks.comparison.differences import Loss
+from eightbit.benchmarks.comparison.differences import Loss, agreement_of, score_of
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
     NOTHING,
     Table,
     decibels,
     decimal_bytes,
+    determination,
     interval,
     milliseconds,
     percent,
     times,
 )
+from eightbit.models.spec import Task
 
 # Longest untrusted value that a cell shows in full.
 _MAX_SETTING: Final = 60
@@ -95,7 +97,8 @@ def _settings(report: Report) -> dict[str, str]:
     return {
         "network": spec.architecture,
         "weights": shown_setting(report.model.weights),
-        "classes": f"{spec.num_classes:,}",
+        "classes": f"{spec.class_count:,}",
+        "task": spec.task,
         "preprocessing": f"resize {spec.preprocessing.resize}, crop {spec.preprocessing.crop}",
         **{use: f"{own.source} ({own.images:,})" for use, own in sources.items() if own},
         **{key: shown_setting(value) for key, value in report.config.items()},
@@ -103,7 +106,7 @@ def _settings(report: Report) -> dict[str, str]:
     }
 
 
-_FIRST: Final = ("network", "weights", "classes", "preprocessing")
+_FIRST: Final = ("network", "weights", "classes", "task", "preprocessing")
 
 
 def _order(setting: str) -> tuple[int, str]:
@@ -142,13 +145,13 @@ Column = tuple[str, Callable[[ComparedArtifact], str]]
 
 
 def accuracy_table(comparison: Comparison) -> Table:
-    """Top-1, drop and agreement of each artefact."""
+    """The score, its drop, and the likeness to float of each artefact."""
+    kept = _kept(comparison)
     return _of_artifacts(
         comparison,
-        "Accuracy",
-        _ACCURACY,
-        note=f"drop: of top-1 from float's, with its 95 % interval; agree: same class as float. "
-        f"{_NOT_EQUAL}",
+        "Accuracy" if kept else "Likeness to float",
+        (*((_FLOAT, *kept) if kept else ()), *_like_float(comparison)),
+        note=f"{_meanings(comparison)} {_NOT_EQUAL}" if kept else _meanings(comparison),
     )
 
 
@@ -167,25 +170,27 @@ def speed_table(comparison: Comparison) -> Table:
 def overview_table(comparison: Comparison) -> Table:
     """Everything about an artefact in one row, for a page that is wide or scrolls."""
     at = "" if comparison.conditions is None else f"; times at {comparison.conditions}"
+    kept = _kept(comparison)
+    columns = (*kept, *_SPEED, *_like_float(comparison), *((_FLOAT,) if kept else ()))
     identities = {name: _identity(report) for name, report in comparison.reports.items()}
     different = [
         key for key in _IDENTITY if len({identity[key] for identity in identities.values()}) > 1
     ]
     return Table(
         title=f"Every INT8 artefact{at}",
-        columns=("bundle", "artefact", *different, *(name for name, _ in _OVERVIEW)),
+        columns=("bundle", "artefact", *different, *(name for name, _ in columns)),
         rows=tuple(
             (
                 *(own.bundle, own.artifact),
                 *(identities[own.bundle][key] for key in different),
-                *(cell(own) for _, cell in _OVERVIEW),
+                *(cell(own) for _, cell in columns),
             )
             for own in comparison.artifacts
         ),
         text_columns=2 + len(different),
-        note="drop: of top-1 from float's, with its 95 % interval; p50: median milliseconds per "
-        "call, each artefact in its own runtime; speedup: over the float model in that runtime, "
-        f"with its 95 % interval; agree: same class as float. {_NOT_EQUAL}",
+        note="p50: median milliseconds per call, each artefact in its own runtime; speedup: over "
+        "the float model in that runtime, with its 95 % interval; "
+        f"{_meanings(comparison)} {_NOT_EQUAL}",
     )
 
 
@@ -209,9 +214,9 @@ def against_first_table(comparison: Comparison) -> Table | None:
         columns=("bundle", "artefact", "accuracy", "speed", "lost [95 %]", "relative speed [95 %]"),
         rows=rows,
         text_columns=4,
-        note="lost: points of top-1 (without labels, of agreement) beyond what the first loses; "
-        "relative speed: the speedup over that of the first; even: not told apart from no "
-        "difference."
+        note=f"lost: points of {comparison.metric or 'the score'} (without labels, of agreement) "
+        "beyond what the first loses; relative speed: the speedup over that of the first; even: "
+        "not told apart from no difference."
         + (
             " Where both reports list every flipped image, the images were compared one by one."
             if paired
@@ -247,8 +252,8 @@ def _of_artifacts(
     )
 
 
-def _top1(own: ComparedArtifact) -> str:
-    return percent(own.accuracy.top1 if own.accuracy else None)
+def _score(own: ComparedArtifact) -> str:
+    return percent(score_of(own.accuracy) if own.accuracy else None)
 
 
 def _drop(own: ComparedArtifact) -> str:
@@ -257,8 +262,12 @@ def _drop(own: ComparedArtifact) -> str:
 
 def _agreement(own: ComparedArtifact) -> str:
     if own.accuracy is not None:
-        return percent(own.accuracy.top1_agreement)
+        return percent(agreement_of(own.accuracy))
     return percent(own.fidelity.top1_agreement if own.fidelity else None)
+
+
+def _r2(own: ComparedArtifact) -> str:
+    return determination(own.fidelity.r2 if own.fidelity else None)
 
 
 def _sqnr(own: ComparedArtifact) -> str:
@@ -273,18 +282,42 @@ def _size(own: ComparedArtifact) -> str:
     return decimal_bytes(own.size_bytes) if own.size_bytes is not None else NOTHING
 
 
-_FLOAT: Final[Column] = ("float", lambda own: percent(own.fp32_top1))
-_KEPT: Final[Sequence[Column]] = (("top-1", _top1), ("drop [95 %]", _drop))
-_LIKE_FLOAT: Final[Sequence[Column]] = (("agree", _agreement), ("SQNR", _sqnr))
-_ACCURACY: Final[Sequence[Column]] = (_FLOAT, *_KEPT, *_LIKE_FLOAT)
+_FLOAT: Final[Column] = ("float", lambda own: percent(own.fp32_score))
+
+
+def _kept(comparison: Comparison) -> Sequence[Column]:
+    """The score and its drop; nothing where all networks are regressions."""
+    metric = comparison.metric
+    return ((metric, _score), ("drop [95 %]", _drop)) if metric else ()
+
+
+def _like_float(comparison: Comparison) -> Sequence[Column]:
+    tasks = {report.model.spec.task for report in comparison.reports.values()}
+    agree: Sequence[Column] = () if tasks == {Task.REGRESSION} else (("agree", _agreement),)
+    r2: Sequence[Column] = (("R²", _r2),) if Task.REGRESSION in tasks else ()
+    return (*agree, *r2, ("SQNR", _sqnr))
+
+
+def _meanings(comparison: Comparison) -> str:
+    tasks = {report.model.spec.task for report in comparison.reports.values()}
+    told = []
+    if comparison.metric:
+        told.append(f"drop: of {comparison.metric} from float's, with its 95 % interval")
+        told.append(
+            "agree: same decisions as float"
+            if Task.MULTI_LABEL in tasks
+            else "agree: same class as float"
+        )
+    if Task.REGRESSION in tasks:
+        told.append("R²: of float's variance over the images, the share that INT8 follows")
+    return "; ".join(told) + "."
+
 
 _SPEED: Final[Sequence[Column]] = (
     ("p50", _p50),
     ("speedup [95 %]", lambda own: times(own.speedup, own.speedup_ci95)),
     ("size", _size),
 )
-
-_OVERVIEW: Final[Sequence[Column]] = (*_KEPT, *_SPEED, *_LIKE_FLOAT, _FLOAT)
 
 
 def _lost(own: AgainstFirst) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import Field, JsonValue, model_validator
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.multi_label import CandidateMultiLabel, Judged, MultiLabelResult
 from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, ExecutionsSection, Pairs, first_of
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, AccuracyResult, CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import Precision, Runtime
@@ -25,7 +26,7 @@ from eightbit.benchmarks.report.plausibility import PLAUSIBLE_CHECK, Plausibilit
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.bounded_files import read_bounded
 from eightbit.models.plain_text import printable
-from eightbit.models.spec import Count, Finite, FrozenModel, ModelSpec, PositiveCount
+from eightbit.models.spec import Count, Finite, FrozenModel, ModelSpec, PositiveCount, Task
 
 REPORT_FORMAT_VERSION: Final = 1
 REPORT_MAX_BYTES: Final = 64 * 2**20
@@ -54,6 +55,13 @@ class AccuracySection(ByFormat[CandidateAccuracy]):
     """Accuracy of the float model and of the artefacts; None for what was not evaluated."""
 
     fp32: AccuracyResult
+
+
+@for_every_format(CandidateMultiLabel)
+class MultiLabelSection(ByFormat[CandidateMultiLabel]):
+    """The same of a multi-label classifier: how well it ranks, which decisions changed."""
+
+    fp32: MultiLabelResult
 
 
 @for_every_format(FidelityResult)
@@ -111,7 +119,10 @@ class Report(FrozenModel):
         calibration: The images that set the ranges.
         evaluation: The images on which accuracy was measured.
         verification: Whether the artefacts are what the recipe says.
-        accuracy: Right answers, drop and flips.
+        accuracy: Right answers, drop and flips; None of a multi-label classifier, and of a
+            regression, of which nothing is right or wrong: `fidelity` says how close its numbers
+            are.
+        multi_label: Mean average precision, drop and changed decisions of a multi-label classifier.
         max_drop_pp: The largest drop that the user accepts, for the upper end of its interval; None
             where no such gate was set.
         fallback: The search for layers in float, if it was asked for.
@@ -142,6 +153,7 @@ class Report(FrozenModel):
     evaluation: EvaluationSection | None = None
     verification: VerificationSection | None = None
     accuracy: AccuracySection | None = None
+    multi_label: MultiLabelSection | None = None
     max_drop_pp: Finite | None = None
     fallback: FallbackSection | None = None
     fidelity: FidelitySection | None = None
@@ -160,8 +172,12 @@ class Report(FrozenModel):
 
     @model_validator(mode="after")
     def _results_have_their_sections(self) -> Self:
-        if (self.accuracy is None) != (self.evaluation is None):
-            raise ValueError("accuracy: expected it together with evaluation")
+        task, evaluated = self.model.spec.task, self.evaluation is not None
+        found = {"accuracy": self.accuracy, "multi_label": self.multi_label}
+        own = {Task.MULTI_LABEL: "multi_label", Task.REGRESSION: ""}.get(task, "accuracy")
+        for name, section in found.items():
+            if (section is not None) != (evaluated and name == own):
+                raise ValueError(f"{name}: expected it together with evaluation, of its own task")
         if self.latency and self.benchmark is None:
             raise ValueError("latency: expected it together with benchmark")
         return self
@@ -170,6 +186,17 @@ class Report(FrozenModel):
     def latency_environment(self) -> Environment:
         """Where latency was measured."""
         return (self.benchmark and self.benchmark.environment) or self.environment
+
+    @property
+    def has_score(self) -> bool:
+        """Whether an evaluation measured a classifier, if only its agreement with float."""
+        return self.accuracy is not None or self.multi_label is not None
+
+    @property
+    def drops(self) -> Mapping[str, Judged]:
+        """What is lost of the figure that the task is judged by, by the key of the format."""
+        section = self.multi_label or self.accuracy
+        return section.by_key if section else {}
 
     def int8_latency(self, runtime: Runtime) -> LatencyResult | None:
         """The first INT8 entry of a runtime; None where it was not measured."""
@@ -252,7 +279,8 @@ class Report(FrozenModel):
         self,
         section: EvaluationSection,
         *,
-        accuracy: AccuracySection,
+        accuracy: AccuracySection | None,
+        multi_label: MultiLabelSection | None = None,
         fidelity: FidelitySection,
         parity: Pairs,
         also_in_evaluation: int,
@@ -262,6 +290,7 @@ class Report(FrozenModel):
             update={
                 "evaluation": self._placed(section),
                 "accuracy": accuracy,
+                "multi_label": multi_label,
                 "fidelity": fidelity,
                 "parity": {**self.parity, **parity},
             }
@@ -274,6 +303,7 @@ class Report(FrozenModel):
             update={
                 "evaluation": None,
                 "accuracy": None,
+                "multi_label": None,
                 "fidelity": None if earlier else self.fidelity,
                 "parity": {
                     pair: found

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Final
 
+from eightbit.models.plain_text import counted
+from eightbit.models.spec import ModelSpec, Task
+
 NOTHING: Final = "-"  # what was not measured
 
 _MOST_DIGITS: Final = 6
@@ -112,6 +115,21 @@ def class_name(index: int | None, labels: tuple[str, ...] | None) -> str:
     return labels[index] if labels and index < len(labels) else str(index)
 
 
+def outputs(spec: ModelSpec) -> str:
+    """What a network answers with, such as "10 classes"."""
+    if spec.task is Task.REGRESSION:
+        return f"regression: {counted(spec.num_classes, 'number')}"
+    if spec.task is Task.SINGLE_LABEL:
+        return f"{spec.num_classes:,} classes"
+    above = f"probability exceeds {spec.threshold:g}"
+    if spec.task is Task.MULTI_LABEL:
+        return f"multi-label: {spec.num_classes:,} classes, each where its {above}"
+    no, yes = (
+        repr(class_name(index, spec.labels)) if spec.labels else str(index) for index in (0, 1)
+    )
+    return f"binary: one logit, class {yes} where its {above}, else {no}"
+
+
 def percents(value: float, ends: tuple[float, float] | None = None) -> str:
     """0.1234 with its interval as "12.3 % [8.0, 16.4]"; never "-0.0"."""
     shown, *around = (f"{round(100 * number, 1) + 0.0:.1f}" for number in (value, *(ends or ())))
@@ -128,6 +146,13 @@ def times(value: float | None, ends: tuple[float, float] | None = None) -> str:
 def decibels(ratio_db: float | None) -> str:
     """34.56 as "34.6 dB"; None, which stands for infinity in a `FidelityResult`, as "identical"."""
     return "identical" if ratio_db is None else f"{ratio_db:.1f} dB"
+
+
+def determination(r2: float | None) -> str:
+    """0.99871 as "0.9987"; what is short of 1 is never rounded up to it."""
+    if r2 is None:
+        return NOTHING
+    return f"{min(r2, 0.9999) if r2 < 1 else 1.0:.4f}"
 
 
 def nats(divergence: float) -> str:

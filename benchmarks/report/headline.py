@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, floor
 
+from eightbit.benchmarks.accuracy.multi_label import CandidateMultiLabel, Judged
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import Format, Runtime, preferred
 from eightbit.benchmarks.report.document import Report
@@ -11,6 +12,7 @@ from eightbit.benchmarks.report.figures import (
     NOTHING,
     decibels,
     decimal_bytes,
+    determination,
     interval,
     milliseconds,
     percent,
@@ -20,6 +22,7 @@ from eightbit.benchmarks.report.figures import (
 from eightbit.benchmarks.report.plausibility import PlausibilitySection, causes, said
 from eightbit.benchmarks.report.verdict import verdict
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,18 +62,39 @@ def _facts(report: Report, format: Format) -> list[str]:
 
 
 def _accuracy(report: Report, format: Format) -> str | None:
-    if report.accuracy is None:
-        return None
-    result = report.accuracy.candidates.get(format.name)
+    if report.model.spec.task is Task.REGRESSION:
+        return _likeness(report, format)
+    result = report.drops.get(format.key)
     if result is None:
         return None
-    told = None if report.implausible else result.drop_ci95_pp
-    if result.top1 is None or result.drop_pp is None or told is None:
+    if isinstance(result, CandidateMultiLabel):
+        kept, of = result.map, report.multi_label.fp32.map if report.multi_label else None
+        likeness = (
+            f"decides like the float model in {percent(1 - result.changed / result.decisions)} of "
+            f"{counted(result.decisions, 'decision')}"
+        )
+    else:
+        kept, of = result.top1, report.accuracy.fp32.top1 if report.accuracy else None
         images = counted(result.n, "image")
-        return f"gives the float model's class to {percent(result.top1_agreement)} of {images}"
+        likeness = f"gives the float model's class to {percent(result.top1_agreement)} of {images}"
+    told = None if report.implausible else result.drop_ci95_pp
+    if kept is None or of is None or result.drop_pp is None or told is None:
+        return likeness
     return (
-        f"keeps {percent(result.top1, 1)} of {percent(report.accuracy.fp32.top1, 1)} top-1 "
+        f"keeps {percent(kept, 1)} of {percent(of, 1)} {report.model.spec.task.metric} "
         f"(drop {interval(result.drop_pp, told)}, {verdict(result).phrase})"
+    )
+
+
+def _likeness(report: Report, format: Format) -> str | None:
+    """How close the numbers of a regression are."""
+    close = report.fidelity.by_key.get(format.key) if report.fidelity else None
+    if close is None:
+        return None
+    follows = "" if close.r2 is None else f"R² {determination(close.r2)}, "
+    return (
+        f"gives the float model's numbers ({follows}SQNR {decibels(close.sqnr_db)} on "
+        f"{counted(close.n, 'image')})"
     )
 
 
@@ -114,12 +138,13 @@ def key_figures(report: Report) -> tuple[str, tuple[Tile, ...]]:
 
 
 def _tiles(report: Report, format: Format) -> Iterator[Tile]:
-    accuracy = report.accuracy
-    if accuracy is not None:
-        result = accuracy.candidates.get(format.name)
-        if result is not None:
-            plausible = report.implausible is None
-            yield from _accuracy_figures(result, accuracy.fp32.top1, plausible=plausible)
+    result = report.drops.get(format.key)
+    if isinstance(result, CandidateMultiLabel) and report.multi_label:
+        yield from _multi_label_figures(result, report.multi_label.fp32.map)
+    elif isinstance(result, CandidateAccuracy) and report.accuracy:
+        name, plausible = report.model.spec.task.metric, report.implausible is None
+        top1 = report.accuracy.fp32.top1
+        yield from _accuracy_figures(result, top1, name, plausible=plausible)
     yield from _speed_figures(report, format.runtime)
     for name, size in report.size_bytes.items():
         if name.endswith(format.ending()):
@@ -131,6 +156,12 @@ def _tiles(report: Report, format: Format) -> Iterator[Tile]:
     if fidelity is not None:
         close = fidelity.candidates.get(format.name)
         if close is not None:
+            if close.r2 is not None and report.model.spec.task is Task.REGRESSION:
+                yield Tile(
+                    label="Likeness to float",
+                    value=f"R² {determination(close.r2)}",
+                    detail=f"over {counted(close.n, 'image')}",
+                )
             yield Tile(
                 label="Fidelity of the logits",
                 value=decibels(close.median_image_sqnr_db),
@@ -139,31 +170,48 @@ def _tiles(report: Report, format: Format) -> Iterator[Tile]:
 
 
 def _accuracy_figures(
-    result: CandidateAccuracy, float_top1: float | None, *, plausible: bool
+    result: CandidateAccuracy, float_top1: float | None, name: str, *, plausible: bool
 ) -> Iterator[Tile]:
-    images = counted(result.n, "image")
+    images, title = counted(result.n, "image"), name.capitalize()
+    label = "Top-1 accuracy" if name == Task.SINGLE_LABEL.metric else title
     if float_top1 is not None and not plausible:
         yield Tile(
-            label="Top-1 accuracy",
+            label=label,
             value=percent(result.top1),
             detail=f"float {percent(float_top1)}, which is not plausible",
         )
         return
     if result.top1 is not None and float_top1 is not None and result.drop_pp is not None:
         yield Tile(
-            label="Top-1 accuracy",
+            label=label,
             value=percent(result.top1),
             detail=f"float {percent(float_top1)}",
         )
-        drop, _, around = interval(result.drop_pp, result.drop_ci95_pp).partition(" [")
-        ends = f"95 % interval {around.rstrip(']').replace(', ', ' to ')}, " if around else ""
-        yield Tile(label="Top-1 drop", value=drop, detail=f"{ends}{images}")
+        yield _drop(f"{title} drop", result)
     else:
         yield Tile(
             label="Same class as float",
             value=percent(result.top1_agreement),
             detail=f"of {images}; labels are not known",
         )
+
+
+def _multi_label_figures(result: CandidateMultiLabel, float_map: float | None) -> Iterator[Tile]:
+    if result.map is not None and float_map is not None:
+        yield Tile(label="mAP", value=percent(result.map), detail=f"float {percent(float_map)}")
+        yield _drop("mAP drop", result)
+    low, high = (percent(end, 3) for end in result.changed_ci95)
+    yield Tile(
+        label="Changed decisions",
+        value=percent(result.changed / result.decisions, 3),
+        detail=f"95 % interval {low} to {high}, {counted(result.n, 'image')}",
+    )
+
+
+def _drop(label: str, result: Judged) -> Tile:
+    drop, _, around = interval(result.drop_pp, result.drop_ci95_pp).partition(" [")
+    ends = f"95 % interval {around.rstrip(']').replace(', ', ' to ')}, " if around else ""
+    return Tile(label=label, value=drop, detail=f"{ends}{counted(result.n, 'image')}")
 
 
 def _speed_figures(report: Report, runtime: Runtime) -> Iterator[Tile]:

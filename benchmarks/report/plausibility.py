@@ -9,7 +9,7 @@ from eightbit.benchmarks.accuracy.tally import AccuracyResult
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.figures import percent, percents
 from eightbit.models.plain_text import counted
-from eightbit.models.spec import Count, Fraction, FrozenModel, PositiveCount
+from eightbit.models.spec import Count, Fraction, FrozenModel, PositiveCount, Task
 
 PLAUSIBLE_CHECK: Final = "float model plausible"
 
@@ -86,11 +86,15 @@ class PlausibilitySection(FrozenModel):
         return next((one for one in self.alternatives if one.better), None)
 
 
-def plausible_check(section: PlausibilitySection, result: AccuracyResult) -> Check | None:
+def plausible_check(
+    section: PlausibilitySection,
+    result: AccuracyResult,
+    metric: str = Task.SINGLE_LABEL.metric,
+) -> Check | None:
     """The check of a float model's accuracy; None without labels."""
     if result.top1 is None or section.top1_ci95 is None:
         return None
-    facts = f"{_top1(section, result)}, {percents(section.chance or 0.0)} by chance"
+    facts = f"{metric} {_share(section, result)}, {percents(section.chance or 0.0)} by chance"
     if result.confidence is not None:
         facts += f", mean confidence {percent(result.confidence.mean_confidence, 1)}"
     if section.doubts:
@@ -102,10 +106,8 @@ def plausible_check(section: PlausibilitySection, result: AccuracyResult) -> Che
     return Check(name=PLAUSIBLE_CHECK, passed=not section.doubts, detail=detail)
 
 
-def _top1(section: PlausibilitySection, result: AccuracyResult) -> str:
-    return f"top-1 {percents(result.top1 or 0.0, section.top1_ci95)} of " + counted(
-        result.n, "image"
-    )
+def _share(section: PlausibilitySection, result: AccuracyResult) -> str:
+    return f"{percents(result.top1 or 0.0, section.top1_ci95)} of {counted(result.n, 'image')}"
 
 
 def said(section: PlausibilitySection) -> str:

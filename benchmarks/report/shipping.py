@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from eightbit.benchmarks.accuracy.multi_label import Judged
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
-from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, CandidateAccuracy
-from eightbit.benchmarks.artifact.formats import Precision, written
+from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
+from eightbit.benchmarks.artifact.formats import FORMATS, Precision, written
 from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.report.document import AccuracySection, Report
+from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import times, upper_end
 from eightbit.benchmarks.report.plausibility import PlausibilitySection, one_class_warning
 from eightbit.benchmarks.report.verdict import Verdict, VerdictKind, drop_gate, verdict
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import Task
 
 
 class Advice(StrEnum):
@@ -67,12 +69,27 @@ _LEAST_CLASSES: Final = 0.5
 
 def accuracy_reasons(report: Report) -> Iterator[Reason]:
     """The drop of every artefact, the search for layers in float, and the images themselves."""
-    if report.accuracy is None:
+    regression = report.model.spec.task is Task.REGRESSION
+    missing = report.evaluation is None if regression else not report.has_score
+    if missing:
         yield care(f"Accuracy was not measured: {why_not_evaluated(report)}.")
         return
-    yield from _fallback(report)
-    yield from _drops(report, report.accuracy)
-    yield from _images(report, report.accuracy)
+    if regression:
+        yield from _distances(report)
+    else:
+        yield from _fallback(report)
+        yield from _drops(report)
+    yield from _images(report)
+
+
+def _distances(report: Report) -> Iterator[Reason]:
+    """How far the numbers of a regression are from the float model's."""
+    for name, close in (report.fidelity.candidates if report.fidelity else {}).items():
+        yield care(
+            f"{name}: its numbers are {close.mean_abs_error:.3g} from the float model's on average "
+            f"and {close.max_abs_error:.3g} at most over {counted(close.n, 'image')}: whether that "
+            "matters, only you can tell."
+        )
 
 
 def why_not_evaluated(report: Report) -> str:
@@ -98,10 +115,11 @@ def _fallback(report: Report) -> Iterator[Reason]:
         )
 
 
-def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
+def _drops(report: Report) -> Iterator[Reason]:
     """One reason for all artefacts of which the same is found, whatever their figures."""
     found: dict[Reason, dict[str, list[str]]] = {}
-    for name, result in accuracy.candidates.items():
+    drops = {FORMATS[key].name: result for key, result in report.drops.items()}
+    for name, result in drops.items():
         own = verdict(result, report.max_drop_pp, plausible=report.implausible is None)
         reason = _drop(result, own, report.max_drop_pp)
         found.setdefault(reason, {}).setdefault(own.figures, []).append(name)
@@ -109,13 +127,13 @@ def _drops(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
         figures = "; ".join(f"{' and '.join(names)}: {one}" for one, names in by_figures.items())
         yield Reason(advice=reason.advice, text=f"{figures}: {reason.text}")
     formats = (format.name for format in written(report.size_bytes))
-    missing = [name for name in formats if name not in accuracy.candidates]
+    missing = [name for name in formats if name not in drops]
     if missing or not found:
         whose = " and ".join(missing) or "the artefacts"
         yield care(f"Accuracy of {whose} was not measured.")
 
 
-def _drop(result: CandidateAccuracy, own: Verdict, allowed_pp: float | None) -> Reason:
+def _drop(result: Judged, own: Verdict, allowed_pp: float | None) -> Reason:
     """The reason of one artefact, to follow its figures."""
     finding = f"{own.finding}."
     if own.kind is VerdictKind.IMPLAUSIBLE:
@@ -138,7 +156,7 @@ def _drop(result: CandidateAccuracy, own: Verdict, allowed_pp: float | None) -> 
     return ship(f"{finding} {own.power}")
 
 
-def _images(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
+def _images(report: Report) -> Iterator[Reason]:
     calibration, evaluation = report.calibration, report.evaluation
     where = measured_elsewhere(report, evaluation.environment if evaluation else None)
     if where:
@@ -146,9 +164,9 @@ def _images(report: Report, accuracy: AccuracySection) -> Iterator[Reason]:
     if calibration is not None and calibration.also_in_evaluation:
         images = counted(calibration.also_in_evaluation, "calibration image")
         yield care(f"{images} also evaluated, which flatters the accuracy.")
-    yield from _classes(accuracy, report.model.spec.num_classes)
-    if report.plausibility is not None:
-        yield from _float_model(report.plausibility, accuracy.fp32.n)
+    yield from _classes(report)
+    if report.plausibility is not None and report.evaluation is not None:
+        yield from _float_model(report.plausibility, report.evaluation.images)
 
 
 def _float_model(found: PlausibilitySection, images: int) -> Iterator[Reason]:
@@ -160,12 +178,10 @@ def _float_model(found: PlausibilitySection, images: int) -> Iterator[Reason]:
         yield care("Too few images to tell the float model from chance.")
 
 
-def _classes(accuracy: AccuracySection, classes: int) -> Iterator[Reason]:
+def _classes(report: Report) -> Iterator[Reason]:
     """Whether so many classes were seen that right answers say something."""
-    if classes == 1:
-        yield care("The model has a single class: every answer is the same, so none can be wrong.")
-        return
-    seen = max((len(result.classes) for result in accuracy.candidates.values()), default=0)
+    classes = report.model.spec.class_count
+    seen = max((len(result.classes) for result in report.drops.values()), default=0)
     if 0 < seen < _LEAST_CLASSES * classes:
         yield care(f"{classes - seen:,} of {counted(classes, 'class', 'classes')} have no image.")
 

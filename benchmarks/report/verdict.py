@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from eightbit.benchmarks.accuracy.multi_label import CandidateMultiLabel, Judged
 from eightbit.benchmarks.accuracy.paired import SIGNIFICANT, images_to_see
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.report.figures import interval, percent, probability, upper_end
@@ -52,14 +53,15 @@ class Verdict:
         return f"{self.figures}: {self.finding}."
 
 
-def verdict(
-    result: CandidateAccuracy, bound_pp: float | None = None, *, plausible: bool = True
-) -> Verdict:
+def verdict(result: Judged, bound_pp: float | None = None, *, plausible: bool = True) -> Verdict:
     """The verdict on the drop of an artefact, which says nothing if float is not `plausible`.
 
     A drop or a gain is one only if its interval leaves out zero and the exact test, which is
-    stricter with few images, agrees. The interval's upper end is shown against `bound_pp`, if any.
+    stricter with few images, agrees; of mean average precision there is no such test. The
+    interval's upper end is shown against `bound_pp`, if any.
     """
+    if isinstance(result, CandidateMultiLabel):
+        return _of_multi_label(result, bound_pp)
     images = counted(result.n, "image")
     if result.drop_pp is None or result.drop_ci95_pp is None:
         agreeing = result.n - result.flip_count
@@ -85,6 +87,33 @@ def verdict(
     )
 
 
+def _of_multi_label(result: CandidateMultiLabel, bound_pp: float | None) -> Verdict:
+    if result.drop_pp is None or result.drop_ci95_pp is None:
+        same, unknown = result.decisions - result.changed, "without labels a drop cannot be told"
+        return Verdict(
+            kind=VerdictKind.UNKNOWN,
+            phrase=unknown,
+            figures=f"INT8 decides like the float model in {same:,} of "
+            f"{counted(result.decisions, 'decision')} ({percent(same / result.decisions)})",
+            finding=unknown,
+        )
+    kind = _kind(result.drop_ci95_pp, None)
+    phrase = f"{_WORDS[kind]} on {counted(result.n, 'image')}"
+    alike = "" if result.changed else ", on which both decide the same"
+    why = _BECAUSE.get(kind, alike)
+    return Verdict(
+        kind=kind,
+        phrase=phrase,
+        figures=f"Drop {interval(result.drop_pp, result.drop_ci95_pp, bound_pp)}",
+        finding=f"{phrase}{why}",
+    )
+
+
+_BECAUSE: Final = {
+    VerdictKind.DROP: ", its 95 % interval lies above zero",
+    VerdictKind.GAIN: ", its 95 % interval lies below zero",
+}
+
 _WORDS: Final = {
     VerdictKind.INDISTINGUISHABLE: "indistinguishable from zero",
     VerdictKind.BORDERLINE: "too close to call",
@@ -103,10 +132,8 @@ def _kind(ci95_pp: tuple[float, float], mcnemar_p: float | None) -> VerdictKind:
 
 
 def _because(kind: VerdictKind, result: CandidateAccuracy) -> str:
-    if kind is VerdictKind.DROP:
-        return ", its 95 % interval lies above zero"
-    if kind is VerdictKind.GAIN:
-        return ", its 95 % interval lies below zero"
+    if kind in _BECAUSE:
+        return _BECAUSE[kind]
     if kind is VerdictKind.BORDERLINE:
         p_value = probability(result.mcnemar_p)
         return f"; the interval leaves out zero, McNemar's exact test does not (p = {p_value})"
@@ -152,7 +179,7 @@ class DropGate:
     text: str
 
 
-def drop_gate(result: CandidateAccuracy, allowed_pp: float) -> DropGate | None:
+def drop_gate(result: Judged, allowed_pp: float) -> DropGate | None:
     """Hold the upper end of a drop's 95 % interval against a bound in pp; None without labels."""
     if result.drop_ci95_pp is None:
         return None

@@ -70,7 +70,7 @@ def row(network: Network, configuration: str, report: Report) -> str:
     cells = (
         *(network.weights.stem, configuration, f"{accuracy.drop_pp:+.2f} pp"),
         *(f"{fidelity.top1_agreement:.2%}", decibels(fidelity.sqnr_db)),
-        *(decibels(fidelity.median_image_sqnr_db), nats(fidelity.mean_kl), f"{seconds:.1f}"),
+        *(decibels(fidelity.median_image_sqnr_db), nats(fidelity.mean_kl or 0.0), f"{seconds:.1f}"),
     )
     return f"| {' | '.join(cells)} |"
 

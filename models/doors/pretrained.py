@@ -19,7 +19,15 @@ from eightbit.models.errors import InputError
 from eightbit.models.networks.architectures import build_from_spec, default_preprocessing
 from eightbit.models.networks.fusable import FusableNetwork
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import MAX_CLASSES, Architecture, ModelSpec, Preprocessing
+from eightbit.models.spec import (
+    EVEN,
+    MAX_CLASSES,
+    Architecture,
+    ModelSpec,
+    Preprocessing,
+    Task,
+    recognised_task,
+)
 from eightbit.models.torch_state import own_state
 
 _WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
@@ -64,6 +72,8 @@ def load_pretrained(
     *,
     weights_key: str | None = None,
     labels: tuple[str, ...] | None = None,
+    task: Task | None = None,
+    threshold: float = EVEN,
     preprocessing: Preprocessing | None = None,
     resize: int | None = None,
     crop: int | None = None,
@@ -76,42 +86,40 @@ def load_pretrained(
     Args:
         architecture: Which network.
         weights: A name of torchvision's (`DEFAULT`, `IMAGENET1K_V2`,
-            `ResNet50_Weights.IMAGENET1K_V2`), downloaded once into torch's cache and checked
-            against its hash; or the path of a `.pth`, `.pt` or `.safetensors` file. A file that
-            is one of torchvision's, by its digest, is treated as such.
-        weights_key: Which weights of a file, where it holds those of more than one network, such as
-            averaged ones (`state_dict_ema`); see `read_checkpoint`.
-        labels: One name per class; None for those of torchvision's weights, or none for a file.
-        preprocessing: None for that of the weights, or for a file the architecture's. It is taken
-            as it is, whatever its scale: a recipe records what a network was quantized with.
+            `ResNet50_Weights.IMAGENET1K_V2`), downloaded once into torch's cache and checked by its
+            hash; or the path of a `.pth`, `.pt` or `.safetensors` file, perhaps torchvision's own.
+        weights_key: Which weights of a file that holds several, such as averaged ones
+            (`state_dict_ema`); see `read_checkpoint`.
+        labels: One name per class, the negative first of two; None for those of torchvision's
+            weights, or none for a file.
+        task: What the outputs mean; None for single-label, and for binary where there is one.
+        threshold: Probability above which a binary or multi-label classifier says yes.
+        preprocessing: None for that of the weights, or for a file the architecture's; of any scale.
         resize: Replaces this field of the preprocessing, as do the next three.
-        crop: See `Preprocessing`.
+        crop: Likewise.
         mean: See `Preprocessing`; at most 1, since pixels are in 0..1.
-        std: See `Preprocessing`; the same.
-        progress: Whether a download shows a progress bar on stderr.
+        std: The same.
+        progress: Whether a download shows a bar on stderr.
 
     Raises:
         InputError: The weights are unknown, unreachable or do not fit, or an argument does not.
     """
     _check_scale(mean, std)
     found = _find_weights(architecture, weights, weights_key, progress=progress)
-    num_classes = _num_classes(found)
-    if labels is not None and len(labels) != num_classes:
-        raise InputError(
-            f"{found.source}: expected {num_classes} labels, one per class, found {len(labels)}"
-        )
     changes = {"resize": resize, "crop": crop, "mean": mean, "std": std}
-    spec = ModelSpec(
+    spec = _spec(
+        found,
         architecture=architecture,
-        num_classes=num_classes,
         labels=found.labels if labels is None else labels,
         preprocessing=_changed(preprocessing or found.preprocessing, changes),
+        task=task,
+        threshold=threshold,
     )
-    model = build_from_spec(spec).to(torch.float32)  # whatever torch's default is
+    model = build_from_spec(spec).to(torch.float32).eval()  # whatever torch's default is
     load_into(model, found.checkpoint)
     key = found.checkpoint.key if weights_key is not None else None
     return Pretrained(
-        model=model.eval(),
+        model=model,
         spec=spec,
         weights_sha256=found.checkpoint.sha256,
         source=found.source if key is None else f"{found.source}[{printable(key)}]",
@@ -129,6 +137,20 @@ def _check_scale(mean: Sequence[float] | None, std: Sequence[float] | None) -> N
                 f"{name}: expected at most 1, for pixels in 0..1, found {max(values):g}, as for "
                 f"pixels in 0..255; divide by 255: {divided}"
             )
+
+
+def _spec(weights: _Weights, *, task: Task | None, threshold: float, **fields: Any) -> ModelSpec:
+    """The spec of these weights."""
+    num_classes = _num_classes(weights)
+    if task is None:
+        task = recognised_task(num_classes)
+    try:
+        return ModelSpec(num_classes=num_classes, task=task, threshold=threshold, **fields)
+    except ValidationError as exc:
+        problem = exc.errors()[0]
+        where = "".join(f"{place}: " for place in problem["loc"])
+        said = f"{where}{problem['msg'].removeprefix('Value error, ')}"
+        raise InputError(f"{weights.source} ({task}): {said}") from exc
 
 
 def _num_classes(weights: _Weights) -> int:

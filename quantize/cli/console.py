@@ -116,13 +116,17 @@ def progress() -> Iterator[Stages]:
         yield Stages(bars)
 
 
-def guesses_table(path: Path, guesses: Sequence[Guess]) -> Table:
-    """The most probable classes of one photo."""
+def guesses_table(path: Path, guesses: Sequence[Guess], *, several: bool = False) -> Table:
+    """The most probable classes of one photo, or its numbers; `several` may be its classes."""
+    numbers = any(guess.probability is None for guess in guesses)
     table = Table(box=box.SIMPLE_HEAD, title=Text(cut(path, 300)), title_justify="left")
-    table.add_column("probability", justify="right")
-    table.add_column("class", justify="right")
+    table.add_column("value" if numbers else "probability", justify="right")
+    table.add_column("output" if numbers else "class", justify="right")
     table.add_column("label")
+    if several:
+        table.add_column("answer")
     for guess in guesses:
-        row = (f"{guess.probability:.1%}", str(guess.index), Text(cut(guess.label, 120)))
-        table.add_row(*row)
+        shown = f"{guess.value:.6g}" if guess.probability is None else f"{guess.probability:.1%}"
+        answer = (("yes" if guess.chosen else "no"),) if several else ()
+        table.add_row(shown, str(guess.index), Text(cut(guess.label, 120)), *answer)
     return table

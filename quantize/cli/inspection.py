@@ -11,10 +11,11 @@ from eightbit.benchmarks.artifact.metadata import Artifact, open_artifact
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED, ModelInput
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.report.document import CoverageSection
+from eightbit.benchmarks.report.figures import outputs
 from eightbit.models.doors.pretrained import weight_names
 from eightbit.models.networks.architectures import default_preprocessing, parameter_count
 from eightbit.models.plain_text import cut, one_line
-from eightbit.models.spec import Architecture, ModelSpec
+from eightbit.models.spec import Architecture, ModelSpec, Task
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit_process import audit_apart
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
@@ -89,9 +90,12 @@ def _spec_rows(spec: ModelSpec) -> dict[str, str]:
         if spec.labels
         else ", names not known"
     )
+    answers = {"classes": f"{spec.num_classes}{labels}"}
+    if spec.task is not Task.SINGLE_LABEL:
+        answers = {"outputs": f"{outputs(spec)}{'' if spec.task is Task.BINARY else labels}"}
     return {
         "architecture": spec.architecture.value,
-        "classes": f"{spec.num_classes}{labels}",
+        **answers,
         "preprocessing": f"shorter side {preprocessing.resize} px, centre {preprocessing.crop} px, "
         f"mean {preprocessing.mean}, std {preprocessing.std}",
     }

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eightbit.benchmarks.artifact.formats import suffixes
-from eightbit.models.spec import MAX_CLASSES, MAX_COUNT
+from eightbit.models.spec import MAX_CLASSES, MAX_COUNT, Task
 from eightbit.quantize.cli.options import Folder, Threads, Trust
 
 looking = typer.Typer()
@@ -68,14 +68,17 @@ def classify(
     threads: Threads = None,
     trust: Trust = False,
 ) -> None:
-    """Show the most probable classes of photos."""
+    """Show the most probable classes of photos, or the numbers of a regression."""
+    from eightbit.benchmarks.artifact.metadata import open_artifact
     from eightbit.benchmarks.runtimes.environment import usable_cores
     from eightbit.quantize.cli.classification import classify as classify_images
     from eightbit.quantize.cli.console import guesses_table, results
 
     count = threads or usable_cores()
+    metadata = open_artifact(file).metadata
+    several = metadata is not None and metadata.spec.task is Task.MULTI_LABEL
     for path, guesses in classify_images(file, images, top=top, threads=count, trust=trust):
-        results().print(guesses_table(path, guesses))
+        results().print(guesses_table(path, guesses, several=several))
 
 
 @looking.command()

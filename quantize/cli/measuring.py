@@ -98,11 +98,13 @@ def evaluate(
     The result goes into the bundle's report as well. Killed, it continues where it was when it is
     started again.
     """
+    from eightbit.quantize.artifacts.open_bundle import open_bundle
     from eightbit.quantize.cli.console import progress
     from eightbit.quantize.cli.inputs import read_labels
     from eightbit.quantize.commands.evaluate import evaluate_bundle
 
-    class_names, image_labels = read_labels([labels] if labels else [])
+    task = open_bundle(folder).recipe.spec.task
+    class_names, image_labels = read_labels([labels] if labels else [], task)
     if class_names is not None:
         raise InputError(f"{labels}: expected a .csv with the labels of the images, found names")
     with progress() as stages:

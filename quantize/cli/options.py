@@ -7,6 +7,7 @@ import typer
 
 from eightbit.benchmarks.artifact.trust import TRUST
 from eightbit.models.class_match import ClassOrder
+from eightbit.models.spec import Task
 
 # ONNX Runtime starts as many as it is told, whatever memory that takes.
 MAX_THREADS: Final = 1024
@@ -22,8 +23,8 @@ MaxDrop = Annotated[
     float | None,
     typer.Option(
         metavar="PP",
-        help="Exit 1 unless top-1 drops by no more percentage points: the drop's 95 % interval has "
-        "to end there or below.",
+        help="Exit 1 unless top-1 (accuracy of one logit, mAP of several labels) drops by no more "
+        "percentage points: the drop's 95 % interval has to end there or below.",
     ),
 ]
 Fallback = Annotated[
@@ -32,6 +33,19 @@ Fallback = Annotated[
         "--fallback",
         help="Leave layers in float, as few as it takes for the drop's 95 % interval to end below "
         "--max-drop.",
+    ),
+]
+TaskOption = Annotated[
+    Task | None,
+    typer.Option(
+        help="What the outputs mean; single-label by default, and binary for a single output.",
+    ),
+]
+Threshold = Annotated[
+    float,
+    typer.Option(
+        metavar="P",
+        help="Probability above which a binary or multi-label classifier says yes.",
     ),
 ]
 ImageLabels = Annotated[

@@ -14,7 +14,7 @@ from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import MAX_COUNT, Architecture
+from eightbit.models.spec import EVEN, MAX_COUNT, Architecture
 from eightbit.quantize.cli.bundling import bundling
 from eightbit.quantize.cli.ending import command_line, pass_gates, say_written, show
 from eightbit.quantize.cli.looking import looking
@@ -25,7 +25,9 @@ from eightbit.quantize.cli.options import (
     Labels,
     MaxDrop,
     Overwrite,
+    TaskOption,
     Threads,
+    Threshold,
 )
 from eightbit.quantize.cli.reporting import reporting
 from eightbit.quantize.config import AUTO_SAMPLES, Equalize, Mode, QuantConfig, Rounding, Target
@@ -80,6 +82,8 @@ def quantize(
     ] = None,
     labels: Labels = None,
     class_order: ClassOrderOption = None,
+    task: TaskOption = None,
+    threshold: Threshold = EVEN,
     resize: Annotated[
         int | None, typer.Option(help="Shorter side in pixels; the weights' own by default.")
     ] = None,
@@ -134,11 +138,20 @@ def quantize(
     from eightbit.quantize.cli.console import progress
     from eightbit.quantize.cli.inputs import Preparation, load_new, load_recorded, read_labels
     from eightbit.quantize.config import Delivery
+    from eightbit.quantize.recipe.recipe import read_recipe
 
     check_target(out, overwrite=overwrite)
-    class_names, image_labels = read_labels(labels or [])
+    known = None if recipe is None else read_recipe(recipe)
+    class_names, image_labels = read_labels(labels or [], known.spec.task if known else task)
     preparation = Preparation(
-        weights_key=weights_key, labels=class_names, resize=resize, crop=crop, mean=mean, std=std
+        weights_key=weights_key,
+        labels=class_names,
+        task=task,
+        threshold=threshold,
+        resize=resize,
+        crop=crop,
+        mean=mean,
+        std=std,
     )
     delivery = Delivery(
         out=out,
@@ -153,7 +166,7 @@ def quantize(
         command=command_line(),
     )
     with progress() as stages:
-        if recipe is None:
+        if recipe is None or known is None:
             if architecture is None or calibrate is None:
                 missing = "ARCH" if architecture is None else "--calibrate SRC"
                 raise InputError(
@@ -176,7 +189,7 @@ def quantize(
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
             _refuse_beside_recipe(context, class_names)
-            known, pretrained = load_recorded(recipe, architecture, weights, weights_key, stages)
+            pretrained = load_recorded(recipe, known, architecture, weights, weights_key, stages)
             report = pipeline.rebuild(pretrained, known, delivery, stages)
     _finish(report, out, max_drop)
 
@@ -204,7 +217,7 @@ def _refuse_beside_recipe(context: typer.Context, class_names: tuple[str, ...] |
     """Raise InputError for an option that a recipe already determines, rather than ignore it."""
     for name in sorted(
         {"calibrate", "fallback", "weight_method", *QuantConfig.model_fields} - {"weights"}
-        | {"labels", "resize", "crop", "mean", "std"}
+        | {"labels", "task", "threshold", "resize", "crop", "mean", "std"}
     ):
         source = context.get_parameter_source(name)
         # Labels of images may be given, names of classes may not.

@@ -1,6 +1,6 @@
 """Evaluates a bundle on disk; a killed evaluation continues where it stopped."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from eightbit.benchmarks.report.document import FidelitySection, Report
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.models.class_match import ClassOrder
 from eightbit.models.images.sources import ImageSource
+from eightbit.models.label_files import ImageLabels
 from eightbit.models.plain_text import counted
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.float_baseline import read_float_network
@@ -37,7 +38,7 @@ def evaluate_bundle(
     data: Path,
     stages: Stages,
     *,
-    image_labels: Mapping[str, str] | None = None,
+    image_labels: ImageLabels | None = None,
     class_order: ClassOrder | None = None,
     max_drop_pp: float | None = None,
     threads: int | None = None,
@@ -50,10 +51,11 @@ def evaluate_bundle(
     model. A killed evaluation continues after them, with the same result, if bundle, models,
     images, software and machine are the same. If the cache cannot be written, a message says so.
 
-    `image_labels` maps image names to labels, for images without class folders; `class_order` says
-    what the names of folders or labels are, where that is not clear. The gate ``max_drop_pp`` needs
-    labels; None for the report's own gate, if there is one and the images have labels. `threads`:
-    None for all usable cores. `trust`: run the models whatever their code asks for.
+    `image_labels` maps image names to labels, for images without class folders, to all labels for a
+    multi-label classifier; `class_order` says what the names of folders or labels are, where that
+    is not clear. The gate ``max_drop_pp`` needs labels; None for the report's own gate, if there is
+    one and the images have labels. `threads`: None for all usable cores. `trust`: run the models
+    whatever their code asks for.
 
     Returns:
         A report of this evaluation alone; its ``max_drop_pp`` is the gate that applies.
@@ -141,11 +143,11 @@ def _journal(
 
 def _gate(known: Report, labelled: LabelledSource, watcher: Watcher) -> float | None:
     """The report's own gate, where there are labels; says so, and which accuracy is replaced."""
-    if labelled.labels is None:
-        if known.accuracy is not None and known.accuracy.fp32.top1 is not None:
+    if labelled.classes is None:
+        if known.evaluation is not None and known.evaluation.labelled:
             watcher.tell(
                 f"without labels only agreement is measured: it replaces the report's accuracy on "
-                f"{counted(known.accuracy.fp32.n, 'labelled image')}"
+                f"{counted(known.evaluation.images, 'labelled image')}"
             )
         return None
     if known.max_drop_pp is not None:
@@ -165,6 +167,7 @@ def _amended(
         after = before.with_evaluation(
             found.section.model_copy(update=later),
             accuracy=found.evaluation.accuracy,
+            multi_label=found.evaluation.multi_label,
             fidelity=FidelitySection(**found.evaluation.fidelity),
             parity=found.evaluation.parity,
             also_in_evaluation=found.shared,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eightbit.benchmarks.accuracy.heads import Head
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.trust import trusting
@@ -81,9 +82,10 @@ def verify_bundle(
     compared = compare(
         executed.logits,
         output_scale=recipe.output_scale,
+        head=Head.of(recipe.spec),
         excused=excused(recipe, available.possible),
         crashed=executed.crashed,
-        predictions=images is not None,
+        synthetic=images is None,
     )
     section = ExecutionsSection(
         source=source,

@@ -14,7 +14,13 @@ from typing import Final
 import numpy as np
 
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
-from eightbit.benchmarks.accuracy.parity import REFERENCE, different_predictions, pair_name
+from eightbit.benchmarks.accuracy.heads import Head
+from eightbit.benchmarks.accuracy.parity import (
+    REFERENCE,
+    different_predictions,
+    pair_name,
+    predictions,
+)
 from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.report.checks import Check, VerificationSection
@@ -191,12 +197,21 @@ def _check(result: SelfTestResult, parity: ParityResult, *, excused: bool) -> Ch
     return Check(
         name=self_test_check(result.name),
         passed=same or excused,
-        detail=f"at most {parity.max_lsb} last bits apart, {ALLOWED_LAST_BITS} allowed; another "
-        f"class for {different} of {parity.n} pictures, 0 allowed"
+        detail=f"at most {parity.max_lsb} last bits apart, {ALLOWED_LAST_BITS} allowed"
+        + _decisions(parity)
         + ("" if result.same_pixels else "; its pixels are others: it decodes or resizes otherwise")
         + ("; not promised by the target" if excused and not same else ""),
         synthetic=True,
     )
+
+
+def _decisions(parity: ParityResult) -> str:
+    different = different_predictions(parity)
+    if parity.decisions == 0:
+        return ""
+    if parity.decisions == 1:
+        return f"; another class for {different} of {parity.n} pictures, 0 allowed"
+    return f"; {different} of {predictions(parity)} decisions differ, 0 allowed"
 
 
 def _excused(result: SelfTestResult, recipe: Recipe) -> bool:
@@ -207,7 +222,7 @@ def _excused(result: SelfTestResult, recipe: Recipe) -> bool:
 
 
 def _parity(found: FloatArray, expected: FloatArray, recipe: Recipe) -> ParityResult:
-    meter = ParityMeter(recipe.output_scale)
+    meter = ParityMeter(recipe.output_scale, Head.of(recipe.spec))
     meter.update(found, expected)
     return meter.result()
 

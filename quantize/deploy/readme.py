@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
+from eightbit.benchmarks.accuracy.multi_label import CandidateMultiLabel, Judged
 from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.figures import (
     decimal_bytes,
+    determination,
     interval,
     milliseconds,
+    outputs,
     percent,
     ratio,
     times,
@@ -43,7 +46,8 @@ def bundle_readme(
         "eightbit.quantize.deploy",
         "bundle_README.md.j2",
         report=report,
-        classes=counted(spec.num_classes, "class", "classes"),
+        outputs=outputs(spec),
+        task=spec.task,
         version=report.eightbit_version,
         last_bit=last_bit,
         numbers=tuple(_numbers(report)),
@@ -72,25 +76,60 @@ def _numbers(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _accuracy(report: Report) -> Iterator[tuple[str, str]]:
-    accuracy = report.accuracy
-    result = accuracy.by_key.get(ONNX.key) if accuracy else None
-    if accuracy is None or result is None:
+    metric, source = report.model.spec.task.metric, _source(report)
+    result = report.drops.get(ONNX.key)
+    if not metric:
+        yield from _distance(report)
+    elif result is None:
         yield "accuracy", _NOT_MEASURED
-        return
-    source = f" of {report.evaluation.source}" if report.evaluation else ""
-    images = f"{counted(result.n, 'image')}{source}"
-    if result.top1 is None:
-        yield "same class as float", f"{percent(result.top1_agreement)} of {images}"
+    elif isinstance(result, CandidateMultiLabel):
+        images = f"{counted(result.n, 'image')}{source}"
+        before = report.multi_label.fp32.map if report.multi_label else None
+        if result.map is not None:
+            yield "mean average precision", _beside(percent(result.map), images, percent(before))
+            yield _drop(result, metric)
+        same = percent(1 - result.changed / result.decisions)
+        yield "same decisions as float", f"{same} of {images}"
+    else:
+        images = f"{counted(result.n, 'image')}{source}"
+        before = report.accuracy.fp32.top1 if report.accuracy else None
+        if result.top1 is None:
+            yield "same class as float", f"{percent(result.top1_agreement)} of {images}"
+            return
+        name = "accuracy" if metric == "accuracy" else f"{metric} accuracy"
+        yield name, _beside(percent(result.top1), images, percent(before))
+        if report.implausible is not None:
+            yield "warning", f"the float model is not plausible: {said(report.implausible)}"
+            return
+        yield _drop(result, metric)
+
+
+def _source(report: Report) -> str:
+    return f" of {report.evaluation.source}" if report.evaluation else ""
+
+
+def _beside(value: str, images: str, before: str) -> str:
+    return f"{value} of {images}; float {before}"
+
+
+def _drop(result: Judged, metric: str) -> tuple[str, str]:
+    drop = interval(result.drop_pp, result.drop_ci95_pp)
+    return f"drop of {metric} against float", f"{drop}, the 95 % interval in brackets"
+
+
+def _distance(report: Report) -> Iterator[tuple[str, str]]:
+    """How close the numbers of a regression are to the float model's."""
+    close = report.fidelity.by_key.get(ONNX.key) if report.fidelity else None
+    if close is None or close.mean_abs_error is None or close.max_abs_error is None:
+        yield "distance from float", _NOT_MEASURED
         return
     yield (
-        "top-1 accuracy",
-        f"{percent(result.top1)} of {images}; float {percent(accuracy.fp32.top1)}",
+        "distance from float",
+        (
+            f"{close.mean_abs_error:.3g} on average, {close.max_abs_error:.3g} at most over "
+            f"{counted(close.n, 'image')}{_source(report)}; R² {determination(close.r2)}"
+        ),
     )
-    if report.implausible is not None:
-        yield "warning", f"the float model is not plausible: {said(report.implausible)}"
-        return
-    drop = interval(result.drop_pp, result.drop_ci95_pp)
-    yield "drop of top-1 against float", f"{drop}, the 95 % interval in brackets"
 
 
 def _latency(report: Report) -> str:

@@ -11,12 +11,13 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL, Head
 from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
-from eightbit.models.spec import Preprocessing
+from eightbit.models.spec import Preprocessing, Task
 from eightbit.quantize.artifacts.open_bundle import Bundle
 from eightbit.quantize.photos import synthetic_picture
 from eightbit.quantize.recipe.recipe import Recipe
@@ -24,7 +25,7 @@ from eightbit.quantize.recipe.recipe import Recipe
 SELF_TEST_FORMAT_VERSION: Final = 1
 SELF_TEST_PICTURES: Final = 3
 
-# Least top-1 margin, in last bits, of a picture chosen for its new class.
+# Least margin, in last bits, of a picture chosen for its new class.
 _CLEAR: Final = 8
 
 # Pictures to choose from.
@@ -56,7 +57,7 @@ def make_self_test(opened: Bundle) -> SelfTest:
     pictures = [_png(synthetic_candidate(preprocessing, seed)) for seed in range(_CANDIDATES)]
     pixels = np.stack([_pixels(picture, preprocessing) for picture in pictures])
     logits = _logits(model, normalised_images(pixels, preprocessing))
-    chosen = clearest(logits, recipe.output_scale)
+    chosen = clearest(logits, recipe.output_scale, Head.of(recipe.spec))
     names = [f"self_test/{place}.png" for place in range(len(chosen))]
     images: list[dict[str, object]] = [
         {
@@ -72,23 +73,35 @@ def make_self_test(opened: Bundle) -> SelfTest:
     )
 
 
-def clearest(logits: FloatArray, last_bit: float) -> tuple[int, ...]:
-    """Indices, ascending, of the `SELF_TEST_PICTURES` images with the largest top-1 margin.
+def clearest(logits: FloatArray, last_bit: float, head: Head = SINGLE_LABEL) -> tuple[int, ...]:
+    """Indices, ascending, of the `SELF_TEST_PICTURES` images with the largest margin.
 
-    Of distinct classes if possible. Logits are finite, float32, shape (N, classes), `last_bit` is
-    their scale; all N if there are fewer.
+    Of top-1, or of the logit that is closest to its threshold. Of distinct classes if possible; the
+    first images of a regression, which has neither. Logits are finite, float32, shape (N,
+    classes), `last_bit` is their scale; all N if there are fewer.
     """
-    ordered = np.sort(logits, axis=1)
-    margins = ordered[:, -1] - ordered[:, -2] if logits.shape[1] > 1 else ordered[:, -1]
+    margins = _margins(logits, head)
+    decisions = head.decisions(logits)
     first: list[int] = []
     others: list[int] = []
-    classes: set[int] = set()
+    classes: set[tuple[int, ...]] = set()
     for index in np.argsort(-margins, kind="stable").tolist():
-        best = int(logits[index].argmax())
+        best = tuple(decisions[index].tolist())
         is_new = best not in classes and margins[index] >= _CLEAR * last_bit
         (first if is_new else others).append(index)
         classes.add(best)
     return tuple(sorted((first + others)[:SELF_TEST_PICTURES]))
+
+
+def _margins(logits: FloatArray, head: Head) -> FloatArray:
+    """How far each image's decisions are from being others, shape (N,)."""
+    if head.task is Task.REGRESSION:
+        return np.zeros(len(logits), np.float32)
+    if head.task is Task.SINGLE_LABEL:
+        ordered = np.sort(logits, axis=1)
+        return ordered[:, -1] - ordered[:, -2]
+    closest: FloatArray = np.abs(logits - np.float32(head.threshold_logit)).min(axis=1)
+    return closest
 
 
 def _document(recipe: Recipe, model: Path, images: Sequence[dict[str, object]]) -> bytes:

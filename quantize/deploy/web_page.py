@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.figures import decimal_bytes
 from eightbit.benchmarks.report.headline import Tile, key_figures
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted, printable
-from eightbit.models.spec import Architecture
+from eightbit.models.spec import Architecture, ModelSpec, Task
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
@@ -179,6 +179,7 @@ def description(
             "name": spec.architecture.value,
             "classes": spec.num_classes,
             "labels": spec.labels,
+            "head": {"task": spec.task, "threshold": spec.threshold},
             "preprocessing": spec.preprocessing.model_dump(mode="json"),
             "input": metadata.input.model_dump(mode="json"),
             "last_bit": last_bit,
@@ -229,7 +230,8 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
         guard=guard,
         guard_source=f"sha256-{digest}",
         name=spec.architecture.value,
-        classes=counted(spec.num_classes, "class", "classes"),
+        about=_about(spec),
+        hint=_HINTS[spec.task],
         crop=spec.preprocessing.crop,
         resize=spec.preprocessing.resize,
         last_bit=f"{last_bit:.4g}",
@@ -237,6 +239,24 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
         version=version("eightbit"),
         runtime_version=RUNTIME_VERSION,
     ).encode()
+
+
+def _about(spec: ModelSpec) -> str:
+    """What the network does, in one sentence."""
+    if spec.task is Task.REGRESSION:
+        return f"An INT8 network that answers with {counted(spec.num_classes, 'number')}."
+    if spec.task is Task.MULTI_LABEL:
+        return f"An INT8 network that looks for {spec.num_classes:,} classes in one picture."
+    return f"An INT8 network that tells {spec.class_count:,} classes apart."
+
+
+_CLASSES_HINT: Final = "likeliest classes will stand here, and how long it took to find them."
+_HINTS: Final = {
+    Task.SINGLE_LABEL: f"The five {_CLASSES_HINT}",
+    Task.BINARY: "The answer will stand here, and how long it took to find it.",
+    Task.MULTI_LABEL: f"The five {_CLASSES_HINT}",
+    Task.REGRESSION: "The numbers will stand here, and how long it took to find them.",
+}
 
 
 def file_list(files: Mapping[str, bytes]) -> bytes:

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from eightbit.benchmarks.accuracy.heads import Head, IntArray
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
-from eightbit.benchmarks.accuracy.tally import IntArray
 from eightbit.benchmarks.artifact.formats import Format, Precision, preferred
 from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import in_chunks
@@ -48,7 +48,7 @@ class Outcome:
 
     @property
     def drop_pp(self) -> float:
-        """Float top-1 minus the artefact's, in percentage points."""
+        """Float top-1 (or binary accuracy) minus the artefact's, in percentage points."""
         return 100 * (self.broke - self.fixed) / self.images
 
     @property
@@ -162,7 +162,7 @@ class Trials:
         )
 
     def _classes(self, path: Path, recipe: Recipe, watcher: Watcher) -> IntArray:
-        """Argmax class of every usable image; the lowest of equal logits."""
+        """Class of every usable image, see `Head.decisions`."""
         labels = self._data.labels
         if labels is None:
             raise InputError("fallback: expected labelled images to measure a drop on, found none")
@@ -171,7 +171,7 @@ class Trials:
         classes: list[IntArray] = []
         truth: list[int] = []
         skipped: list[SkippedImage] = []
-        preprocessing = recipe.spec.preprocessing
+        preprocessing, head = recipe.spec.preprocessing, Head.of(recipe.spec)
         models = {path.name: path}
         pool = PredictionPool(models, preprocessing, threads=self._threads, chunks=len(chunks))
         with pool:
@@ -179,7 +179,7 @@ class Trials:
                 prediction = answer.prediction(items, list(models))
                 for name, logits in prediction.logits.items():
                     check_finite(logits, where=name)
-                    classes.append(np.argmax(logits, axis=1))
+                    classes.append(head.decisions(logits)[:, 0])
                 truth += [labels[image] for image in prediction.names]
                 skipped += prediction.skipped
                 watcher.advance(len(items))

@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +18,15 @@ from eightbit.benchmarks.accuracy.fidelity import (
     ParityMeter,
     ParityResult,
 )
+from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL, Head
+from eightbit.benchmarks.accuracy.multi_label import MultiLabelTally
 from eightbit.benchmarks.accuracy.parity import pair_name
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, ClassificationTally
 from eightbit.benchmarks.evaluation.journal import Journal
 from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
 from eightbit.benchmarks.report.checks import Check
-from eightbit.benchmarks.report.document import AccuracySection
+from eightbit.benchmarks.report.document import AccuracySection, MultiLabelSection
 from eightbit.benchmarks.report.images import DIGEST_DIGITS, SHOWN, EvaluationSection, WithoutImages
 from eightbit.benchmarks.report.plausibility import plausible_check
 from eightbit.benchmarks.report.stage import Stage
@@ -34,6 +36,7 @@ from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.loading import SkippedImage
 from eightbit.models.images.sources import ImageSource
 from eightbit.models.images.thumbnails import thumbnail
+from eightbit.models.spec import Task
 from eightbit.quantize.images import LabelledSource, refuse_unusable
 from eightbit.quantize.measure.plausibility import PlausibilityMeter
 from eightbit.quantize.recipe.recipe import Recipe
@@ -47,12 +50,14 @@ class Evaluation:
     """Results on the evaluation images.
 
     Attributes:
-        accuracy: Without labels agreement only.
+        accuracy: Without labels agreement only; None of a multi-label classifier or regression.
+        multi_label: Of a multi-label classifier; without labels changed decisions only.
         fidelity: Each INT8 artefact against the float model.
         parity: INT8 artefacts against each other, by pair.
     """
 
-    accuracy: AccuracySection
+    accuracy: AccuracySection | None
+    multi_label: MultiLabelSection | None
     fidelity: Mapping[str, FidelityResult]
     parity: Mapping[str, ParityResult]
 
@@ -60,18 +65,30 @@ class Evaluation:
 class Evaluator:
     """Compares the INT8 artefacts with the float model (``FLOAT``), batch by batch.
 
-    `labels` maps image names to class indices, None if unknown; `output_scale` is one LSB.
+    `labels` maps image names to class indices, `several` for a multi-label `head` to all of them;
+    None if unknown. `output_scale` is one LSB.
     """
 
     def __init__(
-        self, models: Sequence[str], labels: Mapping[str, int] | None, *, output_scale: float
+        self,
+        models: Sequence[str],
+        labels: Mapping[str, int] | None,
+        *,
+        output_scale: float,
+        head: Head = SINGLE_LABEL,
+        several: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
         self._candidates = [name for name in models if name != FLOAT]
-        self._labels = labels
-        self._tally = ClassificationTally(self._candidates)
-        self._fidelity = {name: FidelityMeter() for name in self._candidates}
+        self._labels, self._several = labels, several
+        self._tally: ClassificationTally | None = None
+        self._multi: MultiLabelTally | None = None
+        if head.task is Task.MULTI_LABEL:
+            self._multi = MultiLabelTally(self._candidates, head=head)
+        elif head.task is not Task.REGRESSION:
+            self._tally = ClassificationTally(self._candidates, head=head)
+        self._fidelity = {name: FidelityMeter(head) for name in self._candidates}
         self._parity = {
-            pair: ParityMeter(output_scale) for pair in combinations(self._candidates, 2)
+            pair: ParityMeter(output_scale, head) for pair in combinations(self._candidates, 2)
         }
 
     def update(self, names: Sequence[str], logits: Mapping[str, FloatArray]) -> None:
@@ -82,8 +99,13 @@ class Evaluator:
         """
         reference = logits[FLOAT]
         found = {name: logits[name] for name in self._candidates}
-        truth = None if self._labels is None else [self._labels[name] for name in names]
-        self._tally.update(reference, found, truth, names)
+        labels, several = self._labels, self._several
+        if self._tally is not None:
+            truth = None if labels is None else [labels[name] for name in names]
+            self._tally.update(reference, found, truth, names)
+        if self._multi is not None:
+            table = None if several is None else [several[name] for name in names]
+            self._multi.update(reference, found, table, names)
         for name, meter in self._fidelity.items():
             meter.update(reference, found[name])
         for (first, second), pair_meter in self._parity.items():
@@ -95,10 +117,19 @@ class Evaluator:
         Raises:
             ValueError: There was no batch.
         """
+        tally, multi, names = self._tally, self._multi, self._candidates
         return Evaluation(
-            accuracy=AccuracySection(
-                fp32=self._tally.reference_result(),
-                **{name: self._tally.candidate_result(name) for name in self._candidates},
+            accuracy=None
+            if tally is None
+            else AccuracySection(
+                fp32=tally.reference_result(),
+                **{name: tally.candidate_result(name) for name in names},
+            ),
+            multi_label=None
+            if multi is None
+            else MultiLabelSection(
+                fp32=multi.reference_result(),
+                **{name: multi.candidate_result(name) for name in names},
             ),
             fidelity={name: meter.result() for name, meter in self._fidelity.items()},
             parity={pair_name(*pair): meter.result() for pair, meter in self._parity.items()},
@@ -125,17 +156,24 @@ _SKIPPED: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedImages:
-    """An evaluation, its images, and how many calibration images are among them (``shared``)."""
+    """An evaluation, its images, and how many calibration images are among them (``shared``).
+
+    ``metric`` is what the network is judged by, see `Task.metric`.
+    """
 
     evaluation: Evaluation
     section: EvaluationSection
     shared: int
+    metric: str
 
     @property
     def check(self) -> Check | None:
         """Whether the float model is plausible; None where labels do not tell."""
         found = self.section.plausibility
-        return plausible_check(found, self.evaluation.accuracy.fp32) if found else None
+        accuracy = self.evaluation.accuracy
+        if found is None or accuracy is None:
+            return None
+        return plausible_check(found, accuracy.fp32, self.metric)
 
 
 def evaluate_artifacts(
@@ -187,7 +225,13 @@ class _Run:
         self._models, self._recipe, self._data, self._stages = models, recipe, data, stages
         self._chunks = in_chunks(data.source.items)
         self._plausibility = PlausibilityMeter(data, recipe.spec, recipe.config.seed)
-        self._evaluator = Evaluator(models, data.labels, output_scale=recipe.output_scale)
+        self._evaluator = Evaluator(
+            models,
+            data.labels,
+            output_scale=recipe.output_scale,
+            head=Head.of(recipe.spec),
+            several=data.multi_labels,
+        )
         self._done = 0
         self._images = 0
         self._images_sha256 = hashlib.sha256()
@@ -258,13 +302,16 @@ class _Run:
         if not self._images:
             refuse_unusable(data.source, self._skipped)
         evaluation = self._evaluator.result()
-        plausibility = self._plausibility.result(evaluation.accuracy.fp32, network, self._stages)
+        plausibility = None
+        if evaluation.accuracy is not None:
+            accuracy = evaluation.accuracy.fp32
+            plausibility = self._plausibility.result(accuracy, network, self._stages)
         return EvaluatedImages(
             evaluation=evaluation,
             section=EvaluationSection(
                 source=data.source.name,
                 images=self._images,
-                labelled=data.labels is not None,
+                labelled=data.classes is not None,
                 matched_by=data.classes.rule.value if data.classes else None,
                 skipped=tuple(self._skipped),
                 skipped_count=self._skipped_count,
@@ -273,10 +320,11 @@ class _Run:
                 labels_without_image=data.labels_without_image,
                 images_sha256=self._images_sha256.hexdigest(),
                 images_per_s=self._images_per_s,
-                thumbnails=_thumbnails(evaluation.accuracy, data.source),
+                thumbnails=_thumbnails(evaluation, data.source),
                 plausibility=plausibility,
             ),
             shared=len(self._shared),
+            metric=self._recipe.spec.task.metric,
         )
 
     def _without_images(self) -> WithoutImages:
@@ -284,7 +332,7 @@ class _Run:
         if classes is None:
             return WithoutImages()
         names = dict(enumerate(spec.labels)) if spec.labels else classes.names
-        missing = (index for index in range(spec.num_classes) if index not in self._seen)
+        missing = (index for index in range(spec.class_count) if index not in self._seen)
         return WithoutImages.of([names.get(index, f"class {index}") for index in missing])
 
     @property
@@ -306,6 +354,8 @@ class _Run:
         self._skipped += prediction.skipped[: _SKIPPED - len(self._skipped)]
         if labels := self._data.labels:
             self._seen.update(labels[name] for name in prediction.names)
+        if several := self._data.multi_labels:
+            self._seen.update(index for name in prediction.names for index in several[name])
         if prediction.names:
             self._evaluator.update(prediction.names, prediction.logits)
             self._plausibility.update(prediction.names, prediction.logits[FLOAT])
@@ -315,10 +365,15 @@ def _short(digest: str) -> str:
     return digest[:DIGEST_DIGITS]
 
 
-def _thumbnails(accuracy: AccuracySection, source: ImageSource) -> dict[str, str]:
+def _thumbnails(evaluation: Evaluation, source: ImageSource) -> dict[str, str]:
     """Base64 thumbnails by name of the first images whose prediction an artefact flips."""
-    flips = chain.from_iterable(found.flips for found in accuracy.candidates.values())
-    flipped = {flip.image for flip in flips}
+    flipped = {
+        flip.image
+        for section in (evaluation.accuracy, evaluation.multi_label)
+        if section is not None
+        for found in section.candidates.values()
+        for flip in found.flips
+    }
     shown = [item for item in source.items if item.name in flipped][:SHOWN]
     pictures = {}
     for item in shown:

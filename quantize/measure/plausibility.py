@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from eightbit.benchmarks.accuracy.heads import Head
 from eightbit.benchmarks.accuracy.plausibility import (
     IntArray,
     LabelledAnswers,
@@ -31,7 +32,7 @@ from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, Preprocessing
+from eightbit.models.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, Preprocessing, Task
 from eightbit.quantize.images import LabelledSource
 from eightbit.quantize.measure.class_orders import (
     LABELS_OPTION,
@@ -55,14 +56,15 @@ _BGR: Final = (
 
 
 class PlausibilityMeter:
-    """Gathers the float model's answers, batch by batch.
+    """Gathers the float model's answers, batch by batch, if it names one class for each image.
 
     Attributes:
         limit: Alternatives are tried on at most so many images.
     """
 
     def __init__(self, data: LabelledSource, spec: ModelSpec, seed: int) -> None:
-        self._data, self._spec = data, spec
+        self._data, self._spec, self._head = data, spec, Head.of(spec)
+        self._classifies = spec.task in (Task.SINGLE_LABEL, Task.BINARY)
         self.limit = max(_FEWEST, min(_SAMPLE, _SAMPLE_PIXELS // spec.preprocessing.crop**2))
         self._sample = balanced_order(data.source.items, seed)[: self.limit] if data.labels else ()
         self._sampled = frozenset(item.name for item in self._sample)
@@ -71,7 +73,9 @@ class PlausibilityMeter:
 
     def update(self, names: Sequence[str], logits: FloatArray) -> None:
         """Add a batch of N named images: float32, shape (N, classes), finite."""
-        answers = np.argmax(logits, axis=1)
+        if not self._classifies:
+            return
+        answers = self._head.decisions(logits)[:, 0]
         self._predicted.update(answers.tolist())
         labels = self._data.labels
         if labels is not None:
@@ -89,7 +93,7 @@ class PlausibilityMeter:
             stages: Gets the progress of trying them.
         """
         predicted = len(self._predicted)
-        if self._data.labels is None or self._spec.num_classes == 1:
+        if self._data.labels is None:
             return PlausibilitySection(classes_predicted=predicted)
         labels, answers = self._answers.labels, self._answers.answers
         found = against_chance(labels, answers)
@@ -138,7 +142,7 @@ class PlausibilityMeter:
         sampled = self._answers.sampled
         labels, answers = self._answers.labels[sampled], self._answers.answers[sampled]
         given = self._data.classes.names if self._data.classes else {}
-        names = class_names(self._spec, given)
+        names = class_names(self._spec.as_single_label, given)
         usual = []
         for name, order in other_orders(names, self._spec.labels).items():
             usual.append(int(np.count_nonzero(order[labels] == answers)))
@@ -159,14 +163,14 @@ class PlausibilityMeter:
             labels, pixels = self._pixels()
             found = []
             for reading in readings:
-                found.append(reading.tried(network, pixels, labels))
+                found.append(reading.tried(network, pixels, labels, self._head))
                 watcher.advance(1)
             # Blue first beside the best scaling too: the two go wrong together.
             hits = {one.name: one.hits for one in found}
             reading = max((one for one in readings if not one.bgr), key=lambda one: hits[one.name])
             both = replace(reading, bgr=True, name=f"BGR, {reading.name}")
             both = replace(both, option=f"{reading.option}; {_BGR}")
-            found.append(both.tried(network, pixels, labels))
+            found.append(both.tried(network, pixels, labels, self._head))
             watcher.advance(1)
         return found
 
@@ -213,7 +217,9 @@ class _Reading:
     preprocessing: Preprocessing
     bgr: bool = False
 
-    def tried(self, network: nn.Module, pixels: npt.NDArray[np.uint8], labels: IntArray) -> _Tried:
+    def tried(
+        self, network: nn.Module, pixels: npt.NDArray[np.uint8], labels: IntArray, head: Head
+    ) -> _Tried:
         """Right answers on uint8 pixels (N, crop, crop, 3)."""
         hits = 0
         with torch.inference_mode():
@@ -221,7 +227,7 @@ class _Reading:
                 part = normalised_images(pixels[start : start + _BATCH], self.preprocessing)
                 batch = torch.from_numpy(part[:, ::-1].copy() if self.bgr else part)
                 logits = network(batch.contiguous(memory_format=torch.channels_last)).numpy()
-                answers = np.argmax(logits, axis=1)
+                answers = head.decisions(logits)[:, 0]
                 hits += int(np.count_nonzero(answers == labels[start : start + _BATCH]))
         return _Tried(name=self.name, option=self.option, hits=hits)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
+from eightbit.benchmarks.accuracy.multi_label import CandidateMultiLabel, Judged
 from eightbit.benchmarks.accuracy.paired import images_needed
-from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.processes.process import peak_rss_bytes
@@ -26,6 +26,7 @@ from eightbit.benchmarks.report.plausibility import said
 from eightbit.benchmarks.report.verdict import drop_gate
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.calibration.range_methods import Method
+from eightbit.models.spec import Task
 from eightbit.quantize import bundle
 from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.measure.evaluation import EvaluatedImages, Evaluation
@@ -71,6 +72,7 @@ def make_report(
         evaluation=evaluated.section if evaluated else None,
         verification=_verification(verification),
         accuracy=evaluated.evaluation.accuracy if evaluated else None,
+        multi_label=evaluated.evaluation.multi_label if evaluated else None,
         max_drop_pp=max_drop_pp,
         fallback=fallback,
         fidelity=FidelitySection(**measured.fidelity) if measured else None,
@@ -104,7 +106,7 @@ def failed_gates(report: Report, max_drop_pp: float | None = None) -> tuple[str,
     """What keeps these artefacts from being shipped, one line each.
 
     ``max_drop_pp`` (percentage points; None for any drop) limits the upper end of the 95 % interval
-    of each artefact's top-1 drop: an unmeasured drop, or one on too few images, fails.
+    of each artefact's drop: an unmeasured drop, or one on too few images, fails.
     """
     failures = failed_checks(report.verification) if report.verification else []
     if not any(failure.startswith(f"verification: {COVERED}") for failure in failures):
@@ -139,9 +141,9 @@ def _dropped(report: Report, max_drop_pp: float) -> list[str]:
         return [
             f"max drop: not judged, as the float model is not plausible: {said(report.implausible)}"
         ]
-    accuracy, measured, failures = report.accuracy, False, []
+    measured, failures, metric = False, [], report.model.spec.task.metric
     for name in FORMATS:
-        result = accuracy.by_key.get(name) if accuracy else None
+        result = report.drops.get(name)
         gate = drop_gate(result, max_drop_pp) if result else None
         if result is None or result.drop_pp is None or gate is None:
             continue
@@ -149,7 +151,7 @@ def _dropped(report: Report, max_drop_pp: float) -> list[str]:
         if not gate.passed:
             moves = "rises" if result.drop_pp < 0 else "drops"
             failures.append(
-                f"max drop: {name}: top-1 {moves} by {abs(result.drop_pp):.2f} pp; "
+                f"max drop: {name}: {metric} {moves} by {abs(result.drop_pp):.2f} pp; "
                 f"{gate.text}; {_hint(name, result, max_drop_pp, report.standing_fallback)}"
             )
     if not measured:
@@ -161,13 +163,18 @@ def _why_not_measured(report: Report) -> str:
     checks = report.verification.checks if report.verification else ()
     if any(not check.passed and check.name.endswith(FINITE_LOGITS) for check in checks):
         return "not measured, since not every logit is a number"
+    if report.model.spec.task is Task.REGRESSION:
+        return (
+            "expected a classifier, found a regression, whose numbers are neither right nor wrong"
+        )
     return "expected images with labels to measure it on, found none"
 
 
-def _hint(
-    name: str, result: CandidateAccuracy, max_drop_pp: float, fallback: FallbackSection | None
-) -> str:
+def _hint(name: str, result: Judged, max_drop_pp: float, fallback: FallbackSection | None) -> str:
     """What would make the gate pass."""
+    if isinstance(result, CandidateMultiLabel):
+        within = result.drop_pp is not None and result.drop_pp < max_drop_pp
+        return "more images narrow the interval" if within else "more images will not help"
     if fallback is not None and _decided(fallback, name, max_drop_pp):
         needed, otherwise = fallback.images_needed, "no choice of layers in float meets it"
     else:

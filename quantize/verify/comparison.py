@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
+from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL, Head
 from eightbit.benchmarks.accuracy.parity import (
     FINITE,
     NO_CRASH,
@@ -15,15 +16,18 @@ from eightbit.benchmarks.accuracy.parity import (
     allowed_disagreement,
     different_predictions,
     pair_name,
+    predictions,
 )
 from eightbit.benchmarks.artifact.formats import runtimes
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.spec import Task
 
 # First words of execution names.
 _ORDER: Final = (*(runtime.word for runtime in runtimes().values()), REFERENCE)
 
 SAME_PREDICTIONS: Final = "every execution predicts like the reference"
+SAME_OUTPUTS: Final = "every execution gives the numbers of the reference"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +47,10 @@ def compare(
     logits: Mapping[str, FloatArray],
     *,
     output_scale: float,
+    head: Head = SINGLE_LABEL,
     excused: Collection[str] = (),
     crashed: Collection[str] = (),
-    predictions: bool = True,
+    synthetic: bool = False,
 ) -> Comparison:
     """Compare executions with the reference and with each other.
 
@@ -53,30 +58,33 @@ def compare(
         logits: float32, shape (N, classes), by execution, ``REFERENCE`` included; where N is
             smaller, of the first images.
         output_scale: Scale of the logits (one LSB).
+        head: How they are read.
         excused: Executions whose predictions are measured but fail no check.
         crashed: Executions whose process died.
-        predictions: Whether predictions can fail a check; False for synthetic images.
+        synthetic: Whether the images are, so that predictions can fail no check.
     """
     broken = {name: _not_finite(found) for name, found in logits.items() if _not_finite(found)}
     sound = {name: found for name, found in logits.items() if name not in broken}
     pairs = combinations(sorted(sound, key=_place), 2)
     parity = {
-        pair_name(first, second): _parity(sound[first], sound[second], output_scale)
+        pair_name(first, second): _parity(sound[first], sound[second], output_scale, head)
         for first, second in pairs
     }
     checks = [_finite(logits, broken)]
     died = ", ".join(sorted(crashed))
     # There in any case, so that a later run in which none dies takes its place.
     checks.append(Check(name=NO_CRASH, passed=not died, detail=f"died: {died or 'none'}"))
-    if predictions and REFERENCE in sound:
+    if not synthetic and REFERENCE in sound:
         judged = {
             name: parity[pair_name(name, REFERENCE)]
             for name in sound
             if name != REFERENCE and name not in excused
         }
+        others = [name for name in sound if name in excused]
         if judged:
-            checks.append(_same_predictions(judged, [name for name in sound if name in excused]))
-    if not predictions:
+            same = _same_outputs if head.task is Task.REGRESSION else _same_predictions
+            checks += same(judged, others)
+    if synthetic:
         checks = [check.model_copy(update={"synthetic": True}) for check in checks]
     return Comparison(checks=tuple(checks), parity=parity)
 
@@ -90,9 +98,9 @@ def _not_finite(logits: FloatArray) -> int:
     return int(np.count_nonzero(~np.isfinite(logits)))
 
 
-def _parity(first: FloatArray, second: FloatArray, output_scale: float) -> ParityResult:
+def _parity(first: FloatArray, second: FloatArray, output_scale: float, head: Head) -> ParityResult:
     both = min(len(first), len(second))
-    meter = ParityMeter(output_scale)
+    meter = ParityMeter(output_scale, head)
     meter.update(first[:both], second[:both])
     return meter.result()
 
@@ -107,23 +115,43 @@ def _finite(logits: Mapping[str, FloatArray], broken: Mapping[str, int]) -> Chec
     )
 
 
-def _same_predictions(judged: Mapping[str, ParityResult], excused: Sequence[str]) -> Check:
+def _same_predictions(
+    judged: Mapping[str, ParityResult], excused: Sequence[str]
+) -> Sequence[Check]:
     """The check on predictions; names the executions that fail it, or else the furthest one."""
     different = {name: different_predictions(result) for name, result in judged.items()}
     failing = [
         name
         for name, result in judged.items()
-        if different[name] > max(1.0, allowed_disagreement(name) * result.n)
+        if different[name] > max(1.0, allowed_disagreement(name) * predictions(result))
     ]
-    furthest = max(judged, key=lambda name: different[name] / judged[name].n)
+    furthest = max(judged, key=lambda name: different[name] / predictions(judged[name]))
     found = ", ".join(
-        f"{name}: {different[name]} of {judged[name].n} differ, "
+        f"{name}: {different[name]} of {predictions(judged[name])} differ, "
         f"{allowed_disagreement(name):.0%} allowed"
         for name in failing or [furthest]
     )
-    return Check(
+    check = Check(
         name=SAME_PREDICTIONS,
         passed=not failing,
-        detail=(found if any(different.values()) else "none differs")
-        + (f"; not promised by the target: {', '.join(excused)}" if excused else ""),
+        detail=(found if any(different.values()) else "none differs") + _not_promised(excused),
     )
+    return (check,)
+
+
+def _same_outputs(judged: Mapping[str, ParityResult], excused: Sequence[str]) -> Sequence[Check]:
+    """The check on the outputs of a regression; none where they are the same for all images."""
+    apart = {name: 1 - result.r2 for name, result in judged.items() if result.r2 is not None}
+    if not apart:
+        return ()
+    failing = [name for name, share in apart.items() if share > allowed_disagreement(name)]
+    found = ", ".join(
+        f"{name}: R² {1 - apart[name]:.4f}, {1 - allowed_disagreement(name):.2f} expected"
+        for name in failing or [max(apart, key=lambda name: apart[name])]
+    )
+    check = Check(name=SAME_OUTPUTS, passed=not failing, detail=f"{found}{_not_promised(excused)}")
+    return (check,)
+
+
+def _not_promised(excused: Sequence[str]) -> str:
+    return f"; not promised by the target: {', '.join(excused)}" if excused else ""

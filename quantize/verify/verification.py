@@ -17,12 +17,14 @@ import torch
 from torch import nn
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL, Head
 from eightbit.benchmarks.accuracy.parity import (
     MAX_EXECUTION_DISAGREEMENT,
     ExecutionsSection,
     Pairs,
     different_predictions,
     pair_name,
+    predictions,
 )
 from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, Precision
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
@@ -97,6 +99,7 @@ def verify(
     pixels: FloatArray,
     *,
     output_scale: float,
+    head: Head = SINGLE_LABEL,
     coverage: CoverageSection | None,
     executed: Mapping[str, FloatArray] | None = None,
     excused: Collection[str] = (),
@@ -110,6 +113,7 @@ def verify(
         runners: The INT8 artefacts by name, and the float one as ``FLOAT``.
         pixels: float32, shape (N, 3, crop, crop).
         output_scale: Scale of the logits (one LSB).
+        head: How they are read.
         coverage: Of the ONNX artefact, if any.
         executed: Logits of the reference and other executions, by name.
         excused: Executions whose predictions fail no check, see `executions.excused`.
@@ -127,15 +131,18 @@ def verify(
     if not all(check.passed for check in checks):
         return Verification(images=len(pixels), checks=tuple(checks), fidelity={}, parity={})
     checks.append(_float_artifact(expected[:BATCH], found.pop(FLOAT)))
-    fidelity = {name: _fidelity(expected, logits) for name, logits in found.items()}
-    checks += [
-        _agreement(f"{name} predicts like the float model", result, MAX_FLOAT_DISAGREEMENT)
-        for name, result in fidelity.items()
-    ]
+    fidelity = {name: _fidelity(expected, logits, head) for name, logits in found.items()}
+    for name, result in fidelity.items():
+        checks += _like_float(name, result)
     compared = compare(
-        {**found, **(executed or {})}, output_scale=output_scale, excused=excused, crashed=crashed
+        {**found, **(executed or {})},
+        output_scale=output_scale,
+        head=head,
+        excused=excused,
+        crashed=crashed,
     )
-    checks += [_same(*pair, compared.parity) for pair in combinations(found, 2)]
+    for pair in combinations(found, 2):
+        checks += _same(*pair, compared.parity)
     checks += compared.checks if executed else ()
     if coverage is not None:
         checks.append(_covered(coverage))
@@ -169,24 +176,49 @@ def _float_artifact(expected: FloatArray, found: FloatArray) -> Check:
     )
 
 
-def _fidelity(expected: FloatArray, found: FloatArray) -> FidelityResult:
-    meter = FidelityMeter()
+def _fidelity(expected: FloatArray, found: FloatArray, head: Head) -> FidelityResult:
+    meter = FidelityMeter(head)
     meter.update(expected, found)
     return meter.result()
 
 
+def _like_float(name: str, result: FidelityResult) -> Iterator[Check]:
+    """Decisions, and unless the highest logit decides, how far the outputs follow the float ones.
+
+    Most decisions of a multi-label classifier may be no, whatever it sees: alone they say little.
+    """
+    if result.top1_agreement is not None:
+        yield _agreement(f"{name} predicts like the float model", result, MAX_FLOAT_DISAGREEMENT)
+    if result.r2 is not None:
+        yield _following(
+            f"{name}: outputs follow the float model's", result.r2, MAX_FLOAT_DISAGREEMENT
+        )
+
+
 def _agreement(name: str, result: FidelityResult | ParityResult, allowed: float) -> Check:
-    different = different_predictions(result)
+    different, made = different_predictions(result), predictions(result)
     return Check(
         name=name,
-        passed=different <= allowed * result.n,
-        detail=f"{different / result.n:.1%} of predictions differ, {allowed:.0%} allowed",
+        passed=different <= allowed * made,
+        detail=f"{different / made:.1%} of predictions differ, {allowed:.0%} allowed",
     )
 
 
-def _same(first: str, second: str, parity: Pairs) -> Check:
+def _following(name: str, r2: float, allowed: float) -> Check:
+    return Check(
+        name=name,
+        passed=1 - r2 <= allowed,
+        detail=f"{1 - r2:.2%} of their variance over the images is unlike (R² {r2:.4f}), "
+        f"{allowed:.0%} allowed",
+    )
+
+
+def _same(first: str, second: str, parity: Pairs) -> Iterator[Check]:
     name, result = f"{first} vs {second}: same predictions", parity[pair_name(first, second)]
-    return _agreement(name, result, MAX_EXECUTION_DISAGREEMENT)
+    if result.top1_agreement is not None:
+        yield _agreement(name, result, MAX_EXECUTION_DISAGREEMENT)
+    elif result.r2 is not None:
+        yield _following(name, result.r2, MAX_EXECUTION_DISAGREEMENT)
 
 
 def _covered(coverage: CoverageSection) -> Check:
@@ -302,6 +334,7 @@ def verify_artifacts(
             runners,
             pixels,
             output_scale=recipe.output_scale,
+            head=Head.of(recipe.spec),
             coverage=coverage,
             executed=executed.logits,
             excused=excused(recipe, available.possible),

@@ -13,7 +13,14 @@ from PIL import Image
 from tests.synthetic_reports.answers import IMAGES, RIGHT, accuracy, answers, tallied
 from tests.synthetic_reports.costs import benchmark, benchmarked, edge, latencies
 
-from eightbit.benchmarks.accuracy.fidelity import FidelityResult, ParityResult
+from eightbit.benchmarks.accuracy.fidelity import (
+    FidelityMeter,
+    FidelityResult,
+    ParityMeter,
+    ParityResult,
+)
+from eightbit.benchmarks.accuracy.heads import Head
+from eightbit.benchmarks.accuracy.multi_label import MultiLabelTally
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
 from eightbit.benchmarks.latency.sections import BenchmarkSection
@@ -23,6 +30,7 @@ from eightbit.benchmarks.report.document import (
     CoverageSection,
     FidelitySection,
     ModelSection,
+    MultiLabelSection,
     OperatorCoverage,
     Report,
 )
@@ -40,7 +48,7 @@ from eightbit.benchmarks.report.plausibility import (
 )
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.images.loading import SkippedImage
-from eightbit.models.spec import Architecture, ModelSpec
+from eightbit.models.spec import Architecture, ModelSpec, Task
 
 ANIMALS: Final = ("cat", "dog", "bird", "fish", "horse", "frog", "ship")
 LONG: Final = "a" * 150 + "/" + "b" * 149
@@ -198,8 +206,58 @@ def without_labels() -> Report:
     return full(labelled=False)
 
 
-def one_class() -> Report:
-    return full(("only",), broke=0, fixed=0)
+def _with_task(spec: ModelSpec, **sections: object) -> Report:
+    """A full report of a network of another task."""
+    report = full(("cat", "dog"))
+    model = report.model.model_copy(update={"spec": spec})
+    changed = report.model_copy(update={"model": model, "accuracy": None, **sections})
+    return Report.model_validate_json(changed.to_json())
+
+
+def binary() -> Report:
+    spec = ModelSpec(architecture=Architecture.RESNET18, num_classes=1, labels=("cat", "dog"))
+    return _with_task(spec, accuracy=full(("cat", "dog")).accuracy)
+
+
+def _logits(outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    exact = rng.normal(0, 2, (200, outputs)).astype(np.float32)
+    return exact, (exact + rng.normal(0, 0.05, exact.shape)).astype(np.float32)
+
+
+def _measured(spec: ModelSpec) -> dict[str, object]:
+    head, meter = Head.of(spec), FidelityMeter(Head.of(spec))
+    meter.update(*_logits(spec.num_classes))
+    parity = ParityMeter(0.1, head)
+    parity.update(*_logits(spec.num_classes))
+    found = meter.result()
+    return {
+        "fidelity": FidelitySection(torchscript=found, onnx=found),
+        "parity": dict.fromkeys(full().parity, parity.result()),
+    }
+
+
+def multi_label() -> Report:
+    labels = ("animal", "vehicle", "flies")
+    spec = ModelSpec(
+        architecture=Architecture.RESNET18, num_classes=3, labels=labels, task=Task.MULTI_LABEL
+    )
+    exact, rounded = _logits(3)
+    tally = MultiLabelTally(("onnx",), head=Head.of(spec))
+    truth = [tuple(np.flatnonzero(row > 0.5).tolist()) for row in exact]
+    tally.update(exact, {"onnx": rounded}, truth, [f"{index}.png" for index in range(200)])
+    section = MultiLabelSection(fp32=tally.reference_result(), onnx=tally.candidate_result("onnx"))
+    return _with_task(spec, multi_label=section, **_measured(spec))
+
+
+def regression() -> Report:
+    spec = ModelSpec(
+        architecture=Architecture.RESNET18,
+        num_classes=2,
+        labels=("age", "height"),
+        task=Task.REGRESSION,
+    )
+    return _with_task(spec, **_measured(spec))
 
 
 def thousand_classes() -> Report:
@@ -325,7 +383,9 @@ def hostile() -> Report:
 REPORTS: Final[dict[str, Callable[[], Report]]] = {
     "full": full,
     "without labels": without_labels,
-    "one class": one_class,
+    "binary": binary,
+    "multi-label": multi_label,
+    "regression": regression,
     "thousand classes": thousand_classes,
     "float layers": float_layers,
     "failed": failed,

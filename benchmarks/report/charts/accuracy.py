@@ -20,10 +20,11 @@ from eightbit.benchmarks.report.charts.rows import (
     rows_figure,
 )
 from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, Margins, chart, figure
-from eightbit.benchmarks.report.document import AccuracySection
+from eightbit.benchmarks.report.document import AccuracySection, MultiLabelSection
 from eightbit.benchmarks.report.fallback import FallbackSection
 from eightbit.benchmarks.report.figures import interval, percent, points, probability
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import Task
 
 _WORST_CLASSES: Final = 10
 
@@ -34,8 +35,16 @@ _STYLES: Final = {
 }
 
 
-def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Chart | None:
-    """The drop of every artefact with its interval and the accepted one; None without labels."""
+def drop_chart(
+    accuracy: AccuracySection | MultiLabelSection,
+    allowed_pp: float | None = None,
+    metric: str = Task.SINGLE_LABEL.metric,
+) -> Chart | None:
+    """The drop of every artefact with its interval and the accepted one; None without labels.
+
+    `metric` is what drops, see `Task.metric`.
+    """
+    name_of = metric[0].upper() + metric[1:] if metric != Task.MULTI_LABEL.metric else metric
     rows = [
         Row(
             name=name,
@@ -56,11 +65,11 @@ def drop_chart(accuracy: AccuracySection, allowed_pp: float | None = None) -> Ch
         draw_line(axes, 0, "float", side=None if allowed_pp is None else "left")
         if allowed_pp is not None:
             draw_line(axes, allowed_pp, f"{allowed_pp:g} allowed", "bad")
-        axes.set_xlabel("top-1 drop in percentage points (left: gained, right: lost)")
+        axes.set_xlabel(f"{metric} drop in percentage points (left: gained, right: lost)")
         return chart(
             drawn,
             id="drop",
-            title="Top-1 drop with its 95 % interval",
+            title=f"{name_of} drop with its 95 % interval",
             caption="An interval that includes 0 does not tell the two models apart.",
             description=described(rows, "drop "),
             tips=row_tips(rows),
@@ -131,16 +140,20 @@ def _confidences(accuracy: AccuracySection) -> dict[str, ConfidenceResult]:
     return found | {" and ".join(names): confidence for confidence, names in alike.items()}
 
 
-def classes_charts(accuracy: AccuracySection, labels: tuple[str, ...] | None) -> Iterator[Chart]:
+def classes_charts(
+    accuracy: AccuracySection,
+    labels: tuple[str, ...] | None,
+    metric: str = Task.SINGLE_LABEL.metric,
+) -> Iterator[Chart]:
     """The classes that lost most, for the first artefact that has them."""
     for name, result in accuracy.candidates.items():
         if result.classes:
-            yield _classes_chart(name, result.classes, labels)
+            yield _classes_chart(name, result.classes, labels, metric)
             return
 
 
 def _classes_chart(
-    name: str, classes: Sequence[ClassDrop], labels: tuple[str, ...] | None
+    name: str, classes: Sequence[ClassDrop], labels: tuple[str, ...] | None, metric: str
 ) -> Chart:
     worst = sorted(classes, key=lambda entry: (-entry.drop_pp, entry.index))[:_WORST_CLASSES]
     rows = [
@@ -156,7 +169,7 @@ def _classes_chart(
         axes = drawn.subplots()
         draw_bars(axes, rows)
         axes.axvline(0, color=COLOURS["soft"], linewidth=1)
-        axes.set_xlabel("top-1 drop in percentage points")
+        axes.set_xlabel(f"{metric} drop in percentage points")
         shown = "all classes" if len(worst) == len(classes) else "the classes that lost most"
         lost = [row.name for row, entry in zip(rows, worst, strict=True) if entry.lost]
         verdict = (
@@ -182,7 +195,7 @@ def _classes_chart(
         )
 
 
-def fallback_chart(fallback: FallbackSection) -> Chart:
+def fallback_chart(fallback: FallbackSection, metric: str = Task.SINGLE_LABEL.metric) -> Chart:
     """The drop of every network that was tried, with its interval, against the target."""
     rows = [
         Row(
@@ -199,7 +212,7 @@ def fallback_chart(fallback: FallbackSection) -> Chart:
         draw_intervals(axes, rows)
         frame(axes, rows, 0, fallback.target_pp)
         draw_line(axes, fallback.target_pp, f"target {fallback.target_pp:g}")
-        axes.set_xlabel("top-1 drop in percentage points")
+        axes.set_xlabel(f"{metric} drop in percentage points")
         return chart(
             drawn,
             id="fallback-drop",

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from eightbit.benchmarks.accuracy.multi_label import DecisionFlip
 from eightbit.benchmarks.accuracy.tally import Flip
 from eightbit.benchmarks.report.charts.rows import class_title, shortened
-from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.document import MultiLabelSection, Report
 from eightbit.benchmarks.report.figures import percent
 from eightbit.benchmarks.report.images import SHOWN
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import ModelSpec
 
 _LONGEST: Final = 60  # letters of a class
 _JPEG: Final = b"\xff\xd8\xff"
@@ -54,6 +56,8 @@ class Gallery:
 
 def gallery(report: Report) -> Gallery | None:
     """The first flips of all artefacts, those with a picture first; None without any flip."""
+    if report.multi_label is not None:
+        return _of_decisions(report, report.multi_label)
     found = dict(_flips(report))
     if not found:
         return None
@@ -73,6 +77,44 @@ def gallery(report: Report) -> Gallery | None:
         for flip, names in found[name]
     )
     return Gallery(pictures=pictures, note=_note(report, len(found), len(chosen)))
+
+
+def _of_decisions(report: Report, section: MultiLabelSection) -> Gallery | None:
+    """The first changed decisions of the first artefact that has any."""
+    for name, result in section.candidates.items():
+        if not result.flips:
+            continue
+        thumbnails = report.evaluation.thumbnails if report.evaluation else {}
+        pictures = tuple(
+            _decision(
+                flip,
+                name,
+                _source(thumbnails.get(flip.image, "")),
+                report.model.spec,
+            )
+            for flip in result.flips[:SHOWN]
+        )
+        note = f"{counted(result.changed, 'decision')} of {result.decisions:,} changed ({name})."
+        if result.changed > len(pictures):
+            note += f" The first {len(pictures)} are shown."
+        return Gallery(pictures=pictures, note=note)
+    return None
+
+
+def _decision(flip: DecisionFlip, whose: str, source: str, spec: ModelSpec) -> Picture:
+    name = shortened(class_title(flip.index, spec.labels), _LONGEST)
+    was = flip.float_probability > spec.threshold
+    mark = "changed" if flip.label is None else "broke" if flip.label == was else "fixed"
+    said = {True: name, False: f"not {name}"}
+    return Picture(
+        name=flip.image,
+        source=source,
+        mark=mark,
+        truth="" if flip.label is None else said[flip.label],
+        before=f"{said[was]} ({percent(flip.float_probability, 1)})",
+        after=f"{said[not was]} ({percent(flip.int8_probability, 1)})",
+        whose=whose,
+    )
 
 
 def _flips(report: Report) -> Iterator[tuple[str, list[tuple[Flip, list[str]]]]]:

@@ -1,6 +1,7 @@
 """The report as one HTML page, which needs nothing else."""
 
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import outputs
 from eightbit.benchmarks.report.headline import headline, key_figures
 from eightbit.benchmarks.report.pages.page import render_page
 from eightbit.benchmarks.report.pages.sections import (
@@ -19,6 +20,7 @@ def render_html(report: Report) -> str:
     return render_page(
         "report.html.j2",
         report=report,
+        outputs=outputs(report.model.spec),
         shipping=shipping(report),
         headline=headline(report),
         whose=whose,

@@ -6,6 +6,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.figures import outputs
 from eightbit.benchmarks.report.headline import headline
 from eightbit.benchmarks.report.tables.cost import deploy_commands, edge_tables
 from eightbit.benchmarks.report.tables.results import result_tables
@@ -51,6 +52,7 @@ def render_markdown(report: Report) -> str:
         "eightbit.benchmarks.report.pages",
         "report.md.j2",
         report=report,
+        outputs=outputs(report.model.spec),
         headline=headline(report),
         tables=[table for table in tables if table not in edge],
         edge=edge,

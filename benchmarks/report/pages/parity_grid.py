@@ -11,8 +11,9 @@ from eightbit.benchmarks.accuracy.parity import (
     VERSUS,
     allowed_disagreement,
     different_predictions,
+    predictions,
 )
-from eightbit.benchmarks.report.figures import percent
+from eightbit.benchmarks.report.figures import determination, percent
 from eightbit.models.plain_text import counted
 
 
@@ -38,6 +39,10 @@ class ParityGrid:
 
 
 _ITSELF: Final = Cell(grade="none", text="", detail="itself")
+_OTHER_NUMBERS: Final = (
+    f"R² below {1 - MAX_EXECUTION_DISAGREEMENT:.2f} (OpenVINO "
+    f"{1 - MAX_OPENVINO_DISAGREEMENT:.2f}), which fails the verification."
+)
 _UNKNOWN: Final = Cell(grade="none", text="", detail="not measured")
 
 
@@ -63,7 +68,9 @@ def parity_grid(parity: Mapping[str, ParityResult]) -> ParityGrid | None:
     return ParityGrid(
         names=ordered,
         rows=rows,
-        other=f"another class for more than {percent(MAX_EXECUTION_DISAGREEMENT, 0)} of the images "
+        other=_OTHER_NUMBERS
+        if not any(one.decisions for one in parity.values())
+        else f"another class for more than {percent(MAX_EXECUTION_DISAGREEMENT, 0)} of the images "
         f"(OpenVINO {percent(MAX_OPENVINO_DISAGREEMENT, 0)}) and more than one of them, which "
         "fails the verification.",
     )
@@ -76,12 +83,24 @@ def _cell(first: str, second: str, result: ParityResult | None) -> Cell:
         grade=_grade(result, allowed_disagreement(first, second)),
         text=percent(result.identical_fraction, 1),
         detail=f"{first} and {second}: {percent(result.identical_fraction)} identical, at most "
-        f"{counted(result.max_lsb, 'last bit')} apart, same class for "
-        f"{percent(result.top1_agreement)} of {counted(result.n, 'image')}",
+        f"{counted(result.max_lsb, 'last bit')} apart, {_likeness(result)}",
     )
 
 
+def _likeness(result: ParityResult) -> str:
+    images = counted(result.n, "image")
+    if not result.decisions:
+        return f"R² {determination(result.r2)} over {images}"
+    if result.decisions == 1:
+        return f"same class for {percent(result.top1_agreement)} of {images}"
+    return f"{percent(result.top1_agreement)} of the decisions on {images} the same"
+
+
 def _grade(result: ParityResult, allowed: float) -> str:
-    if different_predictions(result) > max(1.0, allowed * result.n):
+    if not result.decisions:
+        other = result.r2 is not None and 1 - result.r2 > allowed
+    else:
+        other = different_predictions(result) > max(1.0, allowed * predictions(result))
+    if other:
         return "other"
     return "same" if result.max_lsb == 0 else "near" if result.max_lsb == 1 else "far"

@@ -29,6 +29,7 @@ from eightbit.benchmarks.report.tables.cost import (
     latency_tables,
     whole_path_tables,
 )
+from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
 from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
 from eightbit.benchmarks.report.tables.results import (
     coverage_table,
@@ -42,6 +43,7 @@ from eightbit.benchmarks.report.tables.run import (
     origin_tables,
     skipped_tables,
 )
+from eightbit.models.spec import Task
 
 _NARROW: Final = 3
 
@@ -106,44 +108,80 @@ EVALUATE: Final = "eightbit evaluate DIR --data SRC"
 
 def accuracy_sections(report: Report) -> Iterator[Section]:
     """Accuracy, classes and confidence, layers in float, flips, fidelity."""
-    accuracy, labels = report.accuracy, report.model.spec.labels
+    task = report.model.spec.task
     unmeasured = f"Not measured: {why_not_evaluated(report)}."
-    yield Section(
-        id="accuracy",
-        title="Accuracy",
-        lead="How often each model is right, and what quantization changed"
-        f"{', image by image' if accuracy else ''}.",
-        charts=row(
-            [drop_chart(accuracy, report.max_drop_pp), reliability_chart(accuracy)],
-            classes_charts(accuracy, labels),
-        )
-        if accuracy
-        else (),
-        tables=tuple(accuracy_tables(accuracy, labels, report.plausibility)) if accuracy else (),
-        nothing=unmeasured,
-        command=EVALUATE,
-    )
+    if task is Task.MULTI_LABEL:
+        yield _ranking(report, unmeasured)
+    elif task is not Task.REGRESSION:
+        yield _right_answers(report, unmeasured)
     if report.fallback is not None:
         yield Section(
             id="fallback",
             title="Layers in float",
             lead="What was left in float to keep the drop within its target, and what it cost.",
-            charts=row([fallback_chart(report.fallback)]),
+            charts=row([fallback_chart(report.fallback, task.metric)]),
             tables=(fallback_table(report.fallback),),
         )
-    yield Section(
-        id="flips",
-        title="Images whose class changed",
-        lead="Look at them: are they images on which either answer would do?",
-        gallery=gallery(report),
-        nothing="No image changed its class." if accuracy else unmeasured,
-        command="" if accuracy else EVALUATE,
-    )
+    if task is not Task.REGRESSION:
+        yield Section(
+            id="flips",
+            title="Images on which a decision changed"
+            if task is Task.MULTI_LABEL
+            else "Images whose class changed",
+            lead="Look at them: are they images on which either answer would do?",
+            gallery=gallery(report),
+            nothing=_UNCHANGED[task] if report.drops else unmeasured,
+            command="" if report.drops else EVALUATE,
+        )
     yield Section(
         id="fidelity",
-        title="Fidelity of the logits",
-        lead="How close the numbers are from which classes are chosen; labels are not needed.",
+        title="Fidelity of the numbers" if task is Task.REGRESSION else "Fidelity of the logits",
+        lead="How close the outputs are to the float model's; labels are not needed.",
         tables=tuple(fidelity_tables(report.fidelity)) if report.fidelity else (),
+        nothing=unmeasured,
+        command=EVALUATE,
+    )
+
+
+_UNCHANGED: Final = {
+    Task.SINGLE_LABEL: "No image changed its class.",
+    Task.BINARY: "No image changed its class.",
+    Task.MULTI_LABEL: "No decision changed.",
+}
+
+
+def _right_answers(report: Report, unmeasured: str) -> Section:
+    """Of a classifier that names one class."""
+    accuracy, spec = report.accuracy, report.model.spec
+    labels, metric = spec.labels, spec.task.metric
+    return Section(
+        id="accuracy",
+        title="Accuracy",
+        lead="How often each model is right, and what quantization changed"
+        f"{', image by image' if accuracy else ''}.",
+        charts=row(
+            [drop_chart(accuracy, report.max_drop_pp, metric), reliability_chart(accuracy)],
+            classes_charts(accuracy, labels, metric),
+        )
+        if accuracy
+        else (),
+        tables=tuple(accuracy_tables(accuracy, labels, report.plausibility, metric))
+        if accuracy
+        else (),
+        nothing=unmeasured,
+        command=EVALUATE,
+    )
+
+
+def _ranking(report: Report, unmeasured: str) -> Section:
+    """Of a multi-label classifier."""
+    section, spec = report.multi_label, report.model.spec
+    return Section(
+        id="accuracy",
+        title="Accuracy",
+        lead="How well each model ranks the images of a class, and which decisions changed.",
+        charts=row([drop_chart(section, report.max_drop_pp, spec.task.metric)]) if section else (),
+        tables=tuple(multi_label_tables(section, spec.labels)) if section else (),
         nothing=unmeasured,
         command=EVALUATE,
     )

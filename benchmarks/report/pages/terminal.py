@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.figures import Table
+from eightbit.benchmarks.report.figures import Table, outputs
 from eightbit.benchmarks.report.headline import headline
 from eightbit.benchmarks.report.tables.results import result_tables
 from eightbit.models.plain_text import cut
@@ -22,7 +22,7 @@ _MOST_OF_A_LINE: Final = 2000
 def render_terminal(report: Report) -> RenderableType:
     """The headline and the results, for 80 columns and more; markup in the report has no effect."""
     spec = report.model.spec
-    model = f"{spec.architecture}, {spec.num_classes:,} classes, weights {report.model.weights}"
+    model = f"{spec.architecture}, {outputs(spec)}, weights {report.model.weights}"
     return Group(
         _line(model, "dim"),
         *(_line(f"weights: {note}", "dim") for note in report.model.weights_notes),

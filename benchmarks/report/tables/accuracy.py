@@ -20,6 +20,7 @@ from eightbit.benchmarks.report.figures import (
 from eightbit.benchmarks.report.plausibility import PlausibilitySection, said
 from eightbit.benchmarks.report.verdict import verdict
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import Task
 
 _MAX_NAMES: Final = 3
 
@@ -60,22 +61,24 @@ def accuracy_tables(
     accuracy: AccuracySection,
     labels: tuple[str, ...] | None = None,
     plausibility: PlausibilitySection | None = None,
+    metric: str = Task.SINGLE_LABEL.metric,
 ) -> Iterator[Table]:
     """Right answers and the drop, confidence, and the classes that lose, as far as measured.
 
-    A float model that is not plausible comes first, with what was tried.
+    A float model that is not plausible comes first, with what was tried. `metric` is what the share
+    of right answers is called, see `Task.metric`.
     """
     candidates = accuracy.candidates
     plausible = plausibility is None or not plausibility.doubts
     if plausibility is not None and plausibility.alternatives:
-        yield _alternatives(plausibility)
-    if accuracy.fp32.top1 is not None:
-        yield _accuracy(accuracy.fp32, candidates, plausible=plausible)
-    else:
+        yield _alternatives(plausibility, metric)
+    if accuracy.fp32.top1 is None:
         yield _agreement(accuracy.fp32, candidates)
+    else:
+        yield _accuracy(accuracy.fp32, candidates, metric, plausible=plausible)
     results = {"float": accuracy.fp32, **candidates}
     if any(result.confidence for result in results.values()):
-        yield _confidence(results)
+        yield _confidence(results, metric)
     for names, classes in _alike({name: result.classes for name, result in candidates.items()}):
         worst = worst_classes(classes)
         if worst:
@@ -95,29 +98,37 @@ def _alike(values: Mapping[str, _Value]) -> Iterator[tuple[str, _Value]]:
         yield " and ".join(name for name in values if values[name] == value), value
 
 
-def _alternatives(found: PlausibilitySection) -> Table:
+def _alternatives(found: PlausibilitySection, metric: str) -> Table:
     best = found.best
     advice = f"; {best.name} is better: {best.option}" if best else "; none is better"
     return Table(
         title="Float model not plausible: what else was tried on "
         f"{counted(found.tried_images, 'image')}",
-        columns=("images and labels read as", "top-1 [95 %]"),
+        columns=("images and labels read as", f"{metric} [95 %]"),
         rows=(
             ("what was taken", percents(found.as_taken or 0.0)),
             *((one.name, percents(one.top1, one.top1_ci95)) for one in found.alternatives),
         ),
-        note=f"Top-1 of the float model, {said(found)}{advice}.",
+        note=f"{metric.capitalize()} of the float model, {said(found)}{advice}.",
     )
 
 
 def _accuracy(
-    fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy], *, plausible: bool
+    fp32: AccuracyResult,
+    candidates: Mapping[str, CandidateAccuracy],
+    metric: str,
+    *,
+    plausible: bool,
 ) -> Table:
-    float_row = ("float", percent(fp32.top1), percent(fp32.top5), NOTHING, NOTHING, NOTHING)
+    ranks = metric == Task.SINGLE_LABEL.metric
+    shares = (percent(fp32.top1), *((percent(fp32.top5),) if ranks else ()))
     return Table(
         title=f"Accuracy on {counted(fp32.n, 'image')}",
-        columns=("", "top-1", "top-5", "drop [95 %]", "p", "flips"),
-        rows=(float_row, *(_accuracy_row(name, result) for name, result in candidates.items())),
+        columns=("", metric, *(("top-5",) if ranks else ()), "drop [95 %]", "p", "flips"),
+        rows=(
+            ("float", *shares, NOTHING, NOTHING, NOTHING),
+            *(_accuracy_row(name, result, ranks) for name, result in candidates.items()),
+        ),
         note=f"{_verdicts(candidates, plausible=plausible)}drop: with its 95 % interval; p: exact "
         "McNemar test, small where chance does not explain the drop; flips: images whose class "
         "changed (- now wrong, + now right).",
@@ -137,14 +148,14 @@ def _agreement(fp32: AccuracyResult, candidates: Mapping[str, CandidateAccuracy]
     )
 
 
-def _accuracy_row(name: str, result: CandidateAccuracy) -> tuple[str, ...]:
+def _accuracy_row(name: str, result: CandidateAccuracy, ranks: bool) -> tuple[str, ...]:
     flips = f"{result.flip_count:,}"
     if result.broke is not None and result.fixed is not None:
         flips += f" (-{result.broke:,} +{result.fixed:,})"
     return (
         name,
         percent(result.top1),
-        percent(result.top5),
+        *((percent(result.top5),) if ranks else ()),
         interval(result.drop_pp, result.drop_ci95_pp),
         probability(result.mcnemar_p),
         flips,
@@ -162,10 +173,10 @@ def _verdicts(candidates: Mapping[str, CandidateAccuracy], *, plausible: bool) -
     return "".join(f"{names}: {words} " for names, words in _alike(said))
 
 
-def _confidence(results: Mapping[str, AccuracyResult]) -> Table:
+def _confidence(results: Mapping[str, AccuracyResult], metric: str) -> Table:
     return Table(
         title="Confidence",
-        columns=("", "top-1", "mean confidence", "ECE"),
+        columns=("", metric, "mean confidence", "ECE"),
         rows=tuple(
             (
                 name,
@@ -176,8 +187,8 @@ def _confidence(results: Mapping[str, AccuracyResult]) -> Table:
             for name, result in results.items()
             if result.confidence is not None
         ),
-        note="mean confidence: probability of the predicted class, above top-1 if a model is too "
-        "sure of itself; ECE: expected calibration error, how far confidence and accuracy are "
+        note=f"mean confidence: probability of the predicted class, above {metric} if a model is "
+        "too sure of itself; ECE: expected calibration error, how far confidence and accuracy are "
         "apart over bins of like confidence.",
     )
 

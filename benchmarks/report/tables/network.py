@@ -7,7 +7,7 @@ from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, TO_REFERENCE, ExecutionsSection
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
-from eightbit.benchmarks.report.figures import NOTHING, Table, percent
+from eightbit.benchmarks.report.figures import NOTHING, Table, determination, percent
 
 
 def parity_table(
@@ -30,9 +30,10 @@ def parity_table(
     shown = dict(sorted(to_reference.items())) or dict(parity)
     shown |= {pair: parity[pair] for pair in ARTIFACT_PAIRS if pair in parity}
     against = "the reference integers" if to_reference else "each other"
+    columns = _COLUMNS if any(one.decisions for one in parity.values()) else _OF_NUMBERS
     return Table(
         title=f"Parity of the INT8 logits with {against}, in last bits",
-        columns=("execution" if to_reference else "pair", *_COLUMNS),
+        columns=("execution" if to_reference else "pair", *columns),
         rows=(
             *(_row(name, result) for name, result in shown.items()),
             *((name, *(NOTHING for _ in _COLUMNS)) for name in _missing(executions)),
@@ -42,6 +43,7 @@ def parity_table(
 
 
 _COLUMNS: Final = ("identical", "within 1", "largest", "agree", "images")
+_OF_NUMBERS: Final = ("identical", "within 1", "largest", "R²", "images")
 
 
 def _row(name: str, result: ParityResult) -> tuple[str, ...]:
@@ -50,7 +52,7 @@ def _row(name: str, result: ParityResult) -> tuple[str, ...]:
         percent(result.identical_fraction),
         percent(result.within_one_lsb_fraction),
         str(result.max_lsb),
-        percent(result.top1_agreement),
+        percent(result.top1_agreement) if result.decisions else determination(result.r2),
         f"{result.n:,}",
     )
 
@@ -65,7 +67,12 @@ def _notes(
     executions: ExecutionsSection | None,
     edge: EdgeSection | None,
 ) -> list[str]:
-    notes = ["agree: same class."]
+    most = max((one.decisions for one in shown.values()), default=0)
+    agree = (
+        "R²: of the variance over the images, the share that is the same.",
+        "agree: same class.",
+    )
+    notes = ["agree: same decisions." if most > 1 else agree[most]]
     if executions is not None:
         notes.append(f"Images: {executions.source}.")
         if executions.synthetic:

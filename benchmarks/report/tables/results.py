@@ -1,14 +1,25 @@
 """Tables of all results, and those of fidelity, size, verification, coverage and images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from eightbit.benchmarks.accuracy.fidelity import FidelityResult
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import CoverageSection, FidelitySection, Report
-from eightbit.benchmarks.report.figures import Table, decibels, decimal_bytes, nats, percent, ratio
+from eightbit.benchmarks.report.figures import (
+    NOTHING,
+    Table,
+    decibels,
+    decimal_bytes,
+    determination,
+    nats,
+    percent,
+    ratio,
+)
 from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
 from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables
+from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
 from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
 from eightbit.models.plain_text import counted, one_line
 
@@ -18,7 +29,12 @@ _CLASSES_NAMED: Final = 5
 def result_tables(report: Report) -> Iterator[Table]:
     """Accuracy, fallback, fidelity, latency, sizes and so on, as far as measured."""
     if report.accuracy:
-        yield from accuracy_tables(report.accuracy, report.model.spec.labels, report.plausibility)
+        spec = report.model.spec
+        yield from accuracy_tables(
+            report.accuracy, spec.labels, report.plausibility, spec.task.metric
+        )
+    if report.multi_label:
+        yield from multi_label_tables(report.multi_label, report.model.spec.labels)
     if report.fallback:
         yield fallback_table(report.fallback)
     if report.fidelity:
@@ -49,6 +65,10 @@ def fidelity_tables(fidelity: FidelitySection) -> Iterator[Table]:
     if not results:
         return
     images = max(result.n for result in results.values())
+    if all(result.decisions == 0 for result in results.values()):
+        yield _distances(results, images)
+        return
+    several = any(result.decisions > 1 for result in results.values())
     yield Table(
         title=f"Fidelity of the logits on {images:,} images",
         columns=("", "agree", "SQNR", "median SQNR", "mean KL"),
@@ -58,13 +78,36 @@ def fidelity_tables(fidelity: FidelitySection) -> Iterator[Table]:
                 percent(result.top1_agreement),
                 decibels(result.sqnr_db),
                 decibels(result.median_image_sqnr_db),
-                nats(result.mean_kl),
+                NOTHING if result.mean_kl is None else nats(result.mean_kl),
             )
             for name, result in results.items()
         ),
-        note="agree: same class as float; SQNR: of all logits together, which a few outlier images "
-        "can rule; median SQNR: of each image's own; mean KL: of float's softmax from INT8's, in "
-        "nats.",
+        note=f"agree: same {'decisions' if several else 'class'} as float; SQNR: of all logits "
+        "together, which a few outlier images can rule; median SQNR: of each image's own; mean KL: "
+        "of float's probabilities from INT8's, in nats.",
+    )
+
+
+def _distances(results: Mapping[str, FidelityResult], images: int) -> Table:
+    """How far the numbers of a regression are from the float model's."""
+    return Table(
+        title=f"Fidelity of the numbers on {images:,} images",
+        columns=("", "R²", "SQNR", "median SQNR", "mean error", "largest error"),
+        rows=tuple(
+            (
+                name,
+                determination(result.r2),
+                decibels(result.sqnr_db),
+                decibels(result.median_image_sqnr_db),
+                *(
+                    NOTHING if error is None else f"{error:.3g}"
+                    for error in (result.mean_abs_error, result.max_abs_error)
+                ),
+            )
+            for name, result in results.items()
+        ),
+        note="R²: of float's variance over the images, the share that INT8 follows; SQNR: of all "
+        "numbers together; median SQNR: of each image's own; errors: absolute, against float.",
     )
 
 

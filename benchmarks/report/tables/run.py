@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from eightbit.benchmarks.accuracy.multi_label import CandidateMultiLabel
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.report.document import Report
@@ -14,6 +15,7 @@ from eightbit.benchmarks.report.figures import (
     facts,
     percent,
 )
+from eightbit.benchmarks.report.tables.multi_label import changed_decisions
 from eightbit.models.images.loading import SkippedImage
 
 _MAX_LISTED: Final = 20
@@ -22,11 +24,12 @@ _MAX_LISTED: Final = 20
 def detail_tables(report: Report) -> Iterator[Table]:
     """Flips, skipped files, time and memory, environment, as far as there is anything to say."""
     labels = report.model.spec.labels
-    if report.accuracy:
-        for key, format in FORMATS.items():
-            result = report.accuracy.by_key.get(key)
-            if result and result.flips:
-                yield _flips(format.name, result, labels)
+    for key, format in FORMATS.items():
+        result = report.drops.get(key)
+        if isinstance(result, CandidateMultiLabel) and result.flips:
+            yield changed_decisions(format.name, result, labels)
+        elif isinstance(result, CandidateAccuracy) and result.flips:
+            yield _flips(format.name, result, labels)
     yield from skipped_tables(report)
     yield _cost(report)
     yield _environment(report)

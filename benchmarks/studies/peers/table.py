@@ -155,7 +155,7 @@ def _sqnr(row: Row) -> float:
 
 
 def _agreement_percent(row: Row) -> float:
-    return 100 * row.fidelity.top1_agreement
+    return 100 * (row.fidelity.top1_agreement or 0.0)
 
 
 # What the best peer is named by: the measure's name, its value and its unit, and that of a

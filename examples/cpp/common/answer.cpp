@@ -38,6 +38,42 @@ std::vector<double> probabilities(const std::vector<float>& logits) {
   return weights;
 }
 
+double sigmoid(double logit) { return 1 / (1 + std::exp(-logit)); }
+
+std::string name_of(const Metadata& metadata, std::size_t index) {
+  return metadata.labels.empty() ? std::to_string(index) : metadata.labels[index];
+}
+
+void print_share(std::ostream& out, double share, const std::string& name) {
+  out << std::fixed << std::setprecision(1) << std::setw(7) << 100 * share << "%  " << name << '\n';
+}
+
+void print_classes(std::ostream& out, const Answer& answer) {
+  const bool several = answer.metadata.task == Task::kMultiLabel;
+  const std::vector<double> shares = several ? std::vector<double>{} : probabilities(answer.logits);
+  for (const std::size_t index : most_probable(answer.logits)) {
+    const double logit = answer.logits[index];
+    const bool is_no = several && !(logit > answer.metadata.threshold_logit);
+    print_share(out, several ? sigmoid(logit) : shares[index],
+                (is_no ? "no " : "") + name_of(answer.metadata, index));
+  }
+}
+
+void print_binary(std::ostream& out, const Answer& answer) {
+  const double logit = answer.logits.front();
+  const std::size_t chosen = logit > answer.metadata.threshold_logit ? 1 : 0;
+  for (const std::size_t index : {chosen, 1 - chosen}) {
+    print_share(out, sigmoid(index == 1 ? logit : -logit), name_of(answer.metadata, index));
+  }
+}
+
+void print_numbers(std::ostream& out, const Answer& answer) {
+  out << std::defaultfloat << std::setprecision(6);
+  for (std::size_t index = 0; index < answer.logits.size(); ++index) {
+    out << std::setw(12) << answer.logits[index] << "  " << name_of(answer.metadata, index) << '\n';
+  }
+}
+
 }  // namespace
 
 void check(const Answer& answer, const std::string& where) {
@@ -57,12 +93,14 @@ void check(const Answer& answer, const std::string& where) {
 }
 
 void print_top(std::ostream& out, const Answer& answer) {
-  const std::vector<double> shares = probabilities(answer.logits);
-  const std::vector<std::string>& labels = answer.metadata.labels;
-  out << std::fixed << std::setprecision(1);
-  for (const std::size_t index : most_probable(answer.logits)) {
-    out << std::setw(7) << 100 * shares[index] << "%  "
-        << (labels.empty() ? std::to_string(index) : labels[index]) << '\n';
+  switch (answer.metadata.task) {
+    case Task::kRegression:
+      return print_numbers(out, answer);
+    case Task::kBinary:
+      return print_binary(out, answer);
+    case Task::kSingleLabel:
+    case Task::kMultiLabel:
+      return print_classes(out, answer);
   }
 }
 

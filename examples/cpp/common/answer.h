@@ -18,7 +18,8 @@ struct Answer {
 /// Throws BadInput: not one finite logit per class.
 void check(const Answer& answer, const std::string& where);
 
-/// Prints the five most probable classes, of equal logits the lowest class first.
+/// Prints the five most probable classes, of equal logits the lowest class first; of a binary model
+/// the answer first, and all numbers of a regression.
 void print_top(std::ostream& out, const Answer& answer);
 
 /// Writes the logits as raw float32. Throws BadInput: the file cannot be written.

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "common/bad_input.h"
 #include "common/plain_text.h"
@@ -37,6 +38,32 @@ std::array<float, kChannels> per_channel(const Json& values) {
     }
   }
   return numbers;
+}
+
+Task task_of(const Json& spec, std::size_t num_classes) {
+  // A single output that does not say more decides between two classes.
+  const std::string usual = num_classes == 1 ? "binary" : "single-label";
+  const auto word = spec.value("task", usual);
+  const std::array<std::pair<const char*, Task>, 4> known{{{"single-label", Task::kSingleLabel},
+                                                           {"binary", Task::kBinary},
+                                                           {"multi-label", Task::kMultiLabel},
+                                                           {"regression", Task::kRegression}}};
+  for (const auto& [name, task] : known) {
+    if (word == name && (task != Task::kBinary || num_classes == 1)) {
+      return task;
+    }
+  }
+  throw BadInput("task: expected one of " + std::to_string(num_classes) +
+                 " outputs that this program knows, found " + visible(word));
+}
+
+double threshold_logit_of(const Json& spec) {
+  const auto threshold = spec.value("threshold", 0.5);
+  if (!(threshold > 0 && threshold < 1)) {
+    throw BadInput("threshold: expected a probability between 0 and 1, found " +
+                   std::to_string(threshold));
+  }
+  return std::log(threshold / (1 - threshold));
 }
 
 std::vector<std::string> class_names(const Json& spec, std::size_t num_classes) {
@@ -82,7 +109,10 @@ Metadata read(const Json& document) {
   const Json input = document.value("input", Json::object());
   Metadata metadata{};
   metadata.num_classes = count_within(spec.at("num_classes"), kMostClasses);
-  metadata.labels = class_names(spec, metadata.num_classes);
+  metadata.task = task_of(spec, metadata.num_classes);
+  metadata.threshold_logit = threshold_logit_of(spec);
+  metadata.labels =
+      class_names(spec, metadata.task == Task::kBinary ? 2 : metadata.num_classes);
   metadata.crop = count_within(preprocessing.at("crop"), kLongestSide);
   metadata.mean = per_channel(preprocessing.at("mean"));
   metadata.std = per_channel(preprocessing.at("std"));

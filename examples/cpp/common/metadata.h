@@ -14,9 +14,15 @@ inline constexpr const char* kOnnxKey = "eightbit";
 
 inline constexpr std::size_t kChannels = 3;
 
+/// What the outputs of a model mean.
+enum class Task { kSingleLabel, kBinary, kMultiLabel, kRegression };
+
 struct Metadata {
-  std::size_t num_classes;
-  std::vector<std::string> labels;  ///< One per class, visible; empty where they are not known.
+  std::size_t num_classes;  ///< Number of outputs.
+  Task task;
+  double threshold_logit;  ///< A binary or multi-label model says yes to what is higher.
+  /// One per class, of a binary model two, visible; empty where they are not known.
+  std::vector<std::string> labels;
   std::size_t crop;                 ///< Side of the square image, in pixels.
   std::array<float, kChannels> mean;
   std::array<float, kChannels> std;

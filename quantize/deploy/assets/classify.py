@@ -15,6 +15,7 @@ import argparse
 import ctypes
 import io
 import json
+import math
 import os
 import re
 import sys
@@ -55,6 +56,7 @@ AVIF = ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", *AVIF)
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 64 * 2**20
+TASKS = ("single-label", "binary", "multi-label", "regression")
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation: transposition
 ORT = f"ONNX Runtime {ort.__version__}"
 OTHERS = (AttributeError, RecursionError)  # which metadata of any shape can raise
@@ -112,7 +114,14 @@ class Model:
             found = str(metadata["format_version"])[:20]
             version = f"expected metadata of format_version 1, found {found}"
             refuse(f"{MODEL}: {version}; use the classify.py that came with it")
-        self.classes, how = metadata["spec"]["num_classes"], metadata["spec"]["preprocessing"]
+        spec = metadata["spec"]
+        self.classes, how = spec["num_classes"], spec["preprocessing"]
+        # A single output that does not say more decides between two classes.
+        self.task = spec.get("task", "binary" if self.classes == 1 else "single-label")
+        threshold = float(spec.get("threshold", 0.5))
+        if self.task not in TASKS or not 0 < threshold < 1:
+            raise ValueError(f"one of the tasks {', '.join(TASKS)} was expected")
+        self.threshold = math.log(threshold / (1 - threshold))
         self.resize, self.crop = side, crop = how["resize"], how["crop"]
         self.mean, self.std = (np.array(how[key], np.float32) for key in ("mean", "std"))
         taken = metadata.get("input", {})
@@ -131,6 +140,31 @@ class Model:
         if not fits or any(isinstance(n, int) and n != w for n, w in zip(inputs[0][1], wanted)):
             asked = f"expected one input {kind} {wanted} as its metadata says"
             refuse(f"{MODEL}: {asked}, found {str(inputs)[:200]}; do not trust this file")
+
+    def decisions(self, logits: Any) -> list[int]:
+        """The class of one image; with a threshold 1 for yes and 0 for no; none of a regression."""
+        if self.task == "regression":
+            return []
+        if self.task == "single-label":
+            return [int(logits.argmax())]
+        return [int(logit > self.threshold) for logit in logits.tolist()]
+
+    def lines(self, logits: Any, names: list[str]) -> list[str]:
+        """What to print of one image, the most probable class first."""
+        if self.task == "regression":
+            return [f"{value:>12.6g}  {name}" for value, name in zip(logits.tolist(), names)]
+        yes, order = self.decisions(logits), np.argsort(-logits, kind="stable").tolist()
+        if self.task == "single-label":
+            shares = softmax(logits)
+            return [f"{shares[index]:8.1%}  {names[index]}" for index in order]
+        shares = sigmoid(logits)
+        if self.task == "binary":
+            shares, order = np.append(1 - shares, shares), [yes[0], 1 - yes[0]]
+            return [f"{shares[index]:8.1%}  {names[index]}" for index in order]
+        return [
+            f"{shares[index]:8.1%}  {'no ' if not yes[index] else ''}{names[index]}"
+            for index in order
+        ]
 
     def batch(self, pixels: Any) -> Any:
         """The model's input: the pixels, or normalised step by step in float32."""
@@ -230,6 +264,12 @@ def labels(classes: int) -> list[str]:
     return [visible(name[:200]) for name in names]
 
 
+def sigmoid(logits: Any) -> Any:
+    """Probability of yes of each class, float64."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
 def softmax(logits: Any) -> Any:
     """Probabilities of the classes, float64."""
     weights = np.exp(logits.astype(np.float64) - logits.max())
@@ -254,7 +294,7 @@ def main() -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal may lack a letter of a class name
     model = Model(given.threads)
-    names = labels(model.classes)
+    names = labels(2 if model.task == "binary" else model.classes)
     if given.self_test:
         sys.path.insert(0, str(HERE))
         from self_test import self_test  # type: ignore[import-not-found]  # beside this file
@@ -262,11 +302,9 @@ def main() -> int:
         passed: bool = self_test(sys.modules[__name__], model, names, as_json=given.json)
         return 0 if passed else 1
     for path in given.images:
-        logits = model(photo(path, model))
-        probabilities = softmax(logits)
+        lines = model.lines(model(photo(path, model)), names)
         print(visible(path))
-        for index in np.argsort(-logits, kind="stable")[: given.top]:
-            print(f"{probabilities[index]:8.1%}  {names[index]}")
+        print(*(lines if model.task == "regression" else lines[: given.top]), sep="\n")
     return 0
 
 

@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from eightbit.benchmarks.accuracy.confidence import (
-    CONFIDENCE_BINS,
-    ConfidenceMeter,
-    top_probability,
-)
+from eightbit.benchmarks.accuracy.confidence import CONFIDENCE_BINS, ConfidenceMeter
+from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL
 
 
 def metered(confidence, right, batches=1):
@@ -62,15 +59,11 @@ def test_without_images_there_is_no_result():
 
 def test_probabilities_of_logits_far_apart_are_finite_and_exact():
     logits = np.array([[3e38, -3e38, 0], [-1e4, -1e4, -1e4], [2.0, 2.0, -1e30]], dtype=np.float32)
-    assert top_probability(logits) == pytest.approx([1, 1 / 3, 1 / 2], rel=1e-15)
+    assert SINGLE_LABEL.top_probability(logits) == pytest.approx([1, 1 / 3, 1 / 2], rel=1e-15)
 
 
 def test_no_probability_exceeds_one():
     rows = np.random.default_rng(0).standard_normal((1000, 1000), dtype=np.float32) * 50
-    top = top_probability(rows)
+    top = SINGLE_LABEL.top_probability(rows)
     assert top.max() <= 1
     assert top.min() > 1 / 1000
-
-
-def test_a_single_class_is_certain():
-    assert top_probability(np.array([[-7.5], [1e30]], dtype=np.float32)).tolist() == [1, 1]

@@ -7,13 +7,12 @@ import pytest
 from tests.synthetic_reports.answers import IMAGES, RIGHT, answers
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
-from eightbit.benchmarks.accuracy.tally import AccuracyResult
 from eightbit.benchmarks.comparison.differences import (
     Loss,
     accuracy_loss,
     difference,
+    score_loss,
     speed_loss,
-    top1_loss,
 )
 
 
@@ -64,9 +63,9 @@ def test_where_flips_are_only_counted_the_two_are_taken_for_independent(which):
 
 def test_accuracy_itself_has_newcombes_interval():
     """Example (a) of the paper: 56 of 70 against 48 of 80 gives 0.0524 to 0.3339."""
-    new = AccuracyResult(top1=1 - 56 / 70, top5=None, n=70, confidence=None)
-    old = AccuracyResult(top1=1 - 48 / 80, top5=None, n=80, confidence=None)
-    loss = top1_loss(new, old)
+    new = answers().model_copy(update={"top1": 1 - 56 / 70, "n": 70})
+    old = answers().model_copy(update={"top1": 1 - 48 / 80, "n": 80})
+    loss = score_loss(new, old)
     assert loss.value == pytest.approx(20)
     assert loss.interval == pytest.approx((5.24, 33.39), abs=0.005)
 

@@ -1,9 +1,18 @@
 """The one answer on top of the page, from reports of known truth."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.synthetic_reports.reports import almost_empty, float_layers, full, one_class
+from tests.synthetic_reports.reports import (
+    almost_empty,
+    binary,
+    float_layers,
+    full,
+    multi_label,
+    regression,
+)
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.accuracy.parity import FINITE, NO_CRASH
@@ -11,6 +20,9 @@ from eightbit.benchmarks.accuracy.tally import FINITE_CHECK
 from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.report.checks import Check, VerificationSection
 from eightbit.benchmarks.report.document import Report
+from eightbit.benchmarks.report.headline import headline
+from eightbit.benchmarks.report.pages.html import render_html
+from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.shipping import Advice, shipping
 
 
@@ -181,9 +193,19 @@ def test_an_artefact_whose_speed_was_not_measured_is_named() -> None:
     assert texts(report, Advice.CARE) == "Speed of TorchScript against float was not measured."
 
 
-def test_a_single_class_says_nothing() -> None:
-    report = one_class()
-    assert "a single class" in texts(report, Advice.CARE)
+def test_a_regression_is_for_its_user_to_judge() -> None:
+    told = texts(regression(), Advice.CARE)
+    assert "from the float model's on average" in told
+    assert "Accuracy" not in told
+
+
+@pytest.mark.parametrize("make", [binary, multi_label, regression])
+def test_no_word_of_ranks_where_no_class_is_ranked_first(make: Callable[[], Report]) -> None:
+    report = make()
+    pages = (render_html(report), render_markdown(report), headline(report))
+    for page in pages:
+        assert not re.search(r"top-[15]", page, re.IGNORECASE)
+    assert report.model.spec.task.metric in pages[2]
 
 
 @pytest.mark.parametrize(("seen", "words"), [(3, "4 of 7 classes have no image."), (4, "")])

@@ -135,7 +135,7 @@ def test_a_recorded_preprocessing_is_taken_as_it_is(local_file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"labels": ("a", "b")}, "expected 4 labels, one per class, found 2"),
+        ({"labels": ("a", "b")}, "expected 4 names, one per class, found 2"),
         ({"crop": 0}, "preprocessing: crop: .*found 0"),
         ({"std": (0.1, 0.0, 0.1)}, "preprocessing: std"),
         (

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eightbit.benchmarks.accuracy.heads import Head
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
-from eightbit.models import Preprocessing
+from eightbit.models import Preprocessing, Task
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.deploy.self_test import clearest, make_self_test, synthetic_candidate
@@ -36,8 +37,15 @@ def test_where_all_are_close_calls_the_widest_are_taken() -> None:
     assert clearest(found, last_bit=0.1) == (1, 2, 3)
 
 
-def test_one_class_has_no_second() -> None:
-    assert clearest(logits((1,), (3,), (2,), (0,)), last_bit=0.1) == (0, 1, 2)
+def test_one_logit_has_its_distance_from_the_threshold() -> None:
+    binary = Head(task=Task.BINARY)
+    assert clearest(logits((1,), (3,), (-2,), (0,), (4,)), 0.1, binary) == (1, 2, 4)
+    assert clearest(logits((0.1,), (-9,), (0.2,), (-8,)), 0.1, binary) == (1, 2, 3)
+
+
+def test_of_a_regression_the_first_are_taken() -> None:
+    found = logits((1,), (3,), (-2,), (0,))
+    assert clearest(found, 0.1, Head(task=Task.REGRESSION)) == (0, 1, 2)
 
 
 def test_few_pictures_are_all_taken() -> None:

@@ -84,7 +84,7 @@ def test_an_excused_execution_is_measured_and_fails_nothing() -> None:
 
 def test_on_synthetic_images_predictions_fail_nothing() -> None:
     found = {"onnx": _logits(wrong=64), "reference": _logits()}
-    comparison = compare(found, output_scale=SCALE, predictions=False)
+    comparison = compare(found, output_scale=SCALE, synthetic=True)
     assert comparison.passed
     assert {check.name for check in comparison.checks} == {FINITE, NO_CRASH}
     assert all(check.synthetic for check in comparison.checks)
@@ -98,7 +98,7 @@ def test_a_logit_that_is_no_number_fails_whatever_is_excused(
     broken = _logits()
     broken[5, 2] = value
     found = {"onnx": broken, "torchscript": _logits(), "reference": _logits()}
-    comparison = compare(found, output_scale=SCALE, excused=excused, predictions=False)
+    comparison = compare(found, output_scale=SCALE, excused=excused, synthetic=True)
     assert _failed(comparison) == {FINITE}
     assert "1 of onnx's 320" in _detail(comparison, FINITE)
     assert comparison.parity.keys() == {"torchscript_vs_reference"}

@@ -1,4 +1,14 @@
-/** What logits say: probabilities, the best classes, and how far two answers are apart. */
+/**
+ * What logits say: probabilities, the best classes, and how far two answers are apart.
+ *
+ * @typedef {{task: "single-label" | "binary" | "multi-label" | "regression", threshold: number}} Head
+ * How they are read; above the threshold, a probability, a logit of its own is a yes.
+ * @typedef {{index: number, share: number | null, value: number, chosen: boolean}} Said
+ * A class with its probability, or a number of a regression, which has none.
+ */
+
+/** @type {Head} */
+export const SINGLE_LABEL = { task: "single-label", threshold: 0.5 };
 
 /**
  * @param {Float32Array} logits
@@ -11,16 +21,54 @@ export function softmax(logits) {
   return powers.map((power) => power / total);
 }
 
+/** @param {number} logit */
+const sigmoid = (logit) => 1 / (1 + Math.exp(-logit));
+
 /**
- * The classes of the largest logits, largest first; of equal ones the lower class.
+ * The classes of the largest logits, largest first; of equal ones the lower class. Of one logit the
+ * class that it decides for and the other one; of a regression all numbers.
  * @param {Float32Array} logits
  * @param {number} count
- * @returns {{index: number, probability: number}[]}
+ * @param {Head} [head]
+ * @returns {Said[]}
  */
-export function best(logits, count) {
-  const probabilities = softmax(logits);
+export function best(logits, count, { task, threshold } = SINGLE_LABEL) {
+  const yes = Array.from(logits, (logit) => logit > Math.log(threshold / (1 - threshold)));
+  if (task === "regression") {
+    return Array.from(logits, (value, index) => ({ index, share: null, value, chosen: false }));
+  }
+  if (task === "binary") {
+    const chosen = Number(yes[0]);
+    return [chosen, 1 - chosen].slice(0, count).map((index) => {
+      const value = index === 1 ? logits[0] : -logits[0];
+      return { index, share: sigmoid(value), value, chosen: index === chosen };
+    });
+  }
   const order = Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
-  return order.slice(0, count).map((index) => ({ index, probability: probabilities[index] }));
+  const several = task === "multi-label";
+  const shares = several ? Array.from(logits, sigmoid) : softmax(logits);
+  return order.slice(0, count).map((index, place) => ({
+    index,
+    share: shares[index],
+    value: logits[index],
+    chosen: several ? yes[index] : place === 0,
+  }));
+}
+
+/**
+ * Whether two answers decide the same; those of a regression decide nothing.
+ * @param {Float32Array} one
+ * @param {Float32Array} other
+ * @param {Head} head
+ */
+export function agree(one, other, head) {
+  const [here, there] = [one, other].map((logits) =>
+    best(logits, logits.length + 1, head)
+      .filter(({ chosen }) => chosen)
+      .map(({ index }) => index)
+      .sort((a, b) => a - b),
+  );
+  return here.join() === there.join();
 }
 
 /**

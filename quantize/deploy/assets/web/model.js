@@ -6,6 +6,7 @@
  *   name: string,
  *   classes: number,
  *   labels: string[] | null,
+ *   head: import("./answers.js").Head,
  *   preprocessing: import("./preprocessing.js").Preprocessing,
  *   input: import("./preprocessing.js").ModelInput,
  *   last_bit: number,

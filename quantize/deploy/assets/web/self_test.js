@@ -3,11 +3,12 @@
  * desktop answered.
  *
  * @typedef {{
- *   file: string, samePixels: boolean | null, lastBits: number, index: number, sameClass: boolean,
+ *   file: string, samePixels: boolean | null, lastBits: number, sameClass: boolean,
+ *   said: import("./answers.js").Said,
  * }} Finding
  */
 
-import { apart, best } from "./answers.js";
+import { agree, apart, best } from "./answers.js";
 import { decode } from "./decoding.js";
 import { sha256 } from "./digest.js";
 import { fetchFile, fetchJson } from "./fetching.js";
@@ -30,14 +31,15 @@ export async function selfTest(models) {
     const decoded = await decode(new Blob([/** @type {BlobPart} */ (bytes)]));
     const pixels = croppedPixels(decoded, models.description.preprocessing);
     const { logits } = (await models.answer(pixels)).int8;
-    const [{ index }] = best(logits, 1);
+    const { head } = models.description;
+    const [said] = best(logits, 1, head);
     const digest = await sha256(pixels);
     findings.push({
       file: picture.file,
       samePixels: digest === null ? null : digest === picture.pixels_sha256,
       lastBits: apart(logits, picture.logits, expected.last_bit),
-      index,
-      sameClass: index === best(Float32Array.from(picture.logits), 1)[0].index,
+      said,
+      sameClass: agree(logits, Float32Array.from(picture.logits), head),
     });
   }
   const passed = findings.every(

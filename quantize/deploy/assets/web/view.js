@@ -1,6 +1,6 @@
 /** What the page shows of an answer; texts are set as texts, whatever is in a label. */
 
-import { apart, best, labelOf } from "./answers.js";
+import { agree, apart, best, labelOf } from "./answers.js";
 
 const SHOWN = 5;
 
@@ -42,7 +42,7 @@ export function time(milliseconds) {
  */
 export function showAnswers(classified, description, framesPerSecond) {
   const columns = Object.entries(classified.answers).map(([precision, answer]) =>
-    column(NAMES[precision], best(answer.logits, SHOWN), description.labels),
+    column(NAMES[precision], best(answer.logits, SHOWN, description.head), description),
   );
   const answers = element("answers");
   answers.replaceChildren(...columns);
@@ -58,32 +58,61 @@ export function showAnswers(classified, description, framesPerSecond) {
  * @param {import("./worker.js").Classified} classified
  * @param {import("./model.js").Description} description
  */
-export function showSentence({ answers: { int8, fp32 } }, { labels, last_bit: lastBit }) {
-  const [first] = best(int8.logits, 1);
-  const said = `${labelOf(first.index, labels)}, ${percent(first.probability)}`;
-  element("status").replaceChildren(make("strong", "", said));
+export function showSentence({ answers: { int8, fp32 } }, { labels, head, last_bit: lastBit }) {
+  element("status").replaceChildren(make("strong", "", sentence(int8.logits, labels, head)));
   if (!fp32) return;
-  const other = best(fp32.logits, 1)[0].index;
-  const agreement = other === first.index ? "Float agrees" : `Float says ${labelOf(other, labels)}`;
+  const alike = head.task !== "regression" && agree(int8.logits, fp32.logits, head);
+  const agreement = alike ? "Float agrees" : `Float says ${sentence(fp32.logits, labels, head)}`;
   const distance = apart(int8.logits, fp32.logits, lastBit).toFixed(1);
   const details = `${agreement}; the logits differ by at most ${distance} last bits.`;
   element("status").append(make("span", "detail", details));
 }
 
 /**
- * @param {string} name
- * @param {ReturnType<typeof best>} classes
+ * The answer in words.
+ * @param {Float32Array} logits
+ * @param {string[] | null} labels
+ * @param {import("./answers.js").Head} head
+ */
+function sentence(logits, labels, head) {
+  const said = best(logits, logits.length + 1, head);
+  const chosen = said.filter((one) => one.chosen);
+  const shown = (head.task === "regression" ? said : chosen).slice(0, SHOWN);
+  return shown.map((one) => words(one, labels)).join("; ") || "None of the classes";
+}
+
+/**
+ * A class with its probability, or an output with its number.
+ * @param {import("./answers.js").Said} said
  * @param {string[] | null} labels
  */
-function column(name, classes, labels) {
-  const rows = classes.map(({ index, probability }) => {
+function words({ index, share, value }, labels) {
+  if (share !== null) return `${labelOf(index, labels)}, ${percent(share)}`;
+  return `${labels ? labels[index] : `output ${index}`}: ${number(value)}`;
+}
+
+/** Six significant digits. @param {number} value */
+const number = (value) => `${Number(value.toPrecision(6))}`;
+
+/**
+ * @param {string} name
+ * @param {ReturnType<typeof best>} classes
+ * @param {import("./model.js").Description} description
+ */
+function column(name, classes, { labels, head }) {
+  const rows = classes.map(({ index, share, value, chosen }) => {
+    if (share === null) {
+      const label = labels ? labels[index] : `output ${index}`;
+      return make("li", "", make("span", "label", label), make("span", "share", number(value)));
+    }
     const bar = make("span", "bar");
-    bar.style.width = `${Math.max(100 * probability, 0.5)}%`;
+    bar.style.width = `${Math.max(100 * share, 0.5)}%`;
+    const no = head.task === "multi-label" && !chosen ? "no " : "";
     return make(
       "li",
       "",
-      make("span", "label", labelOf(index, labels)),
-      make("span", "share", percent(probability)),
+      make("span", "label", `${no}${labelOf(index, labels)}`),
+      make("span", "share", percent(share)),
       make("span", "track", bar),
     );
   });
@@ -150,7 +179,7 @@ export function showSelfTest({ passed, findings }, labels) {
       "tr",
       "",
       make("td", "", image),
-      make("td", "", labelOf(finding.index, labels), finding.sameClass ? "" : " (another class)"),
+      make("td", "", words(finding.said, labels), finding.sameClass ? "" : " (another answer)"),
       make("td", "", { true: "identical", false: "different", null: "not compared" }[`${finding.samePixels}`]),
       make("td", "number", bits(finding.lastBits)),
     );
