@@ -76,6 +76,15 @@ DECODE = f"""async (files) => {{
 }}"""
 
 
+BEST = """async (cases) => {
+  const { agree, best } = await import("./answers.js");
+  return cases.map(([logits, head]) => [
+    best(Float32Array.from(logits), 5, head).map(({ index, chosen }) => [index, chosen]),
+    agree(Float32Array.from(logits), Float32Array.from(logits, (logit) => -logit), head),
+  ]);
+}"""
+
+
 @pytest.fixture(scope="module")
 def page(browser: Browser, site: Site) -> Iterator[Visit]:
     """One tab for all questions that leave it as it was."""
@@ -219,3 +228,20 @@ def test_a_jpeg_is_upright_and_close(page: Visit) -> None:
     assert (width, height) == (61, 90)
     pixels = decoded(text, np.uint8).reshape(90, 61, 4)[..., :3]
     assert np.abs(pixels - expected).mean() < 2
+
+
+def test_every_task_is_answered_by_its_own_rule(page: Visit) -> None:
+    cases = [
+        ([1.0, 3.0, 3.0], {"task": "single-label", "threshold": 0.5}),
+        ([1.0], {"task": "binary", "threshold": 0.5}),
+        ([1.0], {"task": "binary", "threshold": 0.8}),
+        ([0.0, 2.0], {"task": "multi-label", "threshold": 0.5}),
+        ([1.5, -2.0], {"task": "regression", "threshold": 0.5}),
+    ]
+    assert page.run(BEST, cases) == [
+        [[[1, True], [2, False], [0, False]], False],
+        [[[1, True], [0, False]], False],
+        [[[0, True], [1, False]], True],
+        [[[1, True], [0, False]], False],
+        [[[0, False], [1, False]], True],
+    ]

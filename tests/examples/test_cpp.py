@@ -15,7 +15,12 @@ import torch
 from PIL import Image
 from tests.examples.conftest import LABELS, ROOT, SIDE
 from tests.examples.running import run
-from tests.examples.synthetic_models import LENGTH, described, model_that_onednn_refuses
+from tests.examples.synthetic_models import (
+    LENGTH,
+    described,
+    model_that_onednn_refuses,
+    onnx_model,
+)
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT_EXTRA_FILE
@@ -158,6 +163,29 @@ def test_the_classes_are_those_that_classify_shows(
     found = run(program("classify_onnxruntime"), model, images[0])
     assert found.shown == [f"{guess.probability:8.1%}  {guess.label}" for guess in guesses]
     assert {guess.label for guess in guesses} <= set(LABELS)
+
+
+@pytest.mark.parametrize(
+    ("logits", "spec", "shown"),
+    [
+        ([1.0], {}, ["   73.1%  1", "   26.9%  0"]),
+        ([1.0], {"threshold": 0.8, "labels": ["cat", "dog"]}, ["   26.9%  cat", "   73.1%  dog"]),
+        ([0.0, 2.0], {"task": "multi-label"}, ["   88.1%  1", "   50.0%  no 0"]),
+        ([1.5, -2.0], {"task": "regression"}, ["         1.5  0", "          -2  1"]),
+    ],
+    ids=["one logit", "threshold", "several labels", "numbers"],
+)
+def test_every_task_is_answered_by_its_own_rule(
+    logits: list[float],
+    spec: dict[str, object],
+    shown: list[str],
+    program: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    model = onnx_model(tmp_path / "model.onnx", logits, described(len(logits), spec=spec))
+    image = tmp_path / "photo.rgb"
+    image.write_bytes(bytes(LENGTH))
+    assert run(program("classify_onnxruntime"), model, image).shown == shown
 
 
 @pytest.mark.parametrize("name", ["classify_onnxruntime", "classify_openvino"])

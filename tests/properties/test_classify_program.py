@@ -21,10 +21,11 @@ from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed
-from eightbit.models import Architecture, ModelSpec, Preprocessing
+from eightbit.models import Architecture, ModelSpec, Preprocessing, Task
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import FORMATS, MAX_PIXELS, decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
+from eightbit.quantize.cli.classification import Guess, _guesses
 
 PROGRAM = Path(__file__).resolve().parents[2] / "quantize" / "deploy" / "assets" / "classify.py"
 MODES = {
@@ -160,6 +161,32 @@ def test_its_probabilities_are_those_of_the_logits_in_double_precision(
     found = program.softmax(logits)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, softmax(logits.astype(np.float64)), rtol=1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize("task", list(Task))
+@given(values=st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=7))
+@settings(max_examples=20, deadline=None)
+def test_every_task_says_what_eightbit_says(
+    program: ModuleType, task: Task, values: list[float]
+) -> None:
+    outputs = 1 if task is Task.BINARY else len(values)
+    threshold = 0.3 if task.has_threshold else 0.5
+    spec = ModelSpec(
+        architecture=Architecture.RESNET18, num_classes=outputs, task=task, threshold=threshold
+    )
+    logits = np.array(values[:outputs], np.float32)
+    model = object.__new__(program.Model)
+    model.task, model.threshold = task.value, spec.threshold_logit
+    names = [str(index) for index in range(spec.class_count)]
+    expected = [_line(guess, task) for guess in _guesses(logits, spec, top=len(values))]
+    assert model.lines(logits, names) == expected
+
+
+def _line(guess: Guess, task: Task) -> str:
+    if guess.probability is None:
+        return f"{guess.value:>12.6g}  {guess.label}"
+    no = "no " if task is Task.MULTI_LABEL and not guess.chosen else ""
+    return f"{guess.probability:8.1%}  {no}{guess.label}"
 
 
 def test_of_equal_logits_the_lowest_class_comes_first(
