@@ -142,15 +142,15 @@ def _check_scale(mean: Sequence[float] | None, std: Sequence[float] | None) -> N
 def _spec(weights: _Weights, *, task: Task | None, threshold: float, **fields: Any) -> ModelSpec:
     """The spec of these weights."""
     num_classes = _num_classes(weights)
-    if task is None:
-        task = recognised_task(num_classes)
+    known = recognised_task(num_classes) if task is None else task
     try:
-        return ModelSpec(num_classes=num_classes, task=task, threshold=threshold, **fields)
+        return ModelSpec(num_classes=num_classes, task=known, threshold=threshold, **fields)
     except ValidationError as exc:
         problem = exc.errors()[0]
         where = "".join(f"{place}: " for place in problem["loc"])
         said = f"{where}{problem['msg'].removeprefix('Value error, ')}"
-        raise InputError(f"{weights.source} ({task}): {said}") from exc
+        source = weights.source if task is None else f"{weights.source} ({task})"
+        raise InputError(f"{source}: {said}") from exc
 
 
 def _num_classes(weights: _Weights) -> int:

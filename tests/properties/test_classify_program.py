@@ -5,6 +5,7 @@ import io
 import json
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -197,7 +198,8 @@ def test_of_equal_logits_the_lowest_class_comes_first(
 ) -> None:
     logits = np.zeros(300, np.float32)
     logits[[7, 19, 150, 299]] = 1.0
-    model = MagicMock(resize=8, crop=8, classes=300, return_value=logits)
+    model = MagicMock(resize=8, crop=8, classes=300, task="single-label", return_value=logits)
+    model.lines = partial(program.Model.lines, model)
     monkeypatch.setattr(program, "Model", lambda _: model)
     monkeypatch.setattr(program, "HERE", tmp_path)  # where there are no names of classes
     Image.new("RGB", (9, 8)).save(tmp_path / "photo.png")

@@ -255,7 +255,7 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _fallback_without_images: ("max drop", "give --evaluate"),
     _fallback_without_labels: ("class folders or a CSV", "no --max-drop"),
     _labels_of_no_images: ("labels", "--evaluate"),
-    _too_few_class_names: ("expected 10 labels", "found 2"),
+    _too_few_class_names: ("labels: expected 10 names", "found 2"),
     _missing_labels: ("gone.txt", "found no such file"),
     _out_is_not_empty: ("out: ", "--overwrite"),
     _out_is_a_file: ("out: expected a folder, found a file", "--out"),

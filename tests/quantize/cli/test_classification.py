@@ -77,7 +77,7 @@ def test_an_answer_that_is_no_number_is_refused(broken_onnx: Path, photos: Path)
 def test_a_label_of_a_stranger_is_escaped_and_cut():
     screen = io.StringIO()
     label = "\x1b[2J\u202e" + "x" * 100_000
-    guesses = (Guess(index=0, label=label, probability=1.0),)
+    guesses = (Guess(index=0, label=label, probability=1.0, value=1.0, chosen=True),)
     Console(file=screen, width=200).print(guesses_table(Path("\x1b[31m.png"), guesses))
     assert all(char.isprintable() or char == "\n" for char in screen.getvalue())
     assert r"\x1b[2J\u202ex" in screen.getvalue()

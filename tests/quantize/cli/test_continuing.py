@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.quantize.conftest import CLASSES, like_known
 
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.benchmarks.evaluation.cache import journal_folder, journal_path
@@ -38,7 +39,6 @@ Eightbit = Callable[..., Any]
 COMMAND = Path(sys.executable).with_name("eightbit")
 PATIENCE_S = 120
 IMAGES = 400
-COLOURS = 10
 
 
 @pytest.fixture
@@ -96,14 +96,13 @@ def killed(
     """Killed without a warning when half of the answers are on disk."""
     root = tmp_path_factory.mktemp("killed")
     images = root / "images"
-    rng = np.random.default_rng(0)
     for index in range(IMAGES):
-        path = images / str(index % COLOURS) / f"{index:04}.bmp"
+        path = images / str(index % CLASSES) / f"{index:04}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+        like_known(index % CLASSES, 10_000 + index).save(path)
     (images / "3" / "0013.bmp").write_bytes(b"no picture")
     undisturbed = shutil.copytree(bundle_folder, root / "undisturbed")
-    assert eightbit(*_typed(undisturbed, images)).code == 1  # noise: the network is not plausible
+    assert eightbit(*_typed(undisturbed, images)).code == 0
     folder = shutil.copytree(bundle_folder, root / "bundle")
     journal = journal_path(journal_folder(), folder, images)
     command = [COMMAND, *map(str, _typed(folder, images))]
@@ -133,7 +132,7 @@ def test_a_killed_evaluation_continues_and_finds_the_same(killed: Killed, tmp_pa
     folder, journal = _copied(killed, tmp_path)
     command = [COMMAND, *map(str, _typed(folder, killed.images))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 0, done.stderr
     line, *_ = done.stderr.splitlines()
     words = line.split()
     assert words[:3] == ["eightbit:", "continues", "after"]
@@ -153,7 +152,7 @@ def test_what_was_answered_before_is_not_run_again(
     """So answers that are changed on disk, with digests that fit, change the result."""
     folder, journal = _copied(killed, tmp_path)
     _forge(journal)
-    assert eightbit(*_typed(folder, killed.images)).code == 1
+    assert eightbit(*_typed(folder, killed.images)).code == 0
     report, expected = _report(folder), json.loads(killed.expected)["accuracy"]
     assert report.accuracy is not None
     assert report.accuracy.torchscript is not None
