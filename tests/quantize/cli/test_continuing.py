@@ -298,7 +298,7 @@ def _check_thumbnails(accuracy: AccuracySection, section: EvaluationSection) -> 
     assert list(section.thumbnails) == flipped[:24]
     for text in section.thumbnails.values():
         with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-            assert (picture.format, picture.size) == ("JPEG", (32, 32))
+            assert (picture.format, picture.size) == ("JPEG", (38, 32))
 
 
 def test_other_models_begin_again_and_say_so(
