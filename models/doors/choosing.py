@@ -157,7 +157,7 @@ def _which_one(matches: Sequence[Match], architecture: Architecture) -> str:
     """Names the networks, and the option for each of the first."""
     labels = list(dict.fromkeys(match.label for match in matches))
     named = [
-        f"{shown(label)}{' (averaged, by its name)' * names_average(label)}" for label in labels
+        f"{shown(label)}{' (named as averaged)' * names_average(label)}" for label in labels
     ]
     options = " or ".join(option(label) for label in labels[:_MOST_OPTIONS])
     return (

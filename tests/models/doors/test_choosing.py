@@ -102,7 +102,7 @@ def test_of_several_networks_none_is_taken_unasked_and_each_by_its_key(
 
 def test_averaged_weights_are_called_so(state: State, other: State, read: Read) -> None:
     with pytest.raises(
-        InputError, match=re.escape("state_dict_ema (averaged, by its name); say which: --we")
+        InputError, match=re.escape("state_dict_ema (named as averaged); say which: --we")
     ):
         read({"state_dict": state, "state_dict_ema": other})
 
