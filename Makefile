@@ -20,7 +20,8 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 # In the order of the folders: files of few and long tests would come last, on one core.
-PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# A thread that waits for another one sleeps: two test processes share the cores.
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 unit: $(INSTALLED) browser cpp emulator
 	$(PYTEST) -m 'not study'
 

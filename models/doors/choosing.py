@@ -156,9 +156,7 @@ def _why_none(
 def _which_one(matches: Sequence[Match], architecture: Architecture) -> str:
     """Names the networks, and the option for each of the first."""
     labels = list(dict.fromkeys(match.label for match in matches))
-    named = [
-        f"{shown(label)}{' (named as averaged)' * names_average(label)}" for label in labels
-    ]
+    named = [f"{shown(label)}{' (named as averaged)' * names_average(label)}" for label in labels]
     options = " or ".join(option(label) for label in labels[:_MOST_OPTIONS])
     return (
         f"expected weights of one {architecture}, found {len(labels)}: {listed(named)}; say which:"

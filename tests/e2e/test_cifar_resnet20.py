@@ -1,5 +1,6 @@
 """The command of the README, as a new user would type it, on a real network and real photos."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -13,8 +14,10 @@ from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.accuracy.tally import CandidateAccuracy
 from eightbit.benchmarks.artifact.formats import OPENVINO, TORCHSCRIPT
 from eightbit.quantize import bundle
+from eightbit.quantize.cli import entry
 
 COMMAND = Path(sys.executable).parent / "eightbit"
+BRIEF = Path(__file__).parent / "brief"
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
@@ -38,11 +41,30 @@ class Run:
 
 
 def _eightbit(*arguments: object) -> str:
+    """The command in a process of its own; what it times, it times briefly."""
+    path = os.pathsep.join(filter(None, (str(BRIEF), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
-        [COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False
+        [COMMAND, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command says that is run in this process."""
+
+    def run(*arguments: object) -> str:
+        assert entry.main([str(argument) for argument in arguments]) == 0
+        out, err = capfd.readouterr()
+        assert err == ""
+        return out
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -126,15 +148,19 @@ def test_what_is_measured_is_printed(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", [bundle.ONNX, TORCHSCRIPT.file()])
-def test_inspect_shows_what_computes_in_integers(name: str, run: Run) -> None:
-    printed = _eightbit("inspect", run.out / name)
+def test_inspect_shows_what_computes_in_integers(
+    name: str, run: Run, said: Callable[..., str]
+) -> None:
+    printed = said("inspect", run.out / name)
     for expected in ("airplane, automobile, bird", "19 of 19", "9 of 9", "cifar_resnet20.pth"):
         assert expected in printed
 
 
 @pytest.mark.parametrize("name", [bundle.ONNX, TORCHSCRIPT.file()])
-def test_classify_names_what_most_photos_show(name: str, run: Run, photos: dict[Path, str]) -> None:
-    printed = _eightbit("classify", run.out / name, *photos, "--top", 1, "--threads", 1)
+def test_classify_names_what_most_photos_show(
+    name: str, run: Run, photos: dict[Path, str], said: Callable[..., str]
+) -> None:
+    printed = said("classify", run.out / name, *photos, "--top", 1, "--threads", 1)
     answers = [line.split()[-1] for line in printed.splitlines() if "%" in line]
     assert len(answers) == len(photos)
     right = sum(answer == label for answer, label in zip(answers, photos.values(), strict=True))

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.models import Architecture, load_pretrained
 from eightbit.quantize import Delivery, failed_gates, pipeline, quantize
 from eightbit.quantize.measure.latency import Timing
+from eightbit.quantize.verify import verification
 
 EVERY = 10
 
@@ -54,6 +56,8 @@ def test_a_real_network_goes_through_the_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
+    # That every execution computes the same: see `test_verify` of the command line.
+    monkeypatch.setattr(verification, "executions", lambda *_, **__: Availability())
     path = str(shared_file(f"weights/{weights}"))
     pretrained = load_pretrained(architecture, path, resize=side, crop=side)
     delivery = Delivery(out=tmp_path / "out", evaluate=evaluation, threads=1)

@@ -47,10 +47,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _configure(folder: Path) -> None:
-    """As the page says, but warnings are errors."""
+    """As the page says, but warnings are errors, and optimised for little time to compile."""
     headers = [path for path in HEADERS if (path / "onnxruntime_cxx_api.h").is_file()]
     said = _run(
         *("cmake", "-S", SOURCE, "-B", folder, "-DCMAKE_CXX_FLAGS=-Werror"),
+        "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",
         f"-DCMAKE_PREFIX_PATH={sysconfig.get_path('platlib')}",
         *(f"-DOnnxRuntime_INCLUDE_DIR={path}" for path in headers[:1]),
         allowed="nlohmann_json",

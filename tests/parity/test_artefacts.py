@@ -26,17 +26,19 @@ from eightbit.quantize.verify.reference import reference_logits
 SIDE = 64
 IMAGES = 16
 
+# As ResNeXt-50 has them, but narrow.
+GROUPS = {"groups": 8, "width_per_group": 4}
+
 MIXED = ("conv1", "layer2.0.conv2", "layer2.0.skip_add", "layer3.0.conv1")
 
 CASES = {
-    "resnext50, which has groups": (Architecture.RESNEXT50_32X4D, Mode.FX, ()),
-    "cifar_resnet20 with layers in float": (Architecture.CIFAR_RESNET20, Mode.EAGER, MIXED),
-    "resnet18 with a float classifier": (Architecture.RESNET18, Mode.EAGER, ("fc", *MIXED)),
+    "bottlenecks in groups": (Architecture.RESNET50, Mode.FX, (), GROUPS),
+    "cifar_resnet20 with layers in float": (Architecture.CIFAR_RESNET20, Mode.EAGER, MIXED, {}),
+    "resnet18 with a float classifier": (Architecture.RESNET18, Mode.EAGER, ("fc", *MIXED), {}),
 }
 
 REAL = {
     "cifar_resnet20": (Architecture.CIFAR_RESNET20, "cifar_resnet20.pth", 32),
-    "cifar_resnet32": (Architecture.CIFAR_RESNET32, "cifar_resnet32.pth", 32),
     "resnet18": (Architecture.RESNET18, "resnet18_cifar10_64px.pth", 64),
 }
 
@@ -75,8 +77,8 @@ def bundle_of(tmp_path_factory):
 @pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
 def synthetic(request, random_network, noise_images, recipe_for, bundle_of):
     """Of a network with random weights, whose images are noise."""
-    architecture, mode, float_layers = request.param
-    pretrained: Pretrained = random_network(architecture, side=SIDE)
+    architecture, mode, float_layers, structure = request.param
+    pretrained: Pretrained = random_network(architecture, side=SIDE, **structure)
     calibration = noise_images(8, SIDE)
     made = recipe_for(pretrained, calibration, mode=mode, float_layers=float_layers)
     return bundle_of(*made, noise_images(IMAGES, SIDE, seed=2))

@@ -15,10 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
+from eightbit.benchmarks.latency import launches
+from eightbit.benchmarks.latency.launches import Effort
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.models import Architecture, build_model, default_preprocessing, preprocess
 from eightbit.quantize import pipeline
 from eightbit.quantize.cli import entry
 from eightbit.quantize.measure.latency import Timing
+from eightbit.quantize.verify import verification
 
 CLASSES = 10
 IMAGES_PER_CLASS = 4
@@ -51,6 +55,11 @@ def _no_latency(*_: object, **__: object) -> Timing:
     return Timing()
 
 
+def _no_others(*_: object, **__: object) -> Availability:
+    """No execution but each artefact's own: every other one is a process that loads a runtime."""
+    return Availability()
+
+
 def _run(*arguments: object) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     typed = [str(argument) for argument in arguments]
@@ -61,14 +70,26 @@ def _run(*arguments: object) -> Outcome:
     ):
         patch.setattr(sys, "argv", ["eightbit", *typed])
         patch.setattr(pipeline, "time_bundle", _no_latency)
+        patch.setattr(verification, "executions", _no_others)
         code = entry.main(typed)
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")
 def eightbit() -> Eightbit:
-    """Run the command line in this process; `quantize` does not measure latency."""
+    """Run the command line in this process.
+
+    `quantize` measures no latency and executes each artefact in its own runtime alone: the real
+    command of `test_pipeline` does everything.
+    """
     return _run
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> Effort:
+    """The least that can be measured; processes do not warm up."""
+    monkeypatch.setattr(launches, "_WARM_UP_SECONDS", 0.0)
+    return Effort(launches=1, rounds=1, seconds=0.05)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -188,6 +209,19 @@ def whole_run(
 def bundle_folder(whole_run: tuple[Path, Outcome]) -> Path:
     """To be read only: copy it to change it."""
     return whole_run[0]
+
+
+@pytest.fixture(scope="session")
+def onnx_bundle(
+    eightbit: Eightbit, checkpoint: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same without TorchScript, to be read only: its processes start in a third of the time."""
+    out = tmp_path_factory.mktemp("onnx") / "bundle"
+    command = ("quantize", ARCHITECTURE, "--weights", checkpoint, "--threads", 1)
+    options = ("--calibrate", photos, "--evaluate", photos, "--formats", "onnx", "--out", out)
+    outcome = eightbit(*command, *options)
+    assert outcome.code == 0, outcome
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import torch
 
 import eightbit.quantize
 from eightbit.benchmarks import ArtifactMetadata, Precision
+from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.calibration import collect
 from eightbit.models import (
     Architecture,
@@ -51,6 +52,7 @@ from eightbit.quantize import (
     round_adaptively,
     write_bundle,
 )
+from eightbit.quantize.deploy import archive
 from eightbit.quantize.measure.latency import Timing
 
 SIDE = 32
@@ -204,6 +206,22 @@ CALLS: dict[str, Call] = {
 }
 
 
+@pytest.fixture
+def no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How fast a packed program starts is measured in processes of its own."""
+    start = ColdStart(
+        launches=2,
+        seconds=1.0,
+        bare_seconds=1.0,
+        ratio=1.0,
+        ratio_ci95=(1.0, 1.0),
+        peak_rss_bytes=1,
+        bare_peak_rss_bytes=1,
+    )
+    monkeypatch.setattr(archive, "measure_cold_start", lambda *_, **__: start)
+
+
+@pytest.mark.usefixtures("no_cold_start")
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_public_function_neither_changes_what_is_set_nor_depends_on_it(
     parts: _Parts, call: Call, tmp_path: Path

@@ -7,11 +7,13 @@ import pytest
 from tests.hostile.inputs.kinds import Good
 from tests.quantize.conftest import picture, write_checkpoint
 
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.spec import Architecture
 from eightbit.quantize import pipeline
 from eightbit.quantize.config import Delivery
 from eightbit.quantize.measure.latency import Timing
+from eightbit.quantize.verify import verification
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     checkpoint = write_checkpoint(root / "tiny.pth")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
+        patch.setattr(verification, "executions", lambda *_, **__: Availability())
         pipeline.quantize(
             load_pretrained(Architecture.CIFAR_RESNET20, str(checkpoint)),
             photos,

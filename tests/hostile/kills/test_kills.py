@@ -23,11 +23,13 @@ from eightbit.benchmarks import read_report
 from eightbit.benchmarks.latency.sections import BenchmarkSection, ColdStart
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.quantize import bundle, pipeline
 from eightbit.quantize.commands import benchmark
 from eightbit.quantize.deploy import archive, web_page
 from eightbit.quantize.measure.latency import Timing
 from eightbit.quantize.staging import is_staging
+from eightbit.quantize.verify import verification
 
 Eightbit = Callable[..., Any]
 
@@ -139,6 +141,7 @@ def _quick() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
         patch.setattr(benchmark, "time_bundle", lambda *_, **__: _TIMING)
+        patch.setattr(verification, "executions", lambda *_, **__: Availability())
         patch.setattr(archive, "measure_cold_start", lambda *_, **__: _START)
         patch.setattr(
             web_page, "runtime_files", lambda _: dict.fromkeys(web_page.RUNTIME_FILES, b"")

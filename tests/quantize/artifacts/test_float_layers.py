@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 from rich.console import Console
 
-from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, OnnxRunner, Precision
+from eightbit.benchmarks import ArtifactMetadata, OnnxRunner, Precision, open_runner
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained
@@ -205,8 +205,7 @@ def test_the_torchscript_archive_obeys_as_well(
     )
     x = noise_images(3, 32, seed=2)
     expected = logits(Line(fused, {}), recipe, x).numpy()
-    with IsolatedRunner(path, threads=1) as runner:
-        assert np.array_equal(runner(x), expected)
+    assert np.array_equal(open_runner(path, threads=1)(x), expected)
     coverage = audit(path)
     assert (coverage.conv.quantized, coverage.conv.total) == (16, 19)
     assert (coverage.add.quantized, coverage.add.total) == (8, 9)

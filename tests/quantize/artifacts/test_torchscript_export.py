@@ -11,6 +11,7 @@ import torch
 
 from eightbit.benchmarks import ArtifactMetadata, IsolatedRunner, Precision, read_metadata
 from eightbit.benchmarks.accuracy.fidelity import ParityMeter
+from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained, build_model
 from eightbit.quantize import (
@@ -122,32 +123,15 @@ def test_its_logits_are_within_few_last_bits_of_the_onnx_artefact(
     )
     x = noise_images(64, SIDE, seed=3)
     meter = ParityMeter(exported.recipe.output_scale)
-    with (
-        IsolatedRunner(exported.path, threads=1) as torchscript,
-        IsolatedRunner(onnx_path, threads=1) as onnx,
-    ):
-        meter.update(torchscript(x), onnx(x))
+    meter.update(open_runner(exported.path, threads=1)(x), open_runner(onnx_path, threads=1)(x))
     assert meter.result().within_one_lsb_fraction >= 0.9
     assert meter.result().max_lsb <= 6
 
 
-@pytest.mark.parametrize(
-    ("architecture", "structure"),
-    [
-        (Architecture.RESNET18, {}),
-        (Architecture.RESNET50, {"groups": 4, "width_per_group": 4}),
-    ],
-    ids=["resnet18", "narrow bottlenecks in groups"],
-)
 def test_pooling_downsampling_and_groups_go_the_same_way(
-    architecture: Architecture,
-    structure: dict[str, int],
-    random_network: Networks,
-    noise_images: Images,
-    onednn: None,
-    tmp_path: Path,
+    random_network: Networks, noise_images: Images, onednn: None, tmp_path: Path
 ) -> None:
-    pretrained = random_network(architecture, **structure)
+    pretrained = random_network(Architecture.RESNET50, groups=4, width_per_group=4)
     fused = fuse(pretrained)
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, noise_images(8, 64))
@@ -160,14 +144,13 @@ def test_pooling_downsampling_and_groups_go_the_same_way(
         expected = quantized_module(Quantized(network=fused, recipe=recipe))(
             torch.from_numpy(x)
         ).numpy()
-    with IsolatedRunner(tmp_path / "model.int8.pt", threads=1) as runner:
-        assert np.array_equal(runner(x), expected)
+    assert np.array_equal(open_runner(tmp_path / "model.int8.pt", threads=1)(x), expected)
 
 
 @pytest.fixture(scope="module")
 def dilated(random_network: Networks) -> tuple[Network, Pretrained]:
     """A network that has an architecture's weights, but not its operations."""
-    described = random_network(Architecture.RESNET50, width_per_group=NARROW)
+    described = random_network(Architecture.RESNET50, side=SIDE, width_per_group=NARROW)
     model = build_model(
         Architecture.RESNET50,
         num_classes=10,
@@ -183,7 +166,7 @@ def quantize_dilated(
 ) -> Quantized:
     network, described = dilated
     observed = observe(network, mode)
-    collected = collect(observed.module, observed.observers, noise_images(2, 64))
+    collected = collect(observed.module, observed.observers, noise_images(2, SIDE))
     recipe = make_recipe(network, collected, described, QuantConfig(mode=mode))
     return Quantized(network=network, recipe=recipe)
 
@@ -195,11 +178,10 @@ def test_a_network_that_no_name_describes_is_built_again_from_its_skeleton(
     write_recipe(quantized.recipe, tmp_path)
     assert read_recipe(tmp_path / "recipe.json").skeleton == quantized.network.skeleton
     export_torchscript(quantized, metadata(quantized.recipe), tmp_path / "model.int8.pt")
-    x = noise_images(3, 64, seed=2)
+    x = noise_images(3, SIDE, seed=2)
     with torch.inference_mode():
         expected = quantized_module(quantized)(torch.from_numpy(x)).numpy()
-    with IsolatedRunner(tmp_path / "model.int8.pt", threads=1) as runner:
-        assert np.array_equal(runner(x), expected)
+    assert np.array_equal(open_runner(tmp_path / "model.int8.pt", threads=1)(x), expected)
 
 
 def test_eager_mode_refuses_a_network_that_no_name_describes(

@@ -42,8 +42,8 @@ IMAGES = 400
 
 
 @pytest.fixture
-def folder(bundle_folder: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(bundle_folder, tmp_path / "bundle")
+def folder(onnx_bundle: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(onnx_bundle, tmp_path / "bundle")
 
 
 def _report(folder: Path) -> Report:
@@ -86,7 +86,7 @@ class Killed:
 
 
 def _typed(folder: Path, images: Path) -> tuple[object, ...]:
-    return ("evaluate", folder, "--data", images, "--threads", 2)
+    return ("evaluate", folder, "--data", images, "--threads", 1)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ def _crash(pool: PredictionPool) -> None:
     os.kill(pool.pids[0], signal.SIGKILL)
 
 
-MODELS = "model.int8.pt, model.int8.onnx, model.fp32.onnx"
+MODELS = "model.int8.onnx, model.fp32.onnx"
 CONTINUES = "the same command continues where this one ended"
 CRASHED = (
     f"{MODELS}: the process that runs it was ended by SIGKILL (out of memory?); if memory ran out, "

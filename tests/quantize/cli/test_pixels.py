@@ -109,7 +109,7 @@ def test_evaluate_runs_on_it(eightbit: Eightbit, pixel_bundle: Path, photos: Pat
 
 
 def test_float_and_int8_are_timed_on_the_same_input(
-    pixel_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    pixel_bundle: Path, brief: Effort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
 
@@ -124,8 +124,7 @@ def test_float_and_int8_are_timed_on_the_same_input(
     monkeypatch.setattr(launches, "IsolatedRunner", Noted)
     monkeypatch.setattr(launches, "take_turns", no_turns)
     recipe = read_recipe(pixel_bundle / bundle.RECIPE)
-    once = Effort(launches=1, rounds=1, seconds=0.1)
-    found = time_bundle(pixel_bundle, recipe, Stages(), threads=(1,), effort=once)
+    found = time_bundle(pixel_bundle, recipe, Stages(), threads=(1,), effort=brief)
     assert found.benchmark is not None
     assert found.benchmark.whole_path
     assert len(taken) >= 4

@@ -23,11 +23,11 @@ from tests.benchmarks.refused_models import (
 )
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Precision
-from eightbit.benchmarks.latency.launches import Candidate
+from eightbit.benchmarks.latency.launches import Candidate, Effort
 from eightbit.benchmarks.runtimes.available import Availability, torchscript_executions
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.quantize import bundle
-from eightbit.quantize.commands import verify
+from eightbit.quantize.commands import benchmark, verify
 from eightbit.quantize.measure import latency
 
 Eightbit = Callable[..., Any]
@@ -44,13 +44,14 @@ def photo(photos: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def quickest_executions(monkeypatch: pytest.MonkeyPatch) -> None:
+def quickest_executions(brief: Effort, monkeypatch: pytest.MonkeyPatch) -> None:
     """`verify` executes each artefact as its own runtime does, and not in other ways."""
     plain = (Execution(runtime=ONNX.runtime), Execution(runtime=TORCHSCRIPT.runtime))
     monkeypatch.setattr(verify, "executions", lambda *_, **__: Availability(possible=plain))
     # `benchmark` times the float models first, to choose the fastest.
     monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
     monkeypatch.setattr(latency, "_shipped", _int8_onnx)
+    monkeypatch.setattr(benchmark, "THOROUGH", brief)
 
 
 def _int8_onnx(folder: Path) -> list[Candidate]:

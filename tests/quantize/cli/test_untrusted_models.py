@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT, Precision
+from eightbit.benchmarks.latency.launches import Candidate
+from eightbit.benchmarks.runtimes.available import Availability
+from eightbit.benchmarks.runtimes.execution import Execution
+from eightbit.quantize.commands import benchmark, verify
+from eightbit.quantize.measure import latency
+
 WRITTEN = "written-by-the-model"
 
 
@@ -35,6 +42,23 @@ def command(name: str, folder: Path, photo: Path) -> tuple[object, ...]:
     return (name, path, photo) if name == "classify" else (name, path)
 
 
+@pytest.fixture
+def torchscript_alone(brief, monkeypatch) -> None:
+    """Nothing else is executed or timed; it would be in vain."""
+
+    def shipped(folder: Path) -> list[Candidate]:
+        path = folder / TORCHSCRIPT.file()
+        what = {"label": path.name, "runtime": TORCHSCRIPT.runtime, "precision": Precision.INT8}
+        return [Candidate(path=path, **what)]
+
+    plain = Availability(possible=(Execution(runtime=TORCHSCRIPT.runtime),))
+    monkeypatch.setattr(verify, "executions", lambda *_, **__: plain)
+    monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
+    monkeypatch.setattr(latency, "_shipped", shipped)
+    monkeypatch.setattr(benchmark, "THOROUGH", brief)
+
+
+@pytest.mark.usefixtures("torchscript_alone")
 @pytest.mark.parametrize("name", ["classify", "inspect", "doctor", "verify", "benchmark"])
 def test_it_is_refused_by_the_name_of_the_operator(name, hostile, photo, eightbit, tmp_path):
     line = eightbit(*command(name, hostile, photo)).error

@@ -30,8 +30,14 @@ TIMING = Timing(
 
 
 @pytest.fixture
-def folder(bundle_folder: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(bundle_folder, tmp_path / "bundle")
+def folder(onnx_bundle: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(onnx_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture
+def both(bundle_folder: Path, tmp_path: Path) -> Path:
+    """With artefacts of both formats."""
+    return shutil.copytree(bundle_folder, tmp_path / "both")
 
 
 def _report(folder: Path) -> Report:
@@ -47,10 +53,10 @@ def _change(folder: Path, **sections: object) -> None:
 
 
 def test_the_gate_of_the_report_decides_where_no_other_is_given(
-    eightbit: Eightbit, folder: Path, photos: Path
+    eightbit: Eightbit, both: Path, photos: Path
 ) -> None:
-    _change(folder, max_drop_pp=0.5)
-    outcome = eightbit("evaluate", folder, "--data", photos, "--threads", 1)
+    _change(both, max_drop_pp=0.5)
+    outcome = eightbit("evaluate", both, "--data", photos, "--threads", 1)
     assert outcome.code == 1
     told, *failed = outcome.err.splitlines()
     assert told == (
@@ -59,12 +65,12 @@ def test_the_gate_of_the_report_decides_where_no_other_is_given(
     )
     assert len(failed) == 2
     assert all("pp, 0.5 allowed" in line for line in failed)
-    assert "gate fails" in (folder / bundle.REPORT_HTML).read_text()
+    assert "gate fails" in (both / bundle.REPORT_HTML).read_text()
 
-    outcome = eightbit("evaluate", folder, "--data", photos, "--threads", 1, "--max-drop", 60)
+    outcome = eightbit("evaluate", both, "--data", photos, "--threads", 1, "--max-drop", 60)
     assert (outcome.code, outcome.err) == (0, "")
-    assert _report(folder).max_drop_pp == 60
-    assert "gate passes" in (folder / bundle.REPORT_HTML).read_text()
+    assert _report(both).max_drop_pp == 60
+    assert "gate passes" in (both / bundle.REPORT_HTML).read_text()
 
 
 def test_images_without_labels_replace_the_accuracy_and_say_so(
@@ -82,17 +88,17 @@ def test_images_without_labels_replace_the_accuracy_and_say_so(
 
 
 def test_an_evaluation_that_stops_leaves_nothing_of_the_one_before(
-    eightbit: Eightbit, folder: Path, broken_onnx: Path, photos: Path
+    eightbit: Eightbit, both: Path, broken_onnx: Path, photos: Path
 ) -> None:
-    before = _report(folder)
-    shutil.copy(broken_onnx, folder / bundle.FLOAT_ONNX)
-    _change(folder, sha256={})  # else it would be refused as another file
-    outcome = eightbit("evaluate", folder, "--data", photos, "--threads", 1, "--max-drop", 7)
+    before = _report(both)
+    shutil.copy(broken_onnx, both / bundle.FLOAT_ONNX)
+    _change(both, sha256={})  # else it would be refused as another file
+    outcome = eightbit("evaluate", both, "--data", photos, "--threads", 1, "--max-drop", 7)
     assert outcome.code == 1
     check, gate = outcome.err.splitlines()
     assert check.startswith("eightbit: failed: verification: evaluation: finite logits: ")
     assert gate == "eightbit: failed: max drop: not measured, since not every logit is a number"
-    after = _report(folder)
+    after = _report(both)
     assert after.max_drop_pp == 7
     assert after.accuracy is after.evaluation is after.fidelity is None
     assert before.parity.keys() - after.parity.keys() == {"torchscript_vs_onnx"}

@@ -21,8 +21,14 @@ Eightbit = Callable[..., Any]
 
 
 @pytest.fixture
-def folder(bundle_folder: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(bundle_folder, tmp_path / "bundle")
+def folder(onnx_bundle: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(onnx_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture
+def both(bundle_folder: Path, tmp_path: Path) -> Path:
+    """With artefacts of both formats."""
+    return shutil.copytree(bundle_folder, tmp_path / "both")
 
 
 def _report(folder: Path) -> Report:
@@ -39,14 +45,14 @@ def _hidden(folder: Path) -> list[str]:
 
 
 def test_the_result_goes_into_the_bundles_report(
-    eightbit: Eightbit, folder: Path, flat_photos: Path
+    eightbit: Eightbit, both: Path, flat_photos: Path
 ) -> None:
-    before = _report(folder)
-    outcome = eightbit("evaluate", folder, "--data", flat_photos, "--threads", 1)
+    before = _report(both)
+    outcome = eightbit("evaluate", both, "--data", flat_photos, "--threads", 1)
     assert outcome.code == 0, outcome
-    assert outcome.out.endswith(f"written to {folder}\n")
+    assert outcome.out.endswith(f"written to {both}\n")
     assert "Size" not in outcome.out  # it prints what it measured
-    after = _report(folder)
+    after = _report(both)
     assert after.evaluation is not None
     assert after.evaluation.source == "flat"
     assert after.evaluation.images == 12
@@ -67,8 +73,8 @@ def test_the_result_goes_into_the_bundles_report(
     assert {pair: after.parity[pair] for pair in others} == {
         pair: before.parity[pair] for pair in others
     }
-    assert f"{12} images" in (folder / bundle.REPORT_MARKDOWN).read_text()
-    assert _hidden(folder) == []
+    assert f"{12} images" in (both / bundle.REPORT_MARKDOWN).read_text()
+    assert _hidden(both) == []
 
 
 def test_a_bundle_without_a_report_gets_one(

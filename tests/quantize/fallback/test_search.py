@@ -9,6 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.artifact.formats import FORMATS, ONNX
+from eightbit.benchmarks.latency import launches
+from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.models.digits import LABELS, WEIGHTS_FILE, load_digits_split, write_class_folders
 from eightbit.models.doors.pretrained import Pretrained, load_pretrained
 from eightbit.models.errors import InputError
@@ -23,11 +25,14 @@ from eightbit.quantize import (
     read_recipe,
     rebuild,
 )
-from eightbit.quantize.fallback.search import MAX_EVALUATIONS
+from eightbit.quantize.fallback import search, trials
 from eightbit.quantize.measure.latency import Timing
+from eightbit.quantize.verify import verification
 
 BAD = "layer1.0.conv1"
 IMAGES = 100
+# Each takes ten seconds. That so many as the product allows find the fewest: see `test_fewest`.
+EVALUATIONS = 3
 # Nothing that would mend the badly scaled channel without float.
 HARMFUL = QuantConfig(samples=8, equalize="off", method="minmax")
 # A network that lost nothing on a hundred images could still have lost 3.7 points.
@@ -71,6 +76,10 @@ def run(badly_scaled: Pretrained, digits: Path) -> Callable[..., Report]:
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
+            patch.setattr(verification, "executions", lambda *_, **__: Availability())
+            patch.setattr(search, "MAX_EVALUATIONS", EVALUATIONS)
+            patch.setattr(launches, "_WARM_UP_SECONDS", 0.0)
+            patch.setattr(trials, "_LATENCY_SECONDS", 0.05)
             return quantize(badly_scaled, digits, delivery, HARMFUL)
 
     return quantized
@@ -92,7 +101,7 @@ def test_a_target_that_integers_miss_is_met_with_layers_in_float(
     assert fallback is not None
     assert fallback.met
     assert not fallback.steps[0].met
-    assert fallback.evaluations == len(fallback.steps) <= MAX_EVALUATIONS
+    assert fallback.evaluations == len(fallback.steps) <= EVALUATIONS
     assert failed_gates(report, REACHABLE_PP) == ()
     recipe = read_recipe(folder / bundle.RECIPE)
     assert BAD in recipe.float_layers

@@ -22,12 +22,12 @@ from eightbit.quantize.recipe.quantized import Quantized
 
 SIDE = 64
 
-ARCHITECTURES = (
-    Architecture.RESNET18,
-    Architecture.RESNET50,
-    Architecture.RESNEXT50_32X4D,
-    Architecture.CIFAR_RESNET20,
-)
+# Basic blocks behind a max pool, narrow bottlenecks in groups, and shortcuts without weights.
+NETWORKS = {
+    "resnet18": (Architecture.RESNET18, {}),
+    "resnext50": (Architecture.RESNET50, {"groups": 4, "width_per_group": 4}),
+    "cifar_resnet20": (Architecture.CIFAR_RESNET20, {}),
+}
 
 Images = Callable[..., np.ndarray]
 Networks = Callable[..., Pretrained]
@@ -38,9 +38,10 @@ def calibrated(fused: Network, mode: Mode, images: np.ndarray) -> CalibrationRes
     return collect(observed.module, observed.observers, images)
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+@pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS)
 def pretrained(request: pytest.FixtureRequest, random_network: Networks) -> Pretrained:
-    return random_network(request.param)
+    architecture, structure = request.param
+    return random_network(architecture, **structure)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Precision, Runtime
+from eightbit.benchmarks.latency import launches
 from eightbit.benchmarks.latency.benchmark import Benchmarked
 from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort
 from eightbit.benchmarks.runtimes.execution import Execution
@@ -19,13 +20,15 @@ from eightbit.quantize.measure import latency
 from eightbit.quantize.measure.latency import Timing, time_bundle
 from eightbit.quantize.stages import Silence, Stages
 
-ONCE = Effort(launches=2, rounds=2, seconds=0.2, limits=1)
+TWICE = Effort(launches=2, rounds=2, seconds=0.2, limits=1)
 
 
 @pytest.fixture(scope="module")
 def timing(bundle_folder: Path) -> Timing:
     recipe = open_bundle(bundle_folder).recipe
-    return time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=ONCE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launches, "_WARM_UP_SECONDS", 0.1)
+        return time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=TWICE)
 
 
 def test_every_runtime_has_one_float_baseline_and_int8_a_speedup_over_it(timing: Timing) -> None:
@@ -46,7 +49,7 @@ def test_every_runtime_has_one_float_baseline_and_int8_a_speedup_over_it(timing:
 
 
 def test_a_broken_openvino_takes_nothing_else_with_it(
-    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle_folder: Path, brief: Effort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "openvino"
     broken.mkdir()
@@ -56,9 +59,8 @@ def test_a_broken_openvino_takes_nothing_else_with_it(
     # torch takes longest to start, and has no part in this.
     monkeypatch.setattr(latency, "_float_torchscript", lambda *_: ())
     monkeypatch.setattr(latency, "FORMATS", {ONNX.key: ONNX})
-    least = Effort(launches=1, rounds=1, seconds=0.05)
     recipe = open_bundle(bundle_folder).recipe
-    found = time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=least)
+    found = time_bundle(bundle_folder, recipe, Stages(), threads=(1,), effort=brief)
     assert [entry.artifact for entry in found.latency] == [bundle.FLOAT_ONNX, bundle.ONNX]
     assert found.benchmark is not None
     for name in (bundle.FLOAT_ONNX, bundle.ONNX):
