@@ -1,5 +1,6 @@
 """The methods by which a tensor's statistics become the range that its integers shall cover."""
 
+import math
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
@@ -50,7 +51,7 @@ def percentile_range(statistics: TensorStatistics) -> Range:
     return float(low), float(high)
 
 
-def auto_range(statistics: TensorStatistics) -> Range:
+def weighted_mse_range(statistics: TensorStatistics) -> Range:
     """The range with the least squared error, images of unusual size weighted by `octave_weights`.
 
     The candidates are `minmax`, `percentile` and a search around the best. `entropy` is none: on
@@ -68,23 +69,70 @@ def mse_range(statistics: TensorStatistics) -> Range:
     return least_error_range(statistics, weights, candidates)
 
 
+def minmax_percentile_range(statistics: TensorStatistics) -> Range:
+    """Half-way between the extremes and the percentiles."""
+    return _half_way(minmax_range(statistics), percentile_range(statistics))
+
+
+def minmax_mse_range(statistics: TensorStatistics) -> Range:
+    """Half-way between the extremes and the range with the least mean squared error.
+
+    Clipping shifts every position of a channel alike, and the layers behind add that up, where
+    errors of rounding cancel: so the range that is best for the answer is often a wider one than
+    the tensor's squared error says.
+    """
+    return _half_way(minmax_range(statistics), mse_range(statistics))
+
+
+def _half_way(wide: Range, narrow: Range) -> Range:
+    """The geometric mean of the bounds; one at zero, or on the other side of it, stays."""
+    low, high = (
+        math.copysign(math.sqrt(a * b), a) if a * b > 0 else a
+        for a, b in zip(wide, narrow, strict=True)
+    )
+    return low, high
+
+
 class Method(StrEnum):
-    """How the range of an activation is chosen; all read the statistics of one pass."""
+    """How the range of an activation is chosen; all read the statistics of one pass.
+
+    ``AUTO`` is none for a single tensor: the network's answers decide among `CANDIDATES`.
+    """
 
     MINMAX = "minmax"
     MOVING_AVERAGE = "moving-average"
     PERCENTILE = "percentile"
     MSE = "mse"
+    WEIGHTED_MSE = "weighted-mse"
+    MINMAX_PERCENTILE = "minmax-percentile"
+    MINMAX_MSE = "minmax-mse"
     ENTROPY = "entropy"
     AUTO = "auto"
+
+
+# Among which the answers decide. Of equal ones the first wins.
+CANDIDATES: Final = (
+    Method.MINMAX,
+    Method.MSE,
+    Method.WEIGHTED_MSE,
+    Method.PERCENTILE,
+    Method.MINMAX_MSE,
+    Method.MINMAX_PERCENTILE,
+)
 
 
 def choose_params(statistics: TensorStatistics, method: Method) -> QuantParams:
     """Parameters of an activation from its statistics, by the given method.
 
     Raises:
-        ValueError: The method needs the order of the images, and merged statistics have none.
+        ValueError: The method needs the order of the images, and merged statistics have none; or it
+            is `Method.AUTO`, which one tensor does not decide.
     """
+    if method is Method.AUTO:
+        raise ValueError(
+            "auto: expected the network's answers, found one tensor's statistics; take one of "
+            f"{', '.join(CANDIDATES)}"
+        )
     return activation_params(*_METHODS[method](statistics))
 
 
@@ -93,6 +141,8 @@ _METHODS: Final[dict[Method, Callable[[TensorStatistics], Range]]] = {
     Method.MOVING_AVERAGE: moving_average_range,
     Method.PERCENTILE: percentile_range,
     Method.MSE: mse_range,
+    Method.WEIGHTED_MSE: weighted_mse_range,
+    Method.MINMAX_PERCENTILE: minmax_percentile_range,
+    Method.MINMAX_MSE: minmax_mse_range,
     Method.ENTROPY: entropy_range,
-    Method.AUTO: auto_range,
 }

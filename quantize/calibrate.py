@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-
 from eightbit.benchmarks.report.images import ConvergencePoint
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.calibration import CalibrationResult, collect
@@ -25,7 +23,7 @@ from eightbit.models.images.sources import ImageSource
 from eightbit.quantize.config import AUTO_SAMPLES, QuantConfig
 from eightbit.quantize.front_ends.front_ends import observe
 from eightbit.quantize.front_ends.observed import ObservedNetwork
-from eightbit.quantize.images import Subset, UsableImages
+from eightbit.quantize.images import Kept, Subset, UsableImages
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.stages import Stages, Watcher
 
@@ -35,7 +33,7 @@ class Calibrated:
     """Statistics of the calibration images, and a few of the images for later stages.
 
     Attributes:
-        subset: float32, shape (N, 3, H, W).
+        kept: To fit later stages to, and to judge them.
         convergence: How far ranges moved from checkpoint to checkpoint.
         watched: The method whose ranges those are.
         settled: Whether they converged; None where a fixed number of images was asked for.
@@ -43,7 +41,7 @@ class Calibrated:
 
     collected: CalibrationResult
     images: UsableImages
-    subset: torch.Tensor
+    kept: Kept
     convergence: tuple[ConvergencePoint, ...]
     watched: Method
     settled: bool | None
@@ -64,7 +62,9 @@ def calibrate(
         InputError: No image is usable, or an activation is not finite.
     """
     is_auto = config.samples == AUTO_SAMPLES
-    converged = Converged(config.method) if is_auto else None
+    # Until candidates are compared, the one that moves with every image stands for them.
+    method = Method.WEIGHTED_MSE if config.method is Method.AUTO else config.method
+    converged = Converged(method) if is_auto else None
     until = converged or Watched(watched_method(config.method))
     images = UsableImages(
         source,
@@ -82,7 +82,7 @@ def calibrate(
     return Calibrated(
         collected=collected,
         images=images,
-        subset=subset.images(),
+        kept=subset.kept(),
         convergence=tuple(_points(until)),
         watched=until.method,
         settled=converged.settled if converged else None,

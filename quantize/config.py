@@ -52,10 +52,19 @@ class Target(StrEnum):
 
 
 class Rounding(StrEnum):
-    """Which of the two integers beside it a weight becomes."""
+    """Which of the two integers beside it a weight becomes; ``AUTO``: GPTQ's where that helps."""
 
+    AUTO = "auto"
     NEAREST = "nearest"
     GPTQ = "gptq"
+
+
+class Correction(StrEnum):
+    """Whether biases take up the mean error of their channels: where it helps, always, never."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
 
 
 class QuantConfig(FrozenModel):
@@ -67,7 +76,7 @@ class QuantConfig(FrozenModel):
         weights: How weight ranges are chosen.
         rounding: How weights are rounded.
         equalize: Whether channels are rescaled first: where it saves range, everywhere, never.
-        bias_correction: Whether biases correct the mean error of their channels.
+        bias_correction: Whether biases make up for the mean error of their channels.
         target: The CPU that the artefacts are meant for.
         samples: Number of calibration images, class-balanced where there are classes; "auto" for
             as many as it takes until the ranges settle.
@@ -79,9 +88,9 @@ class QuantConfig(FrozenModel):
     mode: Annotated[Mode, Field(strict=False)] = Mode.FX
     method: Annotated[Method, Field(strict=False)] = Method.AUTO
     weights: Annotated[WeightMethod, Field(strict=False)] = WeightMethod.MINMAX
-    rounding: Annotated[Rounding, Field(strict=False)] = Rounding.GPTQ
+    rounding: Annotated[Rounding, Field(strict=False)] = Rounding.AUTO
     equalize: Annotated[Equalize, Field(strict=False)] = Equalize.AUTO
-    bias_correction: bool = True
+    bias_correction: Annotated[Correction, Field(strict=False)] = Correction.AUTO
     target: Annotated[Target, Field(strict=False)] = Target.PORTABLE
     samples: PositiveCount | Literal["auto"] = 128
     seed: Count = 0

@@ -1,5 +1,6 @@
 """Usable images of a source in a given order, and the skipped ones with their reasons."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,35 +221,60 @@ def _one_each(
     return {name: label for name, (label,) in several.items()}
 
 
-# What the stages that look at every tensor twice hold at once: four images of 224 px, 87 of 48 px,
-# 196 of 32 px. Large images have more positions to average over, so fewer are needed: with a
-# quarter of them bias correction gains resnet18 as many tenths of a decibel.
-PIXELS: Final = 4 * 224 * 224
+# What the stages that look at every tensor twice hold at once: eight images of 224 px, 392 of
+# 32 px; never fewer than eight, or the mean error of a channel would be that of a single scene.
+_FITTING_PIXELS: Final = 8 * 224**2
+# What candidates are judged on. Of fewer, the median says little.
+_HELD_OUT_PIXELS: Final = 16 * 224**2
+_FEWEST: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kept:
+    """A few of the calibration images.
+
+    Attributes:
+        fitting: What stages are fitted to: float32, shape (N, 3, H, W).
+        held_out: Other images, to judge them: the same. A lone image has to be both.
+    """
+
+    fitting: torch.Tensor
+    held_out: torch.Tensor
 
 
 class Subset:
-    """Keeps the images with the smallest digests, at least one and at most ``pixels`` in all."""
+    """Keeps the images with the smallest digests, as many as the later stages need."""
 
-    def __init__(self, pixels: int = PIXELS) -> None:
-        self._pixels = pixels
+    def __init__(
+        self, fitting_pixels: int = _FITTING_PIXELS, held_out_pixels: int = _HELD_OUT_PIXELS
+    ) -> None:
+        self._fitting, self._held_out = fitting_pixels, held_out_pixels
         self._kept: dict[str, LoadedImage] = {}
 
     def watch(self, images: Iterable[LoadedImage]) -> Iterator[LoadedImage]:
         """The same images; those to keep are remembered as they pass."""
         for image in images:
             self._kept.setdefault(image.digest, image)
-            if len(self._kept) > max(self._pixels // image.pixels[0].size, 1):
+            if len(self._kept) > sum(self._most(image)):
                 del self._kept[max(self._kept)]
             yield image
 
-    def images(self) -> torch.Tensor:
-        """The images kept, in the order of their digests: float32, shape (N, 3, H, W).
+    def _most(self, image: LoadedImage) -> tuple[int, int]:
+        """How many images of this size are kept to fit to, and to judge on."""
+        pixels = image.pixels[0].size
+        return max(self._fitting // pixels, _FEWEST), max(self._held_out // pixels, _FEWEST)
+
+    def kept(self) -> Kept:
+        """Those that were kept; two thirds to fit to, where there are not enough for both.
 
         Raises:
             ValueError: There was no image.
         """
         if not self._kept:
             raise ValueError("expected at least one image to pass, found none")
-        return torch.from_numpy(
-            np.stack([self._kept[digest].pixels for digest in sorted(self._kept)])
-        )
+        images = [self._kept[digest] for digest in sorted(self._kept)]
+        pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
+        if len(images) == 1:
+            return Kept(fitting=pixels, held_out=pixels)
+        fitted = min(self._most(images[0])[0], math.ceil(len(images) * 2 / 3), len(images) - 1)
+        return Kept(fitting=pixels[:fitted], held_out=pixels[fitted:])

@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from eightbit.benchmarks.artifact.formats import ONNX
+from eightbit.benchmarks.report.choices import ChoicesSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.fallback import FallbackSection
@@ -18,12 +19,11 @@ from eightbit.models.images.sources import open_source
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize import calibrate as calibrate_module
-from eightbit.quantize.algorithms.bias_correction import correct_biases
+from eightbit.quantize.algorithms.decisions import decide
 from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
-from eightbit.quantize.algorithms.gptq import round_adaptively
 from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.calibrate import Calibrated
-from eightbit.quantize.config import Delivery, QuantConfig, Rounding
+from eightbit.quantize.config import Delivery, QuantConfig
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, check_head, open_labelled
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
@@ -31,10 +31,8 @@ from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artif
 from eightbit.quantize.measure.latency import time_bundle
 from eightbit.quantize.measure.report import make_report, write_report
 from eightbit.quantize.network.network import fuse
-from eightbit.quantize.recipe.choose import make_recipe
 from eightbit.quantize.recipe.quantized import Quantized
-from eightbit.quantize.recipe.recipe import Recipe, check_origin, with_tables
-from eightbit.quantize.recipe.tables import Tables
+from eightbit.quantize.recipe.recipe import Recipe, check_origin
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torch_settings import torch_threads
 from eightbit.quantize.verify.verification import (
@@ -78,23 +76,19 @@ def quantize(
             equalized = equalize(fuse(pretrained), config.equalize)
             network = equalized.network
         calibrated = calibrate_module.calibrate(network, pretrained, source, config, run.stages)
-        with run.stages.stage(Stage.CHOOSE_PARAMETERS):
-            recipe = make_recipe(network, calibrated.collected, pretrained, config)
-            recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
-        if config.rounding is Rounding.GPTQ:
-            with run.stages.stage(Stage.ROUND_WEIGHTS, total=len(recipe.layers)) as watcher:
-                recipe = round_adaptively(
-                    network, recipe, calibrated.subset, lambda _: watcher.advance(1)
-                )
-        fallback = None
+        fitting = calibrated.kept.fitting
+        decided = decide(
+            *(equalized, calibrated.collected, pretrained, config),
+            fitting=fitting,
+            held_out=calibrated.kept.held_out,
+            stages=run.stages,
+        )
+        recipe, fallback = decided.recipe, None
         if delivery.fallback and run.data is not None:
-            recipe, fallback = fall_back(
-                network, recipe, calibrated.subset, run.data, delivery, run.stages
-            )
-        elif config.bias_correction and config.rounding is Rounding.NEAREST:
-            with run.stages.stage(Stage.CORRECT_BIASES):
-                recipe = correct_biases(network, recipe, calibrated.subset)
-        return _deliver(run, Quantized(network=network, recipe=recipe), calibrated, fallback)
+            recipe, fallback = fall_back(network, recipe, fitting, run.data, delivery, run.stages)
+        return _deliver(
+            run, Quantized(network=network, recipe=recipe), calibrated, decided.choices, fallback
+        )
 
 
 @own_state()
@@ -162,6 +156,7 @@ def _deliver(
     run: _Run,
     quantized: Quantized,
     calibrated: Calibrated | None,
+    choices: ChoicesSection | None = None,
     fallback: FallbackSection | None = None,
 ) -> Report:
     """The second half of the line: artefacts, proofs, measurements, report."""
@@ -207,6 +202,7 @@ def _deliver(
         max_drop_pp=run.delivery.max_drop_pp,
         fallback=fallback,
         calibration=calibrated,
+        choices=choices,
         diagnosis=diagnosis,
         timing=timing,
     )

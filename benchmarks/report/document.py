@@ -18,6 +18,7 @@ from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.benchmarks.report.by_format import ByFormat, for_every_format
 from eightbit.benchmarks.report.checks import Check, VerificationSection
+from eightbit.benchmarks.report.choices import ChoicesSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
@@ -117,6 +118,7 @@ class Report(FrozenModel):
         config: What the user asked for, as a JSON object of the quantizer.
         recipe_sha256: Digest of the recipe that both artefacts follow.
         calibration: The images that set the ranges.
+        choices: What was tried on them; None of a report whose integers came from a recipe.
         evaluation: The images on which accuracy was measured.
         verification: Whether the artefacts are what the recipe says.
         accuracy: Right answers, drop and flips; None of a multi-label classifier, and of a
@@ -150,6 +152,7 @@ class Report(FrozenModel):
     config: SortedMapping[JsonValue]
     recipe_sha256: Sha256
     calibration: CalibrationSection | None = None
+    choices: ChoicesSection | None = None
     evaluation: EvaluationSection | None = None
     verification: VerificationSection | None = None
     accuracy: AccuracySection | None = None

@@ -28,14 +28,18 @@ CONFIGURATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "moving-average ranges": ("--method", "moving-average"),
     "percentile ranges": ("--method", "percentile"),
     "mse ranges": ("--method", "mse"),
+    "weighted-mse ranges": ("--method", "weighted-mse"),
+    "minmax-percentile ranges": ("--method", "minmax-percentile"),
+    "minmax-mse ranges": ("--method", "minmax-mse"),
     "entropy ranges": ("--method", "entropy"),
-    "no bias correction": ("--no-bias-correction",),
+    "no bias correction": ("--bias-correction", "off"),
     "mse weights": ("--weight-method", "mse"),
-    "mse weights, no bias correction": ("--weight-method", "mse", "--no-bias-correction"),
+    "mse weights, no bias correction": ("--weight-method", "mse", "--bias-correction", "off"),
     "equalize everywhere": ("--equalize", "on"),
     "equalize nowhere": ("--equalize", "off"),
+    "gptq rounding": ("--rounding", "gptq"),
     "nearest rounding": ("--rounding", "nearest"),
-    "nearest rounding, no bias correction": ("--rounding", "nearest", "--no-bias-correction"),
+    "nearest rounding, no bias correction": ("--rounding", "nearest", "--bias-correction", "off"),
     "unprotected weights": ("--target", "x86-vnni"),
     "unprotected weights, nearest rounding": ("--target", "x86-vnni", "--rounding", "nearest"),
 }
@@ -45,9 +49,11 @@ CHOOSING: Final = (
     Stage.FUSE,
     Stage.OBSERVE,
     Stage.CALIBRATE,
+    Stage.TRY_RANGES,
     Stage.CHOOSE_PARAMETERS,
     Stage.ROUND_WEIGHTS,
     Stage.CORRECT_BIASES,
+    Stage.TRY_ROUNDINGS,
 )
 
 COLUMNS: Final = (

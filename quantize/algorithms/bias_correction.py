@@ -28,7 +28,12 @@ def correct_biases(network: Network, recipe: Recipe, images: torch.Tensor) -> Re
     """
     correction = BiasCorrection(network, recipe)
     correction.propagate(images)
-    return recipe.model_copy(update={"layers": {**recipe.layers, **correction.layers}})
+    return recipe.model_copy(
+        update={
+            "layers": {**recipe.layers, **correction.layers},
+            "decided": recipe.decided.model_copy(update={"bias_correction": True}),
+        }
+    )
 
 
 class BiasCorrection(PairedNetwork):

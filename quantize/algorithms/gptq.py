@@ -21,6 +21,7 @@ from eightbit.calibration.saturation import outermost_protected
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.algorithms.bias_correction import BiasCorrection
 from eightbit.quantize.algorithms.simulation import Pair
+from eightbit.quantize.config import Rounding
 from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.integers import weight_integers
@@ -132,23 +133,40 @@ def round_adaptively(
     recipe: Recipe,
     images: torch.Tensor,
     on_layer: Callable[[str], None] = lambda name: None,
+    *,
+    corrected: bool = True,
 ) -> Recipe:
     """A recipe whose roundings preserve the layers' outputs, given those of the layers before.
 
-    They replace the recipe's own. Biases are corrected on the way, if its config asks for it.
-    ``images`` are float32, shape (N, 3, H, W), held at once; ``on_layer`` gets each finished name.
+    They replace the recipe's own. Biases are corrected on the way, if that is wanted. ``images``
+    are float32, shape (N, 3, H, W), held at once; ``on_layer`` gets each finished name.
     """
-    rounding = _AdaptiveRounding(network, recipe, on_layer)
+    rounding = _AdaptiveRounding(network, recipe, on_layer, corrected=corrected)
     rounding.propagate(images)
-    corrected = recipe.model_copy(update={"layers": {**recipe.layers, **rounding.layers}})
-    return with_tables(corrected, Tables(rounding=rounding.tables, exponents=recipe.exponents))
+    rounded = recipe.model_copy(
+        update={
+            "layers": {**recipe.layers, **rounding.layers},
+            "decided": recipe.decided.model_copy(
+                update={"rounding": Rounding.GPTQ, "bias_correction": corrected}
+            ),
+        }
+    )
+    return with_tables(rounded, Tables(rounding=rounding.tables, exponents=recipe.exponents))
 
 
 class _AdaptiveRounding(BiasCorrection):
     """Rounds the weights of every layer as the images reach it."""
 
-    def __init__(self, network: Network, recipe: Recipe, on_layer: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        recipe: Recipe,
+        on_layer: Callable[[str], None],
+        *,
+        corrected: bool,
+    ) -> None:
         super().__init__(network, recipe)
+        self._corrected = corrected
         self.tables: dict[str, Int8Table] = {}
         self._on_done = on_layer
         self._generator = torch.Generator().manual_seed(recipe.config.seed)
@@ -167,7 +185,7 @@ class _AdaptiveRounding(BiasCorrection):
 
     def on_layer(self, name: str, sums: Pair) -> Pair:
         """Correct its bias behind it."""
-        return super().on_layer(name, sums) if self.recipe.config.bias_correction else sums
+        return super().on_layer(name, sums) if self._corrected else sums
 
 
 def _chosen(

@@ -4,7 +4,7 @@ Runtimes do not expose every tensor, so weights, biases and activations are roun
 says and computed with in float32: the same integers but for ties.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.ao.nn.intrinsic import ConvReLU2d
 
-from eightbit.calibration import dequantize
+from eightbit.calibration import QuantParams, dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
 from eightbit.quantize.network.graph import tensor_name
 from eightbit.quantize.network.network import Network
@@ -100,6 +100,64 @@ class PairedNetwork(fx.Interpreter):
             for side in ("exact", "rounded")
         )
         return Pair(exact=exact, rounded=rounded)
+
+
+class RoundedNetwork(fx.Interpreter):
+    """Runs a network with some of its tensors and layers rounded, and no other beside it.
+
+    Args:
+        network: The float network.
+        activations: Parameters of the tensors to round, by name.
+        recipe: Whose layers are taken for the float ones; None to compute with float weights.
+    """
+
+    def __init__(
+        self, network: Network, activations: Mapping[str, QuantParams], recipe: Recipe | None = None
+    ) -> None:
+        super().__init__(network.traced)
+        self._activations = activations
+        # What a classifier reads tells as much as what it answers: see `trials`.
+        self._watched = network.inputs.get(network.output)
+        self._seen: list[torch.Tensor] = []
+        biases = rounded_biases(recipe, network.inputs) if recipe else {}
+        self._layers = {
+            name: (rounded_weight(network.layers[name], recipe.layers[name]), bias)
+            for name, bias in biases.items()
+            if recipe
+        }
+
+    def answers(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The network's outputs, and what its last layer reads if that computes them.
+
+        Both are flattened, shape (N, K), for float32 images of shape (N, 3, H, W).
+        """
+        self._seen.clear()
+        with torch.inference_mode():
+            outputs = self.run(_channels_last(images))
+        return tuple(x.flatten(1) for x in (outputs, *self._seen))
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Compute a node, and round what is to be rounded."""
+        result = super().run_node(n)
+        name = tensor_name(n)
+        if name is None:
+            return result
+        if name in self._activations:
+            result = fake_quantize(result, self._activations[name])
+        if name == self._watched:
+            self._seen.append(result)
+        return result
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> torch.Tensor:
+        """A layer with its rounded parameters, or any module as it is."""
+        module = self.fetch_attr(target)
+        if target not in self._layers:
+            return cast("torch.Tensor", module(*args, **kwargs))
+        layer = module[0] if isinstance(module, ConvReLU2d) else module
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        (x,) = args
+        sums = _apply(layer, x, *self._layers[target])
+        return torch.relu_(sums) if layer is not module else sums
 
 
 def rounded_weight(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> torch.Tensor:

@@ -119,7 +119,7 @@ def _recipe_beside(artifact: Artifact) -> Recipe | None:
 
 
 def _recipe_table(recipe: Recipe) -> Table:
-    config, origin = recipe.config, recipe.provenance
+    config, decided, origin = recipe.config, recipe.decided, recipe.provenance
     scales = [params.scale[0] for params in recipe.activations.values()]
     channels = sum(len(layer.bias) for layer in recipe.layers.values())
     rows = {
@@ -127,6 +127,8 @@ def _recipe_table(recipe: Recipe) -> Table:
         "weights": f"{origin.weights} (SHA-256 {origin.weights_sha256[:12]}...)",
         **({"weights read": "; ".join(origin.weights_notes)} if origin.weights_notes else {}),
         "intent": f"{config.method} ranges, {config.mode} front end, seed {config.seed}",
+        "decided": f"{decided.method} ranges, {decided.rounding} rounding, biases "
+        f"{'corrected' if decided.bias_correction else 'as they were'}",
         "calibrated on": f"{origin.images} images, {origin.threads} threads",
         "activations": f"{len(scales)} tensors, scales {min(scales):.3g} to {max(scales):.3g}"
         if scales

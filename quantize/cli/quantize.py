@@ -30,7 +30,15 @@ from eightbit.quantize.cli.options import (
     Threshold,
 )
 from eightbit.quantize.cli.reporting import reporting
-from eightbit.quantize.config import AUTO_SAMPLES, Equalize, Mode, QuantConfig, Rounding, Target
+from eightbit.quantize.config import (
+    AUTO_SAMPLES,
+    Correction,
+    Equalize,
+    Mode,
+    QuantConfig,
+    Rounding,
+    Target,
+)
 
 if TYPE_CHECKING:
     from eightbit.benchmarks.report.document import Report
@@ -113,7 +121,7 @@ def quantize(
         Equalize, typer.Option(help="Rescale badly scaled channels first.")
     ] = _DEFAULTS.equalize,
     bias_correction: Annotated[
-        bool, typer.Option(help="Take the mean error of each channel back.")
+        Correction, typer.Option(help="Take the mean error of each channel back.")
     ] = _DEFAULTS.bias_correction,
     target: Annotated[
         Target, typer.Option(help="The CPU to quantize for; portable answers alike on all.")

@@ -22,12 +22,13 @@ def partly_float(
     """The recipe for the same network with the named operations in float.
 
     Scales and weights of the integer layers do not depend on each other and stay; biases are
-    corrected anew for the remaining noise, if configured, on `images`: float32, shape (N, 3, H, W).
+    corrected anew for the remaining noise, if they were before, on `images`: float32, shape
+    (N, 3, H, W).
     `recipe` has everything in integers; its biases need not be corrected. `names` are tensor names
     of convolutions, linear layers and residual adds.
     """
     partly = leave_float(recipe, network, names)
-    return correct_biases(network, partly, images) if recipe.config.bias_correction else partly
+    return correct_biases(network, partly, images) if recipe.decided.bias_correction else partly
 
 
 # More images change the order by a place or two.

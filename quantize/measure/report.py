@@ -11,6 +11,7 @@ from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.processes.process import peak_rss_bytes
 from eightbit.benchmarks.report.checks import VerificationSection
+from eightbit.benchmarks.report.choices import ChoicesSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import (
     CoverageSection,
@@ -50,6 +51,7 @@ def make_report(
     max_drop_pp: float | None = None,
     fallback: FallbackSection | None = None,
     calibration: Calibrated | None = None,
+    choices: ChoicesSection | None = None,
     diagnosis: tuple[TensorDiagnosis, ...] = (),
     timing: Timing = _NOT_TIMED,
 ) -> Report:
@@ -69,6 +71,7 @@ def make_report(
         config=recipe.config.model_dump(mode="json"),
         recipe_sha256=recipe.sha256,
         calibration=_calibration(calibration, evaluated, recipe.config.method),
+        choices=choices,
         evaluation=evaluated.section if evaluated else None,
         verification=_verification(verification),
         accuracy=evaluated.evaluation.accuracy if evaluated else None,

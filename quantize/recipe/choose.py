@@ -16,6 +16,7 @@ from eightbit.calibration import (
     choose_params,
 )
 from eightbit.calibration.qparams import FloatArray, with_scale
+from eightbit.calibration.range_methods import Method
 from eightbit.calibration.ties import tie_free_add, tie_free_mean, tie_free_scale
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.images.preprocessing import normalise
@@ -26,7 +27,7 @@ from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, sources
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import quantized_tensors
 from eightbit.quantize.recipe.integers import layer_params
-from eightbit.quantize.recipe.recipe import Provenance, Recipe
+from eightbit.quantize.recipe.recipe import Decided, Provenance, Recipe
 
 
 def align(
@@ -91,15 +92,25 @@ def make_recipe(
     collected: CalibrationResult,
     pretrained: Pretrained,
     config: QuantConfig,
+    method: Method | None = None,
 ) -> Recipe:
     """Choose every number: ranges by the method, weights and biases by the integer contract.
+
+    Args:
+        network: The float network.
+        collected: Statistics of its tensors.
+        pretrained: Where it comes from.
+        config: The intent.
+        method: None for the config's, or where that leaves it open, `Method.WEIGHTED_MSE`.
 
     Raises:
         InputError: A weight is not finite.
     """
+    if method is None:
+        method = Method.WEIGHTED_MSE if config.method is Method.AUTO else config.method
     activations = align(
         {
-            name: choose_params(collected.tensors[name], config.method)
+            name: choose_params(collected.tensors[name], method)
             for name in quantized_tensors(network.graph)
         },
         network.traced,
@@ -114,6 +125,7 @@ def make_recipe(
         spec=network.spec,
         skeleton=network.own_skeleton,
         config=config,
+        decided=Decided(method=method),
         activations=activations,
         layers=layers,
         output=output,

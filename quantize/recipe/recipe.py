@@ -21,13 +21,14 @@ from pydantic import (
 from eightbit.benchmarks.artifact.metadata import Sha256
 from eightbit.benchmarks.artifact.versioned_json import SortedMapping, parse_versioned
 from eightbit.calibration import QuantDType, QuantParams
+from eightbit.calibration.range_methods import Method
 from eightbit.models.bounded_files import read_bounded
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
 from eightbit.models.spec import FrozenModel, ModelSpec, PositiveCount
 from eightbit.quantize import bundle
-from eightbit.quantize.config import QuantConfig
+from eightbit.quantize.config import QuantConfig, Rounding
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import quantized_tensors
 from eightbit.quantize.network.skeleton import Skeleton
@@ -103,12 +104,28 @@ class Provenance(FrozenModel):
         }
 
 
+class Decided(FrozenModel):
+    """What was done, where the intent says "auto" as well.
+
+    Attributes:
+        method: How the ranges of activations were chosen.
+        rounding: How weights were rounded: nearest or gptq.
+        bias_correction: Whether biases make up for the mean error of their channels.
+    """
+
+    method: Annotated[Method, Field(strict=False)]
+    rounding: Annotated[Rounding, Field(strict=False)] = Rounding.NEAREST
+    bias_correction: bool = False
+
+
 class Recipe(FrozenModel):
     """Intent, numbers and provenance of one quantized network.
 
     Attributes:
         skeleton: Its operations, where the spec's architecture does not name them; not in the
             JSON otherwise.
+        config: The intent.
+        decided: What was done where it leaves a choice.
         activations: Parameters of every quantized activation, by tensor name.
         layers: Integers of every integer convolution and linear layer, by module name.
         float_layers: Convolutions, linear layers and residual adds that compute in float.
@@ -123,6 +140,7 @@ class Recipe(FrozenModel):
     spec: ModelSpec
     skeleton: Skeleton | None = None
     config: QuantConfig
+    decided: Decided
     activations: Mapping[str, QuantParams]
     layers: Mapping[str, LayerParams]
     float_layers: tuple[str, ...] = ()

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -5,11 +6,18 @@ import numpy.typing as npt
 import pytest
 
 from eightbit.calibration import Method, TensorStatistics, activation_params, choose_params
-from eightbit.calibration.range_methods import _METHODS, minmax_range
+from eightbit.calibration.range_methods import (
+    _METHODS,
+    CANDIDATES,
+    minmax_range,
+    mse_range,
+    percentile_range,
+)
+from eightbit.calibration.statistics import Range
 
 MakeStatistics = Callable[..., TensorStatistics]
 
-EVERY_METHOD = pytest.mark.parametrize("method", Method)
+EVERY_METHOD = pytest.mark.parametrize("method", tuple(_METHODS))
 
 
 def uniform(low: float, high: float) -> npt.NDArray[np.float64]:
@@ -17,7 +25,37 @@ def uniform(low: float, high: float) -> npt.NDArray[np.float64]:
 
 
 def test_every_method_has_its_entry() -> None:
-    assert set(_METHODS) == set(Method)
+    assert set(_METHODS) == set(Method) - {Method.AUTO}
+    assert set(CANDIDATES) < set(_METHODS)
+
+
+def test_one_tensor_does_not_decide_what_the_answers_decide(statistics_of: MakeStatistics) -> None:
+    with pytest.raises(ValueError, match="auto: expected the network's answers"):
+        choose_params(statistics_of([0.25, 0.5]), Method.AUTO)
+
+
+@pytest.mark.parametrize(
+    ("method", "narrow"),
+    [
+        (Method.MINMAX_PERCENTILE, percentile_range),
+        (Method.MINMAX_MSE, mse_range),
+    ],
+)
+def test_half_way_is_the_geometric_mean_of_the_bounds(
+    method: Method,
+    narrow: Callable[[TensorStatistics], Range],
+    statistics_of: MakeStatistics,
+    gaussian: npt.NDArray[np.float64],
+) -> None:
+    outlier = np.append(gaussian, [-64.0, 100.0])
+    observed = statistics_of(outlier)
+    low, high = narrow(observed)
+    assert _METHODS[method](observed) == pytest.approx(
+        (-math.sqrt(64 * -low), 10 * math.sqrt(high))
+    )
+    positive = statistics_of(np.append(np.maximum(gaussian, 0.0), 100.0))
+    low, high = _METHODS[method](positive)
+    assert (low, high) == pytest.approx((0.0, 10 * math.sqrt(narrow(positive)[1])))
 
 
 @EVERY_METHOD
@@ -59,10 +97,10 @@ def test_one_outlier_is_clipped_by_all_methods_that_look_at_counts(
     statistics_of: MakeStatistics,
 ) -> None:
     observed = statistics_of([*((np.arange(1000) + 0.5) / 1000), 10.0], [*[100_000] * 1000, 1])
-    bounds = {method: _METHODS[method](observed)[1] for method in Method}
+    bounds = {method: choose(observed)[1] for method, choose in _METHODS.items()}
     assert bounds[Method.MINMAX] == bounds[Method.MOVING_AVERAGE] == 10.0
     assert bounds[Method.PERCENTILE] == pytest.approx(1.0, abs=0.002)
-    for method in (Method.MSE, Method.ENTROPY, Method.AUTO):
+    for method in (Method.MSE, Method.ENTROPY, Method.WEIGHTED_MSE):
         assert bounds[method] == pytest.approx(1.0, abs=0.1)
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 from torch import nn
 
+from eightbit.calibration.range_methods import Method
 from eightbit.quantize import Network, QuantConfig, Quantized, Recipe
 from eightbit.quantize.config import Target
-from eightbit.quantize.recipe.recipe import Provenance
+from eightbit.quantize.recipe.recipe import Decided, Provenance
 
 
 def recipe_by_hand(*, config: QuantConfig | None = None, **numbers: Any) -> Recipe:
@@ -17,6 +18,7 @@ def recipe_by_hand(*, config: QuantConfig | None = None, **numbers: Any) -> Reci
         numbers: Fields of `Recipe`: spec, activations, layers, output, perhaps float_layers.
     """
     return Recipe(
+        decided=Decided(method=Method.WEIGHTED_MSE),
         config=config or QuantConfig(target=Target.X86_VNNI),
         output_scale=1.0,
         provenance=Provenance(

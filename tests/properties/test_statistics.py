@@ -160,7 +160,7 @@ def test_no_search_is_worse_than_its_candidates(occupied: list[tuple[float, int,
     widest = activation_params(observed.low, observed.high)
     for method, weights in (
         (Method.MSE, dict.fromkeys(octaves, 1.0)),
-        (Method.AUTO, octave_weights(observed.images)),
+        (Method.WEIGHTED_MSE, octave_weights(observed.images)),
     ):
         elements_ = observed.elements(weights)
         for candidate in (widest, choose_params(observed, Method.PERCENTILE)):

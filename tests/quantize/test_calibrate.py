@@ -12,7 +12,9 @@ from eightbit.benchmarks import read_report
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.models import Architecture, load_pretrained
 from eightbit.models.images.sources import ImageItem, open_source
-from eightbit.quantize import QuantConfig, bundle, calibrate, fuse, make_recipe, round_adaptively
+from eightbit.quantize import QuantConfig, bundle, calibrate, fuse
+from eightbit.quantize.algorithms.decisions import decide
+from eightbit.quantize.algorithms.equalization import Equalized
 from eightbit.quantize.stages import Stages
 
 Eightbit = Callable[..., Any]
@@ -106,8 +108,12 @@ def test_the_order_of_the_images_does_not_matter(
         monkeypatch.setattr(calibrate, "balanced_order", order)
         with open_source(photos) as source:
             calibrated = calibrate.calibrate(fused, pretrained, source, config, Stages())
-        recipe = make_recipe(fused, calibrated.collected, pretrained, config)
-        recipes.append(round_adaptively(fused, recipe, calibrated.subset))
+        decided = decide(
+            *(Equalized(network=fused, exponents={}), calibrated.collected, pretrained, config),
+            fitting=calibrated.kept.fitting,
+            held_out=calibrated.kept.held_out,
+        )
+        recipes.append(decided.recipe)
     assert recipes[0].to_json() == recipes[1].to_json()
     assert recipes[0].tables.content == recipes[1].tables.content
 

@@ -30,7 +30,7 @@ from eightbit.benchmarks.report.tables.cost import (
     whole_path_tables,
 )
 from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
-from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
+from eightbit.benchmarks.report.tables.network import choices_tables, diagnosis_table, parity_table
 from eightbit.benchmarks.report.tables.results import (
     coverage_table,
     fidelity_tables,
@@ -252,6 +252,7 @@ def network_sections(report: Report) -> Iterator[Section]:
         nothing="Not measured: histograms need images, which a run with calibration has.",
         command=_QUANTIZE,
     )
+    yield _choices(report)
     yield _convergence(report)
     yield Section(
         id="parity",
@@ -315,6 +316,23 @@ def _convergence(report: Report) -> Section:
         charts=row([chart]),
         nothing=nothing,
         command=f"{_QUANTIZE} --samples auto" if calibration else "",
+    )
+
+
+def _choices(report: Report) -> Section:
+    choices = report.choices
+    tables = tuple(choices_tables(choices))
+    nothing = "Nothing was left open: methods and stages were given."
+    if choices is None:
+        nothing = "Nothing was chosen: the integers came from a recipe."
+    return Section(
+        id="choices",
+        title="What was tried",
+        lead="Ranges and roundings are those with which the quantized network answers most like "
+        "float.",
+        tables=tables,
+        nothing=nothing,
+        command="" if choices is None else _QUANTIZE,
     )
 
 

@@ -1,13 +1,14 @@
 """Parity of the executions, and the noise tensor by tensor, as tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
 from eightbit.benchmarks.accuracy.parity import ARTIFACT_PAIRS, TO_REFERENCE, ExecutionsSection
+from eightbit.benchmarks.report.choices import ChoicesSection, ChoiceTrial
 from eightbit.benchmarks.report.deployment import EdgeSection
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
-from eightbit.benchmarks.report.figures import NOTHING, Table, determination, percent
+from eightbit.benchmarks.report.figures import NOTHING, Table, decibels, determination, percent
 
 
 def parity_table(
@@ -119,4 +120,36 @@ def diagnosis_table(tensors: Sequence[TensorDiagnosis], *, rows: int = _WORST) -
             if len(tensors) > rows
             else ""
         ),
+    )
+
+
+def choices_tables(choices: ChoicesSection | None) -> Iterator[Table]:
+    """What was tried on calibration images, the chosen one first."""
+    tried = {
+        "Ranges tried": choices.ranges if choices else (),
+        "Roundings tried": choices.rounding if choices else (),
+    }
+    notes = (
+        "activations rounded, weights in float; those that fell behind saw fewer images.",
+        "on images that they were not fitted to.",
+    )
+    for (title, trials), note in zip(tried.items(), notes, strict=True):
+        if trials:
+            yield Table(
+                title=title,
+                columns=("candidate", "score", "median SQNR", "SQNR", "images", "chosen"),
+                rows=tuple(map(_trial, sorted(trials, key=lambda trial: not trial.chosen))),
+                note="score: mean of the images' own SQNR, of the outputs and of the features "
+                f"before them. On calibration images, {note}",
+            )
+
+
+def _trial(trial: ChoiceTrial) -> tuple[str, ...]:
+    return (
+        trial.candidate,
+        decibels(trial.score_db),
+        decibels(trial.median_sqnr_db),
+        decibels(trial.sqnr_db),
+        f"{trial.images:,}",
+        "yes" if trial.chosen else "",
     )

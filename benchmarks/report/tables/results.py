@@ -20,7 +20,7 @@ from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSect
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
 from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables
 from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
-from eightbit.benchmarks.report.tables.network import diagnosis_table, parity_table
+from eightbit.benchmarks.report.tables.network import choices_tables, diagnosis_table, parity_table
 from eightbit.models.plain_text import counted, one_line
 
 _CLASSES_NAMED: Final = 5
@@ -53,6 +53,7 @@ def result_tables(report: Report) -> Iterator[Table]:
         yield coverage_table(report.coverage)
     if report.diagnosis:
         yield diagnosis_table(report.diagnosis)
+    yield from choices_tables(report.choices)
     if report.calibration or report.evaluation:
         yield images_table(report.calibration, report.evaluation)
     if report.calibration and report.calibration.settled is not None:

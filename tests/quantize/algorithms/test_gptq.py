@@ -82,7 +82,7 @@ def test_a_layer_comes_closer_to_float_on_images_that_it_has_not_seen(
     fused = fuse(pretrained)
     # Neighbouring pixels alike, as in photos: white noise leaves nothing to make up for.
     smooth = noise_images(64, 32).cumsum(axis=2).cumsum(axis=3) / 32
-    nearest = recipe_of(pretrained, smooth, QuantConfig(target=target, bias_correction=False))
+    nearest = recipe_of(pretrained, smooth, QuantConfig(target=target))
     adapted = round_adaptively(fused, nearest, torch.from_numpy(smooth[:32]))
     errors = []
     for recipe in (nearest, adapted):
@@ -103,24 +103,25 @@ def small(random_network: Networks) -> Pretrained:
     return random_network(Architecture.CIFAR_RESNET20, side=32)
 
 
-def test_biases_are_corrected_in_the_same_pass_if_the_recipe_says_so(
+def test_biases_are_corrected_in_the_same_pass_if_that_is_wanted(
     small: Pretrained, noise_images: Images
 ) -> None:
     fused, images = fuse(small), torch.from_numpy(noise_images(16, 32))
-    plain, corrected = (
+    plain, adjusted = (
         round_adaptively(
             fused,
-            recipe_of(small, images.numpy(), QuantConfig(bias_correction=correction)),
+            recipe_of(small, images.numpy(), QuantConfig()),
             images,
+            corrected=corrected,
         )
-        for correction in (False, True)
+        for corrected in (False, True)
     )
     uncorrected = recipe_of(small, images.numpy(), QuantConfig())
     for name, params in plain.layers.items():
         assert params.bias == uncorrected.layers[name].bias
     # What a pass of its own would do to these weights has been done.
-    alone = correct_biases(fused, with_biases_of(corrected, uncorrected), images)
-    for name, params in corrected.layers.items():
+    alone = correct_biases(fused, with_biases_of(adjusted, uncorrected), images)
+    for name, params in adjusted.layers.items():
         steps = np.subtract(params.bias, uncorrected.layers[name].bias)
         assert np.abs(np.subtract(params.bias, alone.layers[name].bias)).max() <= 1
         assert np.abs(steps).max() >= 1, name
@@ -138,7 +139,7 @@ def test_the_same_images_give_the_same_choices_whatever_was_chosen_before(
     small: Pretrained, noise_images: Images
 ) -> None:
     fused, images = fuse(small), torch.from_numpy(noise_images(16, 32))
-    recipe = recipe_of(small, images.numpy(), QuantConfig(bias_correction=False))
+    recipe = recipe_of(small, images.numpy(), QuantConfig())
     once = round_adaptively(fused, recipe, images)
     assert round_adaptively(fused, recipe, images) == once
     assert round_adaptively(fused, once, images) == once

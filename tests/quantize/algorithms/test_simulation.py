@@ -45,7 +45,7 @@ def images(noise_images: Images) -> torch.Tensor:
 def recipe(fused: Network, pretrained: Pretrained, images: torch.Tensor) -> Recipe:
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, images.numpy())
-    return make_recipe(fused, collected, pretrained, QuantConfig(bias_correction=False))
+    return make_recipe(fused, collected, pretrained, QuantConfig())
 
 
 def fidelity(fused: Network, recipe: Recipe, images: torch.Tensor) -> FidelityResult:
@@ -244,22 +244,34 @@ def loaded(number: int, side: int = 4) -> LoadedImage:
 
 
 def test_a_subset_is_the_same_in_any_order_and_never_larger() -> None:
-    numbers = list(range(50))
+    numbers = list(range(60))
     kept = []
     for order in (numbers, numbers[::-1], [*numbers, *numbers]):
-        subset = Subset(pixels=5 * 16)
+        subset = Subset(fitting_pixels=9 * 16, held_out_pixels=10 * 16)
         assert [image.item.name for image in subset.watch(map(loaded, order))] == [
             f"{number}.png" for number in order
         ]
-        kept.append(subset.images())
-    assert kept[0].shape == (5, 3, 4, 4)
-    assert torch.equal(kept[0], kept[1])
-    assert torch.equal(kept[0], kept[2])
+        kept.append(subset.kept())
+    assert kept[0].fitting.shape == (9, 3, 4, 4)
+    assert kept[0].held_out.shape == (10, 3, 4, 4)
+    for other in kept[1:]:
+        assert torch.equal(kept[0].fitting, other.fitting)
+        assert torch.equal(kept[0].held_out, other.held_out)
 
 
-def test_a_subset_keeps_at_least_one_image() -> None:
-    subset = Subset(pixels=1)
-    list(subset.watch([loaded(1), loaded(2)]))
-    assert len(subset.images()) == 1
+@pytest.mark.parametrize(("images", "fitted"), [(2, 1), (3, 2), (8, 6), (16, 8), (100, 8)], ids=str)
+def test_no_image_is_both_fitted_to_and_held_out_but_a_lone_one(images: int, fitted: int) -> None:
+    subset = Subset(fitting_pixels=1, held_out_pixels=1)  # never fewer than eight of each
+    list(subset.watch(map(loaded, range(images))))
+    kept = subset.kept()
+    numbers = [set(part[:, 0, 0, 0].tolist()) for part in (kept.fitting, kept.held_out)]
+    assert [len(part) for part in numbers] == [fitted, min(images, 16) - fitted]
+    assert not numbers[0] & numbers[1]
+
+
+def test_a_lone_image_is_both() -> None:
+    subset = Subset()
+    list(subset.watch([loaded(1)]))
+    assert torch.equal(subset.kept().fitting, subset.kept().held_out)
     with pytest.raises(ValueError, match="at least one"):
-        Subset().images()
+        Subset().kept()

@@ -46,7 +46,7 @@ def images(noise_images: Callable[..., object]) -> torch.Tensor:
 def recipe(pretrained: Pretrained, fused: Network, images: torch.Tensor) -> Recipe:
     observed = observe(fused, Mode.FX)
     collected = collect(observed.module, observed.observers, images.numpy())
-    config = QuantConfig(bias_correction=False, target=Target.X86_VNNI)
+    config = QuantConfig(target=Target.X86_VNNI)
     return make_recipe(fused, collected, pretrained, config)
 
 

@@ -1,0 +1,162 @@
+"""Every number of a recipe, decided by what the quantized network answers on calibration images.
+
+No rule that looks at tensors alone is right for every network: the range of least squared error
+wins 26 dB on one and loses 3 on another, and a stage that helps with many images can hurt with
+few. So whole networks are simulated and compared (`trials.compare`), first with the ranges of each
+method, then with and without each stage, on images that the stages were not fitted to.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import torch
+
+from eightbit.benchmarks.report.choices import ChoicesSection, ChoiceTrial
+from eightbit.benchmarks.report.stage import Stage
+from eightbit.calibration import CalibrationResult, choose_params
+from eightbit.calibration.range_methods import CANDIDATES, Method
+from eightbit.models.doors.pretrained import Pretrained
+from eightbit.models.torch_state import own_state
+from eightbit.quantize.algorithms.bias_correction import correct_biases
+from eightbit.quantize.algorithms.equalization import Equalized
+from eightbit.quantize.algorithms.gptq import round_adaptively
+from eightbit.quantize.algorithms.simulation import RoundedNetwork
+from eightbit.quantize.algorithms.trials import Answers, compare
+from eightbit.quantize.config import Correction, QuantConfig, Rounding
+from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.placement import quantized_tensors
+from eightbit.quantize.recipe.choose import make_recipe
+from eightbit.quantize.recipe.recipe import Recipe, with_tables
+from eightbit.quantize.recipe.tables import Tables
+from eightbit.quantize.stages import Stages
+
+CORRECTED: Final = "{}, corrected biases"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidedRecipe:
+    """A recipe, and what was tried before it was settled."""
+
+    recipe: Recipe
+    choices: ChoicesSection
+
+
+@own_state()
+def decide(
+    equalized: Equalized,
+    collected: CalibrationResult,
+    pretrained: Pretrained,
+    config: QuantConfig,
+    *,
+    fitting: torch.Tensor,
+    held_out: torch.Tensor,
+    stages: Stages | None = None,
+) -> DecidedRecipe:
+    """Choose ranges and roundings; what the config leaves open, the network's answers decide.
+
+    Args:
+        equalized: The network.
+        collected: Statistics of its tensors.
+        pretrained: Where it comes from.
+        config: The intent.
+        fitting: Images for the stages to fit to: float32, shape (N, 3, H, W), held at once.
+        held_out: Other images, on which candidates are judged: the same, of any number.
+        stages: Gets the progress.
+
+    Raises:
+        InputError: A weight is not finite.
+    """
+    stages = stages or Stages()
+    network = equalized.network
+    exact = RoundedNetwork(network, {}).answers
+    method, ranges = config.method, tuple[ChoiceTrial, ...]()
+    if method is Method.AUTO:
+        with stages.stage(Stage.TRY_RANGES):
+            chosen, ranges = compare(
+                dict(_with_ranges(network, collected)), exact, held_out, halving=True
+            )
+            method = Method(chosen)
+    with stages.stage(Stage.CHOOSE_PARAMETERS):
+        recipe = make_recipe(network, collected, pretrained, config, method)
+        recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
+    roundings = _Roundings(network, recipe, fitting, stages)
+    recipes = dict(roundings.candidates(config))
+    name, *others = recipes
+    rounding = tuple[ChoiceTrial, ...]()
+    if others:
+        with stages.stage(Stage.TRY_ROUNDINGS):
+            networks = {key: partial(_network, network, one) for key, one in recipes.items()}
+            name, rounding = compare(networks, exact, held_out, halving=False)
+    return DecidedRecipe(
+        recipe=recipes[name], choices=ChoicesSection(ranges=ranges, rounding=rounding)
+    )
+
+
+def _with_ranges(
+    network: Network, collected: CalibrationResult
+) -> Iterator[tuple[str, Callable[[], Answers]]]:
+    """The network with nothing but its activations rounded, by each method."""
+    tensors = tuple(quantized_tensors(network.graph))
+    for method in CANDIDATES:
+        params = {name: choose_params(collected.tensors[name], method) for name in tensors}
+        yield method.value, partial(_answers, RoundedNetwork(network, params))
+
+
+def _answers(network: RoundedNetwork) -> Answers:
+    return network.answers
+
+
+def _network(network: Network, recipe: Recipe) -> Answers:
+    return RoundedNetwork(network, recipe.activations, recipe).answers
+
+
+class _Roundings:
+    """Makes the recipes that a config leaves open."""
+
+    def __init__(
+        self, network: Network, recipe: Recipe, fitting: torch.Tensor, stages: Stages
+    ) -> None:
+        self._network, self._recipe, self._fitting = network, recipe, fitting
+        self._stages = stages
+
+    def candidates(self, config: QuantConfig) -> Iterator[tuple[str, Recipe]]:
+        """Recipes by name, what usually helps most first."""
+        without = config.bias_correction is not Correction.ON
+        corrected = config.bias_correction is not Correction.OFF
+        if config.rounding is not Rounding.NEAREST:
+            rounded = self._rounded(corrected=corrected)
+            if corrected:
+                yield CORRECTED.format(Rounding.GPTQ), rounded
+            if without:
+                yield Rounding.GPTQ, self._uncorrected(rounded)
+        if config.rounding is not Rounding.GPTQ:
+            if corrected:
+                yield CORRECTED.format(Rounding.NEAREST), self._corrected()
+            if without:
+                yield Rounding.NEAREST, self._recipe
+
+    def _rounded(self, *, corrected: bool) -> Recipe:
+        total = len(self._recipe.layers)
+        with self._stages.stage(Stage.ROUND_WEIGHTS, total=total) as watcher:
+            return round_adaptively(
+                self._network,
+                self._recipe,
+                self._fitting,
+                lambda _: watcher.advance(1),
+                corrected=corrected,
+            )
+
+    def _corrected(self) -> Recipe:
+        with self._stages.stage(Stage.CORRECT_BIASES):
+            return correct_biases(self._network, self._recipe, self._fitting)
+
+    def _uncorrected(self, recipe: Recipe) -> Recipe:
+        """The same weights with the biases of the float network, rounded."""
+        layers = {
+            name: params.model_copy(update={"bias": self._recipe.layers[name].bias})
+            for name, params in recipe.layers.items()
+        }
+        decided = recipe.decided.model_copy(update={"bias_correction": False})
+        return recipe.model_copy(update={"layers": layers, "decided": decided})
