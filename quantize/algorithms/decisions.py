@@ -6,7 +6,7 @@ few. So whole networks are simulated and compared (`trials.compare`), first with
 method, then with and without each stage, on images that the stages were not fitted to.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -23,7 +23,7 @@ from eightbit.quantize.algorithms.bias_correction import correct_biases
 from eightbit.quantize.algorithms.equalization import Equalized
 from eightbit.quantize.algorithms.gptq import round_adaptively
 from eightbit.quantize.algorithms.simulation import RoundedNetwork
-from eightbit.quantize.algorithms.trials import Answers, compare
+from eightbit.quantize.algorithms.trials import Answers, compare, few
 from eightbit.quantize.config import Correction, QuantConfig, Rounding
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import quantized_tensors
@@ -82,16 +82,8 @@ def decide(
         recipe = make_recipe(network, collected, pretrained, config, method)
         recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
     roundings = _Roundings(network, recipe, fitting, stages)
-    recipes = dict(roundings.candidates(config))
-    name, *others = recipes
-    rounding = tuple[ChoiceTrial, ...]()
-    if others:
-        with stages.stage(Stage.TRY_ROUNDINGS):
-            networks = {key: partial(_network, network, one) for key, one in recipes.items()}
-            name, rounding = compare(networks, exact, held_out, halving=False)
-    return DecidedRecipe(
-        recipe=recipes[name], choices=ChoicesSection(ranges=ranges, rounding=rounding)
-    )
+    recipe, rounding = roundings.best(config, exact, few(held_out))
+    return DecidedRecipe(recipe=recipe, choices=ChoicesSection(ranges=ranges, rounding=rounding))
 
 
 def _with_ranges(
@@ -121,7 +113,32 @@ class _Roundings:
         self._network, self._recipe, self._fitting = network, recipe, fitting
         self._stages = stages
 
-    def candidates(self, config: QuantConfig) -> Iterator[tuple[str, Recipe]]:
+    def best(
+        self, config: QuantConfig, exact: Answers, held_out: torch.Tensor
+    ) -> tuple[Recipe, tuple[ChoiceTrial, ...]]:
+        """The recipe whose answers are nearest to float, and all that were tried."""
+        recipes = dict(self._candidates(config))
+        if len(recipes) == 1:
+            return next(iter(recipes.values())), ()
+        chosen, trials = self._compared(recipes, exact, held_out)
+        if chosen == Rounding.NEAREST and CORRECTED.format(chosen) not in recipes:
+            if config.bias_correction is Correction.OFF:
+                return recipes[chosen], trials
+            # Where GPTQ helps, correcting biases without it never did better than with it.
+            others = {CORRECTED.format(chosen): self._corrected(), chosen: recipes[chosen]}
+            chosen, last = self._compared(others, exact, held_out)
+            tried = [trial for trial in trials if trial.candidate not in others]
+            return others[chosen], (*last, *tried)
+        return recipes[chosen], trials
+
+    def _compared(
+        self, recipes: Mapping[str, Recipe], exact: Answers, held_out: torch.Tensor
+    ) -> tuple[str, tuple[ChoiceTrial, ...]]:
+        networks = {name: partial(_network, self._network, one) for name, one in recipes.items()}
+        with self._stages.stage(Stage.TRY_ROUNDINGS):
+            return compare(networks, exact, held_out, halving=False)
+
+    def _candidates(self, config: QuantConfig) -> Iterator[tuple[str, Recipe]]:
         """Recipes by name, what usually helps most first."""
         without = config.bias_correction is not Correction.ON
         corrected = config.bias_correction is not Correction.OFF
@@ -132,7 +149,7 @@ class _Roundings:
             if without:
                 yield Rounding.GPTQ, self._uncorrected(rounded)
         if config.rounding is not Rounding.GPTQ:
-            if corrected:
+            if corrected and (config.rounding is Rounding.NEAREST or not without):
                 yield CORRECTED.format(Rounding.NEAREST), self._corrected()
             if without:
                 yield Rounding.NEAREST, self._recipe

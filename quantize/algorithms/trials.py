@@ -109,12 +109,21 @@ def compare(
     )
 
 
+def few(images: torch.Tensor) -> torch.Tensor:
+    """As many of the images as a first look and a second one take: eight of 224 px, 64 of 32 px."""
+    return images[: 2 * _first(images)]
+
+
+def _first(images: torch.Tensor) -> int:
+    return min(max(_FIRST_PIXELS // images[0, 0].numel(), _FEWEST), _MOST)
+
+
 def _rounds(candidates: int, images: torch.Tensor, *, halving: bool) -> Sequence[tuple[int, int]]:
     """How many images are seen by the end of each round, and how many candidates stay."""
     everything = len(images)
     if not halving or candidates <= 2:
         return [(everything, 1)]
-    first = min(max(_FIRST_PIXELS // images[0, 0].numel(), _FEWEST), _MOST)
+    first = _first(images)
     half = max(2, (candidates + 1) // 2)
     return [(min(first, everything), half), (min(2 * first, everything), 2), (everything, 1)]
 
