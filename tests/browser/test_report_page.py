@@ -20,6 +20,7 @@ HEADINGS = [
     "Deploy",
     "Noise, tensor by tensor",
     "Values and weights of the worst tensors",
+    "What was tried",
     "Convergence of the calibration",
     "Parity",
     "Coverage",

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 from tests.synthetic_reports.answers import IMAGES, RIGHT, accuracy, answers, tallied
+from tests.synthetic_reports.choices import choices
 from tests.synthetic_reports.costs import benchmark, benchmarked, edge, latencies
 
 from eightbit.benchmarks.accuracy.fidelity import (
@@ -165,6 +166,7 @@ def full(
         command="eightbit quantize resnet18 --weights DEFAULT --calibrate photos --out out",
         model=ModelSection(spec=spec, weights="DEFAULT", weights_sha256="cd" * 32),
         config={"method": "auto", "samples": 128, "target": "portable", "mode": "fx", "seed": None},
+        choices=choices(),
         calibration=CalibrationSection(
             source="photos.tar",
             images=128,
