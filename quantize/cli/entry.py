@@ -21,6 +21,9 @@ from eightbit.quantize.cli import streams
 from eightbit.quantize.cli.quantize import app
 from eightbit.quantize.disk import takes_no_more
 
+# Everything was done; with 1 a gate failed.
+_DONE: Final = (0, 1)
+
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # A message that names long paths keeps its beginning, where, and its end, what to do.
@@ -78,7 +81,9 @@ def run() -> None:
     except KeyboardInterrupt:  # while it loaded
         code = 130
     ended.over()
-    if ended.by is not None:
+    # A signal that came too late to stop the work, or in a place that lets no exception out, ended
+    # nothing: what was written is whole, and the exit code is its own.
+    if ended.by is not None and code not in _DONE:
         _say(f"ended by {ended.by.name}")
         code = 128 + ended.by
     sys.exit(code)

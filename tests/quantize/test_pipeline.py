@@ -113,7 +113,7 @@ def test_the_report_has_the_keys_of_the_design(
             "peak_rss_bytes",
         ),
         *("fallback", "diagnosis", "executions", "benchmark", "edge", "max_drop_pp"),
-        "multi_label",
+        *("multi_label", "choices"),
     }
     accuracy = found["accuracy"]
     assert accuracy.keys() == {"fp32", "torchscript", "onnx"}
