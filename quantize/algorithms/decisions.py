@@ -6,9 +6,8 @@ few. So whole networks are simulated and compared (`trials.compare`), first with
 method, then with and without each stage, on images that the stages were not fitted to.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import torch
@@ -74,9 +73,8 @@ def decide(
     method, ranges = config.method, tuple[ChoiceTrial, ...]()
     if method is Method.AUTO:
         with stages.stage(Stage.TRY_RANGES):
-            chosen, ranges = compare(
-                dict(_with_ranges(network, collected)), exact, held_out, halving=True
-            )
+            candidates = _with_ranges(network, collected)
+            chosen, ranges = compare(candidates, exact, held_out, halving=True)
             method = Method(chosen)
     with stages.stage(Stage.CHOOSE_PARAMETERS):
         recipe = make_recipe(network, collected, pretrained, config, method)
@@ -86,22 +84,15 @@ def decide(
     return DecidedRecipe(recipe=recipe, choices=ChoicesSection(ranges=ranges, rounding=rounding))
 
 
-def _with_ranges(
-    network: Network, collected: CalibrationResult
-) -> Iterator[tuple[str, Callable[[], Answers]]]:
+def _with_ranges(network: Network, collected: CalibrationResult) -> dict[str, Answers]:
     """The network with nothing but its activations rounded, by each method."""
     tensors = tuple(quantized_tensors(network.graph))
-    for method in CANDIDATES:
-        params = {name: choose_params(collected.tensors[name], method) for name in tensors}
-        yield method.value, partial(_answers, RoundedNetwork(network, params))
-
-
-def _answers(network: RoundedNetwork) -> Answers:
-    return network.answers
-
-
-def _network(network: Network, recipe: Recipe) -> Answers:
-    return RoundedNetwork(network, recipe.activations, recipe).answers
+    return {
+        method: RoundedNetwork(
+            network, {name: choose_params(collected.tensors[name], method) for name in tensors}
+        ).answers
+        for method in CANDIDATES
+    }
 
 
 class _Roundings:
@@ -134,8 +125,11 @@ class _Roundings:
     def _compared(
         self, recipes: Mapping[str, Recipe], exact: Answers, held_out: torch.Tensor
     ) -> tuple[str, tuple[ChoiceTrial, ...]]:
-        networks = {name: partial(_network, self._network, one) for name, one in recipes.items()}
         with self._stages.stage(Stage.TRY_ROUNDINGS):
+            networks = {
+                name: RoundedNetwork(self._network, one.activations, one).answers
+                for name, one in recipes.items()
+            }
             return compare(networks, exact, held_out, halving=False)
 
     def _candidates(self, config: QuantConfig) -> Iterator[tuple[str, Recipe]]:

@@ -74,7 +74,7 @@ def _decibels(signal: DoubleArray, error: DoubleArray) -> DoubleArray:
 
 
 def compare(
-    candidates: Mapping[str, Callable[[], Answers]],
+    candidates: Mapping[str, Answers],
     exact: Answers,
     images: torch.Tensor,
     *,
@@ -83,17 +83,16 @@ def compare(
     """The candidate whose answers are nearest to the float network's, and all that were tried.
 
     Args:
-        candidates: By name, each makes its network; of equal ones the first wins.
+        candidates: Networks by name; of equal ones the first wins.
         exact: The float network.
         images: float32, shape (N, 3, H, W).
         halving: Whether less promising candidates are judged on fewer images.
     """
     reference = _Reference(exact, images)
-    networks = {name: make() for name, make in candidates.items()}
     left, judged = list(candidates), dict[str, _Judged]()
     for until, kept in _rounds(len(candidates), images, halving=halving):
         for name in left:
-            judged[name] = reference.judge(networks[name], until, judged.get(name))
+            judged[name] = reference.judge(candidates[name], until, judged.get(name))
         left = _best(left, judged)[:kept]
     (chosen,) = left
     return chosen, tuple(
