@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.synthetic_reports.costs import edge
 
 import eightbit.quantize
 from eightbit.benchmarks import ArtifactMetadata, Precision
-from eightbit.benchmarks.latency.sections import ColdStart
 from eightbit.calibration import collect
 from eightbit.models import (
     Architecture,
@@ -209,15 +209,7 @@ CALLS: dict[str, Call] = {
 @pytest.fixture
 def no_cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """How fast a packed program starts is measured in processes of its own."""
-    start = ColdStart(
-        launches=2,
-        seconds=1.0,
-        bare_seconds=1.0,
-        ratio=1.0,
-        ratio_ci95=(1.0, 1.0),
-        peak_rss_bytes=1,
-        bare_peak_rss_bytes=1,
-    )
+    start = edge().cold_start
     monkeypatch.setattr(archive, "measure_cold_start", lambda *_, **__: start)
 
 

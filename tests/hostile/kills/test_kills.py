@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import pytest
 from tests.hostile.kills import dying
-from tests.synthetic_reports.costs import latencies
+from tests.synthetic_reports.costs import edge, latencies
 
 from eightbit.benchmarks import read_report
-from eightbit.benchmarks.latency.sections import BenchmarkSection, ColdStart
+from eightbit.benchmarks.latency.sections import BenchmarkSection
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.runtimes.available import Availability
@@ -56,15 +56,7 @@ _TIMING: Final = Timing(
     latency=latencies(3.0, (2.8, 3.2)),
     benchmark=BenchmarkSection(products_per_image=40_000_000, launches=5, rounds=3),
 )
-_START: Final = ColdStart(
-    launches=2,
-    seconds=1.0,
-    bare_seconds=1.0,
-    ratio=1.0,
-    ratio_ci95=(1.0, 1.0),
-    peak_rss_bytes=1,
-    bare_peak_rss_bytes=1,
-)
+_START: Final = edge().cold_start
 
 
 @dataclass
