@@ -28,9 +28,9 @@ from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.studies.command import quantize
 from eightbit.benchmarks.studies.line import preprocessed_photos, write_random_weights
-from eightbit.benchmarks.studies.peers.job import Candidate as Peer
-from eightbit.benchmarks.studies.peers.job import Job
-from eightbit.benchmarks.studies.peers.process import Failed, run
+from eightbit.benchmarks.studies.peers.candidates.job import Candidate as Peer
+from eightbit.benchmarks.studies.peers.candidates.job import Job
+from eightbit.benchmarks.studies.peers.candidates.process import Failed, run
 from eightbit.models.networks.architectures import build_model
 from eightbit.models.spec import Architecture
 

@@ -55,6 +55,7 @@ MAY_IMPORT: Final = {
         "benchmarks/report/pages",
     ),
     "quantize/pipeline.py": ("quantize/measure", "quantize/fallback"),
+    "quantize/studies": ("quantize/pipeline.py", "benchmarks/studies"),
     "quantize/commands": ("quantize/measure",),
     "quantize/deploy": ("quantize/commands",),
     "quantize/cli": (

@@ -1,130 +1,159 @@
-"""The table of one network: our rows, then the peers', and the best peer against the best of ours.
-
-All of them are measured here, in the same way, from their logits.
-"""
+"""Results as Markdown: our default beside the best peer, then every row of every network."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
-from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult
-from eightbit.benchmarks.accuracy.tally import CandidateAccuracy, ClassificationTally
-from eightbit.benchmarks.studies.peers.process import Failed, Measured
-from eightbit.models.errors import InputError
-from eightbit.models.plain_text import one_line
+from eightbit.benchmarks.accuracy.fidelity import FidelityResult
+from eightbit.benchmarks.accuracy.paired import drop_interval_pp, share_interval
+from eightbit.benchmarks.studies.peers.results import FailedRow, Result, Row, Setting, versions
+from eightbit.benchmarks.studies.peers.runs import DEFAULT, METHODS, PLAIN, label_of
 
-_BATCH: Final = 256
 _COLUMNS: Final = (
-    *("quantizer", "top-1", "drop (95 % interval)", "agreement", "SQNR", "median image SQNR"),
-    *("mean KL", "seconds", "peak memory"),
+    *("quantizer", "top-1", "drop (95 % interval)", "agreement (95 % interval)", "SQNR"),
+    *("median image SQNR", "features SQNR", "features median", "mean KL", "seconds"),
+    "peak memory",
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One quantized network, measured.
+def _sqnr(fidelity: FidelityResult) -> float:
+    return math.inf if fidelity.sqnr_db is None else fidelity.sqnr_db
 
-    Attributes:
-        label: Who quantized it.
-        ours: Whether this project did.
-        accuracy: Against the labels and against float.
-        fidelity: Against the float logits.
-        seconds: To quantize.
-        peak_rss_bytes: Highest resident memory of that process.
-    """
 
-    label: str
-    ours: bool
-    accuracy: CandidateAccuracy
-    fidelity: FidelityResult
-    seconds: float
-    peak_rss_bytes: int
+def _median(fidelity: FidelityResult) -> float:
+    found = fidelity.median_image_sqnr_db
+    return math.inf if found is None else found
+
+
+def _of_features(measure: Callable[[FidelityResult], float]) -> Callable[[Row], float]:
+    return lambda row: math.nan if row.features is None else measure(row.features)
+
+
+def _agreement(row: Row) -> float:
+    return 100 * row.agreeing.count("1") / len(row.agreeing)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedRow:
-    """A quantizer that gave no network, or one whose logits cannot be compared.
+class _Measure:
+    """What rows are compared by; more is better, and NaN where there is no figure."""
 
-    Attributes:
-        label: Who should have quantized it.
-        reason: One line.
+    name: str
+    value: Callable[[Row], float]
+    unit: str = "dB"
+
+
+_AGREEMENT: Final = _Measure(name="agreement", value=_agreement, unit="%")
+_MEASURES: Final = (
+    _Measure(name="median image SQNR", value=lambda row: _median(row.fidelity)),
+    _Measure(name="SQNR", value=lambda row: _sqnr(row.fidelity)),
+    _AGREEMENT,
+    _Measure(name="features median", value=_of_features(_median)),
+    _Measure(name="features SQNR", value=_of_features(_sqnr)),
+)
+
+
+def document(results: Sequence[Result]) -> Iterator[str]:
+    """The lines behind the head: summaries, then a section for every setting."""
+    settings: dict[Setting, list[Result]] = defaultdict(list)
+    for result in results:
+        settings[result.setting].append(result)
+    rows = {
+        setting: [result.row for result in found if isinstance(result.row, Row)]
+        for setting, found in settings.items()
+    }
+    for title, columns, compared in (
+        ("Default beside the best peer", _beside_peer, "best peer"),
+        ("Default beside the best single method", _beside_method, "best of the methods"),
+        ("Default beside minmax, nearest rounding, no bias correction", _beside_plain, "plain"),
+    ):
+        lines = [line for setting, own in rows.items() for line in columns(setting, own)]
+        if lines:
+            yield from _summary(title, compared, lines)
+    for setting, found in settings.items():
+        yield from section(setting, found)
+
+
+def _summary(title: str, compared: str, lines: Sequence[str]) -> Iterator[str]:
+    heads = ("network", "px", "samples", "images", *(measure.name for measure in _MEASURES))
+    yield from (f"## {title}", "", f"Each cell: default, {compared}, difference.", "")
+    yield from (f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines, "")
+
+
+def _beside_peer(setting: Setting, rows: Sequence[Row]) -> Iterator[str]:
+    peers = [row for row in rows if not row.ours]
+    yield from _compared(setting, rows, peers)
+
+
+def _beside_method(setting: Setting, rows: Sequence[Row]) -> Iterator[str]:
+    labels = {label_of(options) for options in METHODS}
+    methods = [row for row in rows if row.label in labels]
+    # The plain one alone is the next table's.
+    yield from _compared(setting, rows, methods if len(methods) > 1 else [])
+
+
+def _beside_plain(setting: Setting, rows: Sequence[Row]) -> Iterator[str]:
+    yield from _compared(setting, rows, [row for row in rows if row.label == label_of(PLAIN)])
+
+
+def _compared(setting: Setting, rows: Sequence[Row], others: Sequence[Row]) -> Iterator[str]:
+    """One line: the default and, measure by measure, the best of others."""
+    own = next((row for row in rows if row.label == label_of(DEFAULT)), None)
+    if own is None or not others:
+        return
+    cells = [setting.network, f"{setting.side}", f"{setting.samples}", f"{own.fidelity.n:,}"]
+    cells += [_cell(measure, own, others) for measure in _MEASURES]
+    yield f"| {' | '.join(cells)} |"
+
+
+def _cell(measure: _Measure, own: Row, others: Sequence[Row]) -> str:
+    seen = [row for row in others if not math.isnan(measure.value(row))]
+    if not seen or math.isnan(measure.value(own)):
+        return "-"
+    best = max(seen, key=measure.value)
+    mine, theirs = measure.value(own), measure.value(best)
+    # Two that are both identical to float differ by nothing, not by infinity minus infinity.
+    difference = 0.0 if mine == theirs else mine - theirs
+    if measure is not _AGREEMENT:
+        return f"{mine:.2f}, {theirs:.2f}, **{difference:+.2f} {measure.unit}**"
+    low, high = difference_interval_pp(own, best)
+    return f"{mine:.2f}, {theirs:.2f}, **{difference:+.2f} pp** ({low:+.2f} to {high:+.2f})"
+
+
+def difference_interval_pp(own: Row, other: Row) -> tuple[float, float]:
+    """95 % interval of how much oftener one agrees with float than another, on the same images.
+
+    In percentage points; see `drop_interval_pp`.
     """
-
-    label: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Reference:
-    """What everybody is compared with.
-
-    Attributes:
-        measured: The float network's logits.
-        labels: Class index by name of the image.
-    """
-
-    measured: Measured
-    labels: Mapping[str, int]
-
-    def row(self, label: str, candidate: Measured | Failed, *, ours: bool) -> Row | FailedRow:
-        """A candidate's row."""
-        if isinstance(candidate, Failed):
-            return FailedRow(label=label, reason=candidate.reason)
-        if candidate.outcome.images != self.measured.outcome.images:
-            return FailedRow(label=label, reason="it was not evaluated on the same images")
-        try:
-            accuracy, fidelity = self._compared(candidate)
-        except InputError as exc:
-            return FailedRow(label=label, reason=one_line(exc))
-        return Row(
-            label=label,
-            ours=ours,
-            accuracy=accuracy,
-            fidelity=fidelity,
-            seconds=candidate.outcome.seconds,
-            peak_rss_bytes=candidate.outcome.peak_rss_bytes,
-        )
-
-    def top1(self) -> float:
-        """Accuracy of the float network."""
-        tally = ClassificationTally(())
-        images = self.measured.outcome.images
-        tally.update(self.measured.logits, {}, [self.labels[name] for name in images], images)
-        top1 = tally.reference_result().top1
-        if top1 is None:
-            raise ValueError("labels were given: expected an accuracy, found none")
-        return top1
-
-    def _compared(self, candidate: Measured) -> tuple[CandidateAccuracy, FidelityResult]:
-        """Accuracy and fidelity over all images.
-
-        Raises:
-            InputError: The logits have another shape, or are not finite.
-        """
-        tally, meter = ClassificationTally(("candidate",)), FidelityMeter()
-        images = self.measured.outcome.images
-        for start in range(0, len(images), _BATCH):
-            part = slice(start, start + _BATCH)
-            names, logits = images[part], candidate.logits[part]
-            labels = [self.labels[name] for name in names]
-            tally.update(self.measured.logits[part], {"candidate": logits}, labels, names)
-            meter.update(self.measured.logits[part], logits)
-        return tally.candidate_result("candidate"), meter.result()
+    pairs = list(zip(own.agreeing, other.agreeing, strict=True))
+    lost, won = pairs.count(("0", "1")), pairs.count(("1", "0"))
+    low, high = drop_interval_pp(lost, won, len(pairs))
+    return -high, -low
 
 
-def section(title: str, reference: Reference, rows: Sequence[Row | FailedRow]) -> Iterator[str]:
-    """The Markdown lines of one network."""
-    count = len(reference.measured.outcome.images)
-    yield from (
-        f"## {title}",
-        "",
-        f"float32: top-1 {reference.top1():.2%} on {count:,} images.",
-        "",
-    )
+def section(setting: Setting, results: Sequence[Result]) -> Iterator[str]:
+    """The Markdown lines of one setting: ours in the order measured, then the peers'."""
+    title = f"{setting.network}, {setting.side} px, {setting.samples} calibration images"
+    yield from (f"## {title}", "")
+    found = sorted(results, key=lambda result: not result.row.ours)
+    measured = [result.row for result in found if isinstance(result.row, Row)]
+    if measured:
+        yield from (f"float32: {_top1_of_float(measured[0])}", "")
     yield from (f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * len(_COLUMNS)}")
-    yield from (line(row) for row in rows)
-    yield from ("", _best(rows), "")
+    yield from (line(result.row) for result in found)
+    yield from ("", f"Measured with {'; '.join(versions(found))}.", "")
+    ours = versions(result for result in found if result.row.ours)
+    if any(first != second for first, second in pairwise(ours)):
+        yield from ("**Rows of ours are of several versions: measure them again.**", "")
+
+
+def _top1_of_float(row: Row) -> str:
+    images = f"{row.fidelity.n:,} images."
+    if row.top1 is None or row.drop_pp is None:
+        return images
+    return f"top-1 {row.top1 + row.drop_pp / 100:.2%} on {images}"
 
 
 def line(row: Row | FailedRow) -> str:
@@ -132,53 +161,27 @@ def line(row: Row | FailedRow) -> str:
     if isinstance(row, FailedRow):
         empty = " - |" * (len(_COLUMNS) - 2)
         return f"| {row.label} | failed: {row.reason.replace('|', chr(92) + '|')} |{empty}"
-    if row.accuracy.drop_ci95_pp is None:
-        raise ValueError("labels were given: expected an interval, found none")
-    low, high = row.accuracy.drop_ci95_pp
-    fidelity = row.fidelity
+    agreeing, images = row.agreeing.count("1"), len(row.agreeing)
+    low, high = share_interval(agreeing, images)
+    fidelity, features = row.fidelity, row.features
     cells = (
-        *(row.label, f"{row.accuracy.top1:.2%}"),
-        f"{row.accuracy.drop_pp:+.2f} pp ({low:+.2f} to {high:+.2f})",
-        *(f"{fidelity.top1_agreement:.2%}", _decibels(fidelity.sqnr_db)),
-        *(_decibels(fidelity.median_image_sqnr_db), f"{fidelity.mean_kl:.1e}"),
-        *(f"{row.seconds:.1f} s", f"{row.peak_rss_bytes / 2**20:,.0f} MiB"),
+        *(row.label, "-" if row.top1 is None else f"{row.top1:.2%}", _drop(row)),
+        f"{agreeing / images:.2%} ({low:.1%} to {high:.1%})",
+        *(_decibels(fidelity.sqnr_db), _decibels(fidelity.median_image_sqnr_db)),
+        *(_decibels(features.sqnr_db) if features else "-",),
+        *(_decibels(features.median_image_sqnr_db) if features else "-",),
+        *(f"{fidelity.mean_kl:.1e}", f"{row.seconds:.1f} s"),
+        f"{row.peak_rss_bytes / 2**20:,.0f} MiB",
     )
     return f"| {' | '.join(cells)} |"
 
 
+def _drop(row: Row) -> str:
+    if row.drop_pp is None or row.drop_ci95_pp is None:
+        return "-"
+    low, high = row.drop_ci95_pp
+    return f"{row.drop_pp:+.2f} pp ({low:+.2f} to {high:+.2f})"
+
+
 def _decibels(ratio: float | None) -> str:
-    return "identical" if ratio is None else f"{ratio:.1f} dB"
-
-
-def _sqnr(row: Row) -> float:
-    return math.inf if row.fidelity.sqnr_db is None else row.fidelity.sqnr_db
-
-
-def _agreement_percent(row: Row) -> float:
-    return 100 * (row.fidelity.top1_agreement or 0.0)
-
-
-# What the best peer is named by: the measure's name, its value and its unit, and that of a
-# difference.
-_MEASURES: Final[tuple[tuple[str, Callable[[Row], float], str, str], ...]] = (
-    ("SQNR", _sqnr, "dB", "dB"),
-    ("agreement", _agreement_percent, "%", "pp"),
-)
-
-
-def _best(rows: Sequence[Row | FailedRow]) -> str:
-    """The best peer by each measure, and how the best of our rows differs from it."""
-    measured = [row for row in rows if isinstance(row, Row)]
-    ours, peers = [r for r in measured if r.ours], [r for r in measured if not r.ours]
-    if not ours or not peers:
-        return "Nothing to compare: no row of ours, or no peer's, has figures."
-    sentences = []
-    for name, value, unit, difference_unit in _MEASURES:
-        peer, own = max(peers, key=value), max(ours, key=value)
-        # Two that are both identical to float differ by nothing, not by infinity minus infinity.
-        difference = 0.0 if value(own) == value(peer) else value(own) - value(peer)
-        sentences.append(
-            f"Best peer by {name}: {peer.label}, {value(peer):.2f} {unit}; ours, best "
-            f"({own.label}): {value(own):.2f} {unit}, {difference:+.2f} {difference_unit}."
-        )
-    return " ".join(sentences)
+    return "identical" if ratio is None else f"{ratio:.2f} dB"

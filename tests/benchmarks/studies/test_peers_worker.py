@@ -14,11 +14,19 @@ from PIL import Image
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter
 from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
-from eightbit.benchmarks.studies.peers import process as process_module
-from eightbit.benchmarks.studies.peers import worker
-from eightbit.benchmarks.studies.peers.by_torch import load_fx, without_stubs
-from eightbit.benchmarks.studies.peers.job import PEERS, Candidate, Job, calibration_batches
-from eightbit.benchmarks.studies.peers.process import Failed, Measured, run
+from eightbit.benchmarks.studies.made_networks import KINDS, Kind
+from eightbit.benchmarks.studies.peers import bench, runs, study
+from eightbit.benchmarks.studies.peers.candidates import process as process_module
+from eightbit.benchmarks.studies.peers.candidates import worker
+from eightbit.benchmarks.studies.peers.candidates.by_torch import load_fx, without_stubs
+from eightbit.benchmarks.studies.peers.candidates.job import (
+    PEERS,
+    Candidate,
+    Job,
+    calibration_batches,
+)
+from eightbit.benchmarks.studies.peers.candidates.process import Failed, Measured, run
+from eightbit.benchmarks.studies.peers.results import Results, Row
 from eightbit.models import Architecture
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
@@ -156,6 +164,24 @@ def test_a_peer_gives_logits_close_to_those_of_the_float_network(candidate, tiny
     # Far above noise, and not float: eight bits of a network of twenty layers.
     assert sqnr_db is not None
     assert 15 < sqnr_db < 60
+    # And so are the features that the classifier reads; what pools them has one scale of its own.
+    assert reference.features is not None
+    assert peer.features is not None
+    assert peer.features.shape == reference.features.shape == (15, 64)
+    meter = FidelityMeter()
+    meter.update(reference.features, peer.features)
+    assert 15 < (meter.result().sqnr_db or 0) < 60
+    assert len(np.unique(peer.features)) <= 256
+
+
+def test_features_are_what_the_classifier_multiplies(tiny_job):
+    job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.ARTIFACT)
+    measured = run(job)
+    assert isinstance(measured, Measured), measured
+    assert measured.features is not None
+    state = torch.load(job.weights, weights_only=True)
+    product = measured.features @ state["fc.weight"].numpy().T + state["fc.bias"].numpy()
+    np.testing.assert_allclose(product, measured.logits, rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_is_run_as_it_is(tiny_job):
@@ -199,3 +225,45 @@ def test_a_process_that_is_killed_is_a_failure(tiny_job, monkeypatch):
     monkeypatch.setattr(process_module.subprocess, "run", killed)
     failed = run(tiny_job(Architecture.CIFAR_RESNET20, Candidate.NNCF))
     assert failed == Failed(reason="its process was ended by SIGKILL (out of memory?)")
+
+
+def test_the_study_quantizes_a_made_network_with_everybody_and_writes_its_table(
+    pictures, tmp_path, monkeypatch
+):
+    """The whole program on a structure that has no name, with two peers and two of the methods."""
+    tiny = Kind(
+        architecture=Architecture.RESNET50,
+        side=SIDE,
+        seed=1,
+        structure={"width_per_group": 4},
+        num_classes=3,
+        residual_gain=0.6,  # what the last blocks add is little: errors do not grow
+    )
+    monkeypatch.setitem(KINDS, "tiny", tiny)
+    monkeypatch.setattr(bench, "PEERS", (Candidate.FX_ONEDNN, Candidate.ORT_MINMAX))
+    monkeypatch.setattr(runs, "METHODS", runs.METHODS[:2])
+    out = tmp_path / "table.md"
+    study.main(
+        results=tmp_path / "results.jsonl",
+        out=out,
+        networks=["tiny"],
+        photos=pictures,
+        part=[runs.Part.PEERS, runs.Part.METHODS],
+        samples=8,
+    )
+    found = [result.row for result in Results(tmp_path / "results.jsonl")]
+    assert [row.label for row in found] == [
+        "eightbit",
+        *("torch FX, onednn", "ONNX Runtime, MinMax"),
+        "eightbit --method minmax --rounding nearest --bias-correction off",
+        "eightbit --method minmax --rounding nearest --bias-correction on",
+    ]
+    for row in found:
+        assert isinstance(row, Row), row
+        assert row.top1 is None
+        assert row.features is not None
+        assert len(row.agreeing) == row.fidelity.n == 7  # a third of the pictures
+        assert row.fidelity.sqnr_db is not None
+        assert row.fidelity.sqnr_db > 5
+    lines = out.read_text().splitlines()
+    assert sum(line.startswith(f"| tiny | {SIDE} | 8 | 7 |") for line in lines) == 3

@@ -18,8 +18,8 @@ from typing import Any
 import onnx
 
 from eightbit.benchmarks.runtimes.runner import FloatArray
-from eightbit.benchmarks.studies.peers.by_onnxruntime import float_model, input_name
-from eightbit.benchmarks.studies.peers.job import Candidate, Job, calibration_batches
+from eightbit.benchmarks.studies.peers.candidates.by_onnxruntime import float_model, input_name
+from eightbit.benchmarks.studies.peers.candidates.job import Candidate, Job, calibration_batches
 from eightbit.models.errors import InputError
 
 

@@ -24,7 +24,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from eightbit.benchmarks.runtimes.runner import FloatArray
-from eightbit.benchmarks.studies.peers.job import Candidate, Job, calibration_batches
+from eightbit.benchmarks.studies.peers.candidates.job import Candidate, Job, calibration_batches
 from eightbit.models.errors import InputError
 
 _METHODS: Final = {

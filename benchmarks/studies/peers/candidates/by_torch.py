@@ -14,12 +14,15 @@ from torch.ao.quantization import DeQuantStub, QuantStub, get_default_qconfig_ma
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
 from eightbit.benchmarks.runtimes.runner import FloatArray
-from eightbit.benchmarks.studies.peers.job import Candidate, Job, calibration_batches
-from eightbit.models.doors.pretrained import load_pretrained
+from eightbit.benchmarks.studies.peers.candidates.job import Candidate, Job, calibration_batches
+from eightbit.benchmarks.studies.peers.candidates.networks import load_network
 from eightbit.models.errors import InputError
 
 # Observers see one batch at a time; 32 is the size that torch's tutorial calibrates with.
 _BATCH: Final = 32
+
+# The modules that a classifier becomes.
+_LINEAR: Final = ("Linear", "QuantizedLinear")
 
 # The name of the configuration is also that of the engine that it is made for.
 _CONFIGURATIONS: Final = {
@@ -30,20 +33,35 @@ _CONFIGURATIONS: Final = {
 
 
 class TorchNetwork:
-    """A torch network as a runner; see `runner.Runner`.
+    """A torch network that answers; see `answers.Answers`.
 
     Attributes:
         network: As given, in channels_last.
+
+    Raises:
+        InputError: No linear layer is in it.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
+        self._read: list[torch.Tensor] = []
+        linear = [m for m in network.modules() if m._get_name() in _LINEAR]
+        if not linear:
+            raise InputError(f"expected a classifier ({', '.join(_LINEAR)}), found none")
+        linear[-1].register_forward_pre_hook(lambda _, inputs: self._read.append(inputs[0]))
 
-    def __call__(self, batch: FloatArray) -> FloatArray:
-        """Runs the network on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
+    def __call__(self, batch: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Runs the network on float32 (N, 3, H, W).
+
+        Returns:
+            Logits, and the features that the classifier read, both float32 (N, ...).
+        """
         with torch.inference_mode():
             logits = self.network(_channels_last(batch))
-        return cast("FloatArray", logits.numpy())
+        features = self._read.pop()
+        return logits.numpy(), (
+            features.dequantize() if features.is_quantized else features
+        ).numpy()
 
 
 def plain_network(job: Job) -> nn.Module:
@@ -52,10 +70,7 @@ def plain_network(job: Job) -> nn.Module:
     FX places its own observers. The stubs of eager mode become identities, and the modules that
     stand for the residual sums become torch's own replacement for them, whose sums FX can trace.
     """
-    preprocessing = job.spec.preprocessing
-    pretrained = load_pretrained(
-        job.spec.architecture, str(job.weights), preprocessing=preprocessing, progress=False
-    )
+    pretrained = load_network(job)
     without_stubs(pretrained.model)
     # torch's annotations leave this argument out where it stands alone.
     network: nn.Module = pretrained.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.images.loading import LoadedImage, load_images
@@ -44,33 +44,69 @@ PEERS: Final = tuple(
 )
 
 
-class Job(FrozenModel):
-    """One candidate's work on one network.
+class Work(FrozenModel):
+    """What everybody who quantizes a network is given.
 
     Attributes:
-        candidate: Who does it.
         spec: Spec of the network; its preprocessing is everybody's.
+        structure: Arguments of `build_model` that the architecture leaves open, such as
+            `width_per_group`; empty for a network that the command line knows by name.
         weights: The checkpoint.
-        file: The float ONNX model, for candidates that quantize one; for `Candidate.ARTIFACT`
-            the quantized file itself, ONNX or TorchScript.
         calibrate: Calibration images.
-        evaluate: Evaluation images.
         samples: Calibration images to draw.
-        limit: At most so many evaluation images; None for all.
         threads: Threads for everything.
         folder: Where the outcome is written.
     """
 
-    candidate: Candidate
     spec: ModelSpec
+    structure: dict[str, int] = Field(default_factory=dict)
     weights: Path
-    file: Path | None
     calibrate: Path
-    evaluate: Path
     samples: PositiveInt
-    limit: PositiveInt | None
     threads: PositiveInt
     folder: Path
+
+
+class Job(Work):
+    """One candidate's work on one network.
+
+    Attributes:
+        candidate: Who does it.
+        file: The float ONNX model, for candidates that quantize one; for `Candidate.ARTIFACT`
+            the quantized file itself, ONNX or TorchScript.
+        evaluate: Evaluation images.
+        limit: At most so many evaluation images; None for all.
+    """
+
+    candidate: Candidate
+    file: Path | None
+    evaluate: Path
+    limit: PositiveInt | None
+
+
+class OwnJob(Work):
+    """This project's work on one network: several runs that share the pass over the images.
+
+    Attributes:
+        runs: What is typed beside the defaults, by the name of the run's folder: options of
+            `eightbit quantize` that choose numbers, without their dashes, and their values.
+    """
+
+    runs: dict[str, dict[str, str]]
+
+
+class OwnOutcome(FrozenModel):
+    """What one of our runs leaves as JSON beside its models.
+
+    Attributes:
+        seconds: From the loaded network and images on disk to the quantized model, the shared
+            pass over the images included.
+        peak_rss_bytes: Highest resident memory of the process until then, the runs before it
+            included.
+    """
+
+    seconds: NonNegativeFloat
+    peak_rss_bytes: PositiveInt
 
 
 class Outcome(FrozenModel):

@@ -1,0 +1,1 @@
+"""Everybody who answers, each in a process of its own: float, files, and the other quantizers."""

@@ -1,0 +1,1 @@
+"""Programs for maintainers that quantize; not in the wheel."""
