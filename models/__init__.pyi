@@ -6,6 +6,9 @@ from .class_match import match_classes as match_classes
 from .doors.checkpoints import Checkpoint as Checkpoint
 from .doors.checkpoints import load_into as load_into
 from .doors.checkpoints import read_checkpoint as read_checkpoint
+from .doors.foreign.modules import from_module as from_module
+from .doors.foreign.sources import load_source as load_source
+from .doors.foreign.wanted import Wanted as Wanted
 from .doors.pretrained import Pretrained as Pretrained
 from .doors.pretrained import load_pretrained as load_pretrained
 from .doors.pretrained import weight_names as weight_names
@@ -39,6 +42,7 @@ from .networks.resnet import Bottleneck as Bottleneck
 from .networks.resnet import ResNet as ResNet
 from .spec import Architecture as Architecture
 from .spec import FrozenModel as FrozenModel
+from .spec import Interpolation as Interpolation
 from .spec import ModelSpec as ModelSpec
 from .spec import Preprocessing as Preprocessing
 from .spec import Task as Task

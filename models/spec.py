@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -63,12 +64,32 @@ class Architecture(StrEnum):
         return self.value.startswith("cifar_")
 
 
+def _is_no_architecture(name: str) -> str:
+    if name in tuple(Architecture):
+        raise ValueError(f"expected the architecture {name}, found its name")
+    return name
+
+
+NetworkName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,99}$"), AfterValidator(_is_no_architecture)
+]
+"""What a network is called that this project does not build: a callable's name, `timm:NAME`."""
+
+
+class Interpolation(StrEnum):
+    """How pixels are weighed when an image is resized; always antialiased, as Pillow does it."""
+
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+
+
 class Preprocessing(FrozenModel):
     """From a decoded RGB image to the network's input.
 
     Attributes:
-        resize: Length in pixels of the shorter side after resizing (bilinear, antialiased).
+        resize: Length in pixels of the shorter side after resizing (antialiased).
         crop: Side in pixels of the centre square that is cut out.
+        interpolation: Of the resizing. Not in the JSON where it is bilinear.
         mean: Per RGB channel, subtracted after scaling the pixels to 0..1.
         std: Per RGB channel, divided by after the subtraction.
     """
@@ -77,6 +98,14 @@ class Preprocessing(FrozenModel):
     crop: PixelCount = 224
     mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
+    interpolation: Interpolation = Interpolation.BILINEAR
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        if self.interpolation is Interpolation.BILINEAR:
+            del content["interpolation"]
+        return content
 
 
 class Task(StrEnum):
@@ -124,7 +153,7 @@ class ModelSpec(FrozenModel):
     """A network without its weights, and what its outputs mean.
 
     Attributes:
-        architecture: Which network.
+        architecture: Which network; a name of its own for one that this project does not build.
         num_classes: Width of the classifier: the number of outputs, at least 1.
         labels: One name per class, or per output of a regression; of a binary classifier two, the
             negative one first. None where they are not known.
@@ -135,7 +164,7 @@ class ModelSpec(FrozenModel):
             JSON where it is 0.5.
     """
 
-    architecture: Architecture
+    architecture: Annotated[Architecture | NetworkName, Field(union_mode="left_to_right")]
     num_classes: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
     labels: tuple[str, ...] | None = None
     preprocessing: Preprocessing = Preprocessing()

@@ -390,11 +390,10 @@ def _size(report: Report, baseline: Report, allowed: float) -> Iterator[Finding]
 
 
 def _coverage(report: Report, baseline: Report) -> Iterator[Finding]:
-    for kind, old in baseline.coverage or ():
-        if old is None:
-            continue
+    found = report.coverage.kinds if report.coverage else {}
+    for kind, old in (baseline.coverage.kinds if baseline.coverage else {}).items():
         what = f"in integers, {kind}"
-        new: OperatorCoverage | None = getattr(report.coverage, kind, None)
+        new = found.get(kind)
         if new is None:
             yield missing(what, _share(old))
         else:

@@ -27,7 +27,15 @@ from eightbit.benchmarks.report.plausibility import PLAUSIBLE_CHECK, Plausibilit
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.bounded_files import read_bounded
 from eightbit.models.plain_text import printable
-from eightbit.models.spec import Count, Finite, FrozenModel, ModelSpec, PositiveCount, Task
+from eightbit.models.spec import (
+    Count,
+    Finite,
+    Fraction,
+    FrozenModel,
+    ModelSpec,
+    PositiveCount,
+    Task,
+)
 
 REPORT_FORMAT_VERSION: Final = 1
 REPORT_MAX_BYTES: Final = 64 * 2**20
@@ -96,12 +104,23 @@ class OperatorCoverage(FrozenModel):
 
 
 class CoverageSection(FrozenModel):
-    """Which operators compute in integers, by kind."""
+    """Which operators compute in integers, by kind.
+
+    Attributes:
+        integer_multiplications: Share of all multiplications, for one image, that integer
+            convolutions and linear layers make; None of a file whose recipe is not at hand.
+    """
 
     conv: OperatorCoverage
     add: OperatorCoverage
     linear: OperatorCoverage
     pool: OperatorCoverage | None = None
+    integer_multiplications: Fraction | None = None
+
+    @property
+    def kinds(self) -> dict[str, OperatorCoverage]:
+        """The kinds that were counted, by name."""
+        return {name: kind for name, kind in self if isinstance(kind, OperatorCoverage)}
 
 
 SectionT = TypeVar("SectionT", ExecutionsSection, EvaluationSection, BenchmarkSection, EdgeSection)

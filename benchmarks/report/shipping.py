@@ -276,7 +276,7 @@ _TITLES: Final = {
 
 
 def _coverage(report: Report) -> Iterator[Reason]:
-    kinds = [kind for _, kind in report.coverage or () if kind is not None]
+    kinds = report.coverage.kinds.values() if report.coverage else ()
     if not all(kind.as_meant for kind in kinds):
         yield stop("Some operators compute in float that are meant to compute in integers.")
 

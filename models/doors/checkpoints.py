@@ -112,7 +112,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
 def _converted(match: Match, file_size: int, where: str) -> dict[str, Tensor]:
     """The weights of a network under our names, a classifier's as those of a linear layer."""
     state_dict = {
-        key: _usable(match.state.entries[theirs], f"{where}: {shown(theirs)}", file_size)
+        key: usable(match.state.entries[theirs], f"{where}: {shown(theirs)}", file_size)
         for key, theirs in match.keys.items()
     }
     if match.classifier is not None:
@@ -122,7 +122,7 @@ def _converted(match: Match, file_size: int, where: str) -> dict[str, Tensor]:
     return state_dict
 
 
-def _usable(value: object, where: str, file_size: int) -> Tensor:
+def usable(value: object, where: str, file_size: int) -> Tensor:
     """A tensor as finite contiguous float32, a counter as int64; none larger than its file."""
     if not isinstance(value, Tensor):
         raise InputError(

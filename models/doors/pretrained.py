@@ -7,22 +7,23 @@ import urllib.error
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from eightbit.models.doors.checkpoints import Checkpoint, load_into, read_checkpoint
 from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.doors.wordings import shown
 from eightbit.models.errors import InputError
 from eightbit.models.networks.architectures import build_from_spec, default_preprocessing
-from eightbit.models.networks.fusable import FusableNetwork
 from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import (
     EVEN,
     MAX_CLASSES,
     Architecture,
+    Interpolation,
     ModelSpec,
     Preprocessing,
     Task,
@@ -31,6 +32,7 @@ from eightbit.models.spec import (
 from eightbit.models.torch_state import own_state
 
 _WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
+CHANGEABLE: Final = ("resize", "crop", "interpolation", "mean", "std")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -39,7 +41,8 @@ class Pretrained:
     """A model with its weights.
 
     Attributes:
-        model: In evaluation mode, float32, on the CPU.
+        model: In evaluation mode, float32, on the CPU; one of this project's networks, or any
+            other that maps images (N, 3, crop, crop) to logits (N, classes).
         weights_sha256: Of the weights' file, hexadecimal.
         source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or the file's base name;
             behind it in brackets the key, if there is one.
@@ -47,7 +50,7 @@ class Pretrained:
         notes: What was left out of the file, and what was taken for granted, in words.
     """
 
-    model: FusableNetwork
+    model: nn.Module
     spec: ModelSpec
     weights_sha256: str
     source: str
@@ -77,6 +80,7 @@ def load_pretrained(
     preprocessing: Preprocessing | None = None,
     resize: int | None = None,
     crop: int | None = None,
+    interpolation: Interpolation | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     progress: bool = True,
@@ -85,18 +89,16 @@ def load_pretrained(
 
     Args:
         architecture: Which network.
-        weights: A name of torchvision's (`DEFAULT`, `IMAGENET1K_V2`,
-            `ResNet50_Weights.IMAGENET1K_V2`), downloaded once into torch's cache and checked by its
-            hash; or the path of a `.pth`, `.pt` or `.safetensors` file, perhaps torchvision's own.
-        weights_key: Which weights of a file that holds several, such as averaged ones
-            (`state_dict_ema`); see `read_checkpoint`.
-        labels: One name per class, the negative first of two; None for those of torchvision's
-            weights, or none for a file.
+        weights: A name of torchvision's (`DEFAULT`, `ResNet50_Weights.IMAGENET1K_V2`), downloaded
+            once and checked by its hash; or the path of a `.pth`, `.pt` or `.safetensors` file.
+        weights_key: Which weights of a file that holds several; see `read_checkpoint`.
+        labels: One name per class, the negative first of two; None for the weights' own.
         task: What the outputs mean; None for single-label, and for binary where there is one.
         threshold: Probability above which a binary or multi-label classifier says yes.
         preprocessing: None for that of the weights, or for a file the architecture's; of any scale.
-        resize: Replaces this field of the preprocessing, as do the next three.
+        resize: Replaces this field of the preprocessing, as do the next four.
         crop: Likewise.
+        interpolation: Likewise.
         mean: See `Preprocessing`; at most 1, since pixels are in 0..1.
         std: The same.
         progress: Whether a download shows a bar on stderr.
@@ -104,14 +106,15 @@ def load_pretrained(
     Raises:
         InputError: The weights are unknown, unreachable or do not fit, or an argument does not.
     """
-    _check_scale(mean, std)
+    check_scale(mean, std)
     found = _find_weights(architecture, weights, weights_key, progress=progress)
-    changes = {"resize": resize, "crop": crop, "mean": mean, "std": std}
     spec = _spec(
         found,
         architecture=architecture,
         labels=found.labels if labels is None else labels,
-        preprocessing=_changed(preprocessing or found.preprocessing, changes),
+        preprocessing=changed(
+            *(preprocessing or found.preprocessing, resize, crop, interpolation, mean, std)
+        ),
         task=task,
         threshold=threshold,
     )
@@ -128,7 +131,7 @@ def load_pretrained(
     )
 
 
-def _check_scale(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+def check_scale(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
     """Refuse what is meant for pixels of 0..255: taken for 0..1, every image would look black."""
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and max(values) > 1:
@@ -170,9 +173,10 @@ def _num_classes(weights: _Weights) -> int:
     return num_classes
 
 
-def _changed(preprocessing: Preprocessing, changes: dict[str, Any]) -> Preprocessing:
-    """Replace the fields that are given."""
-    given = {field: value for field, value in changes.items() if value is not None}
+def changed(preprocessing: Preprocessing, *values: object) -> Preprocessing:
+    """Replace the fields that are given: size, crop, interpolation, mean, deviation, or None."""
+    changes = zip(CHANGEABLE, values, strict=True)
+    given = {field: value for field, value in changes if value is not None}
     try:
         return Preprocessing.model_validate({**preprocessing.model_dump(), **given})
     except ValidationError as exc:

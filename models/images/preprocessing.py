@@ -1,15 +1,17 @@
 """From an RGB image to the network's input, bit for bit as torchvision's preset does it.
 
 The reference is `torchvision.transforms._presets.ImageClassification` on a Pillow image: resize
-the shorter side (bilinear, antialiased), cut out the centre, scale to 0..1, normalise.
+the shorter side (antialiased), cut out the centre, scale to 0..1, normalise.
 """
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from eightbit.models.errors import UnusableImage
-from eightbit.models.spec import Preprocessing
+from eightbit.models.spec import Interpolation, Preprocessing
 
 # A strip of 1 x 30000 pixels, resized by its shorter side, would need gigabytes.
 MAX_RESIZED_PIXELS = 100_000_000
@@ -42,7 +44,7 @@ def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDAr
     """
     if image.mode != "RGB":
         raise ValueError(f"image: expected mode RGB, found {image.mode}; use decode_image")
-    return np.asarray(_centre_crop(_resize(image, preprocessing.resize), preprocessing.crop))
+    return np.asarray(_centre_crop(_resize(image, preprocessing), preprocessing.crop))
 
 
 def normalised_images(
@@ -93,8 +95,15 @@ def channel_statistics(
     return mean, np.asarray(preprocessing.std, dtype=np.float32)
 
 
-def _resize(image: Image.Image, shorter_side: int) -> Image.Image:
-    """Resize so that the shorter side has that many pixels; the other is rounded down."""
+_FILTERS: Final = {
+    Interpolation.BILINEAR: Image.Resampling.BILINEAR,
+    Interpolation.BICUBIC: Image.Resampling.BICUBIC,
+}
+
+
+def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """Resize so that the shorter side has so many pixels; the other is rounded down."""
+    shorter_side, kernel = preprocessing.resize, _FILTERS[preprocessing.interpolation]
     short, long = sorted(image.size)
     longer_side = int(shorter_side * long / short)
     if shorter_side * longer_side > MAX_RESIZED_PIXELS:
@@ -103,8 +112,8 @@ def _resize(image: Image.Image, shorter_side: int) -> Image.Image:
             f" {longer_side} x {shorter_side}"
         )
     if image.width <= image.height:
-        return image.resize((shorter_side, longer_side), Image.Resampling.BILINEAR)
-    return image.resize((longer_side, shorter_side), Image.Resampling.BILINEAR)
+        return image.resize((shorter_side, longer_side), kernel)
+    return image.resize((longer_side, shorter_side), kernel)
 
 
 def _centre_crop(image: Image.Image, side: int) -> Image.Image:

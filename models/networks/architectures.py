@@ -65,7 +65,16 @@ def build_model(
 
 
 def build_from_spec(spec: ModelSpec) -> ResNet | CifarResNet:
-    """Build the network that a spec describes, with random weights, in training mode."""
+    """Build the network that a spec describes, with random weights, in training mode.
+
+    Raises:
+        InputError: This project does not build it.
+    """
+    if not isinstance(spec.architecture, Architecture):
+        raise InputError(
+            f"{spec.architecture}: expected an architecture that `eightbit models` lists, found "
+            "another network's name, whose operations a recipe holds"
+        )
     return build_model(spec.architecture, num_classes=spec.num_classes)
 
 

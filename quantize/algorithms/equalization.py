@@ -37,6 +37,7 @@ from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import Equalize
 from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.operators import activation_of
 from eightbit.quantize.recipe.tables import MAX_EXPONENT, Int8Array, Int8Table
 
 # A bias so many times the weights' norm makes a nearly constant channel, whose magnitude is the
@@ -265,7 +266,10 @@ def _chains(network: Network) -> Iterator[list[str]]:
     for node in network.graph.nodes:
         users = list(node.users)
         if str(node.target) in layers and len(users) == 1 and str(users[0].target) in layers:
-            following[str(node.target)] = str(users[0].target)
+            module = network.traced.get_submodule(str(node.target))
+            # A bound stays where it is, whatever a channel is multiplied by.
+            if not isinstance(activation_of(module), nn.Hardtanh):
+                following[str(node.target)] = str(users[0].target)
     inner = set(following.values())
     for head in following:
         if head in inner:

@@ -6,17 +6,18 @@ says and computed with in float32: the same integers but for ties.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d
 
 from eightbit.calibration import QuantParams, dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
 from eightbit.quantize.network.graph import tensor_name
 from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.operators import activation_of, layer_of
 from eightbit.quantize.recipe.integers import rounded_biases, weight_integers
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
@@ -83,21 +84,18 @@ class PairedNetwork(fx.Interpreter):
         (source,) = args
         if target not in self.recipe.layers:
             return cast("Pair", source.map(module))
-        layer = module[0] if isinstance(module, ConvReLU2d) else module
+        layer, activation = layer_of(module), activation_of(module)
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         weight = self.weight(target, layer, source)
         rounded = _apply(layer, source.rounded, weight, self._biases[target])
         sums = self.on_layer(target, Pair(exact=layer(source.exact), rounded=rounded))
         # Nothing else has seen the sums yet, so they can become their own ReLU.
-        return sums.map(torch.relu_) if layer is not module else sums
+        return sums.map(_in_place(activation)) if activation is not None else sums
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Pair:
         """An operation without parameters, alike for both."""
         exact, rounded = (
-            target(
-                *(getattr(arg, side) if isinstance(arg, Pair) else arg for arg in args), **kwargs
-            )
-            for side in ("exact", "rounded")
+            target(*_side(args, side), **_side(kwargs, side)) for side in ("exact", "rounded")
         )
         return Pair(exact=exact, rounded=rounded)
 
@@ -153,11 +151,24 @@ class RoundedNetwork(fx.Interpreter):
         module = self.fetch_attr(target)
         if target not in self._layers:
             return cast("torch.Tensor", module(*args, **kwargs))
-        layer = module[0] if isinstance(module, ConvReLU2d) else module
+        layer, activation = layer_of(module), activation_of(module)
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         (x,) = args
         sums = _apply(layer, x, *self._layers[target])
-        return torch.relu_(sums) if layer is not module else sums
+        return _in_place(activation)(sums) if activation is not None else sums
+
+
+def _side(arguments: Any, side: str) -> Any:
+    """Arguments of one of two networks: pairs, perhaps in lists, become tensors."""
+    return fx.node.map_aggregate(
+        arguments, lambda arg: getattr(arg, side) if isinstance(arg, Pair) else arg
+    )
+
+
+def _in_place(activation: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    if isinstance(activation, nn.Hardtanh):
+        return partial(torch.clamp_, min=activation.min_val, max=activation.max_val)
+    return torch.relu_
 
 
 def rounded_weight(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> torch.Tensor:

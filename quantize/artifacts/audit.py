@@ -4,8 +4,9 @@ A runtime that cannot fuse quantization nodes computes in float between them, sl
 so the optimised graph is counted, not the written one.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import torch
 
 _ERRORS_ONLY = 3
+
+# What ONNX Runtime puts behind a name when it changes a layout.
+_NUMBERED: Final = re.compile(r"_token_\d+$")
 
 _Kinds = Mapping[str, tuple[frozenset[str], frozenset[str]]]
 
@@ -91,8 +95,12 @@ def audit(path: Path) -> CoverageSection | None:
     return counts(path) if counts else None
 
 
-def audit_onnx(path: Path) -> CoverageSection:
+def audit_onnx(path: Path, apart: Collection[str] = ()) -> CoverageSection:
     """Count in the graph that ONNX Runtime runs on this CPU.
+
+    Args:
+        path: The model.
+        apart: Names of tensors whose computation is of no kind that is counted.
 
     Raises:
         InputError: ONNX Runtime cannot load the file.
@@ -111,15 +119,15 @@ def audit_onnx(path: Path) -> CoverageSection:
                 (folder / "as_much").write_bytes(bytes(path.stat().st_size))
             raise onnxruntime_refusal(exc, printable(str(path)), ort.__version__) from exc
         graph = onnx.load(optimized).graph
-    return count_onnx(graph)
+    return count_onnx(graph, apart)
 
 
-def count_onnx(graph: onnx.GraphProto) -> CoverageSection:
+def count_onnx(graph: onnx.GraphProto, apart: Collection[str] = ()) -> CoverageSection:
     """Count the integer operators of a graph that ONNX Runtime has optimised, by kind."""
-    return _section(_operators(graph), _ONNX)
+    return _section(_operators(graph, apart), _ONNX)
 
 
-def _operators(graph: onnx.GraphProto) -> Counter[str]:
+def _operators(graph: onnx.GraphProto, apart: Collection[str]) -> Counter[str]:
     """Nodes by operator; an integer MaxPool and an add fused into a float Conv count apart."""
     integers: set[str] = set()
     counts: Counter[str] = Counter()
@@ -127,6 +135,8 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
         moves_integers = node.op_type in MOVING_OPERATORS and node.input[0] in integers
         if moves_integers or node.op_type.startswith(_WRITES_INTEGERS):
             integers.update(node.output)
+        if any(_tensor(name) in apart for name in (node.name, *node.output)):
+            continue
         if moves_integers and node.op_type == "MaxPool":
             counts[_INTEGER_MAX_POOL] += 1
         else:
@@ -134,6 +144,11 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
         if node.op_type in _FLOAT_CONVOLUTIONS and any(node.input[_SUM_INPUT:]):
             counts["Add"] += 1
     return counts
+
+
+def _tensor(name: str) -> str:
+    """The tensor that a node or its output is named after, as ONNX Runtime has left the name."""
+    return _NUMBERED.sub("", name).partition("/")[0]
 
 
 def _audit_torchscript(path: Path) -> CoverageSection:
@@ -158,7 +173,7 @@ def _section(counts: Counter[str], kinds: _Kinds) -> CoverageSection:
             quantized=quantized, total=quantized + sum(counts[name] for name in real)
         )
 
-    return CoverageSection(**{kind: coverage(kind) for kind in kinds})
+    return CoverageSection.model_validate({kind: coverage(kind) for kind in kinds})
 
 
 _AUDITS: Final[Mapping[str, Callable[[Path], CoverageSection]]] = {

@@ -12,6 +12,7 @@ from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts.pixel_input import with_input
 from eightbit.quantize.artifacts.torchscript_worker import archive_bytes, scripted
 from eightbit.quantize.network.network import Network, unweighted
+from eightbit.quantize.network.operators import by_name
 from eightbit.quantize.network.untrusted_onnx import read_foreign
 from eightbit.quantize.recipe.recipe import Recipe
 
@@ -25,7 +26,7 @@ def write_float_torchscript(float_onnx: Path, recipe: Recipe, path: Path) -> Non
     network = read_float_network(float_onnx, recipe)
     taken = feed_of(read_metadata(float_onnx)).input
     metadata = ArtifactMetadata(precision=Precision.FP32, spec=recipe.spec, input=taken)
-    script = scripted(with_input(network.module, metadata))
+    script = scripted(with_input(by_name(network.module), metadata))
     path.write_bytes(archive_bytes(script, metadata.to_json()))
 
 
@@ -38,13 +39,12 @@ def read_float_network(float_onnx: Path, recipe: Recipe) -> Network:
     weights = {tensor.name: tensor for tensor in read_foreign(float_onnx).graph.initializer}
     network = Network(module=unweighted(recipe.spec, recipe.skeleton), spec=recipe.spec)
     with torch.no_grad():
-        for name, layer in network.layers.items():
-            for parameter in ("weight", "bias"):
-                stored = weights.get(f"{name}.{parameter}")
-                if stored is None or tuple(stored.dims) != tuple(getattr(layer, parameter).shape):
-                    raise InputError(
-                        f"{float_onnx}: {name}.{parameter}: expected a weight of "
-                        f"{recipe.spec.architecture}, found none of its shape"
-                    )
-                getattr(layer, parameter).copy_(torch.tensor(numpy_helper.to_array(stored)))
+        for name, parameter in network.parameters.items():
+            stored = weights.get(name)
+            if stored is None or tuple(stored.dims) != tuple(parameter.shape):
+                raise InputError(
+                    f"{float_onnx}: {name}: expected a weight of {recipe.spec.architecture}, "
+                    "found none of its shape"
+                )
+            parameter.copy_(torch.tensor(numpy_helper.to_array(stored)))
     return network

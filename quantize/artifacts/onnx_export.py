@@ -7,25 +7,26 @@ checks that it did.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
 import torch
-import torch.nn.functional as F
 from onnx import TensorProto, helper
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d
+from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
 from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.models.torch_state import own_state
+from eightbit.quantize.artifacts.onnx_functions import clip, write_function
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
 from eightbit.quantize.artifacts.pixel_input import write_input
-from eightbit.quantize.network.graph import INPUT, inputs_of, tensor_name
+from eightbit.quantize.network.graph import INPUT, attribute, inputs_of
 from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.operators import ConvClip2d, activation_of, layer_of
 from eightbit.quantize.recipe.quantized import Quantized
 
 # The lowest that has everything, so that the oldest runtimes can load the artefact.
@@ -92,13 +93,10 @@ def _emit(
     if node.op == "call_module":
         module = traced.get_submodule(str(node.target))
         return _MODULES[type(module)](writer, str(node.target), module, sources[0])
-    if node.target is torch.flatten:
-        return _flatten(writer, node.name, sources[0])
-    tensor = tensor_name(node)
-    inputs = [source.real for source in sources]
-    real = writer.node(_FUNCTIONS[node.target], inputs, tensor or node.name)
-    # Only the last step of an add with ReLU has a tensor name: both are rounded as one.
-    return writer.activation(real, tensor) if tensor else Value(real=real)
+    if node.op == "get_attr":
+        value = attribute(traced, str(node.target)).detach().contiguous().numpy()
+        return Value(real=writer.constant(str(node.target), value))
+    return write_function(writer, traced, node, sources)
 
 
 def _quant(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
@@ -110,7 +108,7 @@ def _dequant(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Val
 
 
 def _convolution(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
-    conv = module[0] if isinstance(module, ConvReLU2d) else module
+    conv = layer_of(module)
     assert isinstance(conv, nn.Conv2d)
     x, zeros = _packed(writer, name, conv, x)
     parameters = writer.parameters(name, conv, x, zeros=zeros)
@@ -124,9 +122,15 @@ def _convolution(writer: GraphWriter, name: str, module: nn.Module, x: Value) ->
         dilations=list(conv.dilation),
         group=conv.groups,
     )
-    if conv is not module:
-        real = writer.node("Relu", [real], f"{name}/relu")
-    return writer.activation(real, name)
+    return writer.activation(_activated(writer, name, activation_of(module), real), name)
+
+
+def _activated(writer: GraphWriter, name: str, activation: nn.Module | None, real: str) -> str:
+    """Write what a layer does behind its sums; returns the ONNX name of the result."""
+    if isinstance(activation, nn.Hardtanh):
+        # Where the result is rounded, its grid ends at the bounds.
+        return real if writer.rounds(name) else clip(writer, real, activation, f"{name}/clip")
+    return real if activation is None else writer.node("Relu", [real], f"{name}/relu")
 
 
 def _packed(writer: GraphWriter, name: str, conv: nn.Conv2d, x: Value) -> tuple[Value, int]:
@@ -144,20 +148,30 @@ def _packed(writer: GraphWriter, name: str, conv: nn.Conv2d, x: Value) -> tuple[
 
 
 def _linear(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
-    assert isinstance(module, nn.Linear)
-    inputs = [writer.layer_input(name, x, module.in_features), *writer.parameters(name, module, x)]
+    linear, activation = layer_of(module), activation_of(module)
+    assert isinstance(linear, nn.Linear)
+    inputs = [writer.layer_input(name, x, linear.in_features), *writer.parameters(name, linear, x)]
     real = writer.node("Gemm", inputs, name, transB=1)
-    return writer.activation(real, name)
+    return writer.activation(_activated(writer, name, activation, real), name)
 
 
 def _max_pool(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
     assert isinstance(module, nn.MaxPool2d)
-    kernel, stride, padding = (
+    kernel, stride, padding, dilation = (
         [size, size] if isinstance(size, int) else list(size)
-        for size in (module.kernel_size, module.stride, module.padding)
+        for size in (module.kernel_size, module.stride, module.padding, module.dilation)
     )
+    unusual: dict[str, Any] = {} if dilation == [1, 1] else {"dilations": dilation}
+    if module.ceil_mode:
+        unusual["ceil_mode"] = 1
     real = writer.node(
-        "MaxPool", [x.real], name, kernel_shape=kernel, strides=stride, pads=[*padding, *padding]
+        "MaxPool",
+        [x.real],
+        name,
+        kernel_shape=kernel,
+        strides=stride,
+        pads=[*padding, *padding],
+        **unusual,
     )
     return writer.activation(real, x.tensor)
 
@@ -165,10 +179,6 @@ def _max_pool(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Va
 def _average_pool(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
     # GlobalAveragePool, not ReduceMean: only the former has an integer kernel.
     return writer.activation(writer.node("GlobalAveragePool", [x.real], name), name)
-
-
-def _flatten(writer: GraphWriter, name: str, x: Value) -> Value:
-    return writer.activation(writer.node("Flatten", [x.real], name, axis=1), x.tensor)
 
 
 def _shortcut(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
@@ -194,14 +204,14 @@ def _shortcut(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Va
     return writer.stored(padded, x.tensor)
 
 
-_FUNCTIONS: Final[Mapping[object, str]] = {torch.add: "Add", F.relu: "Relu"}
-
 _MODULES: Final[Mapping[type, Callable[[GraphWriter, str, nn.Module, Value], Value]]] = {
     QuantStub: _quant,
     DeQuantStub: _dequant,
     nn.Conv2d: _convolution,
     ConvReLU2d: _convolution,
+    ConvClip2d: _convolution,
     nn.Linear: _linear,
+    LinearReLU: _linear,
     nn.MaxPool2d: _max_pool,
     nn.AdaptiveAvgPool2d: _average_pool,
     OptionAShortcut: _shortcut,

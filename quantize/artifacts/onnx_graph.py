@@ -66,6 +66,18 @@ class GraphWriter:
             self._initializers[name] = numpy_helper.from_array(array, name)
         return name
 
+    def rounds(self, tensor: str | None) -> bool:
+        """Whether an activation is rounded to a grid."""
+        return self.recipe is not None and tensor in self.recipe.activations
+
+    def requantized(self, value: Value, tensor: str, name: str) -> str:
+        """ONNX name of a rounded value on the grid of another activation, itself if it is that."""
+        assert self.recipe is not None
+        activations = self.recipe.activations
+        if value.tensor is not None and activations[value.tensor] == activations[tensor]:
+            return value.stored
+        return self.node("QuantizeLinear", [value.real, *self._grid(tensor)], name)
+
     def activation(self, real: str, tensor: str | None) -> Value:
         """Round a float tensor to the grid of activation ``tensor``, if the recipe has it."""
         if self.recipe is None or tensor is None or tensor not in self.recipe.activations:

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from eightbit.benchmarks.report.stage import Stage
-from eightbit.models.doors.pretrained import Pretrained, load_pretrained
+from eightbit.models.doors.foreign.sources import load_source
+from eightbit.models.doors.foreign.wanted import Wanted
+from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.label_files import (
     ImageLabels,
@@ -14,28 +16,9 @@ from eightbit.models.label_files import (
     read_image_labels,
     read_multi_labels,
 )
-from eightbit.models.spec import EVEN, Architecture, Task
+from eightbit.models.spec import Architecture, Task
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
-
-Triple = tuple[float, float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """Which weights of a file, and what replaces their own labels, task and preprocessing.
-
-    None keeps theirs.
-    """
-
-    weights_key: str | None = None
-    labels: tuple[str, ...] | None = None
-    task: Task | None = None
-    threshold: float = EVEN
-    resize: int | None = None
-    crop: int | None = None
-    mean: Triple | None = None
-    std: Triple | None = None
 
 
 def read_labels(
@@ -61,45 +44,50 @@ def read_labels(
     )
 
 
-def load_new(
-    architecture: Architecture, weights: str, preparation: Preparation, stages: Stages
-) -> Pretrained:
+def load_new(source: str, wanted: Wanted, stages: Stages) -> Pretrained:
     """Load the network to quantize.
 
     Raises:
-        InputError: See `load_pretrained`.
+        InputError: See `load_source`.
     """
     with stages.timed(Stage.LOAD_WEIGHTS):
-        progress = sys.stderr.isatty()
-        return load_pretrained(architecture, weights, **vars(preparation), progress=progress)
+        return load_source(source, replace(wanted, progress=sys.stderr.isatty()))
 
 
 def load_recorded(
-    path: Path,
-    recipe: Recipe,
-    architecture: Architecture | None,
-    weights: str,
-    weights_key: str | None,
-    stages: Stages,
+    path: Path, recipe: Recipe, source: str | None, wanted: Wanted, stages: Stages
 ) -> Pretrained:
     """Load the network of the recipe that was read from ``path``.
 
     It is where in the file of weights the recipe says, if nothing else does.
 
     Raises:
-        InputError: The recipe is for another architecture, or the weights cannot be loaded.
+        InputError: The recipe is for another network, or the weights cannot be loaded.
     """
     spec = recipe.spec
-    if architecture not in (None, spec.architecture):
-        raise InputError(f"{path}: expected a recipe for {architecture}, found {spec.architecture}")
-    with stages.timed(Stage.LOAD_WEIGHTS):
-        return load_pretrained(
-            spec.architecture,
-            weights,
-            weights_key=weights_key or recipe.provenance.weights_key,
-            labels=spec.labels,
-            task=spec.task,
-            threshold=spec.threshold,
-            preprocessing=spec.preprocessing,
-            progress=sys.stderr.isatty(),
+    if source is None and not isinstance(spec.architecture, Architecture):
+        raise InputError(
+            f"{path}: expected SOURCE beside this recipe, the code or the name that it was made "
+            f"for ({spec.architecture}), found none"
         )
+    recorded = replace(
+        wanted,
+        weights_key=wanted.weights_key or recipe.provenance.weights_key,
+        labels=spec.labels,
+        task=spec.task,
+        threshold=spec.threshold,
+        preprocessing=spec.preprocessing,
+        progress=sys.stderr.isatty(),
+    )
+    if isinstance(spec.architecture, Architecture) and source not in (None, spec.architecture):
+        raise InputError(
+            f"{path}: expected a recipe for {source}, found one for {spec.architecture}"
+        )
+    with stages.timed(Stage.LOAD_WEIGHTS):
+        pretrained = load_source(source or spec.architecture, recorded)
+    if pretrained.spec.architecture != spec.architecture:
+        raise InputError(
+            f"{path}: expected a recipe for {pretrained.spec.architecture}, found one for "
+            f"{spec.architecture}"
+        )
+    return pretrained

@@ -94,7 +94,7 @@ def _spec_rows(spec: ModelSpec) -> dict[str, str]:
     if spec.task is not Task.SINGLE_LABEL:
         answers = {"outputs": f"{outputs(spec)}{'' if spec.task is Task.BINARY else labels}"}
     return {
-        "architecture": spec.architecture.value,
+        "architecture": str(spec.architecture),
         **answers,
         "preprocessing": f"shorter side {preprocessing.resize} px, centre {preprocessing.crop} px, "
         f"mean {preprocessing.mean}, std {preprocessing.std}",
@@ -102,9 +102,7 @@ def _spec_rows(spec: ModelSpec) -> dict[str, str]:
 
 
 def _coverage_table(coverage: CoverageSection) -> Table:
-    rows = {
-        name: f"{kind.quantized} of {kind.total}" for name, kind in coverage if kind is not None
-    }
+    rows = {name: f"{kind.quantized} of {kind.total}" for name, kind in coverage.kinds.items()}
     return _key_table("computes in integers", rows)
 
 

@@ -14,7 +14,7 @@ from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import EVEN, MAX_COUNT, Architecture
+from eightbit.models.spec import EVEN, MAX_COUNT, Interpolation
 from eightbit.quantize.cli.bundling import bundling
 from eightbit.quantize.cli.ending import command_line, pass_gates, say_written, show
 from eightbit.quantize.cli.looking import looking
@@ -64,8 +64,12 @@ def quantize(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for artefacts and report.")],
     weights: Annotated[
-        str, typer.Option(help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file.")
-    ],
+        str | None,
+        typer.Option(
+            help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file; DEFAULT of "
+            "timm: its hub's; not needed by code that loads its own."
+        ),
+    ] = None,
     weights_key: Annotated[
         str | None,
         typer.Option(
@@ -73,9 +77,14 @@ def quantize(
             help="Which weights of the file, such as state_dict_ema or state_dict/student.",
         ),
     ] = None,
-    architecture: Annotated[
-        Architecture | None,
-        typer.Argument(metavar="[ARCH]", help="See `eightbit models`; not needed with --recipe."),
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="An architecture (see `eightbit models`), timm:NAME, or code that returns a "
+            "torch.nn.Module, FILE.py:CALLABLE or package.module:CALLABLE, which is run; not "
+            "needed with the --recipe of an architecture.",
+        ),
     ] = None,
     calibrate: Annotated[
         Path | None,
@@ -97,6 +106,9 @@ def quantize(
     ] = None,
     crop: Annotated[
         int | None, typer.Option(help="Centre square in pixels; the weights' own by default.")
+    ] = None,
+    interpolation: Annotated[
+        Interpolation | None, typer.Option(help="Of the resizing; the weights' own by default.")
     ] = None,
     mean: Annotated[
         tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
@@ -140,24 +152,27 @@ def quantize(
     ] = _DEFAULTS.seed,
     overwrite: Overwrite = False,
 ) -> None:
-    """Quantize a pretrained ResNet, verify the artefacts, and report what it cost."""
+    """Quantize a pretrained classifier, verify the artefacts, and report what it cost."""
+    from eightbit.models.doors.foreign.wanted import Wanted
     from eightbit.quantize import pipeline
     from eightbit.quantize.bundle import check_target
     from eightbit.quantize.cli.console import progress
-    from eightbit.quantize.cli.inputs import Preparation, load_new, load_recorded, read_labels
+    from eightbit.quantize.cli.inputs import load_new, load_recorded, read_labels
     from eightbit.quantize.config import Delivery
     from eightbit.quantize.recipe.recipe import read_recipe
 
     check_target(out, overwrite=overwrite)
     known = None if recipe is None else read_recipe(recipe)
     class_names, image_labels = read_labels(labels or [], known.spec.task if known else task)
-    preparation = Preparation(
+    wanted = Wanted(
+        weights=weights,
         weights_key=weights_key,
         labels=class_names,
         task=task,
         threshold=threshold,
         resize=resize,
         crop=crop,
+        interpolation=interpolation,
         mean=mean,
         std=std,
     )
@@ -175,13 +190,13 @@ def quantize(
     )
     with progress() as stages:
         if recipe is None or known is None:
-            if architecture is None or calibrate is None:
-                missing = "ARCH" if architecture is None else "--calibrate SRC"
+            if source is None or calibrate is None:
+                missing = "SOURCE" if source is None else "--calibrate SRC"
                 raise InputError(
-                    f"quantize: expected ARCH and --calibrate SRC, or --recipe FILE, found no "
+                    f"quantize: expected SOURCE and --calibrate SRC, or --recipe FILE, found no "
                     f"{missing}"
                 )
-            pretrained = load_new(architecture, weights, preparation, stages)
+            pretrained = load_new(source, wanted, stages)
             config = QuantConfig(
                 mode=mode,
                 method=method,
@@ -197,7 +212,7 @@ def quantize(
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
             _refuse_beside_recipe(context, class_names)
-            pretrained = load_recorded(recipe, known, architecture, weights, weights_key, stages)
+            pretrained = load_recorded(recipe, known, source, wanted, stages)
             report = pipeline.rebuild(pretrained, known, delivery, stages)
     _finish(report, out, max_drop)
 
@@ -225,7 +240,7 @@ def _refuse_beside_recipe(context: typer.Context, class_names: tuple[str, ...] |
     """Raise InputError for an option that a recipe already determines, rather than ignore it."""
     for name in sorted(
         {"calibrate", "fallback", "weight_method", *QuantConfig.model_fields} - {"weights"}
-        | {"labels", "task", "threshold", "resize", "crop", "mean", "std"}
+        | {"labels", "task", "threshold", "resize", "crop", "interpolation", "mean", "std"}
     ):
         source = context.get_parameter_source(name)
         # Labels of images may be given, names of classes may not.

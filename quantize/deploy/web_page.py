@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.figures import decimal_bytes
 from eightbit.benchmarks.report.headline import Tile, key_figures
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted, printable
-from eightbit.models.spec import Architecture, ModelSpec, Task
+from eightbit.models.spec import ModelSpec, Task
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
@@ -176,7 +176,7 @@ def description(
     return _as_json(
         {
             "format_version": _FORMAT_VERSION,
-            "name": spec.architecture.value,
+            "name": str(spec.architecture),
             "classes": spec.num_classes,
             "labels": spec.labels,
             "head": {"task": spec.task, "threshold": spec.threshold},
@@ -197,12 +197,12 @@ def description(
     )
 
 
-def manifest(architecture: Architecture) -> bytes:
+def manifest(architecture: str) -> bytes:
     """The web manifest, for a phone's home screen."""
     return _as_json(
         {
-            "name": f"{architecture.value} in your browser",
-            "short_name": architecture.value,
+            "name": f"{architecture} in your browser",
+            "short_name": architecture,
             "description": "An INT8 image classifier that runs in this browser.",
             "start_url": "./",
             "scope": "./",
@@ -229,7 +229,7 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
     return template.render(
         guard=guard,
         guard_source=f"sha256-{digest}",
-        name=spec.architecture.value,
+        name=str(spec.architecture),
         about=_about(spec),
         hint=_HINTS[spec.task],
         crop=spec.preprocessing.crop,

@@ -52,8 +52,8 @@ def examine_onnx(
     findings = [*_trouble(model, written, trial, runtime), *_interface(model)]
     in_float = 0
     if trial.optimized is not None:
-        coverage = dict(count_onnx(trial.optimized.graph))
-        in_float = sum(kind.total - kind.quantized for kind in coverage.values() if kind)
+        coverage = count_onnx(trial.optimized.graph).kinds
+        in_float = sum(kind.total - kind.quantized for kind in coverage.values())
         facts.append(("in integers", coverage_line(coverage)))
         optimized = GraphView(trial.optimized.graph)
         findings += _computing(form, written, optimized, meant=metadata is not None)
@@ -66,9 +66,9 @@ def examine_onnx(
     )
 
 
-def coverage_line(coverage: Mapping[str, OperatorCoverage | None]) -> str:
+def coverage_line(coverage: Mapping[str, OperatorCoverage]) -> str:
     """Integer operators by kind, such as "conv 19/19, add 9/9"."""
-    kinds = {kind: entry for kind, entry in coverage.items() if entry is not None and entry.total}
+    kinds = {kind: entry for kind, entry in coverage.items() if entry.total}
     parts = [f"{kind} {entry.quantized:,}/{entry.total:,}" for kind, entry in kinds.items()]
     return ", ".join(parts) or "nothing"
 

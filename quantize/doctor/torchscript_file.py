@@ -34,9 +34,9 @@ def examine_torchscript(
             verdict=verdict([missing]), facts=(*facts, ("engine", engine)), findings=(missing,)
         )
     audited = audit_apart(path)
-    coverage = dict(audited.coverage or ())
-    quantized = sum(kind.quantized for kind in coverage.values() if kind)
-    in_float = sum(kind.total - kind.quantized for kind in coverage.values() if kind)
+    coverage = audited.coverage.kinds if audited.coverage else {}
+    quantized = sum(kind.quantized for kind in coverage.values())
+    in_float = sum(kind.total - kind.quantized for kind in coverage.values())
     facts += [
         ("engine", printable(engine or ("not said" if quantized else "any"))),
         ("in integers", coverage_line(coverage)),

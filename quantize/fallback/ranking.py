@@ -10,8 +10,9 @@ from torch import fx
 
 from eightbit.quantize.algorithms.bias_correction import correct_biases
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
-from eightbit.quantize.network.graph import Kind, operation_kind, sources, tensor_name
+from eightbit.quantize.network.graph import operation_kind, sources, tensor_name
 from eightbit.quantize.network.network import Network
+from eightbit.quantize.network.operators import Kind
 from eightbit.quantize.network.placement import float_candidates
 from eightbit.quantize.recipe.recipe import Recipe, leave_float
 

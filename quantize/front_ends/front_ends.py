@@ -10,7 +10,7 @@ from torch.ao.quantization import QConfig
 from eightbit.calibration import ActivationObserver, QuantDType, QuantParams, WeightObserver
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import Mode
-from eightbit.quantize.front_ends import eager, fx
+from eightbit.quantize.front_ends import direct, eager, fx
 from eightbit.quantize.front_ends.islands import islands
 from eightbit.quantize.front_ends.observed import ObservedNetwork
 from eightbit.quantize.network.network import Network
@@ -33,6 +33,8 @@ _NO_MATTER = QuantParams(dtype=QuantDType.UINT8, scale=(1.0,), zero_point=(0,))
 @own_state()
 def observe(network: Network, mode: Mode) -> ObservedNetwork:
     """A copy of the network that is watched while it runs; both modes name tensors alike."""
+    if not direct.is_known_to_torch(network):
+        return direct.observe(network)
     observed = FRONT_ENDS[mode].observe(network.module)
     observers = dict(observed.observers)
     for name, module in network.module.named_modules():
@@ -48,9 +50,12 @@ def observe(network: Network, mode: Mode) -> ObservedNetwork:
 def quantized_module(quantized: Quantized) -> nn.Module:
     """Torch's integer network with exactly the recipe's integers: float32 (N, 3, H, W) to logits.
 
-    ``recipe.config.mode`` chooses the front end. Build and run it under the engine of its target.
+    ``recipe.config.mode`` chooses the front end, where torch's can express the network. Build and
+    run it under the engine of its target.
     """
     recipe = quantized.recipe
+    if not direct.is_known_to_torch(quantized.network):
+        return direct.quantized_module(quantized)
     front_end = FRONT_ENDS[recipe.config.mode]
     observed = front_end.observe(round_weights(quantized.network, recipe))
     for name, observer in observed.observers.items():

@@ -21,7 +21,8 @@ from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 from eightbit.calibration import ActivationObserver
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.front_ends.observed import OBSERVING, ObservedNetwork
-from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, tensor_name, trace
+from eightbit.quantize.network.graph import INPUT, operation_kind, tensor_name, trace
+from eightbit.quantize.network.operators import Kind
 from eightbit.quantize.torch_settings import expected_deprecations, no_stack_traces
 
 

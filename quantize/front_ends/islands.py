@@ -9,7 +9,8 @@ from torch import Tensor, fx, nn
 from torch.ao.nn.quantized import DeQuantize, Quantize
 
 from eightbit.calibration import QuantParams, bias_params
-from eightbit.quantize.network.graph import INPUT, Kind, operation_kind, sources, tensor_name
+from eightbit.quantize.network.graph import INPUT, operation_kind, sources, tensor_name
+from eightbit.quantize.network.operators import Kind, activation_of
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
@@ -23,7 +24,7 @@ def islands(quantized: Quantized) -> dict[str, nn.Module]:
         name = tensor_name(node)
         if name is None:
             continue
-        island = _classifier(quantized, name) if name == network.logits else None
+        island = integer_classifier(quantized, name)
         if island is None:
             island = _island(network.traced, node, name, recipe)
         if island is not None:
@@ -98,11 +99,14 @@ class IntegerClassifier(nn.Module):
         return (sums - self.shift) * self.scale
 
 
-def _classifier(quantized: Quantized, name: str) -> nn.Module | None:
+def integer_classifier(quantized: Quantized, name: str) -> nn.Module | None:
+    """The classifier in integers, if the layer is that; None for any other."""
     network, recipe = quantized.network, quantized.recipe
-    if name not in recipe.layers:
+    if name != network.logits or name not in recipe.layers:
         return None
     params = recipe.layers[name]
     source = recipe.activations[network.inputs[name]]
     weight = torch.from_numpy(weight_integers(network.layers[name], params))
-    return IntegerClassifier(weight, params, source)
+    classifier = IntegerClassifier(weight, params, source)
+    activation = activation_of(network.traced.get_submodule(name))
+    return classifier if activation is None else nn.Sequential(classifier, activation)

@@ -133,8 +133,8 @@ def _left_integers(report: Report) -> list[str]:
     return [
         f"coverage: {kind}: {counted.quantized} of {counted.total} in integers, "
         f"{counted.total - counted.meant_as_float} expected"
-        for kind, counted in report.coverage or ()
-        if counted is not None and not counted.as_meant
+        for kind, counted in (report.coverage.kinds if report.coverage else {}).items()
+        if not counted.as_meant
     ]
 
 

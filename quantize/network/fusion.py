@@ -5,13 +5,13 @@ from typing import cast
 import numpy as np
 import torch
 from torch import nn
-from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.quantization import fuse_modules
 
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models.networks.architectures import build_from_spec
 from eightbit.models.networks.fusable import FusableNetwork
 from eightbit.models.spec import ModelSpec
+from eightbit.quantize.network.operators import layer_of
 from eightbit.quantize.torch_settings import expected_deprecations
 
 
@@ -41,7 +41,7 @@ def integer_layers(fused: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """The layers with weights of a fused network, by module name, in order of definition."""
     layers: dict[str, nn.Conv2d | nn.Linear] = {}
     for name, module in fused.named_modules():
-        inner = module[0] if isinstance(module, ConvReLU2d) else module
+        inner = layer_of(module)
         # A fused convolution appears twice, as the pair and inside it: the pair's name counts.
         if isinstance(inner, nn.Conv2d | nn.Linear) and inner not in layers.values():
             layers[name] = inner

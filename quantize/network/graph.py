@@ -1,14 +1,15 @@
 """The fused network as a flat list of operations with names: one trace for FX and for ONNX."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Final, cast
 
+import torch
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d
+from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
 from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.quantize.network.operators import FUSED, ConvClip2d, Kind, function_kind
 
 # Name of the network's quantized input; every other tensor bears the name of the module that
 # produces it, and those that keep their input's parameters (max pooling) have none of their own.
@@ -21,19 +22,12 @@ _TENSOR: Final = "tensor"
 _KIND: Final = "kind"
 
 
-class Kind(StrEnum):
-    """What an operation computes; an artefact's operators are counted by it."""
-
-    CONV = "conv"
-    LINEAR = "linear"
-    ADD = "add"
-    POOL = "pool"
-
-
 _KINDS: Final = {
     nn.Conv2d: Kind.CONV,
     ConvReLU2d: Kind.CONV,
+    ConvClip2d: Kind.CONV,
     nn.Linear: Kind.LINEAR,
+    LinearReLU: Kind.LINEAR,
     nn.MaxPool2d: Kind.POOL,
     nn.AdaptiveAvgPool2d: Kind.POOL,
 }
@@ -43,7 +37,7 @@ class _Tracer(fx.Tracer):
     """Stops at the modules that one integer operation replaces."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        leaf = isinstance(m, ConvReLU2d | QuantStub | DeQuantStub | OptionAShortcut)
+        leaf = isinstance(m, (*FUSED, QuantStub, DeQuantStub, OptionAShortcut))
         return leaf or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -60,7 +54,7 @@ def trace(fused: nn.Module) -> fx.GraphModule:
         if node.target.endswith(OBSERVER_SUFFIX):
             # FloatFunctional passes its sum through a place for an observer: that is its name.
             source.meta[_TENSOR] = node.target.removesuffix(OBSERVER_SUFFIX)
-            source.meta[_KIND] = Kind.ADD
+            source.meta[_KIND] = function_kind(source)
         node.replace_all_uses_with(source)
         graph.erase_node(node)
     traced = fx.GraphModule(fused, graph)
@@ -87,7 +81,16 @@ def operation_kind(node: fx.Node) -> Kind | None:
 
 def inputs_of(node: fx.Node) -> list[fx.Node]:
     """The nodes that a node reads, in order; one that it reads twice stands there twice."""
-    return [argument for argument in node.args if isinstance(argument, fx.Node)]
+    found: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), found.append)
+    return found
+
+
+def attribute(traced: fx.GraphModule, target: str) -> torch.Tensor:
+    """The weights that a node of a trace reads by their name."""
+    path, _, name = target.rpartition(".")
+    tensor: torch.Tensor = getattr(traced.get_submodule(path), name)
+    return tensor
 
 
 def source_name(node: fx.Node) -> str:

@@ -7,10 +7,18 @@ import torch
 from torch import fx, nn
 
 from eightbit.models.doors.pretrained import Pretrained
+from eightbit.models.networks.fusable import FusableNetwork
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.network.fusion import fold, fused_architecture, integer_layers
-from eightbit.quantize.network.graph import Kind, operation_kind, source_name, sources, trace
+from eightbit.quantize.network.graph import (
+    attribute,
+    operation_kind,
+    source_name,
+    sources,
+    trace,
+)
+from eightbit.quantize.network.operators import Kind
 from eightbit.quantize.network.placement import float_candidates, logits_name
 from eightbit.quantize.network.skeleton import Skeleton
 
@@ -48,6 +56,19 @@ class Network:
         """The layers with weights, by module name, in order of definition."""
         return integer_layers(self.module)
 
+    @property
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """All weights: those of layers as `LAYER.weight` and `LAYER.bias`, others by their name."""
+        found = {
+            f"{name}.{kind}": getattr(layer, kind)
+            for name, layer in self.layers.items()
+            for kind in ("weight", "bias")
+        }
+        for node in self.graph.nodes:
+            if node.op == "get_attr":
+                found[str(node.target)] = attribute(self.traced, str(node.target))
+        return found
+
     @cached_property
     def inputs(self) -> dict[str, str]:
         """For every layer with weights, the name of the tensor that it reads."""
@@ -75,7 +96,10 @@ class Network:
     @cached_property
     def own_skeleton(self) -> Skeleton | None:
         """The skeleton; None where the spec's architecture, built by its name, has the same."""
-        named = _named_skeleton(self.spec.architecture, self.spec.num_classes)
+        architecture = self.spec.architecture
+        if not isinstance(architecture, Architecture):
+            return self.skeleton
+        named = _named_skeleton(architecture, self.spec.num_classes)
         return None if named == self.skeleton else self.skeleton
 
 
@@ -87,7 +111,16 @@ def fuse(pretrained: Pretrained) -> Network:
         InputError: It has an operation that is not computed here.
         ValueError: It is in training mode, where statistics still move.
     """
-    return Network(module=fold(pretrained.model), spec=pretrained.spec)
+    return Network(module=_folded(pretrained.model, pretrained.spec), spec=pretrained.spec)
+
+
+def _folded(model: nn.Module, spec: ModelSpec) -> nn.Module:
+    if isinstance(model, FusableNetwork):
+        return fold(model)
+    # Here, since torch.export takes a second to load.
+    from eightbit.quantize.network.importing import imported
+
+    return imported(model, spec.preprocessing.crop)
 
 
 @cache

@@ -8,7 +8,8 @@ decided here, and nowhere else:
 * what a float operation writes is quantized if an integer operation reads it, itself or through
   what keeps its parameters (max pooling, flattening, the shortcut); the input counts as written
   by a float operation;
-* global average pooling is in integers unless it stands between float operations.
+* pooling and concatenation are in integers unless they stand between float operations;
+* what is no integer operation at all (`Kind.FLOAT`) is always in float.
 """
 
 from collections import Counter
@@ -18,12 +19,12 @@ from torch import fx
 
 from eightbit.quantize.network.graph import (
     INPUT,
-    Kind,
     operation_kind,
     source_name,
     sources,
     tensor_name,
 )
+from eightbit.quantize.network.operators import Kind
 
 
 def float_candidates(graph: fx.Graph) -> tuple[str, ...]:
@@ -48,10 +49,10 @@ def logits_name(graph: fx.Graph) -> str | None:
 def quantized_tensors(graph: fx.Graph, float_layers: Collection[str] = ()) -> tuple[str, ...]:
     """Names of the tensors that are rounded to uint8, in order of execution."""
     readers = _readers(graph)
-    floats = {INPUT, *float_layers}
+    floats = {INPUT, *float_layers, *always_float(graph)}
     for node in reversed(graph.nodes):
         name = tensor_name(node)
-        if name is not None and operation_kind(node) is Kind.POOL:
+        if name is not None and operation_kind(node) in (Kind.POOL, Kind.CONCAT):
             around = {*sources(node), *readers[name]}
             if around <= floats:
                 floats.add(name)
@@ -78,9 +79,15 @@ def float_operators(graph: fx.Graph, float_layers: Collection[str] = ()) -> Coun
         elif kind is Kind.POOL:
             decisive = sources(node) if name is None else {name}
             counts[kind] += not quantized.issuperset(decisive)
-        elif kind is not None:
+        elif kind in (Kind.CONV, Kind.LINEAR):
             counts[kind] += name in float_layers
     return counts
+
+
+def always_float(graph: fx.Graph) -> set[str]:
+    """Names of the tensors that no integer operation computes."""
+    names = (tensor_name(node) for node in graph.nodes if operation_kind(node) is Kind.FLOAT)
+    return {name for name in names if name is not None}
 
 
 def _readers(graph: fx.Graph) -> dict[str, set[str]]:

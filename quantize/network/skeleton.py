@@ -1,24 +1,36 @@
 """A network without its weights, as data from which artefacts are built again.
 
 A skeleton lists the operations of a fused network in order of execution. It defines what can be
-computed in integers: any other operation or attribute is refused.
+computed here, in integers or in float: any other operation or attribute is refused.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import torch
-import torch.nn.functional as F
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d
+from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
 from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.models.errors import InputError
 from eightbit.models.networks.cifar import OptionAShortcut
-from eightbit.models.spec import FrozenModel
-from eightbit.quantize.network.graph import OBSERVER_SUFFIX, inputs_of, tensor_name
+from eightbit.models.spec import Finite, FrozenModel, Positive
+from eightbit.quantize.network.graph import OBSERVER_SUFFIX, attribute, inputs_of, tensor_name
+from eightbit.quantize.network.operators import (
+    NAMED,
+    NAMES,
+    ConvClip2d,
+    activation_of,
+    layer_of,
+)
 
 # Far beyond any classifier: a ResNet-152 has 570 steps and 60 million weights.
 MAX_STEPS: Final = 100_000
@@ -42,6 +54,17 @@ ModulePath = Annotated[
 ]
 Size = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
+_TENSOR: Final = "tensor"
+_Constant = (
+    bool
+    | Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    | Finite
+    | Literal["none", "tanh"]
+    | None
+)
+Argument = Literal["tensor"] | _Constant | tuple[Literal["tensor"] | _Constant, ...]
+"""What a function is called with; in place of each tensor a word, in the order of `Step.reads`."""
+
 
 class Step(FrozenModel):
     """One operation.
@@ -50,12 +73,27 @@ class Step(FrozenModel):
         name: Of its module, or of a residual add's tensor; empty if it has none.
         reads: Indices of the earlier steps whose results it takes.
         options: The attributes of its module.
+        arguments: Of a function, by position, as far as it takes other things than tensors.
+        keywords: Those that it takes by name only.
+
+    What is empty of the last two is not in the JSON.
     """
 
     operator: str
     name: ModulePath = ""
     reads: tuple[Size, ...] = ()
-    options: Mapping[str, Size | tuple[Size, ...]] = {}
+    options: Mapping[str, Size | Positive | tuple[Size, ...]] = {}
+    arguments: tuple[Argument, ...] = ()
+    keywords: Mapping[str, Argument] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, serialize: SerializerFunctionWrapHandler) -> Any:
+        fields = serialize(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value or name not in ("arguments", "keywords")
+        }
 
 
 class Skeleton(FrozenModel):
@@ -88,7 +126,7 @@ class Skeleton(FrozenModel):
             InputError: The steps are no network, or one with more than `MAX_WEIGHTS` weights.
         """
         graph = fx.Graph()
-        modules: dict[str, nn.Module] = {}
+        modules: _Modules = {}
         nodes: list[fx.Node] = []
         for place, step in enumerate(self.steps):
             try:
@@ -103,11 +141,16 @@ class Skeleton(FrozenModel):
         for name in sorted(around & modules.keys())[:1]:
             # The module in it would take the place of a weight.
             raise InputError(f"skeleton: expected {name[:40]} to hold no other module, found one")
-        if sum(p.numel() for module in modules.values() for p in module.parameters()) > MAX_WEIGHTS:
+        if sum(map(_weights, modules.values())) > MAX_WEIGHTS:
             raise InputError(f"skeleton: expected at most {MAX_WEIGHTS} weights, found more")
         network = fx.GraphModule(modules, graph).to_empty(device="cpu").eval()
         # The order in which convolutions are fastest, as behind `fuse`.
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _weights(part: nn.Module | nn.Parameter) -> int:
+    parameters = part.parameters() if isinstance(part, nn.Module) else [part]
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def _dots(name: str) -> list[int]:
@@ -121,12 +164,14 @@ class _Form:
     Attributes:
         make: From its options; on the meta device.
         options: Its attributes, which `make` takes.
+        unusual: Attributes that `make` takes as well, by the values that need not be said.
         allowed: The values that are computed here of its other attributes.
     """
 
     operator: str
     make: Callable[..., nn.Module]
     options: tuple[str, ...] = ()
+    unusual: Mapping[str, Collection[object]] = field(default_factory=dict)
     allowed: Mapping[str, Collection[object]] = field(default_factory=dict)
 
 
@@ -138,8 +183,20 @@ def _with_relu(**options: Any) -> ConvReLU2d:
     return ConvReLU2d(_convolution(**options), nn.ReLU())
 
 
+def _clipped(high: float, **options: Any) -> ConvClip2d:
+    return ConvClip2d(_convolution(**options), nn.Hardtanh(0.0, high))
+
+
 def _linear(bias: int, **options: Any) -> nn.Linear:
     return nn.Linear(**options, bias=bool(bias))
+
+
+def _linear_with_relu(**options: Any) -> LinearReLU:
+    return LinearReLU(_linear(**options), nn.ReLU())
+
+
+def _max_pool(ceil_mode: int = 0, **options: Any) -> nn.MaxPool2d:
+    return nn.MaxPool2d(**options, ceil_mode=bool(ceil_mode))
 
 
 def _shortcut(padding: int) -> OptionAShortcut:
@@ -153,6 +210,7 @@ _POSITIVE: Final = frozenset(
     | {"dilation", "groups"}
 )
 _ZEROS: Final = {"padding_mode": ("zeros",)}
+_LINEAR_OPTIONS: Final = ("in_features", "out_features", "bias")
 
 _FORMS: Final = {
     QuantStub: _Form(operator="quantize", make=QuantStub),
@@ -163,14 +221,20 @@ _FORMS: Final = {
     ConvReLU2d: _Form(
         operator="conv_relu", make=_with_relu, options=_CONVOLUTION_OPTIONS, allowed=_ZEROS
     ),
-    nn.Linear: _Form(
-        operator="linear", make=_linear, options=("in_features", "out_features", "bias")
+    ConvClip2d: _Form(
+        operator="conv_clip",
+        make=_clipped,
+        options=(*_CONVOLUTION_OPTIONS, "high"),
+        allowed=_ZEROS,
     ),
+    nn.Linear: _Form(operator="linear", make=_linear, options=_LINEAR_OPTIONS),
+    LinearReLU: _Form(operator="linear_relu", make=_linear_with_relu, options=_LINEAR_OPTIONS),
     nn.MaxPool2d: _Form(
         operator="max_pool",
-        make=nn.MaxPool2d,
+        make=_max_pool,
         options=("kernel_size", "stride", "padding"),
-        allowed={"dilation": (1, (1, 1)), "ceil_mode": (False,), "return_indices": (False,)},
+        unusual={"dilation": (1, (1, 1)), "ceil_mode": (False,)},
+        allowed={"return_indices": (False,)},
     ),
     nn.AdaptiveAvgPool2d: _Form(
         operator="global_average_pool",
@@ -185,18 +249,21 @@ def _described(traced: fx.GraphModule, node: fx.Node) -> dict[str, Any]:
     """What a node computes, as fields of a `Step`."""
     if node.op in ("placeholder", "output"):
         return {"operator": node.op}
-    if node.op == "call_function" and node.target in _FUNCTIONS:
+    if node.op == "call_function" and node.target in NAMES:
         if node.target is torch.flatten and node.args[1:] != (1,):
             raise InputError(f"{node.name}: expected flattening from dimension 1, found another")
-        return {"operator": _FUNCTIONS[node.target], "name": tensor_name(node) or ""}
+        return _called(node)
+    if node.op == "get_attr":
+        shape = tuple(attribute(traced, str(node.target)).shape)
+        return {"operator": _PARAMETER, "name": str(node.target), "options": {"shape": shape}}
     if node.op != "call_module":
-        raise InputError(f"{node.target}: expected an operator of a ResNet, found {node.target}")
+        raise InputError(f"{node.target}: expected an operator known here, found {node.target}")
     module = traced.get_submodule(str(node.target))
     form = _FORMS.get(type(module))
     if form is None:
         found = type(module).__name__
-        raise InputError(f"{node.target}: expected an operator of a ResNet, found {found}")
-    inner = module[0] if isinstance(module, ConvReLU2d) else module
+        raise InputError(f"{node.target}: expected an operator known here, found {found}")
+    inner = layer_of(module)
     for name, values in form.allowed.items():
         if getattr(inner, name) not in values:
             raise InputError(
@@ -205,20 +272,50 @@ def _described(traced: fx.GraphModule, node: fx.Node) -> dict[str, Any]:
     return {
         "operator": form.operator,
         "name": str(node.target),
-        "options": {name: _option(str(node.target), inner, name) for name in form.options},
+        "options": {
+            name: _option(str(node.target), module, name)
+            for name in (*form.options, *form.unusual)
+            if name in form.options or getattr(inner, name) not in form.unusual[name]
+        },
     }
 
 
-def _option(where: str, module: nn.Module, name: str) -> int | tuple[int, ...]:
-    value = getattr(module, name)
+def _called(node: fx.Node) -> dict[str, Any]:
+    """The fields of a function's call; nothing is said of one that takes tensors and no more."""
+    described = {"operator": NAMES[node.target], "name": tensor_name(node) or ""}
+    if described["operator"] in _PLAIN:
+        return described
+    keywords = fx.node.map_aggregate(node.kwargs, _argument)
+    return described | {
+        "arguments": tuple(_frozen(fx.node.map_aggregate(arg, _argument)) for arg in node.args),
+        "keywords": {name: _frozen(value) for name, value in dict(keywords).items()},
+    }
+
+
+def _argument(value: Any) -> Any:
+    return _TENSOR if isinstance(value, fx.Node) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _option(where: str, module: nn.Module, name: str) -> int | float | tuple[int, ...]:
+    if name == "high":
+        bound = activation_of(module)
+        assert isinstance(bound, nn.Hardtanh)
+        return float(bound.max_val)
+    value = getattr(layer_of(module), name)
     if name == "bias":
         return int(value is not None)
+    if name == "ceil_mode":
+        return int(value)
     if not isinstance(value, int | tuple):
         raise InputError(f"{where}: expected {name} as numbers, found {value!r}")
     return value
 
 
-_Modules = dict[str, nn.Module]
+_Modules = dict[str, nn.Module | nn.Parameter]
 _Builder = Callable[[Step, fx.Graph, list[fx.Node], _Modules], fx.Node]
 
 
@@ -239,16 +336,36 @@ def _module_builder(form: _Form) -> _Builder:
 def _build_function(
     step: Step, graph: fx.Graph, sources: list[fx.Node], modules: _Modules
 ) -> fx.Node:
-    if len(sources) != (2 if step.operator == "add" else 1):
-        raise ValueError(f"{step.operator}: expected another number of inputs")
-    extra = (1,) if step.operator == "flatten" else ()
-    (target,) = (target for target, operator in _FUNCTIONS.items() if operator == step.operator)
-    node = graph.call_function(target, (*sources, *extra))  # type: ignore[arg-type]
+    if step.operator in _PLAIN:
+        if len(sources) != (2 if step.operator == "add" else 1):
+            raise ValueError(f"{step.operator}: expected another number of inputs")
+        extra = (1,) if step.operator == "flatten" else ()
+        node = graph.call_function(NAMED[step.operator], (*sources, *extra))
+    else:
+        left = iter(sources)
+        call: Any = (step.arguments, dict(step.keywords))
+        arguments, keywords = fx.node.map_aggregate(
+            call, lambda value: next(left) if value == _TENSOR else value
+        )
+        arguments = tuple(list(arg) if isinstance(arg, tuple) else arg for arg in arguments)
+        if next(left, None) is not None:
+            raise ValueError(f"{step.operator}: expected fewer inputs")
+        node = graph.call_function(NAMED[step.operator], arguments, dict(keywords))
     if not step.name:
         return node
-    # Where the trace reads the name of a residual add: torch's place for its observer.
+    # Where the trace reads the name of what a function makes: torch's place for its observer.
     modules[step.name + OBSERVER_SUFFIX] = nn.Identity()
     return graph.call_module(step.name + OBSERVER_SUFFIX, (node,))
+
+
+def _build_parameter(
+    step: Step, graph: fx.Graph, sources: list[fx.Node], modules: _Modules
+) -> fx.Node:
+    shape = step.options["shape"]
+    if sources or not step.name or not isinstance(shape, tuple):
+        raise ValueError("parameter: expected a name and a shape")
+    modules[step.name] = nn.Parameter(torch.empty(shape, device="meta"), requires_grad=False)
+    return graph.get_attr(step.name)
 
 
 def _build_output(
@@ -258,11 +375,15 @@ def _build_output(
     return cast("fx.Node", graph.output(source))
 
 
-_FUNCTIONS: Final = {torch.add: "add", F.relu: "relu", torch.flatten: "flatten"}
+_PARAMETER: Final = "parameter"
+
+# Functions that are called in one way alone.
+_PLAIN: Final = ("add", "relu", "flatten")
 
 _BUILDERS: Final[Mapping[str, _Builder]] = {
     "placeholder": lambda step, graph, sources, modules: graph.placeholder("x"),
     "output": _build_output,
     **{form.operator: _module_builder(form) for form in _FORMS.values()},
-    **dict.fromkeys(_FUNCTIONS.values(), _build_function),
+    _PARAMETER: _build_parameter,
+    **dict.fromkeys(NAMED, _build_function),
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from eightbit.models.errors import InputError
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import quantized_tensors
+from eightbit.quantize.recipe.grids import is_within, upper_bounds
 from eightbit.quantize.recipe.integers import check_rounding
 from eightbit.quantize.recipe.recipe import Recipe
 
@@ -36,6 +37,12 @@ class Quantized:
             if tensor not in tensors:
                 wanted, found = "none, the network has no such quantized tensor", "some"
             raise InputError(f"recipe: activations: {tensor}: expected {wanted}, found {found}")
+        for name, bound in upper_bounds(network.traced).items():
+            if name in recipe.activations and not is_within(recipe.activations[name], bound):
+                raise InputError(
+                    f"recipe: activations: {name}: expected no value above {bound:g}, where the "
+                    "network clips it, found a scale that goes beyond; make the recipe anew"
+                )
         if recipe.output != network.output:
             raise InputError(f"recipe: output: expected {network.output}, found {recipe.output}")
         if recipe.skeleton != network.own_skeleton:

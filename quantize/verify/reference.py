@@ -14,13 +14,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d
 from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.calibration import QuantParams, bias_params, quantize, requantize
 from eightbit.calibration.qparams import FloatArray, IntArray, real_numbers, signed_steps
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.quantize.network.graph import tensor_name
+from eightbit.quantize.network.operators import MOVING, activation_of, layer_of
 from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.quantized import Quantized
 
@@ -29,6 +29,9 @@ _BATCH: Final = 8
 
 # What moves numbers and keeps their grid. Working on steps from real zero, padding is exact.
 _MOVING: Final = (nn.MaxPool2d, OptionAShortcut, QuantStub, DeQuantStub)
+
+
+_MOVING_FUNCTIONS: Final = (torch.flatten, *MOVING.values())
 
 
 def reference_logits(quantized: Quantized, pixels: FloatArray) -> FloatArray:
@@ -108,22 +111,25 @@ class _Reference(fx.Interpreter):
             return cast("_Numbers", source.moved(module))
         if isinstance(module, nn.AdaptiveAvgPool2d):
             return _as_real(module(source.real))
-        layer = module[0] if isinstance(module, ConvReLU2d) else module
+        layer, activation = layer_of(module), activation_of(module)
         assert isinstance(layer, nn.Conv2d | nn.Linear)  # `Network` has nothing else
         result = (
             self._in_integers(target, layer, source)
             if target in self._recipe.layers
             else _in_float(layer, source.real)
         )
-        # On steps from real zero as on real numbers: rounding keeps the order, and zero.
-        return result.moved(torch.relu) if layer is not module else result
+        if activation is None:
+            return result
+        # On steps from real zero as on real numbers: rounding keeps the order, and zero. An upper
+        # bound is where the grid ends: `Quantized` has checked it.
+        return result.moved(activation if result.params is None else torch.relu)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> _Numbers:
-        """Compute a residual add's step, or flatten."""
-        if target is torch.flatten:
-            source, *dimensions = args
-            return cast("_Numbers", source.moved(lambda x: torch.flatten(x, *dimensions, **kwargs)))
-        real = (arg.real if isinstance(arg, _Numbers) else arg for arg in args)
+        """Compute a function: move numbers on their grid, or take real ones."""
+        if target in _MOVING_FUNCTIONS:
+            source, *others = args
+            return cast("_Numbers", source.moved(lambda x: target(x, *others, **kwargs)))
+        real = fx.node.map_aggregate(args, _real)
         return _as_real(target(*real, **kwargs))
 
     def _in_integers(self, name: str, layer: nn.Conv2d | nn.Linear, source: _Numbers) -> _Numbers:
@@ -142,6 +148,13 @@ class _Reference(fx.Interpreter):
             real = real_numbers(acc, scales)
             return _as_real(torch.from_numpy(real).transpose(0, 1))
         return _on_grid(requantize(acc, scales, output).swapaxes(0, 1), output)
+
+
+def _real(argument: Any) -> Any:
+    """An argument as real numbers in float64, if it is a tensor."""
+    if isinstance(argument, _Numbers):
+        return argument.real
+    return argument.double() if isinstance(argument, torch.Tensor) else argument
 
 
 def _in_float(layer: nn.Conv2d | nn.Linear, x: torch.Tensor) -> _Numbers:

@@ -37,8 +37,9 @@ from eightbit.models.images.sources import ImageSource
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit import audit_onnx
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.network.graph import Kind
-from eightbit.quantize.network.placement import float_operators
+from eightbit.quantize.network.multiplications import multiplications
+from eightbit.quantize.network.operators import Kind
+from eightbit.quantize.network.placement import always_float, float_operators
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
@@ -222,7 +223,7 @@ def _same(first: str, second: str, parity: Pairs) -> Iterator[Check]:
 
 
 def _covered(coverage: CoverageSection) -> Check:
-    kinds = {name: kind for name, kind in coverage if kind is not None}
+    kinds = coverage.kinds
     wanted = {name: kind.meant_as_float for name, kind in kinds.items() if kind.meant_as_float}
     found = ", ".join(f"{name} {kind.quantized}/{kind.total}" for name, kind in kinds.items())
     meant = ", ".join(f"{name} {number}" for name, number in wanted.items())
@@ -246,14 +247,15 @@ def audit_artifact(quantized: Quantized, path: Path) -> CoverageSection:
     """Integer coverage of a recipe's ONNX artefact, and how many operators are meant as float."""
     graph = quantized.network.graph
     meant = float_operators(graph, quantized.recipe.float_layers)
-    found = audit_onnx(path)
-    return found.model_copy(
-        update={
-            name: kind.model_copy(update={"meant_as_float": meant[Kind(name)]})
-            for name, kind in found
-            if kind is not None
-        }
-    )
+    found = audit_onnx(path, always_float(graph))
+    kinds = {
+        name: kind.model_copy(update={"meant_as_float": meant[Kind(name)]})
+        for name, kind in found.kinds.items()
+    }
+    counts = multiplications(quantized.network)
+    integers = sum(counts.get(name, 0) for name in quantized.recipe.layers)
+    share = integers / max(1, sum(counts.values()))
+    return found.model_copy(update={**kinds, "integer_multiplications": share})
 
 
 def models_of(folder: Path) -> dict[str, Path]:

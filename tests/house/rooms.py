@@ -21,6 +21,7 @@ MAY_IMPORT: Final = {
     "models/images": ("models",),
     "models/labels.py": ("models/images",),
     "models/doors": ("models/networks",),
+    "models/doors/foreign": ("models/doors",),
     "calibration": (),
     "benchmarks/artifact": ("models",),
     "benchmarks/runtimes": ("benchmarks/artifact", "models/images"),
@@ -35,11 +36,11 @@ MAY_IMPORT: Final = {
     "benchmarks/comparison": ("benchmarks/report/pages",),
     "benchmarks/studies": (
         *("benchmarks/report/pages", "benchmarks/evaluation", "models/labels.py"),
-        "models/doors",
+        "models/doors/foreign",
     ),
     "quantize": (
-        *("benchmarks/report", "benchmarks/evaluation", "models/labels.py", "models/doors"),
-        "calibration",
+        *("benchmarks/report", "benchmarks/evaluation", "models/labels.py"),
+        *("models/doors/foreign", "calibration"),
     ),
     "quantize/network": ("quantize",),
     "quantize/recipe": ("quantize/network",),

@@ -141,6 +141,13 @@ def _verdict(passed: bool) -> str:
     return "passed" if passed else "FAILED"
 
 
+def _multiplications(share: float | None) -> str:
+    """What part of the work the integer operators are, where that is known and not all."""
+    if share is None or share == 1:
+        return ""
+    return f"Of all multiplications {share:.2%} are made in integers."
+
+
 def coverage_table(coverage: CoverageSection) -> Table:
     """How many operators of each kind compute in integers."""
     kinds = {
@@ -162,6 +169,7 @@ def coverage_table(coverage: CoverageSection) -> Table:
             )
             for name, kind in found.items()
         ),
+        note=_multiplications(coverage.integer_multiplications),
     )
 
 

@@ -95,7 +95,7 @@ def pack(folder: Path, place: Path) -> Packed:
         pictures = tuple(Path(members.extract(name, place)) for name in names)
     spec = report.model.spec
     return Packed(
-        name=f"{spec.architecture.value}, {spec.preprocessing.crop} px",
+        name=f"{spec.architecture}, {spec.preprocessing.crop} px",
         folder=folder,
         archive=archive,
         last_bit=last_bit,

@@ -131,7 +131,7 @@ def test_the_onnx_artefact_computes_them_in_float_and_nothing_else(
     recipe = line.recipe(names)
     path = line.export(recipe, tmp_path / "mixed.onnx")
     coverage = audit_artifact(Quantized(network=line.fused, recipe=recipe), path)
-    assert all(kind.as_meant for _, kind in coverage if kind is not None)
+    assert all(kind.as_meant for kind in coverage.kinds.values())
     convolutions = sum("conv" in name for name in names)
     assert coverage.conv.total - coverage.conv.quantized == convolutions
     assert coverage.linear.quantized == (0 if "fc" in names else 1)
@@ -156,7 +156,7 @@ def test_everything_in_float_is_the_float_network(
         assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
     coverage = audit_artifact(Quantized(network=line.fused, recipe=recipe), path)
     assert coverage.conv.quantized == coverage.add.quantized == coverage.linear.quantized == 0
-    assert all(kind.as_meant for _, kind in coverage if kind is not None)
+    assert all(kind.as_meant for kind in coverage.kinds.values())
 
 
 def test_everything_but_one_stage_comes_nearer_to_float(

@@ -1,0 +1,1 @@
+"""Doors for networks that this project does not build: a user's own, and those of libraries."""

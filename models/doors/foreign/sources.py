@@ -1,0 +1,74 @@
+"""What a source on the command line stands for: each kind of it has a door here.
+
+A door takes the source and the weights, and returns a `Pretrained` whose module may be any.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from eightbit.models.doors.foreign.callables import call, is_callable, name_of
+from eightbit.models.doors.foreign.fitting import fit_weights
+from eightbit.models.doors.foreign.modules import from_module
+from eightbit.models.doors.foreign.timm_models import from_timm
+from eightbit.models.doors.foreign.wanted import Wanted
+from eightbit.models.doors.pretrained import Pretrained, load_pretrained
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
+from eightbit.models.spec import Architecture, Preprocessing
+
+_UNKNOWN_PREPROCESSING: Final = (
+    "preprocessing not known: shorter side 256 px, centre 224 px and ImageNet's mean and standard "
+    "deviation taken for granted, where no option says otherwise"
+)
+
+
+def load_source(source: str, wanted: Wanted) -> Pretrained:
+    """The network that a source stands for.
+
+    Raises:
+        InputError: There is none, or its weights cannot be loaded.
+    """
+    if source in tuple(Architecture):
+        return _architecture(source, wanted)
+    prefix, colon, name = source.partition(":")
+    if colon and prefix in _DOORS:
+        return _DOORS[prefix](name, wanted)
+    if is_callable(source):
+        return _callable(source, wanted)
+    raise InputError(
+        f"SOURCE: expected an architecture that `eightbit models` lists, FILE.py:CALLABLE, "
+        f"package.module:CALLABLE or {', '.join(f'{name}:NAME' for name in _DOORS)}, found "
+        f"{one_line(repr(source), 100)}"
+    )
+
+
+def _architecture(source: str, wanted: Wanted) -> Pretrained:
+    if wanted.weights is None:
+        raise InputError(f"{source}: expected --weights, a name of torchvision's or a file")
+    return load_pretrained(Architecture(source), **vars(wanted))
+
+
+def _callable(source: str, wanted: Wanted) -> Pretrained:
+    """A user's own code; without a file the weights are those that it made."""
+    module = call(source)
+    fitted = None
+    if wanted.weights is not None:
+        fitted = fit_weights(module, Path(wanted.weights), wanted.weights_key)
+    known = any(part is not None for part in (wanted.preprocessing, wanted.resize, wanted.crop))
+    notes = () if fitted is None else fitted.notes
+    return from_module(
+        module,
+        preprocessing=wanted.prepared(Preprocessing()),
+        labels=wanted.labels,
+        task=wanted.task,
+        threshold=wanted.threshold,
+        name=name_of(source),
+        weights_sha256=fitted.sha256 if fitted else None,
+        source=fitted.source(wanted.weights_key) if fitted else None,
+        weights_key=fitted.key if fitted and wanted.weights_key is not None else None,
+        notes=notes if known else (*notes, _UNKNOWN_PREPROCESSING),
+    )
+
+
+_DOORS: Final[Mapping[str, Callable[[str, Wanted], Pretrained]]] = {"timm": from_timm}
