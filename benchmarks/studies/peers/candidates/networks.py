@@ -6,6 +6,7 @@ from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.studies.peers.candidates.job import Work
 from eightbit.models.doors.pretrained import Pretrained, load_pretrained
 from eightbit.models.networks.architectures import build_model
+from eightbit.models.spec import Architecture
 
 
 def load_network(work: Work) -> Pretrained:
@@ -18,15 +19,16 @@ def load_network(work: Work) -> Pretrained:
         InputError: The weights do not fit.
     """
     spec = work.spec
+    architecture = Architecture(spec.architecture)
     if not work.structure:
         return load_pretrained(
-            spec.architecture,
+            architecture,
             str(work.weights),
             preprocessing=spec.preprocessing,
             progress=False,
         )
     model = build_model(
-        spec.architecture, num_classes=spec.num_classes, include_top=True, **work.structure
+        architecture, num_classes=spec.num_classes, include_top=True, **work.structure
     )
     model.load_state_dict(torch.load(work.weights, weights_only=True))
     return Pretrained(
