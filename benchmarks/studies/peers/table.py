@@ -64,55 +64,81 @@ def document(results: Sequence[Result]) -> Iterator[str]:
         setting: [result.row for result in found if isinstance(result.row, Row)]
         for setting, found in settings.items()
     }
-    for title, columns, compared in (
-        ("Default beside the best peer", _beside_peer, "best peer"),
-        ("Default beside the best single method", _beside_method, "best of the methods"),
-        ("Default beside minmax, nearest rounding, no bias correction", _beside_plain, "plain"),
+    for title, chosen, compared in (
+        ("Default beside the best peer", _peers, "best peer"),
+        ("Default beside the best single method", _methods, "best of the methods"),
+        ("Default beside minmax, nearest rounding, no bias correction", _plain, "plain"),
     ):
-        lines = [line for setting, own in rows.items() for line in columns(setting, own)]
-        if lines:
-            yield from _summary(title, compared, lines)
+        beside = [c for setting, own in rows.items() if (c := _comparison(setting, own, chosen))]
+        if beside:
+            yield from _summary(title, compared, beside)
     for setting, found in settings.items():
         yield from section(setting, found)
 
 
-def _summary(title: str, compared: str, lines: Sequence[str]) -> Iterator[str]:
-    heads = ("network", "px", "samples", "images", *(measure.name for measure in _MEASURES))
-    yield from (f"## {title}", "", f"Each cell: default, {compared}, difference.", "")
-    yield from (f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines, "")
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """Our default beside others, in one setting."""
+
+    setting: Setting
+    default: Row
+    others: Sequence[Row]
+
+    def best(self, measure: _Measure) -> Row | None:
+        """The best of the others by a measure; None where one side has no figure."""
+        seen = [row for row in self.others if not math.isnan(measure.value(row))]
+        if not seen or math.isnan(measure.value(self.default)):
+            return None
+        return max(seen, key=measure.value)
 
 
-def _beside_peer(setting: Setting, rows: Sequence[Row]) -> Iterator[str]:
-    peers = [row for row in rows if not row.ours]
-    yield from _compared(setting, rows, peers)
+def _comparison(
+    setting: Setting, rows: Sequence[Row], chosen: Callable[[Sequence[Row]], Sequence[Row]]
+) -> _Comparison | None:
+    default = next((row for row in rows if row.label == label_of(DEFAULT)), None)
+    others = chosen(rows)
+    if default is None or not others:
+        return None
+    return _Comparison(setting=setting, default=default, others=others)
 
 
-def _beside_method(setting: Setting, rows: Sequence[Row]) -> Iterator[str]:
+def _peers(rows: Sequence[Row]) -> Sequence[Row]:
+    return [row for row in rows if not row.ours]
+
+
+def _methods(rows: Sequence[Row]) -> Sequence[Row]:
     labels = {label_of(options) for options in METHODS}
     methods = [row for row in rows if row.label in labels]
-    # The plain one alone is the next table's.
-    yield from _compared(setting, rows, methods if len(methods) > 1 else [])
+    return methods if len(methods) > 1 else []  # the plain one alone is the next table's
 
 
-def _beside_plain(setting: Setting, rows: Sequence[Row]) -> Iterator[str]:
-    yield from _compared(setting, rows, [row for row in rows if row.label == label_of(PLAIN)])
+def _plain(rows: Sequence[Row]) -> Sequence[Row]:
+    return [row for row in rows if row.label == label_of(PLAIN)]
 
 
-def _compared(setting: Setting, rows: Sequence[Row], others: Sequence[Row]) -> Iterator[str]:
-    """One line: the default and, measure by measure, the best of others."""
-    own = next((row for row in rows if row.label == label_of(DEFAULT)), None)
-    if own is None or not others:
-        return
-    cells = [setting.network, f"{setting.side}", f"{setting.samples}", f"{own.fidelity.n:,}"]
-    cells += [_cell(measure, own, others) for measure in _MEASURES]
-    yield f"| {' | '.join(cells)} |"
+def _summary(title: str, compared: str, found: Sequence[_Comparison]) -> Iterator[str]:
+    """A line for each setting; below, who was the best where that could be several."""
+    heads = ("network", "px", "samples", "images", *(measure.name for measure in _MEASURES))
+    yield from (f"## {title}", "", f"Each cell: default, {compared}, difference.", "")
+    yield from (f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}")
+    for one in found:
+        setting = one.setting
+        cells = [setting.network, f"{setting.side}", f"{setting.samples}"]
+        cells += [f"{one.default.fidelity.n:,}", *(_cell(measure, one) for measure in _MEASURES)]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    several = [one for one in found if len(one.others) > 1]
+    for one in several:
+        named = [(m.name, best.label) for m in _MEASURES if (best := one.best(m)) is not None]
+        who = "; ".join(f"{label} ({name})" for name, label in named)
+        yield f"- {one.setting.network}, {one.setting.side} px: {who}."
+    yield from [""] if several else []
 
 
-def _cell(measure: _Measure, own: Row, others: Sequence[Row]) -> str:
-    seen = [row for row in others if not math.isnan(measure.value(row))]
-    if not seen or math.isnan(measure.value(own)):
+def _cell(measure: _Measure, compared: _Comparison) -> str:
+    best, own = compared.best(measure), compared.default
+    if best is None:
         return "-"
-    best = max(seen, key=measure.value)
     mine, theirs = measure.value(own), measure.value(best)
     # Two that are both identical to float differ by nothing, not by infinity minus infinity.
     difference = 0.0 if mine == theirs else mine - theirs

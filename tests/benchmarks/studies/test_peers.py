@@ -126,6 +126,8 @@ def test_the_default_stands_beside_the_best_peer_of_each_measure(reference):
     assert cells[:5] == ["net", "64", "128", "40", "50.00, 30.00, **+20.00 dB**"]
     # Two images are lost to the noisy one, which agrees on all.
     assert cells[6] == "95.00, 100.00, **-5.00 pp** (-16.50 to +4.20)"
+    assert "- net, 64 px: precise but wrong (median image SQNR); precise but wrong (SQNR); " in text
+    assert "noisy (agreement)" in text
     assert "float32: top-1 100.00% on 40 images." in text
     assert text.index("--method mse |") < text.index("a crash")
 
