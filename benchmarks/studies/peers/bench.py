@@ -46,6 +46,7 @@ class Study:
         limit: At most so many evaluation images; None for all.
         further: Runs of ours beside the default one and the peers.
         results: What was measured, and will be.
+        as_written: As in `job.Job`.
     """
 
     parts: Sequence[Part]
@@ -53,6 +54,7 @@ class Study:
     limit: int | None
     further: Sequence[Options]
     results: Results
+    as_written: bool = False
 
     def trials(self, side: int) -> Iterator[Trial]:
         """What is done to a network with an input of so many pixels."""
@@ -73,7 +75,7 @@ def measure(subject: Subject, study: Study, folder: Path) -> None:
     """
     references = _References(subject, folder)
     for number, trial in enumerate(study.trials(subject.spec.preprocessing.crop)):
-        _Bench(subject, trial, study.results, references, folder / f"trial-{number}").measure()
+        _Bench(subject, trial, study, references, folder / f"trial-{number}").measure()
 
 
 def _job(subject: Subject, trial: Trial, folder: Path) -> Job:
@@ -125,12 +127,13 @@ class _Bench:
         self,
         subject: Subject,
         trial: Trial,
-        results: Results,
+        study: Study,
         references: _References,
         folder: Path,
     ) -> None:
-        self._trial, self._results, self._references = trial, results, references
-        self._base = _job(subject, trial, folder)
+        self._trial, self._results, self._references = trial, study.results, references
+        base = _job(subject, trial, folder)
+        self._base = base.model_copy(update={"as_written": study.as_written})
         calibrate, evaluate = subject.source
         self._setting = Setting(
             network=subject.name,
@@ -140,6 +143,7 @@ class _Bench:
             calibrate=calibrate,
             evaluate=evaluate,
             limit=trial.limit,
+            as_written=study.as_written,
         )
 
     def measure(self) -> None:

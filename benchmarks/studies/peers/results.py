@@ -33,6 +33,7 @@ class Setting(FrozenModel):
         calibrate: Name of their source.
         evaluate: Name of the source of evaluation images.
         limit: At most so many of those; None for all.
+        as_written: As in `job.Job`.
     """
 
     network: str
@@ -42,6 +43,7 @@ class Setting(FrozenModel):
     calibrate: str
     evaluate: str
     limit: PositiveInt | None
+    as_written: bool = False
 
 
 class Row(FrozenModel):

@@ -2,7 +2,7 @@ r"""This project beside the usual quantizers, on the same networks and images: t
 
 Usage: python -m eightbit.benchmarks.studies.peers --results FILE.jsonl --out FILE.md \
            [--calibrate SRC --evaluate SRC] [--photos SRC] [--part peers|methods|few|large ...] \
-           [--samples 128] [--limit N] [--ours "--target x86-vnni" ...] NETWORK ...
+           [--samples 128] [--limit N] [--ours "--target x86-vnni" ...] [--as-written] NETWORK ...
 
 A network is a kind of `made_networks`, for which photos are given, or ARCHITECTURE:WEIGHTS:SIDE.
 NNCF needs `pip install 'eightbit[peers]'`. Everybody works in a process of its own; one that fails
@@ -20,6 +20,7 @@ from typing import Annotated, Final
 
 import typer
 
+from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.benchmarks.studies.peers.bench import Study, measure
 from eightbit.benchmarks.studies.peers.results import Results
@@ -42,6 +43,12 @@ process until then. Ours is the ONNX artefact: TorchScript computes the same int
 differ in method or stage alone share a process and its pass over the images."""
 
 
+_WITHOUT_VNNI: Final = """\
+**This CPU has no VNNI.** Where a file is not quantized for that, sums of products saturate in it:
+torch FX, onednn, here, and what the ONNX tools made, unless it is executed as written. Those rows
+do not tell what they answer on another CPU."""
+
+
 def _command(networks: Sequence[str], images: Images, study: Study, ours: Sequence[str]) -> str:
     """What was typed, without the paths of this machine."""
     typed = ["python", "-m", "eightbit.benchmarks.studies.peers"]
@@ -53,6 +60,7 @@ def _command(networks: Sequence[str], images: Images, study: Study, ours: Sequen
     typed += ["--samples", str(study.samples)]
     typed += [] if study.limit is None else ["--limit", str(study.limit)]
     typed += [part for options in ours for part in ("--ours", options)]
+    typed += ["--as-written"] if study.as_written else []
     return shlex.join([*typed, *(_without_folder(network) for network in networks)])
 
 
@@ -64,6 +72,7 @@ def _without_folder(network: str) -> str:
 def _write(out: Path, command: str, results: Results) -> None:
     head = ["# Beside other quantizers", "", f"`{command}`", ""]
     head += [f"{read_environment().summary()}.", "", _EXPLANATION, ""]
+    head += [_WITHOUT_VNNI, ""] if read_cpu_features().pairs_saturate else []
     out.write_text("\n".join([*head, *document(list(results))]) + "\n", encoding="utf-8")
 
 
@@ -87,6 +96,14 @@ def main(
             "for several runs.",
         ),
     ] = None,
+    as_written: Annotated[
+        bool,
+        typer.Option(
+            "--as-written",
+            help="Let ONNX Runtime execute models node by node: what they answer on a CPU with "
+            "VNNI, on any other, too.",
+        ),
+    ] = False,
 ) -> None:
     """Quantize each network with this project and with the usual tools, and compare."""
     images = Images(calibrate=calibrate, evaluate=evaluate, photos=photos)
@@ -96,6 +113,7 @@ def main(
         limit=limit,
         further=[parse_options(options) for options in ours or ()],
         results=Results(results),
+        as_written=as_written,
     )
     command = _command(networks or (), images, study, ours or ())
     for network in networks or ():

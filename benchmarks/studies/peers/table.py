@@ -162,7 +162,7 @@ def difference_interval_pp(own: Row, other: Row) -> tuple[float, float]:
 def section(setting: Setting, results: Sequence[Result]) -> Iterator[str]:
     """The Markdown lines of one setting: ours in the order measured, then the peers'."""
     title = f"{setting.network}, {setting.side} px, {setting.samples} calibration images"
-    yield from (f"## {title}", "")
+    yield from (f"## {title}{', as written' if setting.as_written else ''}", "")
     found = sorted(results, key=lambda result: not result.row.ours)
     measured = [result.row for result in found if isinstance(result.row, Row)]
     if measured:

@@ -1,6 +1,7 @@
 """What the study asks for, keeps and shows, with synthetic logits."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -304,6 +305,7 @@ def test_the_file_begins_with_the_command_that_makes_it_and_the_machine(
     work, subject, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(study, "open_subject", lambda *_: subject)
+    monkeypatch.setattr(study, "read_cpu_features", lambda: SimpleNamespace(pairs_saturate=True))
     app = typer.Typer()
     app.command()(study.main)
     out = tmp_path / "table.md"
@@ -319,6 +321,7 @@ def test_the_file_begins_with_the_command_that_makes_it_and_the_machine(
         "--ours '--method mse' resnet18:r18.pth:64`"
     ) in text
     assert "torch 2" in text
+    assert "**This CPU has no VNNI.**" in text
     assert "/some" not in text
     assert "## net, 64 px, 128 calibration images" in text
     work.clear()

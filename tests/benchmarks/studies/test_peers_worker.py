@@ -191,6 +191,18 @@ def test_a_file_is_run_as_it_is(tiny_job):
     assert measured.logits.shape == (15, CLASSES)
 
 
+def test_a_file_as_written_answers_the_same_float_network(tiny_job):
+    job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.ARTIFACT)
+    fused, written = (
+        run(job.model_copy(update={"as_written": how, "folder": job.folder.with_name(str(how))}))
+        for how in (False, True)
+    )
+    assert isinstance(fused, Measured), fused
+    assert isinstance(written, Measured), written
+    np.testing.assert_allclose(written.logits, fused.logits, rtol=1e-3, atol=1e-3)
+    assert written.features is not None
+
+
 def test_a_failure_is_told_in_the_first_line_of_its_error(tiny_job):
     job = tiny_job(Architecture.CIFAR_RESNET20, Candidate.ORT_MINMAX)
     failed = run(job.model_copy(update={"file": None}))

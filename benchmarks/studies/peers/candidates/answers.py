@@ -15,6 +15,7 @@ import onnx
 import onnxruntime as ort
 
 from eightbit.benchmarks.artifact.formats import ONNX, format_of
+from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import InputError
@@ -25,7 +26,7 @@ Answers: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray | None]
 _PRODUCTS: Final = frozenset({"Gemm", "MatMul"})
 
 
-def open_answers(path: Path, threads: int, folder: Path) -> Answers:
+def open_answers(path: Path, threads: int, folder: Path, *, as_written: bool = False) -> Answers:
     """What a model file answers.
 
     Of a TorchScript file, in which everything is compiled into one, these are the logits alone.
@@ -34,14 +35,19 @@ def open_answers(path: Path, threads: int, folder: Path) -> Answers:
         path: ONNX or TorchScript.
         threads: Inside one operator.
         folder: For the second file.
+        as_written: Whether the nodes of an ONNX model run one by one, between which everything is
+            float: so no processor saturates a sum of products.
 
     Raises:
         InputError: The runtime cannot load it, or nothing in it is a classifier.
     """
-    runner = open_runner(path, threads)
     if format_of(path) is not ONNX:
-        return lambda batch: (runner(batch), None)
+        compiled = open_runner(path, threads)
+        return lambda batch: (compiled(batch), None)
+    runner = OnnxRunner(path, threads, optimize=not as_written)
     options = ort.SessionOptions()
+    if as_written:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     features = ort.InferenceSession(
         write_features(path, folder / "features.onnx"), options, providers=["CPUExecutionProvider"]

@@ -76,12 +76,14 @@ class Job(Work):
             the quantized file itself, ONNX or TorchScript.
         evaluate: Evaluation images.
         limit: At most so many evaluation images; None for all.
+        as_written: Whether ONNX Runtime executes ONNX models node by node instead of fusing them.
     """
 
     candidate: Candidate
     file: Path | None
     evaluate: Path
     limit: PositiveInt | None
+    as_written: bool = False
 
 
 class OwnJob(Work):

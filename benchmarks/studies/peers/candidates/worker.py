@@ -63,7 +63,7 @@ def work(job: Job) -> None:
 def _answers(path: Path, job: Job) -> "Answers":
     from eightbit.benchmarks.studies.peers.candidates.answers import open_answers
 
-    return open_answers(path, job.threads, job.folder)
+    return open_answers(path, job.threads, job.folder, as_written=job.as_written)
 
 
 def _artifact(job: Job) -> Callable[[], Path]:
