@@ -12,13 +12,27 @@ def fake_quantize(x: torch.Tensor, params: QuantParams) -> torch.Tensor:
     other side than in `quantize`. Scales are per tensor, or symmetric per channel. torch's operator
     of this name takes thirty times as long on CPU (2.13: 12 against 0.35 ns per element).
     """
+    return _rounded(x / _broadcast_scale(x, params), params)
+
+
+def fake_quantize_(x: torch.Tensor, params: QuantParams) -> torch.Tensor:
+    """The same in the place of ``x``, which is returned: half the time, where nobody else reads it.
+
+    Memory that was never written to costs more than the arithmetic.
+    """
+    return _rounded(x.div_(_broadcast_scale(x, params)), params)
+
+
+def _broadcast_scale(x: torch.Tensor, params: QuantParams) -> float | torch.Tensor:
     if params.axis is None:
-        scale: float | torch.Tensor = params.scale[0]
-    else:
-        shape = [1] * x.dim()
-        shape[params.axis] = -1
-        scale = torch.tensor(params.scale, dtype=torch.float32).reshape(shape)
+        return params.scale[0]
+    shape = [1] * x.dim()
+    shape[params.axis] = -1
+    return torch.tensor(params.scale, dtype=torch.float32).reshape(shape)
+
+
+def _rounded(quotient: torch.Tensor, params: QuantParams) -> torch.Tensor:
     # The contract's per-channel parameters have one zero point: 0.
     zero_point = params.zero_point[0]
-    q = (x / scale).round_()
-    return q.clamp_(params.dtype.qmin - zero_point, params.dtype.qmax - zero_point).mul_(scale)
+    bounds = params.dtype.qmin - zero_point, params.dtype.qmax - zero_point
+    return quotient.round_().clamp_(*bounds).mul_(_broadcast_scale(quotient, params))

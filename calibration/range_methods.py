@@ -121,6 +121,23 @@ CANDIDATES: Final = (
 )
 
 
+def candidate_params(statistics: TensorStatistics) -> dict[Method, QuantParams]:
+    """What `choose_params` gives for each of the `CANDIDATES`; what they share is computed once."""
+    ranges = {
+        Method.MINMAX: minmax_range(statistics),
+        Method.MSE: mse_range(statistics),
+        Method.PERCENTILE: percentile_range(statistics),
+    }
+    weights = octave_weights(statistics.images)
+    ordinary = all(weight == 1.0 for weight in weights.values())
+    ranges |= {
+        Method.WEIGHTED_MSE: ranges[Method.MSE] if ordinary else weighted_mse_range(statistics),
+        Method.MINMAX_MSE: _half_way(ranges[Method.MINMAX], ranges[Method.MSE]),
+        Method.MINMAX_PERCENTILE: _half_way(ranges[Method.MINMAX], ranges[Method.PERCENTILE]),
+    }
+    return {method: activation_params(*ranges[method]) for method in CANDIDATES}
+
+
 def choose_params(statistics: TensorStatistics, method: Method) -> QuantParams:
     """Parameters of an activation from its statistics, by the given method.
 

@@ -6,7 +6,7 @@ few. So whole networks are simulated and compared (`trials.compare`), first with
 method, then with and without each stage, on images that the stages were not fitted to.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,15 +14,15 @@ import torch
 
 from eightbit.benchmarks.report.choices import ChoicesSection, ChoiceTrial
 from eightbit.benchmarks.report.stage import Stage
-from eightbit.calibration import CalibrationResult, choose_params
-from eightbit.calibration.range_methods import CANDIDATES, Method
+from eightbit.calibration import CalibrationResult, QuantParams
+from eightbit.calibration.range_methods import CANDIDATES, Method, candidate_params
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.algorithms.bias_correction import correct_biases
 from eightbit.quantize.algorithms.equalization import Equalized
 from eightbit.quantize.algorithms.gptq import round_adaptively
 from eightbit.quantize.algorithms.simulation import RoundedNetwork
-from eightbit.quantize.algorithms.trials import Answers, compare, few
+from eightbit.quantize.algorithms.trials import Answers, FloatAnswers, compare
 from eightbit.quantize.config import Correction, QuantConfig, Rounding
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import quantized_tensors
@@ -32,6 +32,9 @@ from eightbit.quantize.recipe.tables import Tables
 from eightbit.quantize.stages import Stages
 
 CORRECTED: Final = "{}, corrected biases"
+
+# Of so many held-out images the mean decides between stages that are as often better as worse.
+_ENOUGH: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,30 +72,54 @@ def decide(
     """
     stages = stages or Stages()
     network = equalized.network
-    exact = RoundedNetwork(network, {}).answers
+    # Ranges are fitted to all images alike: what later stages are fitted to can judge them, too.
+    images = torch.cat([held_out, fitting])
+    exact = FloatAnswers(RoundedNetwork(network, {}).answers, images)
     method, ranges = config.method, tuple[ChoiceTrial, ...]()
     if method is Method.AUTO:
         with stages.stage(Stage.TRY_RANGES):
+            enough = min(4 * exact.first, len(images))
             candidates = _with_ranges(network, collected)
-            chosen, ranges = compare(candidates, exact, held_out, halving=True)
+            chosen, ranges = compare(candidates, exact, enough, halving=True)
             method = Method(chosen)
     with stages.stage(Stage.CHOOSE_PARAMETERS):
         recipe = make_recipe(network, collected, pretrained, config, method)
         recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
     roundings = _Roundings(network, recipe, fitting, stages)
-    recipe, rounding = roundings.best(config, exact, few(held_out))
+    recipe, rounding = roundings.best(config, exact, min(2 * exact.first, len(held_out)))
     return DecidedRecipe(recipe=recipe, choices=ChoicesSection(ranges=ranges, rounding=rounding))
 
 
 def _with_ranges(network: Network, collected: CalibrationResult) -> dict[str, Answers]:
-    """The network with nothing but its activations rounded, by each method."""
-    tensors = tuple(quantized_tensors(network.graph))
-    return {
-        method: RoundedNetwork(
-            network, {name: choose_params(collected.tensors[name], method) for name in tensors}
-        ).answers
-        for method in CANDIDATES
+    """The network with nothing but its activations rounded, by each method; of equal ones one."""
+    params = {
+        name: candidate_params(collected.tensors[name]) for name in quantized_tensors(network.graph)
     }
+    candidates: dict[Method, dict[str, QuantParams]] = {}
+    for method in CANDIDATES:
+        activations = {name: of_tensor[method] for name, of_tensor in params.items()}
+        if activations not in candidates.values():
+            candidates[method] = activations
+    return {
+        method: RoundedNetwork(network, activations).answers
+        for method, activations in candidates.items()
+    }
+
+
+def _doubted(recipes: Mapping[str, Recipe], images: int) -> Collection[str]:
+    """Which recipes have to be better beyond chance.
+
+    On no network was rounding to nearest better than GPTQ but by chance, which few images leave
+    much to; and of fewer still, a bias corrected on their like may be so, too.
+    """
+    if not any(recipe.decided.rounding is Rounding.GPTQ for recipe in recipes.values()):
+        return ()
+    return [
+        name
+        for name, recipe in recipes.items()
+        if recipe.decided.rounding is Rounding.NEAREST
+        or (recipe.decided.bias_correction and images < _ENOUGH)
+    ]
 
 
 class _Roundings:
@@ -103,34 +130,39 @@ class _Roundings:
     ) -> None:
         self._network, self._recipe, self._fitting = network, recipe, fitting
         self._stages = stages
+        self._networks: dict[Rounding, RoundedNetwork] = {}
 
     def best(
-        self, config: QuantConfig, exact: Answers, held_out: torch.Tensor
+        self, config: QuantConfig, exact: FloatAnswers, images: int
     ) -> tuple[Recipe, tuple[ChoiceTrial, ...]]:
         """The recipe whose answers are nearest to float, and all that were tried."""
         recipes = dict(self._candidates(config))
         if len(recipes) == 1:
             return next(iter(recipes.values())), ()
-        chosen, trials = self._compared(recipes, exact, held_out)
+        chosen, trials = self._compared(recipes, exact, images)
         if chosen == Rounding.NEAREST and CORRECTED.format(chosen) not in recipes:
             if config.bias_correction is Correction.OFF:
                 return recipes[chosen], trials
             # Where GPTQ helps, correcting biases without it never did better than with it.
             others = {CORRECTED.format(chosen): self._corrected(), chosen: recipes[chosen]}
-            chosen, last = self._compared(others, exact, held_out)
+            chosen, last = self._compared(others, exact, images)
             tried = [trial for trial in trials if trial.candidate not in others]
             return others[chosen], (*last, *tried)
         return recipes[chosen], trials
 
     def _compared(
-        self, recipes: Mapping[str, Recipe], exact: Answers, held_out: torch.Tensor
+        self, recipes: Mapping[str, Recipe], exact: FloatAnswers, images: int
     ) -> tuple[str, tuple[ChoiceTrial, ...]]:
         with self._stages.stage(Stage.TRY_ROUNDINGS):
-            networks = {
-                name: RoundedNetwork(self._network, one.activations, one).answers
-                for name, one in recipes.items()
-            }
-            return compare(networks, exact, held_out, halving=False)
+            networks = {name: self._rounded_network(one).answers for name, one in recipes.items()}
+            return compare(networks, exact, images, doubted=_doubted(recipes, images))
+
+    def _rounded_network(self, recipe: Recipe) -> RoundedNetwork:
+        """A recipe's network; those of one rounding share their weights."""
+        rounding = recipe.decided.rounding
+        known = self._networks.get(rounding)
+        made = RoundedNetwork(self._network, recipe.activations, recipe, like=known)
+        return self._networks.setdefault(rounding, made) if known is None else made
 
     def _candidates(self, config: QuantConfig) -> Iterator[tuple[str, Recipe]]:
         """Recipes by name, what usually helps most first."""

@@ -7,15 +7,15 @@ says and computed with in float32: the same integers but for ties.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
 from eightbit.calibration import QuantParams, dequantize
-from eightbit.calibration.fake_quantization import fake_quantize
-from eightbit.quantize.network.graph import tensor_name
+from eightbit.calibration.fake_quantization import fake_quantize, fake_quantize_
+from eightbit.quantize.network.graph import Kind, operation_kind, tensor_name
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.operators import activation_of, layer_of
 from eightbit.quantize.recipe.integers import rounded_biases, weight_integers
@@ -73,7 +73,7 @@ class PairedNetwork(fx.Interpreter):
         name = tensor_name(n)
         if name is None or name not in self.recipe.activations:
             return result
-        rounded = fake_quantize(result.rounded, self.recipe.activations[name])
+        rounded = _rounded(n, result.rounded, self.recipe.activations[name])
         after = Pair(exact=result.exact, rounded=rounded)
         self.on_tensor(name, after)
         return after
@@ -107,10 +107,16 @@ class RoundedNetwork(fx.Interpreter):
         network: The float network.
         activations: Parameters of the tensors to round, by name.
         recipe: Whose layers are taken for the float ones; None to compute with float weights.
+        like: One whose recipe has the same weights, which are then not rounded again.
     """
 
     def __init__(
-        self, network: Network, activations: Mapping[str, QuantParams], recipe: Recipe | None = None
+        self,
+        network: Network,
+        activations: Mapping[str, QuantParams],
+        recipe: Recipe | None = None,
+        *,
+        like: "RoundedNetwork | None" = None,
     ) -> None:
         super().__init__(network.traced)
         self._activations = activations
@@ -118,8 +124,13 @@ class RoundedNetwork(fx.Interpreter):
         self._watched = network.inputs.get(network.output)
         self._seen: list[torch.Tensor] = []
         biases = rounded_biases(recipe, network.inputs) if recipe else {}
-        self._layers = {
-            name: (rounded_weight(network.layers[name], recipe.layers[name]), bias)
+        self._layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {
+            name: (
+                like._layers[name][0]
+                if like
+                else rounded_weight(network.layers[name], recipe.layers[name]),
+                bias,
+            )
             for name, bias in biases.items()
             if recipe
         }
@@ -141,7 +152,7 @@ class RoundedNetwork(fx.Interpreter):
         if name is None:
             return result
         if name in self._activations:
-            result = fake_quantize(result, self._activations[name])
+            result = _rounded(n, result, self._activations[name])
         if name == self._watched:
             self._seen.append(result)
         return result
@@ -169,6 +180,15 @@ def _in_place(activation: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     if isinstance(activation, nn.Hardtanh):
         return partial(torch.clamp_, min=activation.min_val, max=activation.max_val)
     return torch.relu_
+
+
+# What these compute is a tensor of their own, which nothing else reads before it is rounded.
+_COMPUTING: Final = (Kind.CONV, Kind.LINEAR, Kind.ADD)
+
+
+def _rounded(node: fx.Node, result: torch.Tensor, params: QuantParams) -> torch.Tensor:
+    rounding = fake_quantize_ if operation_kind(node) in _COMPUTING else fake_quantize
+    return rounding(result, params)
 
 
 def rounded_weight(layer: nn.Conv2d | nn.Linear, params: LayerParams) -> torch.Tensor:

@@ -7,7 +7,7 @@ forty images differs by half a decibel. The features that the classifier reads a
 their error becomes that of the outputs, so both count alike.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +20,9 @@ from eightbit.calibration.qparams import DoubleArray
 Answers = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 """From images, float32 of shape (N, 3, H, W), to what is compared, each of shape (N, K)."""
 
-# Images of one call: small enough for the activations to stay in cache.
-_BATCH: Final = 8
-
 # Candidates are first judged on so many pixels, four images of 224 px, and on no more images than
-# so; then the better half of them on twice as many, and the best two on all.
+# so; then the better half of them on twice as many, and the best two on all. That is also what goes
+# through a network at once: more would not stay in cache, less would leave a core waiting.
 _FIRST_PIXELS: Final = 4 * 224**2
 _FEWEST, _MOST = 4, 32
 
@@ -35,6 +33,9 @@ _TINY: Final = 1e-300
 # How much worse all outputs together may be than the best candidate's. The typical image decides,
 # but not by giving up the others.
 _MOST_LOST_DB: Final = 3.0
+
+# By so many standard errors of the mean a doubted candidate has to be better.
+_STANDARD_ERRORS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,14 @@ class _Judged:
         return len(self.error[0])
 
     @property
+    def by_image(self) -> DoubleArray:
+        """SQNR of each image in dB, the mean of all that is compared: shape (N,)."""
+        mean: DoubleArray = _decibels(self.signal, self.error).mean(0)
+        return mean
+
+    @property
     def score(self) -> float:
-        return float(_decibels(self.signal, self.error).mean())
+        return float(self.by_image.mean())
 
     @property
     def median(self) -> float:
@@ -73,28 +80,69 @@ def _decibels(signal: DoubleArray, error: DoubleArray) -> DoubleArray:
     return ratio
 
 
+class FloatAnswers:
+    """The float network's answers to some images, each computed when it is first needed.
+
+    Args:
+        network: The float network.
+        images: float32, shape (N, 3, H, W).
+    """
+
+    def __init__(self, network: Answers, images: torch.Tensor) -> None:
+        self._network, self._images = network, images
+        self._batches: dict[int, tuple[torch.Tensor, ...]] = {}
+
+    @property
+    def first(self) -> int:
+        """How many images a first look takes: four of 224 px, 32 of 32 px."""
+        return min(max(_FIRST_PIXELS // self._images[0, 0].numel(), _FEWEST), _MOST)
+
+    def judge(self, network: Answers, until: int, before: "_Judged | None") -> "_Judged":
+        """Judge a network on the images up to a number, those judged before left out."""
+        judged, start = before, before.images if before else 0
+        while start < until:
+            # Batches begin where they always do, so that none is computed twice.
+            stop = min((start // self.first + 1) * self.first, until)
+            expected = self._expected(start // self.first)
+            place = start % self.first
+            added = _compared(
+                network(self._images[start:stop]),
+                [side[place : place + stop - start] for side in expected],
+            )
+            judged, start = judged.joined(added) if judged else added, stop
+        assert judged is not None
+        return judged
+
+    def _expected(self, batch: int) -> tuple[torch.Tensor, ...]:
+        if batch not in self._batches:
+            start = batch * self.first
+            self._batches[batch] = self._network(self._images[start : start + self.first])
+        return self._batches[batch]
+
+
 def compare(
     candidates: Mapping[str, Answers],
-    exact: Answers,
-    images: torch.Tensor,
+    exact: FloatAnswers,
+    images: int,
     *,
-    halving: bool,
+    halving: bool = False,
+    doubted: Collection[str] = (),
 ) -> tuple[str, tuple[ChoiceTrial, ...]]:
     """The candidate whose answers are nearest to the float network's, and all that were tried.
 
     Args:
         candidates: Networks by name; of equal ones the first wins.
-        exact: The float network.
-        images: float32, shape (N, 3, H, W).
-        halving: Whether less promising candidates are judged on fewer images.
+        exact: The float network's answers, to the images that count.
+        images: How many of those to look at, the first ones.
+        halving: Whether less promising candidates are judged on fewer.
+        doubted: Candidates that win over the others only by more than chance explains.
     """
-    reference = _Reference(exact, images)
     left, judged = list(candidates), dict[str, _Judged]()
-    for until, kept in _rounds(len(candidates), images, halving=halving):
+    for until, kept in _rounds(len(candidates), exact.first, images, halving=halving):
         for name in left:
-            judged[name] = reference.judge(candidates[name], until, judged.get(name))
-        left = _best(left, judged)[:kept]
-    (chosen,) = left
+            judged[name] = exact.judge(candidates[name], until, judged.get(name))
+        left = _best(left, judged)[:kept] if kept < len(left) else left
+    chosen = _beyond_chance(_best(left, judged), judged, doubted)
     return chosen, tuple(
         ChoiceTrial(
             candidate=name,
@@ -108,23 +156,14 @@ def compare(
     )
 
 
-def few(images: torch.Tensor) -> torch.Tensor:
-    """As many of the images as a first look and a second one take: eight of 224 px, 64 of 32 px."""
-    return images[: 2 * _first(images)]
-
-
-def _first(images: torch.Tensor) -> int:
-    return min(max(_FIRST_PIXELS // images[0, 0].numel(), _FEWEST), _MOST)
-
-
-def _rounds(candidates: int, images: torch.Tensor, *, halving: bool) -> Sequence[tuple[int, int]]:
+def _rounds(
+    candidates: int, first: int, images: int, *, halving: bool
+) -> Sequence[tuple[int, int]]:
     """How many images are seen by the end of each round, and how many candidates stay."""
-    everything = len(images)
     if not halving or candidates <= 2:
-        return [(everything, 1)]
-    first = _first(images)
+        return [(images, candidates)]
     half = max(2, (candidates + 1) // 2)
-    return [(min(first, everything), half), (min(2 * first, everything), 2), (everything, 1)]
+    return [(min(first, images), half), (min(2 * first, images), 2), (images, 2)]
 
 
 def _best(names: Sequence[str], judged: Mapping[str, _Judged]) -> list[str]:
@@ -133,28 +172,18 @@ def _best(names: Sequence[str], judged: Mapping[str, _Judged]) -> list[str]:
     return sorted(names, key=lambda name: (judged[name].together < least, -judged[name].score))
 
 
-class _Reference:
-    """The float network's answers, computed as far as they are needed."""
-
-    def __init__(self, exact: Answers, images: torch.Tensor) -> None:
-        self._exact, self._images = exact, images
-        self._batches: dict[tuple[int, int], tuple[torch.Tensor, ...]] = {}
-
-    def judge(self, network: Answers, until: int, before: _Judged | None) -> _Judged:
-        """Judge a network on the images up to a number, those judged before left out."""
-        judged = before
-        start = judged.images if judged else 0
-        for first in range(start, until, _BATCH):
-            part = (first, min(first + _BATCH, until))
-            added = _compared(network(self._images[slice(*part)]), self._expected(part))
-            judged = judged.joined(added) if judged else added
-        assert judged is not None
-        return judged
-
-    def _expected(self, part: tuple[int, int]) -> tuple[torch.Tensor, ...]:
-        if part not in self._batches:
-            self._batches[part] = self._exact(self._images[slice(*part)])
-        return self._batches[part]
+def _beyond_chance(
+    best_first: Sequence[str], judged: Mapping[str, _Judged], doubted: Collection[str]
+) -> str:
+    """The best one, or if it is doubted and might be so by chance, the best that is not."""
+    first = best_first[0]
+    trusted = [name for name in best_first if name not in doubted]
+    if first in trusted or not trusted:
+        return first
+    gain = judged[first].by_image - judged[trusted[0]].by_image
+    if len(gain) > 1 and gain.mean() > _STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)):
+        return first
+    return trusted[0]
 
 
 def _compared(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> _Judged:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from eightbit.quantize.algorithms.trials import Answers, compare
+from eightbit.quantize.algorithms.trials import Answers, FloatAnswers, compare
 
 IMAGES = torch.arange(1.0, 65.0).reshape(64, 1, 1, 1).expand(64, 3, 8, 8)
 
@@ -11,6 +11,9 @@ IMAGES = torch.arange(1.0, 65.0).reshape(64, 1, 1, 1).expand(64, 3, 8, 8)
 def exact(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
     value = images[:, 0, 0, :1]
     return torch.cat([value, -value], 1), torch.cat([value] * 4, 1)
+
+
+EXACT = FloatAnswers(exact, IMAGES)
 
 
 def off_by(outputs: float, features: float, *, rarely: float = 0.0) -> Answers:
@@ -27,9 +30,8 @@ def off_by(outputs: float, features: float, *, rarely: float = 0.0) -> Answers:
 def test_the_nearest_answers_win_and_figures_are_those_of_the_images() -> None:
     chosen, trials = compare(
         {"far": off_by(0.1, 0.1), "near": off_by(0.01, 0.001), "same": off_by(0.1, 0.1)},
-        exact,
-        IMAGES,
-        halving=False,
+        EXACT,
+        64,
     )
     assert chosen == "near"
     assert [trial.candidate for trial in trials if trial.chosen] == ["near"]
@@ -43,16 +45,16 @@ def test_the_nearest_answers_win_and_figures_are_those_of_the_images() -> None:
 
 def test_of_equal_candidates_the_first_wins() -> None:
     equal = {"one": off_by(0.1, 0.1), "other": off_by(0.1, 0.1)}
-    assert compare(equal, exact, IMAGES, halving=False)[0] == "one"
+    assert compare(equal, EXACT, 64)[0] == "one"
 
 
 def test_a_few_images_do_not_rule_but_are_not_given_up() -> None:
     typical, careful = off_by(0.01, 0.01, rarely=0.015), off_by(0.02, 0.02)
     candidates = {"careful": careful, "typical": typical}
-    assert compare(candidates, exact, IMAGES, halving=False)[0] == "typical"
+    assert compare(candidates, EXACT, 64)[0] == "typical"
     reckless = off_by(0.01, 0.01, rarely=0.5)
     candidates = {"careful": careful, "reckless": reckless}
-    assert compare(candidates, exact, IMAGES, halving=False)[0] == "careful"
+    assert compare(candidates, EXACT, 64)[0] == "careful"
 
 
 def test_what_falls_behind_sees_fewer_images_and_no_image_is_seen_twice() -> None:
@@ -67,7 +69,7 @@ def test_what_falls_behind_sees_fewer_images_and_no_image_is_seen_twice() -> Non
 
     candidates = {str(error): watched(str(error), error) for error in (0.4, 0.1, 0.3, 0.2, 0.5)}
     large = IMAGES.repeat_interleave(28, 2).repeat_interleave(28, 3)  # 224 pixels a side
-    chosen, trials = compare(candidates, exact, large, halving=True)
+    chosen, trials = compare(candidates, FloatAnswers(exact, large), 64, halving=True)
     assert chosen == "0.1"
     counts = {trial.candidate: trial.images for trial in trials}
     assert counts == {"0.4": 4, "0.5": 4, "0.3": 8, "0.2": 64, "0.1": 64}
@@ -79,7 +81,24 @@ def test_an_answer_of_zeros_and_one_without_error_are_numbers() -> None:
     def zeros(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (torch.zeros(len(images), 2),)
 
-    _, trials = compare({"same": zeros}, zeros, IMAGES[:3], halving=False)
+    _, trials = compare({"same": zeros}, FloatAnswers(zeros, IMAGES[:3]), 3)
     (only,) = trials
     assert (only.score_db, only.median_sqnr_db, only.sqnr_db) == pytest.approx((120.0,) * 3)
     assert only.candidate == "same"
+
+
+def test_a_doubted_candidate_wins_by_more_than_chance_alone() -> None:
+    def wavering(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        first, second = exact(images)
+        factor = torch.where(images[:, 0, 0, :1] % 2 == 0, 1.003, 1.013)
+        return first * factor, second * factor
+
+    steady = off_by(0.01, 0.01)
+    candidates = {"steady": steady, "wavering": wavering}
+    assert compare(candidates, EXACT, 4)[0] == "wavering"
+    assert compare(candidates, EXACT, 4, doubted=["wavering"])[0] == "steady"
+    assert compare(candidates, EXACT, 64, doubted=["wavering"])[0] == "wavering"
+    assert compare({"wavering": wavering}, EXACT, 4, doubted=["wavering"])[0] == "wavering"
+    better = {"steady": steady, "better": off_by(0.009, 0.009)}
+    assert compare(better, EXACT, 1, doubted=["better"])[0] == "steady"
+    assert compare(better, EXACT, 2, doubted=["better"])[0] == "better"
