@@ -33,9 +33,6 @@ from eightbit.quantize.stages import Stages
 
 CORRECTED: Final = "{}, corrected biases"
 
-# Of so many held-out images the mean decides between stages that are as often better as worse.
-_ENOUGH: Final = 8
-
 
 @dataclass(frozen=True, kw_only=True)
 class DecidedRecipe:
@@ -106,20 +103,14 @@ def _with_ranges(network: Network, collected: CalibrationResult) -> dict[str, An
     }
 
 
-def _doubted(recipes: Mapping[str, Recipe], images: int) -> Collection[str]:
-    """Which recipes have to be better beyond chance.
+def _doubted(recipes: Mapping[str, Recipe]) -> Collection[str]:
+    """Which recipes have to be better beyond chance: all others where GPTQ alone is among them.
 
-    On no network was rounding to nearest better than GPTQ but by chance, which few images leave
-    much to; and of fewer still, a bias corrected on their like may be so, too.
+    Ten outputs of eight images leave much to chance. On no network was rounding to nearest better
+    but by chance, and correcting biases on top of GPTQ cost a decibel as often as it gained one.
     """
-    if not any(recipe.decided.rounding is Rounding.GPTQ for recipe in recipes.values()):
-        return ()
-    return [
-        name
-        for name, recipe in recipes.items()
-        if recipe.decided.rounding is Rounding.NEAREST
-        or (recipe.decided.bias_correction and images < _ENOUGH)
-    ]
+    plain = [name for name in recipes if name == Rounding.GPTQ]
+    return recipes.keys() - set(plain) if plain else ()
 
 
 class _Roundings:
@@ -155,7 +146,7 @@ class _Roundings:
     ) -> tuple[str, tuple[ChoiceTrial, ...]]:
         with self._stages.stage(Stage.TRY_ROUNDINGS):
             networks = {name: self._rounded_network(one).answers for name, one in recipes.items()}
-            return compare(networks, exact, images, doubted=_doubted(recipes, images))
+            return compare(networks, exact, images, doubted=_doubted(recipes))
 
     def _rounded_network(self, recipe: Recipe) -> RoundedNetwork:
         """A recipe's network; those of one rounding share their weights."""

@@ -30,8 +30,8 @@ _FEWEST, _MOST = 4, 32
 _SMALLEST: Final = 1e-12
 _TINY: Final = 1e-300
 
-# How much worse all outputs together may be than the best candidate's. The typical image decides,
-# but not by giving up the others.
+# How much worse all outputs together may be than the best candidate's, beside what typical images
+# gain: they decide, but not by giving up the others for next to nothing.
 _MOST_LOST_DB: Final = 3.0
 
 # By so many standard errors of the mean a doubted candidate has to be better.
@@ -167,9 +167,14 @@ def _rounds(
 
 
 def _best(names: Sequence[str], judged: Mapping[str, _Judged]) -> list[str]:
-    """Best first; those that lose too much of all outputs together come last."""
-    least = max(judged[name].together for name in names) - _MOST_LOST_DB
-    return sorted(names, key=lambda name: (judged[name].together < least, -judged[name].score))
+    """Best first; those that lose more of all outputs together than they gain come last."""
+    safest = max((judged[name] for name in names), key=lambda one: one.together)
+
+    def reckless(one: _Judged) -> bool:
+        gained = max(one.score - safest.score, 0.0)
+        return safest.together - one.together > _MOST_LOST_DB + gained
+
+    return sorted(names, key=lambda name: (reckless(judged[name]), -judged[name].score))
 
 
 def _beyond_chance(
