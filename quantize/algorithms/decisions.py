@@ -75,9 +75,8 @@ def decide(
     method, ranges = config.method, tuple[ChoiceTrial, ...]()
     if method is Method.AUTO:
         with stages.stage(Stage.TRY_RANGES):
-            enough = min(4 * exact.first, len(images))
             candidates = _with_ranges(network, collected)
-            chosen, ranges = compare(candidates, exact, enough, halving=True)
+            chosen, ranges = compare(candidates, exact, len(images), halving=True)
             method = Method(chosen)
     with stages.stage(Stage.CHOOSE_PARAMETERS):
         recipe = make_recipe(network, collected, pretrained, config, method)

@@ -21,7 +21,7 @@ Answers = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 """From images, float32 of shape (N, 3, H, W), to what is compared, each of shape (N, K)."""
 
 # Candidates are first judged on so many pixels, four images of 224 px, and on no more images than
-# so; then the better half of them on twice as many, and the best two on all. That is also what goes
+# so; then the better half of them on twice as many, and the best two on three times. That also goes
 # through a network at once: more would not stay in cache, less would leave a core waiting.
 _FIRST_PIXELS: Final = 4 * 224**2
 _FEWEST, _MOST = 4, 32
@@ -142,6 +142,7 @@ def compare(
         for name in left:
             judged[name] = exact.judge(candidates[name], until, judged.get(name))
         left = _best(left, judged)[:kept] if kept < len(left) else left
+        left = _hopeful(left, judged, doubted)
     chosen = _beyond_chance(_best(left, judged), judged, doubted)
     return chosen, tuple(
         ChoiceTrial(
@@ -161,9 +162,9 @@ def _rounds(
 ) -> Sequence[tuple[int, int]]:
     """How many images are seen by the end of each round, and how many candidates stay."""
     if not halving or candidates <= 2:
-        return [(images, candidates)]
+        return [(min(first, images), candidates), (images, candidates)]
     half = max(2, (candidates + 1) // 2)
-    return [(min(first, images), half), (min(2 * first, images), 2), (images, 2)]
+    return [(min(first, images), half), (min(2 * first, images), 2), (min(3 * first, images), 2)]
 
 
 def _best(names: Sequence[str], judged: Mapping[str, _Judged]) -> list[str]:
@@ -175,6 +176,18 @@ def _best(names: Sequence[str], judged: Mapping[str, _Judged]) -> list[str]:
         return safest.together - one.together > _MOST_LOST_DB + gained
 
     return sorted(names, key=lambda name: (reckless(judged[name]), -judged[name].score))
+
+
+def _hopeful(
+    names: Sequence[str], judged: Mapping[str, _Judged], doubted: Collection[str]
+) -> list[str]:
+    """Those worth a further look: a doubted one that is not even ahead will not win by much."""
+    trusted = [judged[name].score for name in names if name not in doubted]
+    return [
+        name
+        for name in names
+        if name not in doubted or not trusted or judged[name].score > max(trusted)
+    ]
 
 
 def _beyond_chance(
