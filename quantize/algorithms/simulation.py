@@ -15,9 +15,9 @@ from torch import fx, nn
 
 from eightbit.calibration import QuantParams, dequantize
 from eightbit.calibration.fake_quantization import fake_quantize, fake_quantize_
-from eightbit.quantize.network.graph import Kind, operation_kind, tensor_name
+from eightbit.quantize.network.graph import operation_kind, tensor_name
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.network.operators import activation_of, layer_of
+from eightbit.quantize.network.operators import Kind, activation_of, layer_of
 from eightbit.quantize.recipe.integers import rounded_biases, weight_integers
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 

@@ -30,8 +30,8 @@ _FEWEST, _MOST = 4, 32
 _SMALLEST: Final = 1e-12
 _TINY: Final = 1e-300
 
-# How much worse all outputs together may be than the best candidate's, beside what typical images
-# gain: they decide, but not by giving up the others for next to nothing.
+# How much more of the answers may be lost than by the safest candidate, beside what typical images
+# gain: they decide, but not by giving up some of the others for next to nothing.
 _MOST_LOST_DB: Final = 3.0
 
 # By so many standard errors of the mean a doubted candidate has to be better.
@@ -65,6 +65,12 @@ class _Judged:
     @property
     def median(self) -> float:
         return float(np.median(_decibels(self.signal[0], self.error[0])))
+
+    @property
+    def safety(self) -> float:
+        """Of all images' outputs, each counted alike and as lost at most, in dB."""
+        lost = np.minimum(self.error[0] / np.maximum(self.signal[0], _TINY), 1.0).mean()
+        return float(-10 * np.log10(max(lost, _SMALLEST)))
 
     @property
     def together(self) -> float:
@@ -168,12 +174,12 @@ def _rounds(
 
 
 def _best(names: Sequence[str], judged: Mapping[str, _Judged]) -> list[str]:
-    """Best first; those that lose more of all outputs together than they gain come last."""
-    safest = max((judged[name] for name in names), key=lambda one: one.together)
+    """Best first; those that lose more answers than typical images gain come last."""
+    safest = max((judged[name] for name in names), key=lambda one: one.safety)
 
     def reckless(one: _Judged) -> bool:
         gained = max(one.score - safest.score, 0.0)
-        return safest.together - one.together > _MOST_LOST_DB + gained
+        return safest.safety - one.safety > _MOST_LOST_DB + gained
 
     return sorted(names, key=lambda name: (reckless(judged[name]), -judged[name].score))
 
