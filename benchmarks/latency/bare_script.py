@@ -15,12 +15,14 @@ from PIL import Image
 def main(model: str, photo: str, preprocessing: str) -> None:
     """Print the class with the highest logit.
 
-    The preprocessing is a JSON object: resize, crop, mean, std, dtype and layout.
+    The preprocessing is a JSON object: resize, crop, mean, std, dtype and layout, and
+    the interpolation if it is not bilinear.
     """
     known = json.loads(preprocessing)
     image = Image.open(photo).convert("RGB")
     size = [known["resize"] * side // min(image.size) for side in image.size]
-    image = image.resize(size, Image.BILINEAR)  # type: ignore[attr-defined]
+    kernel = Image.Resampling[known.get("interpolation", "bilinear").upper()]
+    image = image.resize(size, kernel)
     crop = known["crop"]
     left, top = (image.width - crop) // 2, (image.height - crop) // 2
     batch = np.asarray(image.crop((left, top, left + crop, top + crop)))[None]

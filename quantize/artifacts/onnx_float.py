@@ -86,6 +86,10 @@ def _reversed_difference(call: FloatCall) -> str:
     return call.write("Sub", call.real(1), call.real(0))
 
 
+def _log1p(call: FloatCall) -> str:
+    return call.write("Log", call.write("Add", call.real(0), call.number(1.0, "one"), to="above"))
+
+
 def _rsqrt(call: FloatCall) -> str:
     return call.write("Reciprocal", call.write("Sqrt", call.real(0), to="root"))
 
@@ -319,6 +323,7 @@ FLOAT_WRITERS: Final[Mapping[str, _Writer]] = {
     "float.minimum.default": _of_two("Min"),
     "float.pow.Tensor_Scalar": _of_two("Pow"),
     "float.rsub.Scalar": _reversed_difference,
+    "float.log1p.default": _log1p,
     "float.rsqrt.default": _rsqrt,
     "float.silu.default": _silu,
     "float.mish.default": _mish,

@@ -15,7 +15,7 @@ from eightbit.benchmarks.report.figures import outputs
 from eightbit.models.doors.pretrained import weight_names
 from eightbit.models.networks.architectures import default_preprocessing, parameter_count
 from eightbit.models.plain_text import cut, one_line
-from eightbit.models.spec import Architecture, ModelSpec, Task
+from eightbit.models.spec import Architecture, Interpolation, ModelSpec, Preprocessing, Task
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit_process import audit_apart
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
@@ -96,9 +96,15 @@ def _spec_rows(spec: ModelSpec) -> dict[str, str]:
     return {
         "architecture": str(spec.architecture),
         **answers,
-        "preprocessing": f"shorter side {preprocessing.resize} px, centre {preprocessing.crop} px, "
-        f"mean {preprocessing.mean}, std {preprocessing.std}",
+        "preprocessing": f"shorter side {preprocessing.resize} px{_kernel(preprocessing)}, "
+        f"centre {preprocessing.crop} px, mean {preprocessing.mean}, std {preprocessing.std}",
     }
+
+
+def _kernel(preprocessing: Preprocessing) -> str:
+    """How the image is resized, where that is not the usual way."""
+    usual = preprocessing.interpolation is Interpolation.BILINEAR
+    return "" if usual else f" ({preprocessing.interpolation})"
 
 
 def _coverage_table(coverage: CoverageSection) -> Table:

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -7,13 +8,31 @@ import typer
 
 from eightbit.benchmarks.artifact.trust import TRUST
 from eightbit.models.class_match import ClassOrder
-from eightbit.models.spec import Task
+from eightbit.models.plain_text import one_line
+from eightbit.models.spec import Architecture, Task
 
 # ONNX Runtime starts as many as it is told, whatever memory that takes.
 MAX_THREADS: Final = 1024
 
 # 2.5 GB of images of 224 px.
 MAX_BATCH: Final = 4096
+
+
+def known_source(source: str | None) -> str | None:
+    """What has the form of a network's source; what there is under it is seen when it is opened.
+
+    Raises:
+        BadParameter: It has another form.
+    """
+    if source is None or source in tuple(Architecture) or all(source.rpartition(":")):
+        return source
+    near = difflib.get_close_matches(source, tuple(Architecture), n=3)
+    raise typer.BadParameter(
+        "expected an architecture that `eightbit models` lists, timm:NAME, FILE.py:CALLABLE or "
+        f"package.module:CALLABLE, found {one_line(repr(source), 60)}"
+        + (f"; did you mean {' or '.join(near)}?" if near else "")
+    )
+
 
 Threads = Annotated[
     int | None,

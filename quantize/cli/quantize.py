@@ -28,6 +28,7 @@ from eightbit.quantize.cli.options import (
     TaskOption,
     Threads,
     Threshold,
+    known_source,
 )
 from eightbit.quantize.cli.reporting import reporting
 from eightbit.quantize.config import (
@@ -81,6 +82,7 @@ def quantize(
         str | None,
         typer.Argument(
             metavar="[SOURCE]",
+            callback=known_source,
             help="An architecture (see `eightbit models`), timm:NAME, or code that returns a "
             "torch.nn.Module, FILE.py:CALLABLE or package.module:CALLABLE, which is run; not "
             "needed with the --recipe of an architecture.",

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch import fx, nn
-from torch.export import Dim, ExportedProgram, export
+from torch.export import Dim, ExportedProgram, default_decompositions, export
 
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
@@ -19,11 +19,22 @@ from eightbit.models.torch_state import own_state
 from eightbit.quantize.network.lowered_layers import LOWERED_LAYERS
 from eightbit.quantize.network.lowered_maps import LOWERED_MAPS
 from eightbit.quantize.network.lowering import Call, Lowering
+from eightbit.quantize.network.operators import FLOAT
 
 # Two images, since torch takes a single one for a batch that is always one.
 _BATCH: Final = 2
 
+# As many images where that number has to be fixed while tracing; what is drawn then is compared
+# with the module for another number.
+_FIXED: Final = 17
+
 _LOWERED: Final = {**LOWERED_LAYERS, **LOWERED_MAPS}
+
+# What a call with sizes, or a check of them, begins with.
+_OF_SIZES: Final = ("sym_", "_assert")
+
+# Rules of torch may use operators that have rules themselves.
+_MOST_ROUNDS: Final = 4
 
 # Other kernels and folding give other last bits, which add up over a hundred layers.
 _MOST_DIFFERENT: Final = 1e-3
@@ -69,6 +80,11 @@ def _check_same(module: nn.Module, network: fx.GraphModule, side: int) -> None:
     images = torch.rand(_BATCH, 3, side, side, generator=torch.Generator().manual_seed(0)) * 4 - 2
     with warnings.catch_warnings(action="ignore"):
         expected, found = module(images), network(images)
+    if expected.shape != found.shape:
+        raise InputError(
+            f"{type(module).__name__}: expected a network whose operations, traced, give a result "
+            f"of shape {tuple(expected.shape)}, found {tuple(found.shape)}"
+        )
     error = float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-30))
     if not error <= _MOST_DIFFERENT:
         raise InputError(
@@ -82,13 +98,59 @@ def _exported(module: nn.Module, side: int) -> ExportedProgram:
     images = torch.zeros(_BATCH, 3, side, side)
     try:
         with warnings.catch_warnings(action="ignore"):  # of the user's code, and of torch's tracing
-            return export(module, (images,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+            program = export(module, (images,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+            if _known(_images_of(program).shape[0]) is not None:
+                # Its code asks for a number of Python's, as `len` does: it is told by its size.
+                program = export(module, (torch.zeros(_FIXED, 3, side, side),), strict=False)
+            return _decomposed(program)
     except Exception as exc:  # whatever the user's code raises
         raise InputError(
             f"{type(module).__name__}: expected a network that computes with images of {side} px, "
             f"and that torch.export can follow, found one that raises {type(exc).__name__}: "
             f"{one_line(exc)}"
         ) from exc
+
+
+def _images_of(program: ExportedProgram) -> torch.Tensor:
+    """What stands for the images in a program."""
+    (name,) = program.graph_signature.user_inputs
+    (node,) = (node for node in program.graph.nodes if node.name == name)
+    value: torch.Tensor = node.meta["val"]
+    return value
+
+
+def _decomposed(program: ExportedProgram) -> ExportedProgram:
+    """The program with operators that are not known here taken apart, as far as torch can."""
+    for _ in range(_MOST_ROUNDS):
+        unknown = {
+            node.target
+            for node in program.graph.nodes
+            if isinstance(node.target, torch._ops.OpOverload) and not _is_known(node.target)
+        }
+        rules = (
+            {target: rule for target, rule in default_decompositions().items() if target in unknown}
+            if unknown
+            else {}
+        )
+        if not rules:
+            break
+        program = program.run_decompositions(rules)
+    return program
+
+
+def _is_known(target: torch._ops.OpOverload[Any, Any]) -> bool:
+    key = _key(target)
+    return (
+        key in _LOWERED or key in _NOTHING or f"float.{key}" in FLOAT or key.startswith(_OF_SIZES)
+    )
+
+
+def _key(target: torch._ops.OpOverload[Any, Any]) -> str:
+    """Name and overload of an operator, without a mark of writing in place."""
+    schema = target._schema
+    name = schema.name.removeprefix("aten::")
+    name = name.removesuffix("_") if schema.is_mutable else name
+    return f"{name}.{schema.overload_name or 'default'}"
 
 
 class _Import:
@@ -149,7 +211,6 @@ class _Import:
         target = node.target
         assert isinstance(target, torch._ops.OpOverload)
         schema = target._schema
-        name = schema.name.removeprefix("aten::")
         writes = schema.is_mutable
         arguments: Any = (node.args, node.kwargs)
         values: Any = fx.node.map_aggregate(
@@ -166,7 +227,7 @@ class _Import:
         }
         sources = node.all_input_nodes
         call = Call(
-            key=f"{name.removesuffix('_') if writes else name}.{schema.overload_name or 'default'}",
+            key=_key(target),
             values=full,
             given=given,
             schema=schema,
@@ -190,7 +251,7 @@ class _Import:
         return False
 
     def _lowered(self, call: Call) -> Any:
-        if call.key.startswith(("sym_", "_assert")):
+        if call.key.startswith(_OF_SIZES):
             return -1  # the number of images, or a check of it
         tensors: list[Any] = []
         fx.node.map_aggregate(
@@ -223,6 +284,11 @@ def _path(node: fx.Node) -> str:
     return str(stack[-1][0]) if stack else ""
 
 
+def _known(size: int | torch.SymInt) -> int | None:
+    """A size, None if it depends on the number of images."""
+    return size if isinstance(size, int) else size.node.maybe_as_int()
+
+
 def _size(value: Any) -> Any:
     return value if isinstance(value, int | float) else -1
 
@@ -231,4 +297,5 @@ def _shape(value: Any) -> tuple[int, ...]:
     """A tensor's shape, -1 for what depends on the number of images; of other things none."""
     if not isinstance(value, torch.Tensor):
         return ()
-    return tuple(size if isinstance(size, int) else -1 for size in value.shape)
+    sizes = [-1 if (known := _known(size)) is None else known for size in value.shape]
+    return tuple([-1, *sizes[1:]] if sizes[:1] == [_FIXED] else sizes)

@@ -1,6 +1,7 @@
 """What has weights, or belongs to what has: layers, their activations, sums and concatenations."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -74,6 +75,11 @@ def _batch_norm(lowering: Lowering, call: Call) -> fx.Node:
         ones = torch.ones(len(mean), 1, 1, 1)
         weight, bias = fuse_conv_bn_weights(ones, None, *statistics)
     return lowering.add_convolution(call, x, weight, bias, groups=len(mean))
+
+
+def _batch_norm_with_statistics(lowering: Lowering, call: Call) -> list[fx.Node]:
+    values = {**call.values, "training": False}
+    return [_batch_norm(lowering, replace(call, values=values))]
 
 
 def _relu(lowering: Lowering, call: Call) -> fx.Node:
@@ -155,7 +161,7 @@ LOWERED_LAYERS: Final[Mapping[str, Callable[[Lowering, Call], Any]]] = {
     "conv2d.padding": _convolution,
     "linear.default": _linear,
     "batch_norm.default": _batch_norm,
-    "_native_batch_norm_legit_no_training.default": _batch_norm,
+    "_native_batch_norm_legit_no_training.default": _batch_norm_with_statistics,
     "relu.default": _relu,
     "relu6.default": _relu6,
     "hardtanh.default": _hardtanh,
@@ -163,4 +169,6 @@ LOWERED_LAYERS: Final[Mapping[str, Callable[[Lowering, Call], Any]]] = {
     "clamp_min.default": _clamp_min,
     "add.Tensor": _add,
     "cat.default": _concat,
+    "concat.default": _concat,
+    "concatenate.default": _concat,
 }

@@ -66,7 +66,8 @@ def _mean(lowering: Lowering, call: Call) -> fx.Node:
     if dimensions != {2, 3} or len(call.input_shape) != MAPS or call["dtype"] is not None:
         return lowering.in_float(call)
     pooled = lowering.global_pool(call)
-    return pooled if call["keepdim"] else lowering.flat(pooled)
+    shape = (call.shape[0], call.input_shape[1], 1, 1)
+    return pooled if call["keepdim"] else lowering.reshaped(pooled, shape, call.shape)
 
 
 def _separable(lowering: Lowering, call: Call) -> fx.Node:
@@ -88,14 +89,9 @@ def _nearest(lowering: Lowering, call: Call) -> fx.Node:
 
 
 def _reshape(lowering: Lowering, call: Call) -> fx.Node:
-    x = first(call)
-    if call.shape == call.input_shape:
-        return x
     if call.shape.count(-1) > 1:
         raise call.refuse("one dimension that depends on the number of images", "several")
-    if len(call.shape) == 2 and call.shape[0] == call.input_shape[0] == -1:
-        return lowering.flat(x)
-    return lowering.moved("reshape", x, (list(call.shape),))
+    return lowering.reshaped(first(call), call.input_shape, call.shape)
 
 
 def _permute(lowering: Lowering, call: Call) -> fx.Node:
@@ -114,8 +110,8 @@ def _slice(lowering: Lowering, call: Call) -> fx.Node:
     dimension = call["dim"] % len(call.shape)
     size = call.input_shape[dimension]
     start, end, step = call["start"], call["end"], call["step"]
-    start, end, step = slice(start, end, step).indices(size if size > 0 else 2**62)
-    if (start, step) == (0, 1) and (size < 0 or end == size):
+    start, end, step = slice(start, end, step).indices(size if size > 0 else _ALL)
+    if (start, step) == (0, 1) and end == (size if size > 0 else _ALL):
         return first(call)
     if dimension == 0:
         raise call.refuse("all images of a batch together", "some of them apart")
@@ -135,7 +131,9 @@ def _select(lowering: Lowering, call: Call) -> fx.Node:
     if dimension == 0:
         raise call.refuse("all images of a batch together", "one of them")
     part = _sliced(lowering, call, dimension, index, index + 1)
-    return lowering.moved("reshape", part, (list(call.shape),))
+    shape = list(call.input_shape)
+    shape[dimension] = 1
+    return lowering.reshaped(part, tuple(shape), call.shape)
 
 
 def _chunk(lowering: Lowering, call: Call) -> list[fx.Node]:
@@ -146,6 +144,14 @@ def _chunk(lowering: Lowering, call: Call) -> list[fx.Node]:
 def _split(lowering: Lowering, call: Call) -> list[fx.Node]:
     sizes = call["split_sizes"] if "split_sizes" in call.values else call["split_size"]
     return _parts(lowering, call, sizes)
+
+
+def _narrow(lowering: Lowering, call: Call) -> fx.Node:
+    dimension = call["dim"] % len(call.shape)
+    if dimension == 0:
+        raise call.refuse("all images of a batch together", "some of them apart")
+    start = call["start"]
+    return _sliced(lowering, call, dimension, start, start + call["length"])
 
 
 def _parts(lowering: Lowering, call: Call, sizes: int | list[int]) -> list[fx.Node]:
@@ -225,6 +231,9 @@ def _resizing(call: Call, axis: int) -> torch.Tensor:
     return lines.T.contiguous()
 
 
+# The end of a dimension whose size is not known.
+_ALL: Final = 2**62
+
 LOWERED_MAPS: Final[Mapping[str, Callable[[Lowering, Call], Any]]] = {
     "max_pool2d.default": _max_pool,
     "max_pool2d_with_indices.default": _max_pool_with_indices,
@@ -246,6 +255,7 @@ LOWERED_MAPS: Final[Mapping[str, Callable[[Lowering, Call], Any]]] = {
     "transpose.int": _transpose,
     "slice.Tensor": _slice,
     "select.int": _select,
+    "narrow.default": _narrow,
     "chunk.default": _chunk,
     "split.Tensor": _split,
     "split_with_sizes.default": _split,

@@ -63,6 +63,7 @@ class Lowering:
     def __init__(self) -> None:
         self.drawing = Drawing()
         self.origins: dict[int, str] = {}
+        self._reshapes: dict[fx.Node, tuple[fx.Node, tuple[int, ...]]] = {}
         self._permutations: dict[fx.Node, tuple[fx.Node, tuple[int, ...]]] = {}
 
     def add_convolution(
@@ -89,9 +90,17 @@ class Lowering:
         pool = nn.AdaptiveAvgPool2d((1, 1))
         return self.drawing.module(first(call), pool, call.named("pool"))
 
-    def flat(self, x: fx.Node) -> fx.Node:
-        """Flatten all but the images."""
-        return self.drawing.function(torch.flatten, (x, 1))
+    def reshaped(self, x: fx.Node, before: tuple[int, ...], after: tuple[int, ...]) -> fx.Node:
+        """Append a reshape, none where two undo each other; all but the images is flattened."""
+        x, before = self._reshapes.get(x, (x, before))
+        if before == after:
+            return x
+        if len(after) == 2 and after[0] == before[0] == -1:
+            result = self.drawing.function(torch.flatten, (x, 1))
+        else:
+            result = self.moved("reshape", x, (list(after),))
+        self._reshapes[result] = (x, before)
+        return result
 
     def permuted(self, x: fx.Node, order: tuple[int, ...]) -> fx.Node:
         """Append a permutation of dimensions, none where two undo each other."""

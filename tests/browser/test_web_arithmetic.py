@@ -24,7 +24,7 @@ from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
-from eightbit.models.spec import Preprocessing
+from eightbit.models.spec import Interpolation, Preprocessing
 from eightbit.quantize.photos import synthetic_picture
 
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
@@ -111,14 +111,23 @@ def test_resizing_is_pillows_to_the_bit(page: Visit) -> None:
     drawn = [tuple(int(n) for n in rng.integers(1, 90, 4)) for _ in range(120)]
     cases, expected = [], []
     for seed, (width, height, resize, crop) in enumerate([*SIZES, *drawn]):
+        kernel = list(Interpolation)[seed % 2]
         if resize * max(width, height) / min(width, height) > 20_000:
             continue
         image = noise(width, height, seed)
         data = encoded(np.asarray(image.convert("RGBA")))
         cases.append(
-            {"width": width, "height": height, "resize": resize, "crop": crop, "data": data}
+            {
+                "width": width,
+                "height": height,
+                "resize": resize,
+                "crop": crop,
+                "interpolation": kernel,
+                "data": data,
+            }
         )
-        expected.append(cropped_pixels(image, Preprocessing(resize=resize, crop=crop)))
+        how = Preprocessing(resize=resize, crop=crop, interpolation=kernel)
+        expected.append(cropped_pixels(image, how))
     assert len(cases) > 100
     for case, found, pixels in zip(cases, page.run(CROP, cases), expected, strict=True):
         case.pop("data")

@@ -22,7 +22,7 @@ from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed
-from eightbit.models import Architecture, ModelSpec, Preprocessing, Task
+from eightbit.models import Architecture, Interpolation, ModelSpec, Preprocessing, Task
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import FORMATS, MAX_PIXELS, decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
@@ -87,19 +87,26 @@ def image_files(draw: st.DrawFn, kind: str, mode: str) -> bytes:
 
 @pytest.mark.parametrize(("kind", "mode"), KINDS)
 @settings(max_examples=30)
-@given(drawn=st.data(), resize=side, crop=side)
+@given(drawn=st.data(), resize=side, crop=side, kernel=st.sampled_from(Interpolation))
 def test_it_sees_the_same_pixels_or_refuses_the_same_images(
-    program: ModuleType, kind: str, mode: str, drawn: st.DataObject, resize: int, crop: int
+    program: ModuleType,
+    kind: str,
+    mode: str,
+    drawn: st.DataObject,
+    resize: int,
+    crop: int,
+    kernel: Interpolation,
 ) -> None:
     data = drawn.draw(image_files(kind, mode))
+    preprocessing = Preprocessing(resize=resize, crop=crop, interpolation=kernel)
     try:
-        expected = cropped_pixels(decode_image(data), Preprocessing(resize=resize, crop=crop))
+        expected = cropped_pixels(decode_image(data), preprocessing)
     except UnusableImage:
         expected = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as the program itself does
         try:
-            found = program.pixels_of(data, resize, crop)
+            found = program.pixels_of(data, resize, crop, program.KERNELS[kernel])
         except Exception:
             found = None
     assert (found is None) == (expected is None)
@@ -198,7 +205,8 @@ def test_of_equal_logits_the_lowest_class_comes_first(
 ) -> None:
     logits = np.zeros(300, np.float32)
     logits[[7, 19, 150, 299]] = 1.0
-    model = MagicMock(resize=8, crop=8, classes=300, task="single-label", return_value=logits)
+    known = {"resize": 8, "crop": 8, "kernel": program.BILINEAR}
+    model = MagicMock(**known, classes=300, task="single-label", return_value=logits)
     model.lines = partial(program.Model.lines, model)
     monkeypatch.setattr(program, "Model", lambda _: model)
     monkeypatch.setattr(program, "HERE", tmp_path)  # where there are no names of classes

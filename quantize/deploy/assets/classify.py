@@ -44,7 +44,8 @@ try:
     import onnxruntime as ort
     from PIL import Image
 
-    BILINEAR, TRANSPOSE = Image.Resampling.BILINEAR, Image.Transpose
+    TRANSPOSE, BILINEAR = Image.Transpose, Image.Resampling.BILINEAR
+    KERNELS = {"bilinear": BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 except Exception as exc:  # packages too old, or that do not fit each other, raise all sorts
     install = "pip install -U onnxruntime numpy pillow"
     refuse(f"expected onnxruntime, numpy and pillow, found: {str(exc)[:300]}; {install}")
@@ -123,6 +124,7 @@ class Model:
             raise ValueError(f"one of the tasks {', '.join(TASKS)} was expected")
         self.threshold = math.log(threshold / (1 - threshold))
         self.resize, self.crop = side, crop = how["resize"], how["crop"]
+        self.kernel = KERNELS[how.get("interpolation", "bilinear")]
         self.mean, self.std = (np.array(how[key], np.float32) for key in ("mean", "std"))
         taken = metadata.get("input", {})
         self.dtype, self.layout = taken.get("dtype", "float32"), taken.get("layout", "NCHW")
@@ -188,7 +190,7 @@ class Model:
         return logits[0]
 
 
-def pixels_of(data: bytes, resize: int, crop: int) -> Any:
+def pixels_of(data: bytes, resize: int, crop: int, kernel: Any = BILINEAR) -> Any:
     """Decode an image file to RGB pixels, uint8 (crop, crop, 3); raises if unusable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
@@ -205,7 +207,7 @@ def pixels_of(data: bytes, resize: int, crop: int) -> Any:
     longer = int(resize * long / short)
     if resize * longer > MAX_PIXELS:
         raise ValueError(f"too narrow: {rgb.width} x {rgb.height} pixels")
-    rgb = rgb.resize((resize, longer) if rgb.width <= rgb.height else (longer, resize), BILINEAR)
+    rgb = rgb.resize((resize, longer) if rgb.width <= rgb.height else (longer, resize), kernel)
     # Of a smaller image, how much black is put before it, negative.
     left, top = (round(n / 2) if n >= 0 else -(-n // 2) for n in (m - crop for m in rgb.size))
     return np.asarray(rgb.crop((left, top, left + crop, top + crop)))
@@ -236,7 +238,7 @@ def grey(image: Any) -> Any:
 def photo(path: Path, model: Model) -> Any:
     """The pixels of a photo on disk."""
     try:
-        return pixels_of(picture(path), model.resize, model.crop)
+        return pixels_of(picture(path), model.resize, model.crop, model.kernel)
     except Exception as exc:  # Pillow raises two dozen types on damaged files
         problem = getattr(exc, "strerror", None) or str(exc)[:300] or type(exc).__name__
         refuse(f"{path}: expected an image ({', '.join(FORMATS)}), found: {problem}")

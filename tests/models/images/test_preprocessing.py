@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.preprocessing import nearest_pixels, normalise, preprocess
-from eightbit.models.spec import Preprocessing
+from eightbit.models.spec import Interpolation, Preprocessing
 
 import_torchvision()
+from torchvision.transforms import InterpolationMode  # noqa: E402
 from torchvision.transforms._presets import ImageClassification  # noqa: E402
 
 
@@ -27,6 +28,7 @@ def of_torchvision(image: Image.Image, preprocessing: Preprocessing) -> np.ndarr
         resize_size=preprocessing.resize,
         mean=preprocessing.mean,
         std=preprocessing.std,
+        interpolation=InterpolationMode(preprocessing.interpolation),
     )
     return preset(image).numpy()
 
@@ -58,6 +60,7 @@ def assert_bit_for_bit_torchvisions(image: Image.Image, preprocessing: Preproces
     "preprocessing",
     [
         Preprocessing(),
+        Preprocessing(interpolation=Interpolation.BICUBIC),
         Preprocessing(resize=232, crop=224),
         Preprocessing(resize=32, crop=32),
         Preprocessing(resize=100, crop=161),

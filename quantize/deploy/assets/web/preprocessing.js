@@ -1,9 +1,10 @@
 /**
  * From decoded pixels to the network's input: the arithmetic of eightbit's preprocessing, which is
- * that of Pillow's antialiased bilinear resize and of numpy's float32, so that the numbers are the
+ * that of Pillow's antialiased resize and of numpy's float32, so that the numbers are the
  * very same.
  *
- * @typedef {{resize: number, crop: number, mean: number[], std: number[]}} Preprocessing
+ * @typedef {{resize: number, crop: number, mean: number[], std: number[], interpolation?: string}}
+ *   Preprocessing
  * @typedef {{width: number, height: number, data: Uint8ClampedArray}} Picture  RGBA, rows from the
  *   top; its alpha is not looked at.
  * @typedef {{name: string, dtype: "float32" | "uint8", layout: "NCHW" | "NHWC"}} ModelInput
@@ -14,6 +15,29 @@ import { Problem } from "./problem.js";
 /** Weights are integers of so many fractional bits, as Pillow's are for 8 bit images. */
 const PRECISION_BITS = 22;
 const HALF = 1 << (PRECISION_BITS - 1);
+
+/**
+ * How far a kernel reaches on either side, and its weight at a distance from the centre.
+ * @typedef {{support: number, at: (distance: number) => number}} Kernel
+ */
+
+/** Pillow's, by the name in the metadata. @type {Record<string, Kernel>} */
+const KERNELS = {
+  bilinear: { support: 1, at: (x) => Math.max(1 - Math.abs(x), 0) },
+  bicubic: { support: 2, at: cubic },
+};
+
+/**
+ * Keys's cubic convolution with a = -0.5, in Pillow's order of operations.
+ * @param {number} distance
+ */
+function cubic(distance) {
+  const a = -0.5;
+  const x = Math.abs(distance);
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0;
+}
 
 /** As on the desktop: a strip of 1 x 30000 pixels would become gigabytes. */
 const MAX_RESIZED_PIXELS = 100_000_000;
@@ -54,14 +78,15 @@ export function cropOffset(length, side) {
  * @param {Preprocessing} preprocessing
  * @returns {Uint8Array} RGB, shape (crop, crop, 3); black outside of the picture.
  */
-export function croppedPixels(picture, { resize, crop }) {
+export function croppedPixels(picture, { resize, crop, interpolation = "bilinear" }) {
+  const kernel = KERNELS[interpolation];
   const { width, height } = picture;
   const source = { width, height, channels: 4, data: picture.data };
   const [newWidth, newHeight] = resizedSize(width, height, resize);
   const across = windowOf(newWidth, crop);
   const down = windowOf(newHeight, crop);
-  const columns = tapsFor(width, newWidth, across);
-  const rows = tapsFor(height, newHeight, down);
+  const columns = tapsFor(width, newWidth, across, kernel);
+  const rows = tapsFor(height, newHeight, down, kernel);
   const { data } = columnsFirst(width - newWidth, height - newHeight)
     ? alongRows(alongColumns(source, rows, columns), columns, null)
     : alongColumns(alongRows(source, columns, rows), rows, null);
@@ -131,15 +156,17 @@ function windowOf(length, side) {
 
 /**
  * For the positions of a window on a resized axis, where their sources begin, how many there are,
- * and the integer weight of each: a triangle as wide as the scale, cut off at the border, of sum 1.
+ * and the integer weight of each: a kernel as wide as the scale, cut off at the border, of sum 1.
  * @param {number} oldLength
  * @param {number} newLength
  * @param {{first: number, count: number}} window
+ * @param {Kernel} kernel
  */
-function tapsFor(oldLength, newLength, { first, count }) {
+function tapsFor(oldLength, newLength, { first, count }, kernel) {
   const scale = oldLength / newLength;
-  const support = Math.max(scale, 1);
-  const inverse = 1 / support;
+  const stretch = Math.max(scale, 1);
+  const support = kernel.support * stretch;
+  const inverse = 1 / stretch;
   const stride = Math.ceil(support) * 2 + 1;
   const starts = new Int32Array(count);
   const counts = new Int32Array(count);
@@ -151,12 +178,12 @@ function tapsFor(oldLength, newLength, { first, count }) {
     const taps = Math.min(Math.trunc(centre + support + 0.5), oldLength) - start;
     let total = 0;
     for (let k = 0; k < taps; k++) {
-      exact[k] = Math.max(1 - Math.abs((k + start - centre + 0.5) * inverse), 0);
+      exact[k] = kernel.at((k + start - centre + 0.5) * inverse);
       total += exact[k];
     }
     for (let k = 0; k < taps; k++) {
       const share = total === 0 ? exact[k] : exact[k] / total;
-      weights[i * stride + k] = Math.trunc(0.5 + share * (1 << PRECISION_BITS));
+      weights[i * stride + k] = Math.trunc((share < 0 ? -0.5 : 0.5) + share * (1 << PRECISION_BITS));
     }
     starts[i] = start;
     counts[i] = taps;
@@ -232,5 +259,5 @@ function alongColumns({ width, channels, data }, taps, next) {
 
 /** @param {number} sum */
 function clip(sum) {
-  return Math.min(sum >> PRECISION_BITS, 255);
+  return Math.min(Math.max(sum >> PRECISION_BITS, 0), 255);
 }

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from eightbit.models import InputError, Interpolation, Preprocessing, Wanted, load_source
+from eightbit.models.doors.vision_guard import import_torchvision
+
+import_torchvision()
+timm = pytest.importorskip("timm", reason="the extra timm is not installed")
+
+NAME = "resnet10t"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("timm") / "weights.pth"
+    torch.save(timm.create_model(NAME, num_classes=7).state_dict(), path)
+    return path
+
+
+def test_its_configuration_says_the_preprocessing_and_its_file_the_classes(weights: Path) -> None:
+    found = load_source(f"timm:{NAME}", Wanted(weights=str(weights)))
+    # resnet10t.c3_in1k: 176 px, crop_pct 0.875.
+    assert found.spec.preprocessing == Preprocessing(
+        resize=201, crop=176, interpolation=Interpolation.BICUBIC
+    )
+    assert (found.spec.architecture, found.spec.num_classes) == (f"timm:{NAME}", 7)
+    assert found.spec.labels is None
+
+
+def test_what_timm_has_not_is_refused(weights: Path) -> None:
+    with pytest.raises(InputError, match="a network that timm has, found 'resnet10x'"):
+        load_source("timm:resnet10x", Wanted(weights=str(weights)))
+    with pytest.raises(InputError, match="expected --weights: a file, or DEFAULT"):
+        load_source(f"timm:{NAME}", Wanted())
+    with pytest.raises(InputError, match=r"conv1.weight: expected shape \(64, 3, 7, 7\)"):
+        load_source("timm:resnet18", Wanted(weights=str(weights)))
