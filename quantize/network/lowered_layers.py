@@ -135,10 +135,39 @@ def _bounded(lowering: Lowering, call: Call, high: float | None) -> fx.Node:
 
 def _add(lowering: Lowering, call: Call) -> fx.Node:
     x, y = call["self"], call["other"]
+    for one, other in ((x, y), (y, x)):
+        if isinstance(one, fx.Node) and _is_all(other, 0):
+            return one
     alike = all(isinstance(part, fx.Node) and part.op != "get_attr" for part in (x, y))
     if not alike or call["alpha"] != 1 or not _same_shape(lowering, call):
         return lowering.in_float(call)
     return lowering.drawing.function(torch.add, (x, y), name=call.named("add"))
+
+
+def _difference(lowering: Lowering, call: Call) -> fx.Node:
+    return _unless_neutral(lowering, call, 0)
+
+
+def _product(lowering: Lowering, call: Call) -> fx.Node:
+    return _unless_neutral(lowering, call, 1)
+
+
+def _unless_neutral(lowering: Lowering, call: Call, neutral: int) -> fx.Node:
+    """An operator of two, none where the second changes nothing.
+
+    ONNX Runtime takes such a one away as well, and then makes one of the two roundings around it.
+    """
+    x = call["self"]
+    if isinstance(x, fx.Node) and _is_all(call["other"], neutral):
+        return x
+    return lowering.in_float(call)
+
+
+def _is_all(value: Any, number: int) -> bool:
+    """Whether an argument is a number, or weights that are nothing but that, for any shape."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 1 and bool((value == number).all())
+    return isinstance(value, int | float) and value == number
 
 
 def _same_shape(lowering: Lowering, call: Call) -> bool:
@@ -168,6 +197,13 @@ LOWERED_LAYERS: Final[Mapping[str, Callable[[Lowering, Call], Any]]] = {
     "clamp.default": _clamp,
     "clamp_min.default": _clamp_min,
     "add.Tensor": _add,
+    "add.Scalar": _add,
+    "sub.Tensor": _difference,
+    "sub.Scalar": _difference,
+    "mul.Tensor": _product,
+    "mul.Scalar": _product,
+    "div.Tensor": _product,
+    "div.Scalar": _product,
     "cat.default": _concat,
     "concat.default": _concat,
     "concatenate.default": _concat,

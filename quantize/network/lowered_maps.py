@@ -113,7 +113,7 @@ def _slice(lowering: Lowering, call: Call) -> fx.Node:
     start, end, step = slice(start, end, step).indices(size if size > 0 else _ALL)
     if (start, step) == (0, 1) and end == (size if size > 0 else _ALL):
         return first(call)
-    if dimension == 0:
+    if call.input_shape[dimension] < 0:
         raise call.refuse("all images of a batch together", "some of them apart")
     return _sliced(lowering, call, dimension, start, end, step)
 
@@ -128,7 +128,7 @@ def _select(lowering: Lowering, call: Call) -> fx.Node:
     rank = len(call.input_shape)
     dimension = call["dim"] % rank
     index = call["index"] % call.input_shape[dimension]
-    if dimension == 0:
+    if call.input_shape[dimension] < 0:
         raise call.refuse("all images of a batch together", "one of them")
     part = _sliced(lowering, call, dimension, index, index + 1)
     shape = list(call.input_shape)
@@ -148,7 +148,7 @@ def _split(lowering: Lowering, call: Call) -> list[fx.Node]:
 
 def _narrow(lowering: Lowering, call: Call) -> fx.Node:
     dimension = call["dim"] % len(call.shape)
-    if dimension == 0:
+    if call.input_shape[dimension] < 0:
         raise call.refuse("all images of a batch together", "some of them apart")
     start = call["start"]
     return _sliced(lowering, call, dimension, start, start + call["length"])
@@ -157,7 +157,7 @@ def _narrow(lowering: Lowering, call: Call) -> fx.Node:
 def _parts(lowering: Lowering, call: Call, sizes: int | list[int]) -> list[fx.Node]:
     dimension = call["dim"] % len(call.input_shape)
     size = call.input_shape[dimension]
-    if dimension == 0:
+    if call.input_shape[dimension] < 0:
         raise call.refuse("all images of a batch together", "parts of it")
     ends = (
         [*range(0, size, sizes), size]

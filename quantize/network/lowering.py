@@ -49,8 +49,11 @@ class Call:
         return self.values[name]
 
     def named(self, word: str) -> str:
-        """A name for what is made here: the module's, and what is done."""
-        return f"{self.path}.{word}" if self.path else word
+        """A name for what is made here: the module's, and what is done; it has a dot.
+
+        Names without are given to the nodes of a trace, and to what they write in ONNX.
+        """
+        return f"{self.path or 'net'}.{word}"
 
     def refuse(self, expected: str, found: object) -> InputError:
         """The error that an attribute of the operator is not known."""

@@ -57,6 +57,8 @@ SPELLINGS: dict[str, tuple[Function, ...]] = {
         lambda m, x: _tail(m, torch.add(m.b(m.a(x)), m.a(x))),
         lambda m, x: _tail(m, m.b(m.a(x)).add_(m.a(x))),
         lambda m, x: _tail(m, operator.iadd(m.b(m.a(x)), m.a(x))),
+        lambda m, x: _tail(m, sum([m.b(m.a(x)), m.a(x)])),
+        lambda m, x: _tail(m, 0 + (m.b(m.a(x)) * 1.0 - 0) / 1 + m.a(x)),
     ),
     "relu": (
         lambda m, x: _tail(m, m.act(m.a(x))),
