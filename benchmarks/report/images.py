@@ -56,6 +56,11 @@ class WithoutImages(FrozenModel):
         return cls(count=len(names), names=tuple(names[:MAX_NAMED]))
 
 
+# A range that moves by no more than this share of its width between two checkpoints counts as
+# settled: what `--samples auto` takes for it.
+SETTLED_CHANGE: Final = 0.02
+
+
 class CalibrationSection(FrozenModel):
     """The images that set the ranges.
 
@@ -83,6 +88,29 @@ class CalibrationSection(FrozenModel):
     convergence: tuple[ConvergencePoint, ...] = ()
     watched: str | None = None
     settled: bool | None = None
+
+    @property
+    def would_more_pay(self) -> str:
+        """Whether more images would have changed the ranges, in a sentence."""
+        if self.settled is not None:
+            settled = "settled" if self.settled else "had not settled"
+            return f"The ranges {settled} after {self.images:,} images."
+        if not self.convergence:
+            return (
+                f"Too few calibration images ({self.images:,}) to see whether the ranges have "
+                "settled: more may pay."
+            )
+        last = self.convergence[-1]
+        if last.largest_change > SETTLED_CHANGE:
+            return (
+                f"More calibration images may pay: the range of {last.tensor} still moved by "
+                f"{last.largest_change:.0%} over the last of them (--samples auto draws as many as "
+                "it takes)."
+            )
+        return (
+            "More calibration images would change little: no range moved by more than "
+            f"{SETTLED_CHANGE:.0%} over the last of them."
+        )
 
 
 class EvaluationSection(FrozenModel):

@@ -7,7 +7,7 @@ from eightbit.benchmarks.report.charts.rows import WIDTH, log_ticks, shortened
 from eightbit.benchmarks.report.charts.svg import COLOURS, Chart, Margins, chart, figure
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
 from eightbit.benchmarks.report.figures import percent
-from eightbit.benchmarks.report.images import CalibrationSection
+from eightbit.benchmarks.report.images import SETTLED_CHANGE, CalibrationSection
 
 _WIDE: Final = 1000
 _LETTER: Final = 6.4  # pixels
@@ -146,7 +146,7 @@ def _tip(tensor: TensorDiagnosis) -> str:
     return f"{tensor.name}: {', '.join(parts) or 'no noise'}"
 
 
-_TOLERANCE_PERCENT: Final = 2.0  # what `--samples auto` takes for settled
+_TOLERANCE_PERCENT: Final = 100 * SETTLED_CHANGE
 
 
 def convergence_chart(calibration: CalibrationSection) -> Chart | None:

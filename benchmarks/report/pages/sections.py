@@ -302,19 +302,15 @@ def _layers(report: Report) -> Section:
 def _convergence(report: Report) -> Section:
     calibration = report.calibration
     chart = convergence_chart(calibration) if calibration else None
-    sentence, nothing = "", "Too few images to compare two checkpoints."
-    if calibration is None:
-        nothing = "Nothing was calibrated: the integers came from a recipe."
-    elif chart is not None and calibration.settled is not None:
-        settled = "settled" if calibration.settled else "had not settled"
-        sentence = f"The ranges {settled} after {calibration.images:,} images."
+    sentence = calibration.would_more_pay if calibration and chart else ""
+    nothing = calibration.would_more_pay if calibration else ""
     return Section(
         id="convergence",
         title="Convergence of the calibration",
         lead="Whether more calibration images would have changed the ranges.",
         sentences=(sentence,) if sentence else (),
         charts=row([chart]),
-        nothing=nothing,
+        nothing=nothing or "Nothing was calibrated: the integers came from a recipe.",
         command=f"{_QUANTIZE} --samples auto" if calibration else "",
     )
 

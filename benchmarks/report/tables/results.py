@@ -174,7 +174,6 @@ def coverage_table(coverage: CoverageSection) -> Table:
 
 
 def _convergence(calibration: CalibrationSection) -> Table:
-    settled = "The ranges settled" if calibration.settled else "The ranges had not settled"
     return Table(
         title="Convergence of the ranges",
         columns=("images", "largest change", "of tensor"),
@@ -183,8 +182,8 @@ def _convergence(calibration: CalibrationSection) -> Table:
             for point in calibration.convergence
         ),
         text_columns=0,
-        note=f"{settled} after {calibration.images:,} images; change: how far a range moved since "
-        "the row before, as a share of its width.",
+        note=f"{calibration.would_more_pay} Change: how far a range moved since the row before, as "
+        "a share of its width.",
     )
 
 
@@ -214,6 +213,8 @@ def images_table(
             f"Warning: {shared:,} calibration images were also evaluated, which flatters the "
             "result."
         )
+    if calibration and calibration.settled is None:
+        notes.append(calibration.would_more_pay)
     return Table(
         title="Images",
         columns=("use", "source", "images", "skipped"),

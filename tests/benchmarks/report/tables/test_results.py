@@ -1,5 +1,5 @@
 from eightbit.benchmarks.report.document import Report
-from eightbit.benchmarks.report.images import WithoutImages
+from eightbit.benchmarks.report.images import ConvergencePoint, WithoutImages
 from eightbit.benchmarks.report.tables.results import images_table
 from eightbit.models.images.passed_over import Ending, PassedOver
 
@@ -33,3 +33,24 @@ def test_nothing_is_said_where_nothing_was_left_out(full_report: Report) -> None
     note = images_table(full_report.calibration, full_report.evaluation).note
     assert "Passed over" not in note
     assert "No image" not in note
+
+
+def test_whether_more_images_would_pay_is_said(full_report: Report) -> None:
+    assert full_report.calibration is not None
+
+    def said(**update: object) -> str:
+        section = full_report.calibration
+        assert section is not None
+        return images_table(section.model_copy(update=update), None).note
+
+    def curve(*changes: float) -> tuple[ConvergencePoint, ...]:
+        return tuple(
+            ConvergencePoint(images=64 + 32 * place, tensor="layer1.0.conv1", largest_change=change)
+            for place, change in enumerate(changes)
+        )
+
+    moving = said(settled=None, convergence=curve(0.01, 0.05))
+    assert "may pay: the range of layer1.0.conv1 still moved by 5% over the last of them" in moving
+    assert "would change little" in said(settled=None, convergence=curve(0.05, 0.01))
+    assert "Too few calibration images (8)" in said(settled=None, convergence=(), images=8)
+    assert "more" not in said(settled=True, convergence=curve(0.01, 0.01)).lower()
