@@ -8,22 +8,23 @@ from typing import Final
 import torch
 
 from eightbit.benchmarks.artifact.formats import ONNX
-from eightbit.benchmarks.report.choices import ChoicesSection
+from eightbit.benchmarks.report.choices import ChoicesSection, ChoiceTrial
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.fallback import FallbackSection
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
-from eightbit.models.images.sources import open_source
+from eightbit.models.images.sources import ImageSource, open_source
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize import calibrate as calibrate_module
 from eightbit.quantize.algorithms.decisions import decide
-from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
+from eightbit.quantize.algorithms.equalization import Equalized, apply_exponents, equalize
+from eightbit.quantize.algorithms.equalization_trial import equalization_helps
 from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.calibrate import Calibrated
-from eightbit.quantize.config import Delivery, QuantConfig
+from eightbit.quantize.config import Delivery, Equalize, QuantConfig
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, check_head, open_labelled
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
@@ -72,16 +73,14 @@ def quantize(
     with ExitStack() as stack:
         run = _start(pretrained, delivery, stages, stack)
         source = stack.enter_context(open_source(calibrate))
-        with run.stages.stage(Stage.FUSE):
-            equalized = equalize(fuse(pretrained), config.equalize)
-            network = equalized.network
-        calibrated = calibrate_module.calibrate(network, pretrained, source, config, run.stages)
-        fitting = calibrated.kept.fitting
+        equalized, calibrated, tried = _calibrated(pretrained, source, config, run.stages)
+        network, fitting = equalized.network, calibrated.kept.fitting
         decided = decide(
             *(equalized, calibrated.collected, pretrained, config),
             fitting=fitting,
             held_out=calibrated.kept.held_out,
             stages=run.stages,
+            equalization=tried,
         )
         recipe, fallback = decided.recipe, None
         if delivery.fallback and run.data is not None:
@@ -89,6 +88,29 @@ def quantize(
         return _deliver(
             run, Quantized(network=network, recipe=recipe), calibrated, decided.choices, fallback
         )
+
+
+def _calibrated(
+    pretrained: Pretrained, source: ImageSource, config: QuantConfig, stages: Stages
+) -> tuple[Equalized, Calibrated, tuple[ChoiceTrial, ...]]:
+    """The network, equalised where that helps, its statistics, and what was tried."""
+    with stages.stage(Stage.FUSE):
+        plain = fuse(pretrained)
+        equalized = equalize(plain, config.equalize)
+    calibrated = calibrate_module.calibrate(equalized.network, pretrained, source, config, stages)
+    if not equalized.exponents or config.equalize is not Equalize.AUTO:
+        return equalized, calibrated, ()
+    with stages.stage(Stage.TRY_EQUALIZATION):
+        helps, tried = equalization_helps(
+            *(plain, equalized.network, pretrained, config),
+            fitting=calibrated.kept.fitting,
+            held_out=calibrated.kept.held_out,
+        )
+    if not helps:
+        # Its ranges are other ones: the images pass once more, through the network as it was.
+        equalized = Equalized(network=plain, exponents={})
+        calibrated = calibrate_module.calibrate(plain, pretrained, source, config, stages)
+    return equalized, calibrated, tried
 
 
 @own_state()

@@ -54,7 +54,7 @@ class Stages:
     """Times the stages of a run and passes them on to a watcher.
 
     Attributes:
-        timings_s: Seconds of every finished stage, by name, in order.
+        timings_s: Seconds of every finished stage, by name, in order; all of one that comes twice.
         peak_rss_bytes: Highest resident memory that any process of the run reported.
     """
 
@@ -78,7 +78,8 @@ class Stages:
         """Time a block that shows its own progress."""
         start = time.perf_counter()
         yield
-        self.timings_s[name] = time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self.timings_s[name] = self.timings_s.get(name, 0.0) + seconds
 
     def note_memory(self, peak_rss_bytes: int) -> None:
         """Take into account the highest resident memory of one process of the run."""

@@ -9,7 +9,7 @@ class ChoiceTrial(FrozenModel):
     """A candidate, and how well the quantized network answered with it.
 
     Attributes:
-        candidate: A range method, or a rounding with or without corrected biases.
+        candidate: Equalized or as it was; a range method; a rounding, with corrected biases or not.
         images: On how many calibration images it was judged: less promising ones on fewer.
         score_db: What decides: the mean of the images' own SQNR, of the outputs and, where there is
             a classifier, of the features that it reads, alike.
@@ -30,9 +30,12 @@ class ChoicesSection(FrozenModel):
     """Decisions by the network's answers on calibration images; empty where there was no choice.
 
     Attributes:
+        equalization: The network with rescaled channels and as it was, where there is something to
+            rescale; with extremes for ranges and weights rounded to nearest.
         ranges: Methods for the ranges of activations, simulated with float weights.
         rounding: Roundings of weights, on images that they were not fitted to, with those ranges.
     """
 
+    equalization: tuple[ChoiceTrial, ...] = ()
     ranges: tuple[ChoiceTrial, ...] = ()
     rounding: tuple[ChoiceTrial, ...] = ()

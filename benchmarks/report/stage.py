@@ -10,6 +10,7 @@ class Stage(StrEnum):
     FUSE = "fuse"
     OBSERVE = "observe"
     CALIBRATE = "calibrate"
+    TRY_EQUALIZATION = "try equalisation"
     TRY_RANGES = "try ranges"
     CHOOSE_PARAMETERS = "choose parameters"
     ROUND_WEIGHTS = "round weights"

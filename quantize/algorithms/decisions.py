@@ -52,6 +52,7 @@ def decide(
     fitting: torch.Tensor,
     held_out: torch.Tensor,
     stages: Stages | None = None,
+    equalization: tuple[ChoiceTrial, ...] = (),
 ) -> DecidedRecipe:
     """Choose ranges and roundings; what the config leaves open, the network's answers decide.
 
@@ -63,6 +64,7 @@ def decide(
         fitting: Images for the stages to fit to: float32, shape (N, 3, H, W), held at once.
         held_out: Other images, on which candidates are judged: the same, of any number.
         stages: Gets the progress.
+        equalization: What was tried before, for the record.
 
     Raises:
         InputError: A weight is not finite.
@@ -83,7 +85,8 @@ def decide(
         recipe = with_tables(recipe, Tables(exponents=equalized.exponents))
     roundings = _Roundings(network, recipe, fitting, stages)
     recipe, rounding = roundings.best(config, exact, min(2 * exact.first, len(held_out)))
-    return DecidedRecipe(recipe=recipe, choices=ChoicesSection(ranges=ranges, rounding=rounding))
+    choices = ChoicesSection(equalization=equalization, ranges=ranges, rounding=rounding)
+    return DecidedRecipe(recipe=recipe, choices=choices)
 
 
 def _with_ranges(network: Network, collected: CalibrationResult) -> dict[str, Answers]:

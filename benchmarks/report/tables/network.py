@@ -126,10 +126,12 @@ def diagnosis_table(tensors: Sequence[TensorDiagnosis], *, rows: int = _WORST) -
 def choices_tables(choices: ChoicesSection | None) -> Iterator[Table]:
     """What was tried on calibration images, the chosen one first."""
     tried = {
+        "Equalisation tried": choices.equalization if choices else (),
         "Ranges tried": choices.ranges if choices else (),
         "Roundings tried": choices.rounding if choices else (),
     }
     notes = (
+        "with extremes for ranges, on images that those are not of.",
         "activations rounded, weights in float; those that fell behind saw fewer images.",
         "on images that they were not fitted to.",
     )

@@ -17,6 +17,7 @@ from eightbit.models.images.sources import open_source
 from eightbit.models.networks.resnet import Bottleneck
 from eightbit.quantize import QuantConfig, fuse, make_recipe, observe
 from eightbit.quantize.algorithms.equalization import apply_exponents, equalize
+from eightbit.quantize.algorithms.equalization_trial import AS_IT_WAS, EQUALIZED, equalization_helps
 from eightbit.quantize.algorithms.simulation import PairedNetwork
 from eightbit.quantize.config import Equalize, Mode
 from eightbit.quantize.images import UsableImages
@@ -167,3 +168,22 @@ def test_a_badly_scaled_checkpoint_quantizes_like_the_well_scaled_one(
     assert sqnr_db(pretrained, bad, images) < well - 20, "the test scrambles too little"
     mended = equalize(bad, QuantConfig().equalize).network
     assert sqnr_db(pretrained, mended, images) == pytest.approx(well, abs=1)
+
+
+@pytest.mark.parametrize("rescaling_helps", [True, False])
+def test_the_network_whose_integers_answer_better_is_kept(
+    rescaling_helps: bool, random_network: Networks, noise_images: Images
+) -> None:
+    pretrained = random_network(Architecture.CIFAR_RESNET20, side=32)
+    bad = fuse(scrambled(pretrained))
+    good = equalize(bad, Equalize.AUTO).network
+    before, after = (bad, good) if rescaling_helps else (good, bad)
+    images = torch.from_numpy(noise_images(16, 32))
+    helps, trials = equalization_helps(
+        *(before, after, pretrained, QuantConfig()), fitting=images[:8], held_out=images[8:]
+    )
+    assert helps is rescaling_helps
+    scores = {trial.candidate: trial.score_db for trial in trials}
+    better, worse = (EQUALIZED, AS_IT_WAS) if helps else (AS_IT_WAS, EQUALIZED)
+    assert scores[better] > scores[worse] + 3
+    assert {trial.candidate for trial in trials if trial.chosen} == {better}
