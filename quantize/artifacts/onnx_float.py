@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from torch import fx
 
+from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
 from eightbit.quantize.network.graph import attribute, tensor_name
 
@@ -186,6 +187,15 @@ def _reduced(op: str) -> _Writer:
     return write
 
 
+def _norm(call: FloatCall) -> str:
+    order = call.argument(1, 2)
+    if order != 2:
+        raise InputError(f"{call.name}: expected a norm of order 2, found {order}")
+    axes = list(call.argument(2) or ())
+    known: dict[str, Any] = {"axes": axes} if axes else {}
+    return call.write("ReduceL2", call.real(0), keepdims=int(call.argument(3, False)), **known)
+
+
 def _layer_norm(call: FloatCall) -> str:
     size = tuple(call.argument(1))
     weight, bias = (
@@ -340,6 +350,7 @@ FLOAT_WRITERS: Final[Mapping[str, _Writer]] = {
     "float.sum.dim_IntList": _reduced("ReduceSum"),
     "float.amax.default": _reduced("ReduceMax"),
     "float.amin.default": _reduced("ReduceMin"),
+    "float.linalg_vector_norm.default": _norm,
     "float.layer_norm.default": _layer_norm,
     "float.group_norm.default": _group_norm,
     "float.instance_norm.default": _instance_norm,
