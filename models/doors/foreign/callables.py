@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import nn
 
+from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
 
@@ -38,6 +39,7 @@ def call(source: str) -> nn.Module:
         InputError: There is no such code, it fails, or returns something else.
     """
     where = one_line(source, 120)
+    import_torchvision()  # which most networks import, and which may need help
     place, _, name = source.rpartition(":")
     is_file = place.endswith(".py") or os.sep in place
     try:
