@@ -11,8 +11,9 @@ class ChoiceTrial(FrozenModel):
     Attributes:
         candidate: Equalized or as it was; a range method; a rounding, with corrected biases or not.
         images: On how many calibration images it was judged: less promising ones on fewer.
-        score_db: What decides: the mean of the images' own SQNR, of the outputs and, where there is
-            a classifier, of the features that it reads, alike.
+        score_db: What decides: nine tenths the mean of the images' own SQNR, of the outputs and,
+            where there is a classifier, of the features that it reads, alike; one tenth the SQNR of
+            all outputs together.
         median_sqnr_db: SQNR of the outputs of the median image.
         sqnr_db: SQNR of all outputs together, which a few outlier images can rule.
         chosen: Whether it is in the recipe.

@@ -34,6 +34,10 @@ _TINY: Final = 1e-300
 # gain: they decide, but not by giving up some of the others for next to nothing.
 _MOST_LOST_DB: Final = 3.0
 
+# What all outputs together count beside the typical image: enough to decide between candidates that
+# are equal otherwise.
+_ALTOGETHER: Final = 0.1
+
 # By so many standard errors of the mean a doubted candidate has to be better.
 _STANDARD_ERRORS: Final = 2.0
 
@@ -60,7 +64,7 @@ class _Judged:
 
     @property
     def score(self) -> float:
-        return float(self.by_image.mean())
+        return (1 - _ALTOGETHER) * float(self.by_image.mean()) + _ALTOGETHER * self.together
 
     @property
     def median(self) -> float:

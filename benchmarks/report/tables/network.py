@@ -141,8 +141,8 @@ def choices_tables(choices: ChoicesSection | None) -> Iterator[Table]:
                 title=title,
                 columns=("candidate", "score", "median SQNR", "SQNR", "images", "chosen"),
                 rows=tuple(map(_trial, sorted(trials, key=lambda trial: not trial.chosen))),
-                note="score: mean of the images' own SQNR, of the outputs and of the features "
-                f"before them. On calibration images, {note}",
+                note="score: mostly the mean of the images' own SQNR, of the outputs and of the "
+                f"features before them. On calibration images, {note}",
             )
 
 
