@@ -112,7 +112,12 @@ def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
 def _converted(match: Match, file_size: int, where: str) -> dict[str, Tensor]:
     """The weights of a network under our names, a classifier's as those of a linear layer."""
     state_dict = {
-        key: usable(match.state.entries[theirs], f"{where}: {shown(theirs)}", file_size)
+        key: usable(
+            match.state.entries[theirs],
+            f"{where}: {shown(theirs)}",
+            file_size,
+            is_counter=key.endswith(COUNTER),
+        )
         for key, theirs in match.keys.items()
     }
     if match.classifier is not None:
@@ -122,7 +127,7 @@ def _converted(match: Match, file_size: int, where: str) -> dict[str, Tensor]:
     return state_dict
 
 
-def usable(value: object, where: str, file_size: int) -> Tensor:
+def usable(value: object, where: str, file_size: int, *, is_counter: bool = False) -> Tensor:
     """A tensor as finite contiguous float32, a counter as int64; none larger than its file."""
     if not isinstance(value, Tensor):
         raise InputError(
@@ -136,7 +141,7 @@ def usable(value: object, where: str, file_size: int) -> Tensor:
             f"{where}: a tensor of shape {shown(shape_of(value))} cannot be in a file of"
             f" {file_size} bytes; the file is damaged or hostile"
         )
-    if where.endswith(COUNTER) and value.dtype in (torch.int32, torch.int64):
+    if is_counter and value.dtype in (torch.int32, torch.int64):
         return value.detach().to(torch.int64)
     if value.dtype not in _FLOATS:
         raise InputError(

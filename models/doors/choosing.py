@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from eightbit.models.doors.classifier import fits
+from eightbit.models.doors.file_kinds import keys_described
 from eightbit.models.doors.key_words import names_average, names_classifier
 from eightbit.models.doors.matching import Match, Misfit, feature_width, find_networks
 from eightbit.models.doors.state_dicts import (
@@ -147,10 +148,8 @@ def _why_none(
             f"{problem}; this looks like a {' or '.join(fitting)} checkpoint: ask for that"
             " architecture"
         )
-    return (
-        f"{problem}; it fits none of this project's architectures; is it a ResNet as torchvision"
-        " defines it?"
-    )
+    keys = (key for state in states for key in state.entries)
+    return f"{problem}; {keys_described(keys)}"
 
 
 def _which_one(matches: Sequence[Match], architecture: Architecture) -> str:

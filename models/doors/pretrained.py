@@ -146,14 +146,23 @@ def _spec(weights: _Weights, *, task: Task | None, threshold: float, **fields: A
     """The spec of these weights."""
     num_classes = _num_classes(weights)
     known = recognised_task(num_classes) if task is None else task
+    where = weights.source if task is None else f"{weights.source} ({task})"
+    return checked_spec(where, num_classes=num_classes, task=known, threshold=threshold, **fields)
+
+
+def checked_spec(where: str, **fields: Any) -> ModelSpec:
+    """A spec of fields that a user or a file gives.
+
+    Raises:
+        InputError: They do not fit together.
+    """
     try:
-        return ModelSpec(num_classes=num_classes, task=known, threshold=threshold, **fields)
+        return ModelSpec(**fields)
     except ValidationError as exc:
         problem = exc.errors()[0]
-        where = "".join(f"{place}: " for place in problem["loc"])
-        said = f"{where}{problem['msg'].removeprefix('Value error, ')}"
-        source = weights.source if task is None else f"{weights.source} ({task})"
-        raise InputError(f"{source}: {said}") from exc
+        place = "".join(f"{part}: " for part in problem["loc"])
+        said = f"{place}{problem['msg'].removeprefix('Value error, ')}"
+        raise InputError(f"{where}: {said}") from exc
 
 
 def _num_classes(weights: _Weights) -> int:

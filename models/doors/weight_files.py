@@ -18,6 +18,14 @@ from typing import BinaryIO, Final, cast
 import safetensors.torch
 import torch
 
+from eightbit.models.doors.file_kinds import (
+    HEAD_BYTES,
+    archive_described,
+    described,
+    folder_described,
+    is_safetensors,
+    pickle_described,
+)
 from eightbit.models.doors.plain_data import STAND_INS
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
@@ -61,13 +69,14 @@ def read_weight_file(path: Path) -> WeightFile:
             size_bytes = file.seek(0, os.SEEK_END)
             if size_bytes == 0:
                 raise InputError(f"{where}: expected a checkpoint, found an empty file")
-            is_safetensors = path.suffix.lower() == ".safetensors"
-            check = _check_safetensors if is_safetensors else _check_torch
+            _refuse_other_kinds(file, where)
+            as_safetensors = path.suffix.lower() == ".safetensors"
+            check = _check_safetensors if as_safetensors else _check_torch
             check(file, size_bytes, where)
             _refuse_holes(path, size_bytes, where)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            content = _load_safetensors(path) if is_safetensors else _load_torch(file, where)
+            content = _load_safetensors(path) if as_safetensors else _load_torch(file, where)
     except OSError as exc:
         raise InputError(f"{where}: cannot be read: {one_line(exc)}") from exc
     return WeightFile(content=content, sha256=sha256, size_bytes=size_bytes)
@@ -81,8 +90,16 @@ def shown_path(path: Path) -> str:
 def _other(path: Path) -> str:
     """What there is in place of a file."""
     if path.is_dir():
-        return "a directory"
+        return folder_described(path)
     return "a device, a pipe or a socket" if path.exists() else "no such file"
+
+
+def _refuse_other_kinds(file: BinaryIO, where: str) -> None:
+    """Refuse what its first bytes say is no weight file, by what it is."""
+    file.seek(0)
+    kind = described(file.read(HEAD_BYTES))
+    if kind:
+        raise InputError(f"{where}: expected a checkpoint (.pth, .pt, .safetensors), found {kind}")
 
 
 def _refuse_holes(path: Path, size_bytes: int, where: str) -> None:
@@ -135,9 +152,15 @@ def _load_safetensors(path: Path) -> object:
 def _check_torch(file: BinaryIO, size_bytes: int, where: str) -> None:
     """Refuse what `torch.save` does not write."""
     file.seek(0)
-    magic = file.read(len(_ZIP_MAGIC))
+    head = file.read(HEAD_BYTES)
+    magic = head[: len(_ZIP_MAGIC)]
     if magic == _ZIP_MAGIC:
         _check_archive(file, size_bytes, where)
+    elif is_safetensors(head):
+        raise InputError(
+            f"{where}: expected what torch.save writes, found a safetensors file; name it"
+            " .safetensors"
+        )
     elif not magic.startswith(_PICKLE_MAGIC):
         raise InputError(
             f"{where}: expected a PyTorch checkpoint (a state dict), found neither an archive nor a"
@@ -155,11 +178,9 @@ def _check_archive(file: BinaryIO, size_bytes: int, where: str) -> None:
             f"{where}: expected a PyTorch checkpoint, found a corrupt zip archive"
             f" ({one_line(exc, 120)}); download it again"
         ) from exc
-    if any(member.filename.endswith("/constants.pkl") for member in members):
-        raise InputError(
-            f"{where}: expected a state dict, found a TorchScript archive;"
-            " torch.save(torch.jit.load(FILE).state_dict(), OTHER_FILE) extracts its weights"
-        )
+    kind = archive_described([member.filename for member in members])
+    if kind:
+        raise InputError(f"{where}: expected a checkpoint (a state dict), found {kind}")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise InputError(
             f"{where}: expected a checkpoint as torch.save writes it, found a compressed zip"
@@ -234,6 +255,9 @@ def _load_torch(file: BinaryIO, where: str) -> object:
             return torch.load(source, map_location="cpu", weights_only=True)
     except Exception as exc:  # unpickling garbage raises nearly every built-in exception
         code = re.search(r"GLOBAL ([\w.]+)", str(exc))
+        kind = pickle_described(code[1]) if code else ""
+        if kind:
+            raise InputError(f"{where}: expected weights alone, found {kind}") from exc
         if code:
             raise InputError(
                 f"{where}: expected weights alone, found a pickle that needs code"

@@ -79,7 +79,7 @@ def load_recorded(
         preprocessing=spec.preprocessing,
         progress=sys.stderr.isatty(),
     )
-    if isinstance(spec.architecture, Architecture) and source not in (None, spec.architecture):
+    if source in tuple(Architecture) and source != spec.architecture:
         raise InputError(
             f"{path}: expected a recipe for {source}, found one for {spec.architecture}"
         )

@@ -9,6 +9,7 @@ from typing import Final
 
 from eightbit.models.doors.foreign.callables import call, is_callable, name_of
 from eightbit.models.doors.foreign.fitting import fit_weights
+from eightbit.models.doors.foreign.hugging_face import from_hugging_face
 from eightbit.models.doors.foreign.modules import from_module
 from eightbit.models.doors.foreign.timm_models import from_timm
 from eightbit.models.doors.foreign.wanted import Wanted
@@ -71,4 +72,7 @@ def _callable(source: str, wanted: Wanted) -> Pretrained:
     )
 
 
-_DOORS: Final[Mapping[str, Callable[[str, Wanted], Pretrained]]] = {"timm": from_timm}
+_DOORS: Final[Mapping[str, Callable[[str, Wanted], Pretrained]]] = {
+    "timm": from_timm,
+    "hf": from_hugging_face,
+}
