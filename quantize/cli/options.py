@@ -28,8 +28,8 @@ def known_source(source: str | None) -> str | None:
         return source
     near = difflib.get_close_matches(source, tuple(Architecture), n=3)
     raise typer.BadParameter(
-        "expected an architecture that `eightbit models` lists, timm:NAME, FILE.py:CALLABLE or "
-        f"package.module:CALLABLE, found {one_line(repr(source), 60)}"
+        "expected an architecture that `eightbit models` lists, timm:NAME, hf:FOLDER, "
+        f"FILE.py:CALLABLE or package.module:CALLABLE, found {one_line(repr(source), 60)}"
         + (f"; did you mean {' or '.join(near)}?" if near else "")
     )
 

@@ -68,7 +68,7 @@ def quantize(
         str | None,
         typer.Option(
             help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file; DEFAULT of "
-            "timm: its hub's; not needed by code that loads its own."
+            "timm: its hub's; not needed by code that loads its own, nor by hf:FOLDER."
         ),
     ] = None,
     weights_key: Annotated[
@@ -83,9 +83,10 @@ def quantize(
         typer.Argument(
             metavar="[SOURCE]",
             callback=known_source,
-            help="An architecture (see `eightbit models`), timm:NAME, or code that returns a "
-            "torch.nn.Module, FILE.py:CALLABLE or package.module:CALLABLE, which is run; not "
-            "needed with the --recipe of an architecture.",
+            help="An architecture (see `eightbit models`), timm:NAME, hf:FOLDER (what Hugging "
+            "Face's save_pretrained wrote), or code that returns a torch.nn.Module, "
+            "FILE.py:CALLABLE or package.module:CALLABLE, which is run; not needed with the "
+            "--recipe of an architecture and its --weights.",
         ),
     ] = None,
     calibrate: Annotated[

@@ -34,13 +34,14 @@ def load_source(source: str, wanted: Wanted) -> Pretrained:
         return _architecture(source, wanted)
     prefix, colon, name = source.partition(":")
     if colon and prefix in _DOORS:
-        return _DOORS[prefix](name, wanted)
+        _, opened = _DOORS[prefix]
+        return opened(name, wanted)
     if is_callable(source):
         return _callable(source, wanted)
+    named = " or ".join(f"{prefix}:{what}" for prefix, (what, _) in _DOORS.items())
     raise InputError(
-        f"SOURCE: expected an architecture that `eightbit models` lists, FILE.py:CALLABLE, "
-        f"package.module:CALLABLE or {', '.join(f'{name}:NAME' for name in _DOORS)}, found "
-        f"{one_line(repr(source), 100)}"
+        "SOURCE: expected an architecture that `eightbit models` lists, FILE.py:CALLABLE, "
+        f"package.module:CALLABLE, {named}, found {one_line(repr(source), 100)}"
     )
 
 
@@ -72,7 +73,8 @@ def _callable(source: str, wanted: Wanted) -> Pretrained:
     )
 
 
-_DOORS: Final[Mapping[str, Callable[[str, Wanted], Pretrained]]] = {
-    "timm": from_timm,
-    "hf": from_hugging_face,
+# By the prefix of a source: what stands after the colon, and who opens it.
+_DOORS: Final[Mapping[str, tuple[str, Callable[[str, Wanted], Pretrained]]]] = {
+    "timm": ("NAME", from_timm),
+    "hf": ("FOLDER", from_hugging_face),
 }

@@ -248,3 +248,9 @@ def test_the_default_dtype_changes_nothing(state: State, features: State, read: 
     finally:
         torch.set_default_dtype(torch.float32)
     assert {tensor.dtype for tensor in found.values()} == {torch.float32, torch.int64}
+
+
+def test_a_counter_under_a_long_name_is_a_counter(read: Read, state: State) -> None:
+    prefix = "module.model.student.backbone.encoder.features.body."
+    found = read({f"{prefix}{key}": value for key, value in state.items()})
+    assert found.state_dict["bn1.num_batches_tracked"].dtype == torch.int64
