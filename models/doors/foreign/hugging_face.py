@@ -44,12 +44,12 @@ def from_hugging_face(place: str, wanted: Wanted) -> Pretrained:
     folder = Path(place)
     _refuse_other_weights(folder, wanted)
     config = read_config(folder)
+    preprocessing, notes = read_preprocessing(folder, wanted)
     path = _weights(folder)
     file = read_weight_file(path)
     module = _filled(config, file.content, file.size_bytes, shown_path(path))
     fc: nn.Linear = module.fc  # type: ignore[assignment]
     classes = fc.out_features
-    preprocessing, notes = read_preprocessing(folder, wanted)
     labels = wanted.labels or config.labels(classes, shown_path(folder / CONFIG))
     task = wanted.task or config.task(classes) or recognised_task(classes)
     name = folder.resolve().name

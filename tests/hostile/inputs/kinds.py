@@ -169,6 +169,26 @@ def bad_recipe(good: Good, folder: Path, rng: random.Random) -> Bad:
     return Bad(arguments=_quantize(good, recipe=path, weights=gone, calibrate=None), decoy=gone)
 
 
+def bad_hub_folder(good: Good, folder: Path, rng: random.Random) -> Bad:
+    """What `save_pretrained` of Hugging Face's would have written."""
+    place = folder / _name(rng, "net")
+    place.mkdir()
+    config = {"model_type": "resnet", "depths": [1, 1], "hidden_sizes": [8, 16], "id2label": {}}
+    sizes = {"size": {"shortest_edge": 32}, "crop_pct": 0.875, "resample": 3}
+    processor = {"image_processor_type": "ConvNextImageProcessor", **sizes, "image_mean": [0.5] * 3}
+    for name, document in (("config.json", config), ("preprocessor_config.json", processor)):
+        if not _no_file(place / name, rng):
+            kind = rng.random()
+            whole = json.dumps(document).encode()
+            damaged = damaged_json(document, rng) if kind < 0.6 else garbage(rng)
+            (place / name).write_bytes(damaged if kind < 0.7 else whole)
+    path = place / rng.choice(("model.safetensors", "pytorch_model.bin"))
+    if not _no_file(path, rng):
+        path.write_bytes(weights.bad(good.checkpoint, path.suffix, rng))
+    arguments = ("quantize", f"hf:{place}", "--calibrate", GONE, "--out", "out")
+    return Bad(arguments=arguments, decoy=GONE)
+
+
 def bad_report(good: Good, folder: Path, rng: random.Random) -> Bad:
     path = folder / _name(rng, ".json")
     whole = good.bundle / "report.json"
@@ -286,6 +306,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "images": bad_images,
     "labels": bad_labels,
     "recipe": bad_recipe,
+    "Hugging Face's folder": bad_hub_folder,
     "report": bad_report,
     "answers": bad_answers,
     "model": bad_model,

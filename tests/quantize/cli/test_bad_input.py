@@ -223,7 +223,7 @@ def _unknown_command(place: Place) -> tuple[object, ...]:
 
 # What the line must say, besides beginning with the program's name.
 CASES: Mapping[Case, tuple[str, ...]] = {
-    _unknown_architecture: ("resnet19", "resnet18", "cifar_resnet110"),
+    _unknown_architecture: ("'resnet19'", "hf:FOLDER", "did you mean resnet18"),
     _missing_weights_file: ("gone.pth", "no such file"),
     _unknown_weights_name: ("IMAGENET1K_V9", "IMAGENET1K_V1", "path of a file"),
     _named_weights_for_a_cifar_network: ("'DEFAULT'", "path of a .pth"),
