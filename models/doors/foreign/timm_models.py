@@ -42,7 +42,9 @@ def from_timm(name: str, wanted: Wanted) -> Pretrained:
     called = f"timm:{name}"
     return from_module(
         module,
-        preprocessing=wanted.prepared(_preprocessing(timm, module, called)),
+        preprocessing=wanted.prepared(
+            wanted.preprocessing or _preprocessing(timm, module, called, wanted)
+        ),
         labels=wanted.labels or _labels(module),
         task=wanted.task,
         threshold=wanted.threshold,
@@ -94,22 +96,25 @@ def _classes(timm: Any, name: str, path: Path, weights_key: str | None) -> int |
     return classes_of(path, f"{classifier}.weight", weights_key)
 
 
-def _preprocessing(timm: Any, module: nn.Module, where: str) -> Preprocessing:
-    """What timm's own evaluation does, from the configuration of its weights."""
+def _preprocessing(timm: Any, module: nn.Module, where: str, wanted: Wanted) -> Preprocessing:
+    """What timm's own evaluation does, from the configuration of its weights.
+
+    What cannot be done here is refused, unless options say what to do in its place.
+    """
     config = timm.data.resolve_data_config({}, model=module)
     channels, height, width = config["input_size"]
     if channels != 3 or height != width:
         raise InputError(f"{where}: expected square RGB images, found {config['input_size']}")
-    if config.get("crop_mode", "center") != "center":
+    if config.get("crop_mode", "center") != "center" and None in (wanted.resize, wanted.crop):
         raise InputError(
             f"{where}: expected images whose centre is cut out, found crop_mode "
             f"{printable(str(config['crop_mode']))}; give --resize and --crop"
         )
-    interpolation = config["interpolation"]
+    interpolation = wanted.interpolation or config["interpolation"]
     if interpolation not in tuple(Interpolation):
         raise InputError(
             f"{where}: expected bilinear or bicubic interpolation, found "
-            f"{printable(str(interpolation))}"
+            f"{printable(str(interpolation))}; give --interpolation"
         )
     return Preprocessing(
         resize=math.floor(height / config["crop_pct"]),

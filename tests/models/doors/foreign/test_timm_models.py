@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,3 +37,24 @@ def test_what_timm_has_not_is_refused(weights: Path) -> None:
         load_source(f"timm:{NAME}", Wanted())
     with pytest.raises(InputError, match=r"conv1.weight: expected shape \(64, 3, 7, 7\)"):
         load_source("timm:resnet18", Wanted(weights=str(weights)))
+
+
+def test_what_cannot_be_done_is_refused_until_options_say_what_to_do(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = timm.data.resolve_data_config
+
+    def squashed(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {**asked(*args, **kwargs), "crop_mode": "squash", "interpolation": "lanczos"}
+
+    monkeypatch.setattr(timm.data, "resolve_data_config", squashed)
+    given = str(weights)
+    with pytest.raises(InputError, match="found crop_mode squash; give --resize and --crop"):
+        load_source(f"timm:{NAME}", Wanted(weights=given, resize=200))
+    with pytest.raises(InputError, match="found lanczos; give --interpolation"):
+        load_source(f"timm:{NAME}", Wanted(weights=given, resize=200, crop=176))
+    said = Preprocessing(resize=200, crop=176, interpolation=Interpolation.BILINEAR)
+    wanted = Wanted(weights=given, resize=200, crop=176, interpolation=Interpolation.BILINEAR)
+    assert load_source(f"timm:{NAME}", wanted).spec.preprocessing == said
+    wanted = Wanted(weights=given, preprocessing=said)
+    assert load_source(f"timm:{NAME}", wanted).spec.preprocessing == said
