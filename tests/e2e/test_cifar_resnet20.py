@@ -74,7 +74,7 @@ def run(shared_file: Callable[[str], Path], tmp_path_factory: pytest.TempPathFac
     printed = _eightbit(
         *("quantize", "cifar_resnet20", "--weights", shared_file("weights/cifar_resnet20.pth")),
         *("--resize", 32, "--crop", 32, "--labels", folder / "classes.txt"),
-        *("--calibrate", shared_file("data/cifar10-calibration.tar")),
+        *("--calibrate", shared_file("data/cifar10-calibration.tar"), "--samples", 256),
         *("--evaluate", shared_file("data/cifar10-evaluation.tar")),
         # One thread: where cores are shared, a second one waits for the first at every layer.
         *("--max-drop", 0.5, "--threads", 1, "--out", folder / "r20"),
