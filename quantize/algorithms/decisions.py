@@ -111,8 +111,7 @@ def _doubted(recipes: Mapping[str, Recipe]) -> Collection[str]:
     Ten outputs of eight images leave much to chance. On no network was rounding to nearest better
     but by chance, and correcting biases on top of GPTQ cost a decibel as often as it gained one.
     """
-    plain = [name for name in recipes if name == Rounding.GPTQ]
-    return recipes.keys() - set(plain) if plain else ()
+    return recipes.keys() - {Rounding.GPTQ} if Rounding.GPTQ in recipes else ()
 
 
 class _Roundings:

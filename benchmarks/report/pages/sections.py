@@ -302,15 +302,16 @@ def _layers(report: Report) -> Section:
 def _convergence(report: Report) -> Section:
     calibration = report.calibration
     chart = convergence_chart(calibration) if calibration else None
-    sentence = calibration.would_more_pay if calibration and chart else ""
-    nothing = calibration.would_more_pay if calibration else ""
+    said = "Nothing was calibrated: the integers came from a recipe."
+    if calibration:
+        said = calibration.would_more_pay
     return Section(
         id="convergence",
         title="Convergence of the calibration",
         lead="Whether more calibration images would have changed the ranges.",
-        sentences=(sentence,) if sentence else (),
+        sentences=(said,) if chart else (),
         charts=row([chart]),
-        nothing=nothing or "Nothing was calibrated: the integers came from a recipe.",
+        nothing=said,
         command=f"{_QUANTIZE} --samples auto" if calibration else "",
     )
 
