@@ -73,7 +73,9 @@ def quantize(
     with ExitStack() as stack:
         run = _start(pretrained, delivery, stages, stack)
         source = stack.enter_context(open_source(calibrate))
-        equalized, calibrated, tried = _calibrated(pretrained, source, config, run.stages)
+        equalized, calibrated, tried = equalize_and_calibrate(
+            pretrained, source, config, run.stages
+        )
         network, fitting = equalized.network, calibrated.kept.fitting
         decided = decide(
             *(equalized, calibrated.collected, pretrained, config),
@@ -90,10 +92,14 @@ def quantize(
         )
 
 
-def _calibrated(
+def equalize_and_calibrate(
     pretrained: Pretrained, source: ImageSource, config: QuantConfig, stages: Stages
 ) -> tuple[Equalized, Calibrated, tuple[ChoiceTrial, ...]]:
-    """The network, equalised where that helps, its statistics, and what was tried."""
+    """The network, equalised where that helps, its statistics, and what was tried.
+
+    Raises:
+        InputError: No image is usable, or a weight or an activation is not finite.
+    """
     with stages.stage(Stage.FUSE):
         plain = fuse(pretrained)
         equalized = equalize(plain, config.equalize)

@@ -19,11 +19,9 @@ from eightbit.benchmarks.studies.peers.candidates.worker import OUTCOME, tell
 from eightbit.models.images.sources import open_source
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.algorithms.decisions import decide
-from eightbit.quantize.algorithms.equalization import equalize
 from eightbit.quantize.artifacts.write import write_artifacts
-from eightbit.quantize.calibrate import calibrate
 from eightbit.quantize.config import QuantConfig
-from eightbit.quantize.network.network import fuse
+from eightbit.quantize.pipeline import equalize_and_calibrate
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torch_settings import torch_threads
@@ -43,8 +41,7 @@ def work(job: OwnJob) -> None:
     pretrained = load_network(job)
     with open_source(job.calibrate) as source, torch_threads(job.threads):
         start = time.perf_counter()
-        equalized = equalize(fuse(pretrained), shared.equalize)
-        calibrated = calibrate(equalized.network, pretrained, source, shared, Stages())
+        equalized, calibrated, _ = equalize_and_calibrate(pretrained, source, shared, Stages())
         common = time.perf_counter() - start
         for name, config in configs.items():
             start = time.perf_counter()
