@@ -8,7 +8,9 @@ traceback is a bug.
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+import weakref
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
@@ -29,6 +31,9 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A message that names long paths keeps its beginning, where, and its end, what to do.
 _HEAD: Final = 280
 _TAIL: Final = 190
+
+# How often it is asked whether an interruption is still on its way.
+_ASKED_EVERY_S: Final = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,19 +83,39 @@ def run() -> None:
     except InputError as exc:
         _say(str(exc))
         code = 2
-    except KeyboardInterrupt:  # while it loaded
+    except KeyboardInterrupt:
+        ended.over()  # while the interruption is still held
         code = 130
     ended.over()
-    # A signal that came too late to stop the work, or in a place that lets no exception out, ended
-    # nothing: what was written is whole, and the exit code is its own.
+    # A signal that came too late to stop the work ended nothing: what was written is whole, and the
+    # exit code is its own.
     if ended.by is not None and code not in _DONE:
         _say(f"ended by {ended.by.name}")
         code = 128 + ended.by
     sys.exit(code)
 
 
+class _Interruption(KeyboardInterrupt):
+    """The one that a signal raises; a class of Python's own can be referred to weakly."""
+
+
+def _but_interruptions(
+    tell: Callable[["sys.UnraisableHookArgs"], object],
+) -> Callable[["sys.UnraisableHookArgs"], object]:
+    """`tell` of exceptions that a finaliser kept, but not of an interruption: it is raised anew."""
+
+    def hook(kept: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(kept.exc_type, _Interruption):
+            tell(kept)
+
+    return hook
+
+
 class _Ended:
     """Signals that end the program as Ctrl-C does, with everything cleaned up; only the first does.
+
+    A place that lets no exception out, as a finaliser or a library's bare `except`, would lose it;
+    as soon as nobody holds the interruption any more, it is raised anew.
 
     Attributes:
         by: The first that came.
@@ -98,22 +123,40 @@ class _Ended:
 
     def __init__(self) -> None:
         self.by: signal.Signals | None = None
+        self._raised: weakref.ref[_Interruption] | None = None
+        self._over = threading.Event()
 
     def watch(self) -> None:
         """Take the signals, but for those that whoever started the program has it ignore."""
+        sys.unraisablehook = _but_interruptions(sys.unraisablehook)
         for number in _ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._end)
 
     def over(self) -> None:
         """Leave what is left of the program alone."""
+        self._over.set()
         for number in _ENDING:
             signal.signal(number, signal.SIG_IGN)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self.by is None:
             self.by = signal.Signals(number)
-            raise KeyboardInterrupt
+            threading.Thread(target=self._insist, args=[self.by], daemon=True).start()
+        if self._raised is None or self._raised() is None:
+            raise self._interruption()
+
+    def _interruption(self) -> _Interruption:
+        interruption = _Interruption()
+        self._raised = weakref.ref(interruption)
+        return interruption
+
+    def _insist(self, number: signal.Signals) -> None:
+        main = threading.main_thread().ident
+        assert main is not None
+        while not self._over.wait(_ASKED_EVERY_S):
+            if self._raised is not None and self._raised() is None:
+                signal.pthread_kill(main, number)
 
 
 def _say(message: str) -> None:

@@ -102,3 +102,39 @@ def test_a_signal_that_the_starter_ignores_is_ignored(
     assert process.returncode == 128 + signal.SIGTERM
     assert err == "eightbit: ended by SIGTERM\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "class Last:\n    def __del__(self): wait()\n\ndef lose(): Last()",
+        "def lose():\n    try: wait()\n    except: pass",
+    ],
+    ids=["a finaliser", "a bare except"],
+)
+def test_a_signal_is_not_lost_where_no_exception_comes_out(lost: str) -> None:
+    program = f"""
+import time
+from eightbit.quantize.cli import entry
+
+def wait():
+    print("ready", flush=True)
+    time.sleep(60)
+
+{lost}
+
+def app(**_):
+    lose()
+    time.sleep(60)
+
+entry.app = app
+entry.run()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (128 + signal.SIGTERM, "eightbit: ended by SIGTERM\n")
