@@ -7,13 +7,13 @@ from onnx import numpy_helper
 
 from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, read_metadata
+from eightbit.benchmarks.artifact.untrusted_onnx import read_foreign
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.quantize.artifacts.pixel_input import with_input
 from eightbit.quantize.artifacts.torchscript_worker import archive_bytes, scripted
 from eightbit.quantize.network.network import Network, unweighted
 from eightbit.quantize.network.operators import by_name
-from eightbit.quantize.network.untrusted_onnx import read_foreign
 from eightbit.quantize.recipe.recipe import Recipe
 
 

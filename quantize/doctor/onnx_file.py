@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.refusals import onnxruntime_sentence
+from eightbit.benchmarks.artifact.untrusted_onnx import read_foreign
 from eightbit.benchmarks.report.document import OperatorCoverage
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.models.plain_text import one_line
@@ -20,7 +21,6 @@ from eightbit.quantize.doctor.graph_view import DEQUANTIZE, QUANTIZE, GraphView,
 from eightbit.quantize.doctor.host import OnnxRuntimeBuild
 from eightbit.quantize.doctor.onnx_trial import Trial, try_model
 from eightbit.quantize.doctor.weights_at_risk import onnx_risks, risk_findings
-from eightbit.quantize.network.untrusted_onnx import read_foreign
 
 # The first in which DequantizeLinear has an axis.
 _PER_CHANNEL_OPSET: Final = 13

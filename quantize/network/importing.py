@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram, default_decompositions, export
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
 from eightbit.models.torch_state import own_state
+from eightbit.quantize.network.layout import lowered
 from eightbit.quantize.network.lowered_layers import LOWERED_LAYERS
 from eightbit.quantize.network.lowered_maps import LOWERED_MAPS
 from eightbit.quantize.network.lowering import Call, Lowering
@@ -186,7 +187,11 @@ class _Import:
                 if name:
                     self._lowering.origins[id(value)] = name
             elif node.op == "call_function":
-                self._values[node] = self._called(node)
+                self._values[node] = value = self._called(node)
+            else:
+                continue
+            if isinstance(value, fx.Node):
+                self._lowering.shapes[value] = _shape(node.meta.get("val"))
         (output,) = self._program.graph.find_nodes(op="output")
         return self._lowering.drawing.finished(self._result(output))
 
@@ -253,15 +258,16 @@ class _Import:
             input_shape=_shape(sources[0].meta.get("val")) if sources else (),
             shapes=tuple(_shape(source.meta.get("val")) for source in sources),
             is_only_reader=bool(sources) and self._is_only_reader(sources[0]),
+            parts=_shapes(node.meta.get("val")),
         )
         return call, writes
 
     def _is_only_reader(self, source: fx.Node) -> bool:
         """Whether a node has one reader, and so has whatever stands for the same value."""
-        value = self._values[source]
+        base, value = self._lowering.base, self._values[source]
         while len(source.users) == 1:
             before = source.args[0] if source.args else None
-            if not isinstance(before, fx.Node) or self._values[before] is not value:
+            if not isinstance(before, fx.Node) or base(self._values[before]) is not base(value):
                 return True
             source = before
         return False
@@ -278,8 +284,7 @@ class _Import:
             return call.target(**_for_one(call.given))  # of weights alone
         if call.key in _NOTHING:
             return tensors[0]
-        lower = _LOWERED.get(call.key, Lowering.in_float)
-        return lower(self._lowering, call)
+        return lowered(self._lowering, call, _LOWERED.get(call.key, Lowering.in_float))
 
 
 def _constants(program: ExportedProgram) -> Mapping[str, tuple[str, torch.Tensor]]:
@@ -315,6 +320,11 @@ def _known(size: int | torch.SymInt) -> int | None:
 
 def _size(value: Any) -> Any:
     return value if isinstance(value, int | float) else -1
+
+
+def _shapes(values: Any) -> tuple[tuple[int, ...], ...]:
+    """Of several tensors; none of a single one."""
+    return tuple(map(_shape, values)) if isinstance(values, list | tuple) else ()
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -48,9 +48,10 @@ def _linear(lowering: Lowering, call: Call) -> fx.Node:
     if isinstance(weight, fx.Node) or not isinstance(x, fx.Node) or rank not in (2, MAPS):
         return lowering.in_float(call)
     if rank == MAPS:  # over channels that stand last: a convolution of one pixel
-        maps = lowering.permuted(x, (0, 3, 1, 2))
+        maps = lowering.permuted(x, call.input_shape, (0, 3, 1, 2))
         result = lowering.add_convolution(call, maps, weight[:, :, None, None], bias)
-        return lowering.permuted(result, (0, 2, 3, 1))
+        batch, *sides, channels = call.shape
+        return lowering.permuted(result, (batch, channels, *sides), (0, 2, 3, 1))
     layer = nn.Linear(weight.shape[1], len(weight))
     set_weights(layer, weight, bias)
     return lowering.drawing.module(x, layer, lowering.layer_name(call, weight))

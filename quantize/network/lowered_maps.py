@@ -96,14 +96,15 @@ def _reshape(lowering: Lowering, call: Call) -> fx.Node:
 
 def _permute(lowering: Lowering, call: Call) -> fx.Node:
     rank = len(call.shape)
-    return lowering.permuted(first(call), tuple(place % rank for place in call["dims"]))
+    order = tuple(place % rank for place in call["dims"])
+    return lowering.permuted(first(call), call.input_shape, order)
 
 
 def _transpose(lowering: Lowering, call: Call) -> fx.Node:
     order = list(range(len(call.shape)))
     one, other = call["dim0"], call["dim1"]
     order[one], order[other] = order[other], order[one]
-    return lowering.permuted(first(call), tuple(order))
+    return lowering.permuted(first(call), call.input_shape, tuple(order))
 
 
 def _slice(lowering: Lowering, call: Call) -> fx.Node:
@@ -191,8 +192,9 @@ def _pad(lowering: Lowering, call: Call) -> fx.Node:
 def _channel_shuffle(lowering: Lowering, call: Call) -> fx.Node:
     batch, channels, *sides = call.shape
     groups = call["groups"]
-    x = lowering.moved("reshape", first(call), ([batch, groups, channels // groups, *sides],))
-    x = lowering.permuted(x, (0, 2, 1, 3, 4))
+    apart = (batch, groups, channels // groups, *sides)
+    x = lowering.moved("reshape", first(call), (list(apart),))
+    x = lowering.permuted(x, apart, (0, 2, 1, 3, 4))
     return lowering.moved("reshape", x, (list(call.shape),))
 
 

@@ -32,6 +32,7 @@ class Call:
         input_shape: Of its first input, likewise.
         shapes: Of all inputs.
         is_only_reader: Whether nothing else reads that input.
+        parts: Shapes of its results, where it has several.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Call:
     input_shape: tuple[int, ...]
     shapes: tuple[tuple[int, ...], ...]
     is_only_reader: bool
+    parts: tuple[tuple[int, ...], ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -61,11 +63,18 @@ class Call:
 
 
 class Lowering:
-    """Draws the network; `origins` are the names of weights by ``id()``."""
+    """Draws the network.
+
+    Attributes:
+        origins: The names of weights by ``id()``.
+        shapes: Of what stands for the results of calls.
+    """
 
     def __init__(self) -> None:
         self.drawing = Drawing()
         self.origins: dict[int, str] = {}
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self._kept: list[torch.Tensor] = []
         self._reshapes: dict[fx.Node, tuple[fx.Node, tuple[int, ...]]] = {}
         self._permutations: dict[fx.Node, tuple[fx.Node, tuple[int, ...]]] = {}
 
@@ -105,16 +114,46 @@ class Lowering:
         self._reshapes[result] = (x, before)
         return result
 
-    def permuted(self, x: fx.Node, order: tuple[int, ...]) -> fx.Node:
+    def permuted(self, x: fx.Node, before: tuple[int, ...], order: tuple[int, ...]) -> fx.Node:
         """Append a permutation of dimensions, none where two undo each other."""
         if x in self._permutations:
-            x, before = self._permutations[x]
-            order = tuple(before[place] for place in order)
+            x, first_order = self._permutations[x]
+            before = permuted_sizes(before, inverted(first_order))
+            order = permuted_sizes(first_order, order)
         if order == tuple(range(len(order))):
             return x
-        result = self.moved("permute", x, (list(order),))
+        if is_reshape(before, order):
+            result = self.reshaped(x, before, permuted_sizes(before, order))
+            if self._reshapes.get(result, (None,))[0] is None:
+                return result  # made before, from the same numbers
+        else:
+            result = self.moved("permute", x, (list(order),))
         self._permutations[result] = (x, order)
         return result
+
+    def permutation(self, x: fx.Node) -> tuple[fx.Node, tuple[int, ...]] | None:
+        """What a node permutes, and how; None if it permutes nothing."""
+        return self._permutations.get(x)
+
+    def flattened(self, x: fx.Node) -> tuple[fx.Node, tuple[int, ...]] | None:
+        """What a node reshapes, and that one's shape; None if it reshapes nothing."""
+        return self._reshapes.get(x)
+
+    def base(self, value: Any) -> Any:
+        """What holds the same numbers, before it was reshaped or permuted."""
+        while isinstance(value, fx.Node):
+            known = self._permutations.get(value) or self._reshapes.get(value)
+            if known is None:
+                break
+            value = known[0]
+        return value
+
+    def kept(self, value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """Weights that were made of others, under their name."""
+        self._kept.append(value)
+        if id(like) in self.origins:
+            self.origins[id(value)] = self.origins[id(like)]
+        return value
 
     def moved(self, name: str, x: fx.Node, arguments: tuple[Any, ...]) -> fx.Node:
         """Append a function that only moves numbers."""
@@ -160,3 +199,19 @@ def pair(value: Any) -> tuple[int, int]:
     """Both of two sizes, of which torch may say one."""
     values = [value] if isinstance(value, int) else list(value)
     return (values[0], values[-1])
+
+
+def inverted(order: tuple[int, ...]) -> tuple[int, ...]:
+    """The permutation that undoes another."""
+    return tuple(order.index(place) for place in range(len(order)))
+
+
+def permuted_sizes(sizes: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...]:
+    """Numbers, one for each dimension, in another order."""
+    return tuple(sizes[place] for place in order)
+
+
+def is_reshape(before: tuple[int, ...], order: tuple[int, ...]) -> bool:
+    """Whether a permutation moves nothing but dimensions of size 1."""
+    moved = [place for place in order if before[place] != 1]
+    return moved == sorted(moved)

@@ -11,11 +11,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from tests.quantize.foreign_models import one_convolution
 
+from eightbit.benchmarks.artifact import untrusted_onnx
 from eightbit.models.errors import InputError
 from eightbit.quantize import Severity, examine_file
 from eightbit.quantize.doctor import onnx_trial
 from eightbit.quantize.doctor.graph_view import GraphView
-from eightbit.quantize.network import untrusted_onnx
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:
