@@ -77,6 +77,8 @@ class ParityResult(FrozenModel):
             are the same; None for a regression.
         decisions: Decisions per image, as in `FidelityResult`.
         r2: Of the second artefact's outputs as the first one's prediction, as in `FidelityResult`.
+        close_calls: Of the predictions that differ, those which one last bit more or less in every
+            output of the second artefact would turn into those of the first.
         n: Number of images.
     """
 
@@ -86,6 +88,7 @@ class ParityResult(FrozenModel):
     top1_agreement: Fraction | None
     decisions: Count = 1
     r2: _Determination | None = None
+    close_calls: Count = 0
     n: PositiveCount
 
 
@@ -210,6 +213,8 @@ class ParityMeter:
         self._identical = 0
         self._within_one = 0
         self._logits = 0
+        self._close_calls = 0
+        self._head = head
         self._likeness = _Likeness(head)
         self._images = 0
 
@@ -226,7 +231,14 @@ class ParityMeter:
         self._within_one += int(np.count_nonzero(lsb <= 1))
         self._logits += lsb.size
         self._likeness.update(first, second)
+        self._close_calls += self._closely_different(first, second)
         self._images += len(first)
+
+    def _closely_different(self, first: FloatArray, second: FloatArray) -> int:
+        others = self._head.decisions(first)
+        different = others != self._head.decisions(second)
+        last_bits = np.rint(self._head.distance(second, others) / self._scale)
+        return int(np.count_nonzero(different & (last_bits <= 1)))
 
     def result(self) -> ParityResult:
         """The distance over all logits so far.
@@ -243,6 +255,7 @@ class ParityMeter:
             top1_agreement=self._likeness.agreement,
             decisions=self._likeness.decisions,
             r2=self._likeness.r2,
+            close_calls=self._close_calls,
         )
 
 

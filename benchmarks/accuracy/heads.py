@@ -48,6 +48,24 @@ class Head:
             return np.empty((len(logits), 0), dtype=np.int64)
         return (logits.astype(np.float64) > self.threshold_logit).astype(np.int64)
 
+    def distance(self, logits: FloatArray, decisions: IntArray) -> DoubleArray:
+        """By how much no output may move if other decisions are not to come out.
+
+        Half the distance of the two classes, or that from the threshold; 0 where the decisions are
+        those of the logits already. Shapes (N, outputs), (N, decisions); result float64, as the
+        latter.
+        """
+        exact = logits.astype(np.float64)
+        if self.task is Task.SINGLE_LABEL:
+            half: DoubleArray = (
+                exact.max(1, keepdims=True) - np.take_along_axis(exact, decisions, 1)
+            ) / 2
+            return half
+        if self.task is Task.REGRESSION:
+            return np.empty(decisions.shape)
+        apart = np.abs(exact - self.threshold_logit)
+        return np.where(decisions == self.decisions(logits), 0.0, apart)
+
     def probabilities(self, logits: FloatArray) -> DoubleArray:
         """Probability of each class: float64, shape (N, outputs); of a binary task that of yes.
 

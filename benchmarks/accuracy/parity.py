@@ -15,8 +15,8 @@ from eightbit.models.spec import FrozenModel, PositiveCount
 
 REFERENCE: Final = "reference"
 
-# Predictions in which an execution may differ from the reference, as a fraction of the images; of
-# a few images one may always differ, since a tie is no fault.
+# Predictions in which an execution may differ from the reference, close calls aside, as a fraction
+# of the images; of a few images one may always differ.
 MAX_EXECUTION_DISAGREEMENT: Final = 0.05
 
 # OpenVINO saves a rounding where a shortcut is added, so that its last bits are others by design.
@@ -58,6 +58,11 @@ def different_predictions(result: FidelityResult | ParityResult) -> int:
     # Counted, since 1 - 0.95 is more than 0.05 in floating point.
     agreement = result.top1_agreement
     return 0 if agreement is None else round((1.0 - agreement) * predictions(result))
+
+
+def truly_different(result: ParityResult) -> int:
+    """The predictions that differ by more than a close call: see `ParityResult`."""
+    return different_predictions(result) - result.close_calls
 
 
 def predictions(result: FidelityResult | ParityResult) -> int:

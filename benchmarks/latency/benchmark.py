@@ -32,6 +32,7 @@ class Benchmarked:
         latency: One entry per candidate that took part in the whole of it.
         limits: The machine's limit, by precision; empty where it was not asked for.
         whole_path: One entry per INT8 candidate; empty without photos.
+        launches: How often every candidate's process was started.
         rounds: Turns of each candidate in a launch.
         not_measured: As in `BenchmarkSection`.
     """
@@ -39,6 +40,7 @@ class Benchmarked:
     latency: tuple[LatencyResult, ...]
     limits: tuple[MachineLimit, ...]
     whole_path: tuple[WholePath, ...]
+    launches: int
     rounds: int
     not_measured: Mapping[str, str] = field(default_factory=dict)
 
@@ -99,6 +101,7 @@ def benchmark(
         ),
         limits=tuple(limits),
         whole_path=_whole_paths(chosen, conditions, measured, photos),
+        launches=measured.launches,
         rounds=measured.rounds,
         not_measured=not_measured,
     )

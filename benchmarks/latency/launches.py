@@ -15,9 +15,11 @@ from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
-from eightbit.benchmarks.artifact.formats import Precision, Runtime
+from eightbit.benchmarks.artifact.formats import TORCHSCRIPT, Precision, Runtime
 from eightbit.benchmarks.latency.busy import OtherPrograms
 from eightbit.benchmarks.latency.limits import Rates, measure_rates
+from eightbit.benchmarks.latency.limits_worker import Library
+from eightbit.benchmarks.latency.speedup import spread
 from eightbit.benchmarks.processes.calls import WINDOW, Steps
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
@@ -32,6 +34,9 @@ _LOADED_AT_A_TIME: Final = 2
 _MOST_CALLS: Final = 1000
 
 _WARM_UP_SECONDS: Final = 2.0  # at most, where times go on falling
+
+# Launches go on until every speedup is known to about so much to either side.
+_CLOSE_ENOUGH: Final = 0.05
 
 Turns: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -287,14 +292,17 @@ class Effort:
     Attributes:
         launches: How often every candidate's process is started, at least 1.
         rounds: Turns of each candidate in a launch.
-        seconds: About how long each candidate runs in all launches together.
+        seconds: About how long each candidate runs in so many launches together.
         limits: Before how many of the launches matrix products are measured.
+        most_launches: Up to so many there are where a speedup's interval is still wider than 5 % to
+            either side; None for no more than `launches`.
     """
 
     launches: int
     rounds: int
     seconds: float
     limits: int = 0
+    most_launches: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -316,6 +324,11 @@ class Measurement:
     busy: float | None
     no_rates: str | None = None
 
+    @property
+    def launches(self) -> int:
+        """How many there were."""
+        return len(self.by_candidate[0]) if self.by_candidate else 0
+
 
 def measure(
     candidates: Sequence[Candidate],
@@ -324,7 +337,7 @@ def measure(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
-    """Launch the candidates several times; progress is (turns done, turns in all).
+    """Launch the candidates several times; progress is (turns done, turns in all so far).
 
     Raises:
         OptionalCandidateError: One of the following, of an optional candidate.
@@ -347,15 +360,19 @@ def measure(
         nonlocal done
         done += 1
         if on_progress is not None:
-            on_progress(done, effort.launches * current.rounds * len(candidates))
+            begun = max(effort.launches, len(launched) + 1)
+            on_progress(done, begun * current.rounds * len(candidates))
 
     launched: list[tuple[Launched, ...]] = []
     rates: list[Rates] = []
     no_rates: str | None = None
-    for number in range(effort.launches if candidates else 0):
+    most = max(effort.launches, effort.most_launches or 0)
+    for number in range(most if candidates else 0):
+        if number >= effort.launches and _close_enough(candidates, launched):
+            break
         if number < effort.limits and no_rates is None:
             try:
-                rates.append(measure_rates(conditions.threads))
+                rates.append(measure_rates(conditions.threads, _libraries(candidates)))
             except WorkerCrashError as exc:
                 # What is left of the rates may be far from the limit: then there is none.
                 no_rates = " ".join(exc.in_short.split())
@@ -369,3 +386,28 @@ def measure(
         busy=others.share(),
         no_rates=no_rates,
     )
+
+
+def _close_enough(
+    candidates: Sequence[Candidate], launched: Sequence[tuple[Launched, ...]]
+) -> bool:
+    """Whether every speedup over a baseline is known as well as it has to be.
+
+    Stopping when an interval is narrow makes it a little too narrow where launches are few (Chow
+    and Robbins, Annals of Mathematical Statistics 36, 1965): hence a least number of them.
+    """
+    series = dict(zip(candidates, zip(*launched, strict=True), strict=True))
+    baselines = {one.runtime: one for one in candidates if one.is_baseline}
+    pairs = [(baselines.get(one.runtime), one) for one in candidates if not one.is_baseline]
+    return all(
+        spread([of.turns for of in series[baseline]], [of.turns for of in series[one]])
+        <= _CLOSE_ENOUGH
+        for baseline, one in pairs
+        if baseline is not None
+    )
+
+
+def _libraries(candidates: Sequence[Candidate]) -> Sequence[Library]:
+    """What multiplies matrices in the runtimes that take part; OpenVINO offers no product alone."""
+    with_torch = any(one.runtime is TORCHSCRIPT.runtime for one in candidates)
+    return tuple(Library) if with_torch else (Library.ONNXRUNTIME,)

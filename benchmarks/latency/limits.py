@@ -21,14 +21,14 @@ Rates: TypeAlias = Mapping[tuple[Library, Precision], float]
 _MODULE: Final = "eightbit.benchmarks.latency.limits_worker"
 
 
-def measure_rates(threads: int) -> Rates:
-    """One measurement of every library, one after the other, each in a fresh process.
+def measure_rates(threads: int, libraries: Iterable[Library] = tuple(Library)) -> Rates:
+    """One measurement of each library, one after the other, each in a fresh process.
 
     Raises:
         WorkerCrashError: The process died.
     """
     rates: dict[tuple[Library, Precision], float] = {}
-    for library in Library:
+    for library in libraries:
         worker = WorkerProcess(
             _MODULE, [library.value, str(threads)], where=library.value, threads=threads
         )

@@ -89,9 +89,9 @@ class BenchmarkSection(FrozenModel):
         products_per_image: Multiplications of weights in one forward pass of one image.
         limits: One per precision and number of threads.
         whole_path: One per INT8 artefact and number of threads; empty where it was not measured.
-        launches: How often every candidate's process was started.
-        rounds: Turns of every candidate in each launch; the least where thread counts or batches
-            differ in that.
+        launches: How often every candidate's process was started; the least where thread counts or
+            batches differ in that.
+        rounds: Turns of every candidate in each launch; likewise.
         busy_fraction: Share of the usable cores' time that other programs took while this was
             measured; None where the system does not say.
         not_measured: Why a model that the others can do without, or the limit, could not be

@@ -50,19 +50,36 @@ def paired_speedup(
     Raises:
         ValueError: There is no launch, or the two differ in launches or turns.
     """
-    # Here, so that reading results does not load SciPy.
-    from scipy.special import stdtrit
-
     if not baseline:
         raise ValueError("expected at least one launch, found none")
-    logs = [_log_ratio(*pair) for pair in zip(baseline, candidate, strict=True)]
+    logs = _log_ratios(baseline, candidate)
     centre = statistics.fmean(logs)
     if len(logs) == 1:
         return Speedup(value=math.exp(centre), ci95=None)
-    quantile = float(stdtrit(len(logs) - 1, (1 + _CONFIDENCE) / 2))
-    half = quantile * statistics.stdev(logs) / math.sqrt(len(logs))
-    half = min(max(half, math.log1p(max(LEAST_UNCERTAINTY, busy))), math.log(_MOST_UNCERTAINTY))
+    least = math.log1p(max(LEAST_UNCERTAINTY, busy))
+    half = min(max(_half_width(logs), least), math.log(_MOST_UNCERTAINTY))
     return Speedup(value=math.exp(centre), ci95=(math.exp(centre - half), math.exp(centre + half)))
+
+
+def spread(baseline: Sequence[Launch], candidate: Sequence[Launch]) -> float:
+    """Half the width of the interval of `paired_speedup`, before any bound: natural logarithm.
+
+    Infinite from a single launch.
+    """
+    logs = _log_ratios(baseline, candidate)
+    return _half_width(logs) if len(logs) > 1 else math.inf
+
+
+def _half_width(logs: Sequence[float]) -> float:
+    # Here, so that reading results does not load SciPy.
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(len(logs) - 1, (1 + _CONFIDENCE) / 2))
+    return quantile * statistics.stdev(logs) / math.sqrt(len(logs))
+
+
+def _log_ratios(baseline: Sequence[Launch], candidate: Sequence[Launch]) -> list[float]:
+    return [_log_ratio(*pair) for pair in zip(baseline, candidate, strict=True)]
 
 
 def _log_ratio(baseline: Launch, candidate: Launch) -> float:

@@ -17,9 +17,9 @@ from eightbit.benchmarks.accuracy.fidelity import ParityMeter, ParityResult
 from eightbit.benchmarks.accuracy.heads import Head
 from eightbit.benchmarks.accuracy.parity import (
     REFERENCE,
-    different_predictions,
     pair_name,
     predictions,
+    truly_different,
 )
 from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.artifact.metadata import file_sha256
@@ -192,8 +192,7 @@ def _with(
 
 
 def _check(result: SelfTestResult, parity: ParityResult, *, excused: bool) -> Check:
-    different = different_predictions(parity)
-    same = parity.max_lsb <= ALLOWED_LAST_BITS and not different
+    same = parity.max_lsb <= ALLOWED_LAST_BITS and not truly_different(parity)
     return Check(
         name=self_test_check(result.name),
         passed=same or excused,
@@ -206,7 +205,7 @@ def _check(result: SelfTestResult, parity: ParityResult, *, excused: bool) -> Ch
 
 
 def _decisions(parity: ParityResult) -> str:
-    different = different_predictions(parity)
+    different = truly_different(parity)
     if parity.decisions == 0:
         return ""
     if parity.decisions == 1:

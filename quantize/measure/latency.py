@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, product
 from pathlib import Path
 from typing import Final
@@ -26,8 +25,8 @@ from eightbit.quantize.stages import Stages, Watcher
 from eightbit.quantize.staging import scratch
 
 # As part of a run, and of a benchmark alone.
-BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1)
-THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5)
+BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1, most_launches=6)
+THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5, most_launches=10)
 
 _FLOAT_TORCHSCRIPT: Final = "float TorchScript"
 
@@ -52,9 +51,9 @@ def time_bundle(
 ) -> Timing:
     """Measure every model of the bundle against float in its own runtime and, if present, OpenVINO.
 
-    The TorchScript baseline is made from the float ONNX model, with and without torch's
-    optimisation for inference. `threads` are thread counts, `batches` images per call; `photos` are
-    timed from their encoded bytes on, None for synthetic ones.
+    Where the bundle has TorchScript, its baseline is made from the float ONNX model, with and
+    without torch's optimisation for inference. `threads` are thread counts, `batches` images per
+    call; `photos` are timed from their encoded bytes on, None for synthetic ones.
 
     Raises:
         InputError: A model cannot be loaded on this machine, or a photo cannot be used.
@@ -71,9 +70,11 @@ def time_bundle(
     found: list[Benchmarked] = []
     limits: dict[int, tuple[MachineLimit, ...]] = {}
     with scratch() as temporary:
-        with stages.stage(f"{Stage.LATENCY}, float baseline"):
-            float_path = temporary / "float.pt"
-            candidates = [*_float_torchscript(folder, recipe, float_path), *_shipped(folder)]
+        candidates = [*_shipped(folder)]
+        if (folder / TORCHSCRIPT.file()).exists():
+            with stages.stage(f"{Stage.LATENCY}, float baseline"):
+                made = _float_torchscript(folder, recipe, temporary / "float.pt")
+                candidates = [*made, *candidates]
         for count, batch in product(threads, batches):
             first = count not in limits  # at these threads: what no batch changes is measured once
             images = synthetic_batch(batch, (3, side, side), seed=0)
@@ -86,22 +87,20 @@ def time_bundle(
                     products_per_image=products,
                     limits=limits.get(count),
                     photos=photos.described,
-                    on_progress=partial(_tell, watcher),
+                    on_progress=_Progress(watcher).tell,
                 )
             limits[count] = measured.limits
             found.append(measured)
-    return _timing(found, effort, products, busy=others.share())
+    return _timing(found, products, busy=others.share())
 
 
-def _timing(
-    found: Sequence[Benchmarked], effort: Effort, products: int, *, busy: float | None
-) -> Timing:
+def _timing(found: Sequence[Benchmarked], products: int, *, busy: float | None) -> Timing:
     """All settings as one value; the limit stands once for each number of threads."""
     section = BenchmarkSection(
         products_per_image=products,
         limits=tuple(dict.fromkeys(chain.from_iterable(one.limits for one in found))),
         whole_path=tuple(chain.from_iterable(one.whole_path for one in found)),
-        launches=effort.launches,
+        launches=min(one.launches for one in found),
         rounds=min(one.rounds for one in found),
         busy_fraction=busy,
         not_measured=dict(chain.from_iterable(one.not_measured.items() for one in found)),
@@ -142,7 +141,15 @@ def _shipped(folder: Path) -> Iterator[Candidate]:
                 )
 
 
-def _tell(watcher: Watcher, done: int, total: int) -> None:
-    if done == 1:
-        watcher.expect(total)
-    watcher.advance(1)
+class _Progress:
+    """Tells a watcher of turns; how many there will be can grow."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher, self._total = watcher, 0
+
+    def tell(self, done: int, total: int) -> None:
+        """One more turn is over."""
+        if total != self._total:
+            self._total = total
+            self._watcher.expect(total)
+        self._watcher.advance(1)

@@ -17,6 +17,7 @@ from eightbit.benchmarks.accuracy.parity import (
     different_predictions,
     pair_name,
     predictions,
+    truly_different,
 )
 from eightbit.benchmarks.artifact.formats import runtimes
 from eightbit.benchmarks.report.checks import Check
@@ -119,24 +120,32 @@ def _same_predictions(
     judged: Mapping[str, ParityResult], excused: Sequence[str]
 ) -> Sequence[Check]:
     """The check on predictions; names the executions that fail it, or else the furthest one."""
-    different = {name: different_predictions(result) for name, result in judged.items()}
+    different = {name: truly_different(result) for name, result in judged.items()}
     failing = [
         name
         for name, result in judged.items()
         if different[name] > max(1.0, allowed_disagreement(name) * predictions(result))
     ]
-    furthest = max(judged, key=lambda name: different[name] / predictions(judged[name]))
+    furthest = max(
+        judged, key=lambda name: different_predictions(judged[name]) / predictions(judged[name])
+    )
+    shown = failing or [furthest] * (different_predictions(judged[furthest]) > 0)
     found = ", ".join(
-        f"{name}: {different[name]} of {predictions(judged[name])} differ, "
-        f"{allowed_disagreement(name):.0%} allowed"
-        for name in failing or [furthest]
+        f"{name}: {_in_words(judged[name])}, {allowed_disagreement(name):.0%} allowed"
+        for name in shown
     )
     check = Check(
         name=SAME_PREDICTIONS,
         passed=not failing,
-        detail=(found if any(different.values()) else "none differs") + _not_promised(excused),
+        detail=(found or "none differs") + _not_promised(excused),
     )
     return (check,)
+
+
+def _in_words(result: ParityResult) -> str:
+    found = f"{different_predictions(result)} of {predictions(result)} differ"
+    close = result.close_calls
+    return f"{found}, {close} of them by one last bit" if close else found
 
 
 def _same_outputs(judged: Mapping[str, ParityResult], excused: Sequence[str]) -> Sequence[Check]:

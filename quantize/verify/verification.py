@@ -25,6 +25,7 @@ from eightbit.benchmarks.accuracy.parity import (
     different_predictions,
     pair_name,
     predictions,
+    truly_different,
 )
 from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, Precision
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
@@ -189,15 +190,19 @@ def _like_float(name: str, result: FidelityResult) -> Iterator[Check]:
     Most decisions of a multi-label classifier may be no, whatever it sees: alone they say little.
     """
     if result.top1_agreement is not None:
-        yield _agreement(f"{name} predicts like the float model", result, MAX_FLOAT_DISAGREEMENT)
+        yield _agreement(
+            f"{name} predicts like the float model",
+            different_predictions(result),
+            predictions(result),
+            MAX_FLOAT_DISAGREEMENT,
+        )
     if result.r2 is not None:
         yield _following(
             f"{name}: outputs follow the float model's", result.r2, MAX_FLOAT_DISAGREEMENT
         )
 
 
-def _agreement(name: str, result: FidelityResult | ParityResult, allowed: float) -> Check:
-    different, made = different_predictions(result), predictions(result)
+def _agreement(name: str, different: int, made: int, allowed: float) -> Check:
     return Check(
         name=name,
         passed=different <= allowed * made,
@@ -217,7 +222,9 @@ def _following(name: str, r2: float, allowed: float) -> Check:
 def _same(first: str, second: str, parity: Pairs) -> Iterator[Check]:
     name, result = f"{first} vs {second}: same predictions", parity[pair_name(first, second)]
     if result.top1_agreement is not None:
-        yield _agreement(name, result, MAX_EXECUTION_DISAGREEMENT)
+        yield _agreement(
+            name, truly_different(result), predictions(result), MAX_EXECUTION_DISAGREEMENT
+        )
     elif result.r2 is not None:
         yield _following(name, result.r2, MAX_EXECUTION_DISAGREEMENT)
 

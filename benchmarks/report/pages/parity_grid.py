@@ -10,8 +10,8 @@ from eightbit.benchmarks.accuracy.parity import (
     MAX_OPENVINO_DISAGREEMENT,
     VERSUS,
     allowed_disagreement,
-    different_predictions,
     predictions,
+    truly_different,
 )
 from eightbit.benchmarks.report.figures import determination, percent
 from eightbit.models.plain_text import counted
@@ -100,7 +100,7 @@ def _grade(result: ParityResult, allowed: float) -> str:
     if not result.decisions:
         other = result.r2 is not None and 1 - result.r2 > allowed
     else:
-        other = different_predictions(result) > max(1.0, allowed * predictions(result))
+        other = truly_different(result) > max(1.0, allowed * predictions(result))
     if other:
         return "other"
     return "same" if result.max_lsb == 0 else "near" if result.max_lsb == 1 else "far"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, ParityMeter
+from eightbit.benchmarks.accuracy.parity import different_predictions, truly_different
 from eightbit.models.errors import InputError
 
 
@@ -193,6 +194,17 @@ def test_parity_is_counted_in_last_bits():
     assert result.within_one_lsb_fraction == 4 / 6
     assert result.top1_agreement == 0.5
     assert result.n == 2
+
+
+def test_a_prediction_that_a_last_bit_turns_is_a_close_call():
+    meter = ParityMeter(output_scale=0.25)
+    # the other class is 2 and 3 last bits below the highest, and the highest itself
+    meter.update(logits([1, 1.25, 0]), logits([1.5, 1, 0]))
+    meter.update(logits([1, 1.25, 0]), logits([1.75, 1, 0]))
+    meter.update(logits([1, 0, 0]), logits([1, 0, 0]))
+    result = meter.result()
+    assert (different_predictions(result), truly_different(result)) == (2, 1)
+    assert result.close_calls == 1
 
 
 def test_parity_rounds_away_the_last_digit_of_float32():

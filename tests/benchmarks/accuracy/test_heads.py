@@ -113,3 +113,12 @@ def test_of_constant_outputs_nothing_is_said():
     spread = Spread()
     spread.update(np.ones((3, 2)))
     assert spread.r2(0.0) is None
+
+
+def test_how_far_outputs_are_from_other_decisions():
+    logits = np.array([[3, 1, 2.5]], np.float32)
+    found = [SINGLE_LABEL.distance(logits, np.array([[other]]))[0, 0] for other in range(3)]
+    assert found == [0, 1, 0.25]
+    several = Head(task=Task.MULTI_LABEL, threshold_logit=1.0)
+    assert several.distance(logits, np.array([[1, 1, 0]])).tolist() == [[0, 0, 1.5]]
+    assert REGRESSION.distance(logits, REGRESSION.decisions(logits)).shape == (1, 0)

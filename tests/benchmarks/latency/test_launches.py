@@ -20,6 +20,7 @@ from eightbit.benchmarks.latency.launches import (
     planned,
     take_turns,
 )
+from eightbit.benchmarks.latency.limits_worker import Library
 from eightbit.benchmarks.processes.calls import Steps
 from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.models.errors import InputError
@@ -259,7 +260,7 @@ def test_whatever_an_optional_candidate_was_asked(processes, monkeypatch, method
 
 def test_limits_are_measured_before_launches_when_no_candidate_runs(processes, monkeypatch):
     log = processes(a=0.1)
-    monkeypatch.setattr(launches, "measure_rates", lambda threads: log.append("limits") or {})
+    monkeypatch.setattr(launches, "measure_rates", lambda *_: log.append("limits") or {})
     found = run({"a": FP32}, effort=Effort(launches=3, rounds=1, seconds=0.2, limits=2))
     assert len(found.rates) == 2
     assert [log[0], log[1 + log.index(("a", "end"))]] == ["limits", "limits"]
@@ -272,7 +273,7 @@ def test_where_a_matrix_product_crashes_there_is_no_limit_and_the_rest_is_measur
     processes(a=0.1)
     answers = iter([{}, WorkerCrashError("torch: was ended by\nSIGILL")])
 
-    def crash_the_second_time(threads):
+    def crash_the_second_time(*_):
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
@@ -287,3 +288,53 @@ def test_where_a_matrix_product_crashes_there_is_no_limit_and_the_rest_is_measur
 def test_no_launch_is_refused(processes):
     with pytest.raises(ValueError, match="launches: expected at least 1"):
         run({}, effort=Effort(launches=0, rounds=1, seconds=1.0))
+
+
+class Wavering(FakeProcess):
+    """Every launch of it is as slow as the next of `slowness`."""
+
+    slowness: list
+
+    def time(self, batch, repeats):
+        factor = self.slowness[0] if self.name == "b" else 1.0
+        if self.name == "b":
+            del self.slowness[0]
+        return [factor * self.seconds[self.name]] * repeats
+
+
+@pytest.mark.parametrize(
+    ("slowness", "launched"),
+    [
+        ([1.0, 1.01, 1.0], 3),  # close enough at once
+        ([1.0, 3.0, 1.0, 1.0, 1.0], 5),  # one disturbed launch: as many as are allowed
+        ([1.0, 1.06, 1.0, 1.0], 4),
+    ],
+)
+def test_launches_go_on_until_the_speedup_is_known(processes, monkeypatch, slowness, launched):
+    processes(a=0.1, b=0.05)
+    monkeypatch.setattr(launches, "IsolatedRunner", Wavering)
+    monkeypatch.setattr(Wavering, "slowness", slowness, raising=False)
+    candidates = [
+        Candidate(label="a", path="a", runtime=ONNX.runtime, precision=FP32, is_baseline=True),
+        Candidate(label="b", path="b", runtime=ONNX.runtime, precision=INT8),
+    ]
+    told = []
+    found = measure(
+        candidates,
+        Conditions(batch=BATCH, threads=1),
+        Effort(launches=3, rounds=1, seconds=0.6, most_launches=5),
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    assert found.launches == launched
+    assert told[-1] == (2 * launched, 2 * launched)
+    assert slowness == []
+
+
+def test_only_libraries_that_take_part_set_the_limit(processes, monkeypatch):
+    processes(a=0.1)
+    asked = []
+    monkeypatch.setattr(
+        launches, "measure_rates", lambda threads, libraries: asked.append(libraries) or {}
+    )
+    run({"a": FP32}, effort=Effort(launches=1, rounds=1, seconds=0.2, limits=1))
+    assert asked == [(Library.ONNXRUNTIME,)]

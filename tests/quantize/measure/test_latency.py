@@ -75,7 +75,7 @@ def test_what_a_bundle_holds_is_not_optional(
 
     def note(candidates: Sequence[Candidate], *_: object, **__: object) -> Benchmarked:
         needed.update(f"{one.label} in {one.runtime}" for one in candidates if not one.optional)
-        return Benchmarked(latency=(), limits=(), whole_path=(), rounds=1)
+        return Benchmarked(latency=(), limits=(), whole_path=(), launches=3, rounds=1)
 
     monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency, "benchmark", note)
@@ -103,7 +103,7 @@ def test_more_threads_than_cores_are_told_of_once(
     monkeypatch.setattr(
         latency,
         "benchmark",
-        lambda *_, **__: Benchmarked(latency=(), limits=(), whole_path=(), rounds=1),
+        lambda *_, **__: Benchmarked(latency=(), limits=(), whole_path=(), launches=3, rounds=1),
     )
     monkeypatch.setattr(latency, "usable_cores", lambda: 4)
     recipe = open_bundle(bundle_folder).recipe
@@ -123,7 +123,7 @@ def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
     def note(candidates: object, conditions: Conditions, *_: object, **more: Any) -> Benchmarked:
         batch, threads = len(conditions.batch), conditions.threads
         asked.append((threads, batch, more["limits"] is None, bool(conditions.photos)))
-        return Benchmarked(latency=(), limits=(), whole_path=(), rounds=batch)
+        return Benchmarked(latency=(), limits=(), whole_path=(), launches=3, rounds=batch)
 
     monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency, "benchmark", note)

@@ -49,6 +49,17 @@ def test_last_bits_fail_nothing() -> None:
     assert comparison.parity["onnx_vs_reference"].identical_fraction == 0
 
 
+def test_predictions_that_a_last_bit_turns_fail_nothing() -> None:
+    close = np.zeros((4, 3), np.float32)
+    close[:, 1] = 2 * SCALE
+    found = {"onnx": close, "openvino": close[:, ::-1].copy(), "reference": close}
+    found["openvino"][:, 0] = 3 * SCALE
+    comparison = compare(found, output_scale=SCALE)
+    assert comparison.passed
+    said = _detail(comparison, SAME_PREDICTIONS)
+    assert said == "openvino: 4 of 4 differ, 4 of them by one last bit, 10% allowed"
+
+
 @pytest.mark.parametrize(
     ("name", "images", "wrong", "fails"),
     [
