@@ -27,7 +27,7 @@ from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.config import Delivery, Equalize, QuantConfig
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, check_head, open_labelled
-from eightbit.quantize.measure.diagnosis import DIAGNOSIS_IMAGES, diagnose
+from eightbit.quantize.measure.diagnosis import DIAGNOSIS_PIXELS, diagnose
 from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.measure.latency import time_bundle
 from eightbit.quantize.measure.report import make_report, write_report
@@ -36,6 +36,7 @@ from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, check_origin
 from eightbit.quantize.stages import Stages
 from eightbit.quantize.torch_settings import torch_threads
+from eightbit.quantize.verify.executions import affordable
 from eightbit.quantize.verify.verification import (
     audit_artifact,
     models_of,
@@ -217,7 +218,8 @@ def _deliver(
             if check is not None:
                 verification = replace(verification, checks=(*verification.checks, check))
         with run.stages.stage(Stage.DIAGNOSE):
-            diagnosis = diagnose(quantized, torch.from_numpy(pixels[:DIAGNOSIS_IMAGES]))
+            few = torch.from_numpy(affordable(pixels, DIAGNOSIS_PIXELS))
+            diagnosis = diagnose(quantized, few)
     timing = time_bundle(run.folder, recipe, run.stages, threads=(threads,))
     report = make_report(
         recipe,

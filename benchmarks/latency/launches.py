@@ -5,11 +5,13 @@ evenly slows all of them alike.
 """
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -294,15 +296,15 @@ class Effort:
         rounds: Turns of each candidate in a launch.
         seconds: About how long each candidate runs in so many launches together.
         limits: Before how many of the launches matrix products are measured.
-        most_launches: Up to so many there are where a speedup's interval is still wider than 5 % to
-            either side; None for no more than `launches`.
+        patience_s: Where a speedup's interval is still wider than 5 % to either side after so many
+            launches, others follow while no more seconds than this have passed in all.
     """
 
     launches: int
     rounds: int
     seconds: float
     limits: int = 0
-    most_launches: int | None = None
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -366,10 +368,16 @@ def measure(
     launched: list[tuple[Launched, ...]] = []
     rates: list[Rates] = []
     no_rates: str | None = None
-    most = max(effort.launches, effort.most_launches or 0)
-    for number in range(most if candidates else 0):
-        if number >= effort.launches and _close_enough(candidates, launched):
-            break
+    start = time.monotonic()
+
+    def wants_another(number: int) -> bool:
+        if number < effort.launches:
+            return bool(candidates)
+        # As long as those before: another one is begun only if it will be over in time.
+        expected = (time.monotonic() - start) * (number + 1) / number
+        return expected <= effort.patience_s and not _close_enough(candidates, launched)
+
+    for number in takewhile(wants_another, count()):
         if number < effort.limits and no_rates is None:
             try:
                 rates.append(measure_rates(conditions.threads, _libraries(candidates)))

@@ -38,15 +38,20 @@ class PairedNetwork(fx.Interpreter):
     """Runs both networks side by side, so that they can be compared at every tensor.
 
     Tensors are freed after their last use: memory is twice that of the network. The recipe may lack
-    some layers. ``inputs`` maps each layer to the tensor it reads.
+    some layers.
+
+    Attributes:
+        inputs: Maps each layer to the tensor it reads.
+        rounded_weights: Integer weights of the layers run so far, as float32.
     """
 
     def __init__(self, network: Network, recipe: Recipe) -> None:
         super().__init__(network.traced)
+        self.network = network
         self.recipe = recipe
         self.inputs = network.inputs
         self._biases = rounded_biases(recipe, self.inputs)
-        self._weights: dict[str, torch.Tensor] = {}
+        self.rounded_weights: dict[str, torch.Tensor] = {}
 
     def propagate(self, images: torch.Tensor) -> Pair:
         """Logits of both for float32 images of shape (N, 3, H, W)."""
@@ -56,9 +61,9 @@ class PairedNetwork(fx.Interpreter):
 
     def weight(self, name: str, layer: nn.Conv2d | nn.Linear, source: Pair) -> torch.Tensor:
         """A layer's integer weights as float32; a subclass may choose them for the input."""
-        if name not in self._weights:
-            self._weights[name] = rounded_weight(layer, self.recipe.layers[name])
-        return self._weights[name]
+        if name not in self.rounded_weights:
+            self.rounded_weights[name] = rounded_weight(layer, self.recipe.layers[name])
+        return self.rounded_weights[name]
 
     def on_layer(self, name: str, sums: Pair) -> Pair:
         """Called with what a layer computed, before its ReLU; a subclass may change it."""

@@ -18,7 +18,6 @@ from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.graph import tensor_name
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.recipe.integers import weight_integers
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
 
@@ -99,8 +98,8 @@ class _Counter(fx.Interpreter):
         return result
 
 
-# More images change the decibels by tenths only.
-DIAGNOSIS_IMAGES: Final = 16
+# Pixels of eight images of 224 px: more change the decibels by tenths only.
+DIAGNOSIS_PIXELS: Final = 8 * 224**2
 _BATCH: Final = 8
 _SHOWN: Final = 6  # tensors with histograms
 
@@ -118,7 +117,7 @@ def diagnose(quantized: Quantized, images: torch.Tensor) -> tuple[TensorDiagnosi
     meter = _Meter(quantized.network, recipe)
     for batch in images.split(_BATCH):
         meter.propagate(batch)
-    weights = _weight_sqnr(quantized)
+    weights = meter.weight_sqnr()
     tensors = [
         sums.result(name, recipe.activations[name], weights.get(name), position)
         for position, (name, sums) in enumerate(meter.sums.items())
@@ -139,8 +138,8 @@ class _Sums:
     def add(self, exact: torch.Tensor, rounded: torch.Tensor, params: QuantParams) -> None:
         low, high = _limits(params)
         half = params.scale[0] / 2
-        self.low = min(self.low, float(exact.min()))
-        self.high = max(self.high, float(exact.max()))
+        smallest, largest = (float(end) for end in torch.aminmax(exact))
+        self.low, self.high = min(self.low, smallest), max(self.high, largest)
         self.signal += _energy(exact)
         self.alone += _energy(exact - fake_quantize(exact, params))
         self.accumulated += _energy(exact - rounded)
@@ -176,6 +175,15 @@ class _Meter(PairedNetwork):
         """Accumulate a batch."""
         self.sums[name].add(tensor.exact, tensor.rounded, self.recipe.activations[name])
 
+    def weight_sqnr(self) -> dict[str, float | None]:
+        """SQNR of the quantized weights in dB, by layer; after a batch."""
+        found = {}
+        for name in self.recipe.layers:
+            exact = torch.from_numpy(float_parameters(self.network.layers[name])[0])
+            noise = _energy(exact - self.rounded_weights[name])
+            found[name] = _decibels(_energy(exact), noise)
+        return found
+
 
 def _limits(params: QuantParams) -> tuple[float, float]:
     """Smallest and largest real number of the integer range."""
@@ -184,21 +192,8 @@ def _limits(params: QuantParams) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _weight_sqnr(quantized: Quantized) -> dict[str, float | None]:
-    """SQNR of the quantized weights in dB, by layer."""
-    found = {}
-    for name, params in quantized.recipe.layers.items():
-        layer = quantized.network.layers[name]
-        weight, _ = float_parameters(layer)
-        rounded = dequantize(weight_integers(layer, params), params.weight)
-        exact = weight.astype(np.float64)
-        noise = float(np.square(exact - rounded).sum())
-        found[name] = _decibels(float(np.square(exact).sum()), noise)
-    return found
-
-
 def _energy(x: torch.Tensor) -> float:
-    return float(x.square().sum(dtype=torch.float64))
+    return float(x.square().sum())  # in pairs: float32's error stays at its last bits
 
 
 def _decibels(signal: float, noise: float) -> float | None:

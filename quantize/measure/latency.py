@@ -25,8 +25,8 @@ from eightbit.quantize.stages import Stages, Watcher
 from eightbit.quantize.staging import scratch
 
 # As part of a run, and of a benchmark alone.
-BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1, most_launches=6)
-THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5, most_launches=10)
+BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1, patience_s=30)
+THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5, patience_s=240)
 
 _FLOAT_TORCHSCRIPT: Final = "float TorchScript"
 

@@ -243,6 +243,11 @@ def _covered(coverage: CoverageSection) -> Check:
 
 VERIFICATION_IMAGES: Final = 64
 
+# As part of a run: pixels of 32 images of 224 px.
+_VERIFIED_PIXELS: Final = 32 * 224**2
+
+_FEWEST: Final = 16
+
 # The reference takes long: pixels of four images of 224 px.
 _REFERENCE_PIXELS: Final = 4 * 224**2
 
@@ -325,7 +330,8 @@ def verify_artifacts(
         InputError: No image is usable.
     """
     recipe = quantized.recipe
-    pixels = drawn_pixels(recipe, source, VERIFICATION_IMAGES)
+    affords = max(_FEWEST, _VERIFIED_PIXELS // recipe.spec.preprocessing.crop**2)
+    pixels = drawn_pixels(recipe, source, min(VERIFICATION_IMAGES, affords))
     available = executions(folder, thorough=False)
     wanted = [execution for execution in available.possible if execution.name not in runners]
     with stages.stage(Stage.VERIFY, total=2 + len(runners) + len(wanted)) as watcher:

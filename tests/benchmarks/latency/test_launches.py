@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -306,7 +307,7 @@ class Wavering(FakeProcess):
     ("slowness", "launched"),
     [
         ([1.0, 1.01, 1.0], 3),  # close enough at once
-        ([1.0, 3.0, 1.0, 1.0, 1.0], 5),  # one disturbed launch: as many as are allowed
+        ([1.0, 3.0, 1.0, 1.0, 1.0], 5),  # one disturbed launch: until the time is up
         ([1.0, 1.06, 1.0, 1.0], 4),
     ],
 )
@@ -319,10 +320,20 @@ def test_launches_go_on_until_the_speedup_is_known(processes, monkeypatch, slown
         Candidate(label="b", path="b", runtime=ONNX.runtime, precision=INT8),
     ]
     told = []
+    clock = SimpleNamespace(now=0)
+    clock.monotonic = lambda: clock.now
+    started = launches._started
+
+    def one_takes_two_seconds(*arguments):
+        clock.now += 2
+        return started(*arguments)
+
+    monkeypatch.setattr(launches, "time", clock)
+    monkeypatch.setattr(launches, "_started", one_takes_two_seconds)
     found = measure(
         candidates,
         Conditions(batch=BATCH, threads=1),
-        Effort(launches=3, rounds=1, seconds=0.6, most_launches=5),
+        Effort(launches=3, rounds=1, seconds=0.6, patience_s=11),
         on_progress=lambda done, total: told.append((done, total)),
     )
     assert found.launches == launched
