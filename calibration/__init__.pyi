@@ -3,7 +3,6 @@ from .collection import collect as collect
 from .convergence import Converged as Converged
 from .convergence import largest_change as largest_change
 from .observers import ActivationObserver as ActivationObserver
-from .observers import WeightObserver as WeightObserver
 from .qparams import QuantDType as QuantDType
 from .qparams import QuantParams as QuantParams
 from .qparams import activation_params as activation_params

@@ -20,9 +20,8 @@ from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import ImageSource
-from eightbit.quantize.config import AUTO_SAMPLES, QuantConfig
-from eightbit.quantize.front_ends.front_ends import observe
-from eightbit.quantize.front_ends.observed import ObservedNetwork
+from eightbit.quantize.config import AUTO_SAMPLES, Mode, QuantConfig
+from eightbit.quantize.front_ends.observed import ObservedNetwork, observed_directly
 from eightbit.quantize.images import Kept, Subset, UsableImages
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.stages import Stages, Watcher
@@ -53,10 +52,13 @@ def calibrate(
     source: ImageSource,
     config: QuantConfig,
     stages: Stages,
+    *,
+    front_end: Mode | None = None,
 ) -> Calibrated:
     """Run calibration images through the network and observe every tensor that will be rounded.
 
-    The config fixes the front end and the number of images, or "auto": until the ranges settle.
+    The config fixes the number of images, or "auto": until the ranges settle. ``front_end`` is
+    torch's that places the observers; None for our own, which sees the same numbers.
 
     Raises:
         InputError: No image is usable, or an activation is not finite.
@@ -75,7 +77,7 @@ def calibrate(
     every = IMAGES_PER_CHECKPOINT if is_auto else images_per_look(images.limit)
     subset = Subset()
     with stages.stage(Stage.OBSERVE):
-        observed = observe(network, config.mode)
+        observed = _observed(network, front_end)
     with stages.stage(Stage.CALIBRATE, total=images.limit) as watcher:
         pixels = (image.pixels for image in subset.watch(images))
         collected = _collected(observed, pixels, pretrained.source, watcher, until, every)
@@ -87,6 +89,15 @@ def calibrate(
         watched=until.method,
         settled=converged.settled if converged else None,
     )
+
+
+def _observed(network: Network, front_end: Mode | None) -> ObservedNetwork:
+    if front_end is None:
+        return observed_directly(network)
+    # Here, since without it nothing needs torch.ao, which is to be removed from torch.
+    from eightbit.quantize.front_ends.front_ends import observe
+
+    return observe(network, front_end)
 
 
 def _collected(

@@ -2,12 +2,13 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import torch
 
-from eightbit.benchmarks.artifact.formats import ONNX
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.report.choices import ChoicesSection, ChoiceTrial
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
@@ -24,7 +25,7 @@ from eightbit.quantize.algorithms.equalization import Equalized, apply_exponents
 from eightbit.quantize.algorithms.equalization_trial import equalization_helps
 from eightbit.quantize.artifacts.write import write_artifacts
 from eightbit.quantize.calibrate import Calibrated
-from eightbit.quantize.config import Delivery, Equalize, QuantConfig
+from eightbit.quantize.config import Delivery, Equalize, Mode, QuantConfig
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, check_head, open_labelled
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_PIXELS, diagnose
@@ -74,8 +75,9 @@ def quantize(
     with ExitStack() as stack:
         run = _start(pretrained, delivery, stages, stack)
         source = stack.enter_context(open_source(calibrate))
+        front_end = config.mode if TORCHSCRIPT.key in delivery.formats else None
         equalized, calibrated, tried = equalize_and_calibrate(
-            pretrained, source, config, run.stages
+            pretrained, source, config, run.stages, front_end=front_end
         )
         network, fitting = equalized.network, calibrated.kept.fitting
         decided = decide(
@@ -94,9 +96,16 @@ def quantize(
 
 
 def equalize_and_calibrate(
-    pretrained: Pretrained, source: ImageSource, config: QuantConfig, stages: Stages
+    pretrained: Pretrained,
+    source: ImageSource,
+    config: QuantConfig,
+    stages: Stages,
+    *,
+    front_end: Mode | None = None,
 ) -> tuple[Equalized, Calibrated, tuple[ChoiceTrial, ...]]:
     """The network, equalised where that helps, its statistics, and what was tried.
+
+    ``front_end`` is torch's that places the observers; None for our own.
 
     Raises:
         InputError: No image is usable, or a weight or an activation is not finite.
@@ -104,7 +113,8 @@ def equalize_and_calibrate(
     with stages.stage(Stage.FUSE):
         plain = fuse(pretrained)
         equalized = equalize(plain, config.equalize)
-    calibrated = calibrate_module.calibrate(equalized.network, pretrained, source, config, stages)
+    calibrate = partial(calibrate_module.calibrate, front_end=front_end)
+    calibrated = calibrate(equalized.network, pretrained, source, config, stages)
     if not equalized.exponents or config.equalize is not Equalize.AUTO:
         return equalized, calibrated, ()
     with stages.stage(Stage.TRY_EQUALIZATION):
@@ -116,7 +126,7 @@ def equalize_and_calibrate(
     if not helps:
         # Its ranges are other ones: the images pass once more, through the network as it was.
         equalized = Equalized(network=plain, exponents={})
-        calibrated = calibrate_module.calibrate(plain, pretrained, source, config, stages)
+        calibrated = calibrate(plain, pretrained, source, config, stages)
     return equalized, calibrated, tried
 
 

@@ -2,7 +2,7 @@
 
 torch 2.13 deprecates eager and FX quantization for torchao, and TorchScript for torch.export. They
 are still what a CPU without Python can load and what runs oneDNN's integer kernels, so they are
-used, behind `fusion`, `eager`, `fx` and `torchscript_worker` alone.
+used, behind the front ends and `torchscript_worker` alone.
 """
 
 import warnings

@@ -21,7 +21,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from torch.ao.quantization import fuse_modules
 
 from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.latency.launches import Candidate
@@ -36,6 +35,7 @@ from eightbit.models.images.loading import LoadedImage, load_images
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
 from eightbit.models.networks.architectures import build_model, default_preprocessing
+from eightbit.models.networks.fusable import fold
 from eightbit.models.spec import Architecture
 
 SAMPLES = 128
@@ -123,8 +123,7 @@ def _forward_seconds(
     """Seconds of the plain fused float forward over all photos, several times."""
     model = build_model(architecture)
     model.load_state_dict(torch.load(weights, weights_only=True))
-    fused = fuse_modules(model.eval(), model.fusion_groups())
-    fused = fused.to(memory_format=torch.channels_last)
+    fused = fold(model.eval())
     batches = torch.from_numpy(pixels).to(memory_format=torch.channels_last).split(_BATCH)
     seconds = []
     with torch.inference_mode():

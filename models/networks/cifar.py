@@ -10,10 +10,10 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.ao.nn.quantized import FloatFunctional
 
 from eightbit.models.errors import InputError
 from eightbit.models.networks.fusable import FusableNetwork, initialize_convolutions
+from eightbit.models.networks.quantizable import FloatFunctional
 
 
 class OptionAShortcut(nn.Module):

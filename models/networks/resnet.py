@@ -14,10 +14,10 @@ from typing import ClassVar, Final
 
 import torch
 from torch import Tensor, nn
-from torch.ao.nn.quantized import FloatFunctional
 
 from eightbit.models.errors import InputError
 from eightbit.models.networks.fusable import FusableNetwork, initialize_convolutions
+from eightbit.models.networks.quantizable import FloatFunctional
 
 _STAGE_PLANES = (64, 128, 256, 512)
 

@@ -14,12 +14,11 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
-from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.networks.quantizable import ConvReLU2d, DeQuantStub, LinearReLU, QuantStub
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.onnx_functions import clip, write_function
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value

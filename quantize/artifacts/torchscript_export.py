@@ -1,4 +1,4 @@
-"""The network as TorchScript, quantized: the same recipe, the same bytes."""
+"""The network as TorchScript: quantized, the same recipe, the same bytes; and float, to compare."""
 
 import signal
 import sys
@@ -6,15 +6,21 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
+from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, read_metadata
 from eightbit.benchmarks.processes.leashed import run_leashed
 from eightbit.benchmarks.processes.process import WorkerCrashError
+from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.models.errors import InputError
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts import torchscript_worker
+from eightbit.quantize.artifacts.float_baseline import read_float_network
+from eightbit.quantize.artifacts.pixel_input import with_input
+from eightbit.quantize.artifacts.torchscript_worker import archive_bytes, scripted
 from eightbit.quantize.config import Mode
+from eightbit.quantize.network.operators import by_name
 from eightbit.quantize.recipe.quantized import Quantized
-from eightbit.quantize.recipe.recipe import write_recipe
+from eightbit.quantize.recipe.recipe import Recipe, write_recipe
 from eightbit.quantize.staging import scratch
 
 
@@ -53,3 +59,16 @@ def export_torchscript(quantized: Quantized, metadata: ArtifactMetadata, path: P
         said = done.stderr[-4000:].decode(errors="replace")
         raise RuntimeError(f"building the TorchScript artefact failed:\n{said}")
     return int(done.stdout.split()[-1])  # a library may have printed before
+
+
+def write_float_torchscript(float_onnx: Path, recipe: Recipe, path: Path) -> None:
+    """Write the frozen float network, with input and weights of the ONNX model, to ``path``.
+
+    Raises:
+        InputError: The ONNX model is not one of this network.
+    """
+    network = read_float_network(float_onnx, recipe)
+    taken = feed_of(read_metadata(float_onnx)).input
+    metadata = ArtifactMetadata(precision=Precision.FP32, spec=recipe.spec, input=taken)
+    script = scripted(with_input(by_name(network.module), metadata))
+    path.write_bytes(archive_bytes(script, metadata.to_json()))

@@ -13,7 +13,6 @@ from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.cpu_names import is_x86
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
-from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import Target
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, write_recipe
@@ -51,6 +50,9 @@ def write_artifacts(
 
 def write_torchscript(quantized: Quantized, path: Path) -> int:
     """The INT8 network for torch; returns the highest resident memory of what built it."""
+    # Here, since no other format needs torch.ao and torch.jit, which are to be removed from torch.
+    from eightbit.quantize.artifacts.torchscript_export import export_torchscript
+
     recipe = quantized.recipe
     metadata = _metadata(recipe, Precision.INT8, engine=_engine(recipe.config.target))
     return export_torchscript(quantized, metadata, path)

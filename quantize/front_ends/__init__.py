@@ -1,1 +1,1 @@
-"""torch's own quantization, driven by a recipe: eager and FX."""
+"""Observers in a network, and torch's own quantization of it, driven by a recipe: eager and FX."""

@@ -1,11 +1,10 @@
-"""Observers and integers placed straight into the traced graph, whatever its operations are.
+"""Torch's integers placed straight into the traced graph, whatever its operations are.
 
 torch's own front ends know the operations of a ResNet and place what they like around any other.
 Here each operation becomes torch's quantized one by the recipe, or stands in float between a
 dequantize and a quantize.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,18 +16,16 @@ from torch.ao.nn.intrinsic.quantized import LinearReLU as QuantizedLinearReLU
 from torch.ao.nn.quantized import Conv2d as QuantizedConv2d
 from torch.ao.nn.quantized import DeQuantize, Quantize
 from torch.ao.nn.quantized import Linear as QuantizedLinear
-from torch.ao.quantization import DeQuantStub
 
-from eightbit.calibration import ActivationObserver, QuantParams, dequantize
+from eightbit.calibration import QuantParams, dequantize
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.networks.quantizable import DeQuantStub
 from eightbit.quantize.front_ends.islands import integer_classifier
-from eightbit.quantize.front_ends.observed import ObservedNetwork
 from eightbit.quantize.network.graph import (
     INPUT,
-    OBSERVER_SUFFIX,
-    attribute,
     inputs_of,
     operation_kind,
+    part,
     tensor_name,
 )
 from eightbit.quantize.network.network import Network
@@ -60,36 +57,6 @@ def is_known_to_torch(network: Network) -> bool:
         if node.target is torch.add and tensor_name(node) is not None:
             return False
     return True
-
-
-def observe(network: Network) -> ObservedNetwork:
-    """A copy of the network with an observer behind every tensor that has a name."""
-    traced = network.traced
-    graph = fx.Graph()
-    copied: dict[fx.Node, fx.Node] = {}
-    modules: dict[str, Any] = {}
-    observers: dict[str, ActivationObserver] = {}
-    for node in traced.graph.nodes:
-        copied[node] = graph.node_copy(node, copied.__getitem__)
-        if node.op in ("call_module", "get_attr"):
-            modules[str(node.target)] = copy.deepcopy(_part(traced, node))
-        name = tensor_name(node)
-        if name is not None:
-            observers[name] = modules[name + OBSERVER_SUFFIX] = ActivationObserver()
-            copied[node] = graph.call_module(name + OBSERVER_SUFFIX, (copied[node],))
-    # An observer lies inside the module that it watches: one object must not replace the other.
-    for place in [place for place in modules if place.endswith(OBSERVER_SUFFIX)]:
-        flat = "observers." + place.removesuffix(OBSERVER_SUFFIX).replace(".", "__")
-        for node in graph.find_nodes(op="call_module", target=place):
-            node.target = flat
-        modules[flat] = modules.pop(place)
-    return ObservedNetwork(module=fx.GraphModule(modules, graph), observers=observers)
-
-
-def _part(traced: fx.GraphModule, node: fx.Node) -> Any:
-    """The module or the weights that a node reads."""
-    target = str(node.target)
-    return attribute(traced, target) if node.op == "get_attr" else traced.get_submodule(target)
 
 
 def quantized_module(quantized: Quantized) -> nn.Module:
@@ -125,7 +92,7 @@ class _Writer:
         if node.op == "placeholder":
             return self._graph.placeholder(str(node.target)), None
         if node.op == "get_attr":
-            self._parts[str(node.target)] = _part(self._network.traced, node)
+            self._parts[str(node.target)] = part(self._network.traced, node)
             return self._graph.get_attr(str(node.target)), None
         name = tensor_name(node)
         if name is None:

@@ -7,12 +7,17 @@ from typing import Final
 from torch import nn
 from torch.ao.quantization import QConfig
 
-from eightbit.calibration import ActivationObserver, QuantDType, QuantParams, WeightObserver
+from eightbit.calibration import ActivationObserver, QuantDType, QuantParams
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.config import Mode
 from eightbit.quantize.front_ends import direct, eager, fx
 from eightbit.quantize.front_ends.islands import islands
-from eightbit.quantize.front_ends.observed import ObservedNetwork
+from eightbit.quantize.front_ends.observed import ObservedNetwork, observed_directly
+from eightbit.quantize.front_ends.torch_observers import (
+    PreparedNetwork,
+    TorchActivationObserver,
+    TorchWeightObserver,
+)
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.integers import round_weights
 from eightbit.quantize.recipe.quantized import Quantized
@@ -22,8 +27,8 @@ from eightbit.quantize.recipe.quantized import Quantized
 class FrontEnd:
     """One of torch's ways to place observers and to convert."""
 
-    observe: Callable[[nn.Module], ObservedNetwork]
-    convert: Callable[[ObservedNetwork, Mapping[str, nn.Module]], nn.Module]
+    observe: Callable[[nn.Module], PreparedNetwork]
+    convert: Callable[[PreparedNetwork, Mapping[str, nn.Module]], nn.Module]
 
 
 # Observer settings of a tensor whose producer an island replaces.
@@ -32,10 +37,13 @@ _NO_MATTER = QuantParams(dtype=QuantDType.UINT8, scale=(1.0,), zero_point=(0,))
 
 @own_state()
 def observe(network: Network, mode: Mode) -> ObservedNetwork:
-    """A copy of the network that is watched while it runs; both modes name tensors alike."""
+    """A copy of the network that is watched while it runs; both modes name tensors alike.
+
+    `observed_directly` does the same without torch's front ends.
+    """
     if not direct.is_known_to_torch(network):
-        return direct.observe(network)
-    observed = FRONT_ENDS[mode].observe(network.module)
+        return observed_directly(network)
+    observed = FRONT_ENDS[mode].observe(network.module).observed
     observers = dict(observed.observers)
     for name, module in network.module.named_modules():
         if isinstance(module, nn.AdaptiveAvgPool2d):
@@ -62,7 +70,8 @@ def quantized_module(quantized: Quantized) -> nn.Module:
         observer.params = recipe.activations.get(name, _NO_MATTER)
     for name, params in recipe.layers.items():
         qconfig = QConfig(
-            activation=ActivationObserver, weight=WeightObserver.with_args(params=params.weight)
+            activation=TorchActivationObserver,
+            weight=TorchWeightObserver.with_args(params=params.weight),
         )
         # FX reads it from the fused pair, eager mode from the convolution inside it.
         for module in observed.module.get_submodule(name).modules():

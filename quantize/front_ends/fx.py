@@ -18,17 +18,22 @@ from torch.ao.quantization.backend_config import (
 from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-from eightbit.calibration import ActivationObserver
 from eightbit.models.networks.cifar import OptionAShortcut
-from eightbit.quantize.front_ends.observed import OBSERVING, ObservedNetwork
+from eightbit.quantize.front_ends.torch_modules import take_torchs_modules
+from eightbit.quantize.front_ends.torch_observers import (
+    OBSERVING,
+    PreparedNetwork,
+    TorchActivationObserver,
+)
 from eightbit.quantize.network.graph import INPUT, operation_kind, tensor_name, trace
 from eightbit.quantize.network.operators import Kind
 from eightbit.quantize.torch_settings import expected_deprecations, no_stack_traces
 
 
-def observe(fused: nn.Module) -> ObservedNetwork:
+def observe(fused: nn.Module) -> PreparedNetwork:
     """A traced copy of a fused module with an observer behind every quantized tensor."""
     traced = trace(copy.deepcopy(fused))
+    take_torchs_modules(traced)
     with expected_deprecations(), no_stack_traces():
         prepared = prepare_fx(
             traced,
@@ -40,10 +45,10 @@ def observe(fused: nn.Module) -> ObservedNetwork:
             ),
             backend_config=_backend_config(),
         )
-    return ObservedNetwork(module=prepared, observers=_observers(traced, prepared))
+    return PreparedNetwork(module=prepared, observers=_observers(traced, prepared))
 
 
-def convert_observed(observed: ObservedNetwork, islands: Mapping[str, nn.Module]) -> nn.Module:
+def convert_observed(observed: PreparedNetwork, islands: Mapping[str, nn.Module]) -> nn.Module:
     """Torch's quantized network, once every observer holds its parameters.
 
     ``islands`` are modules to put into it, by the names of their tensors.
@@ -102,17 +107,17 @@ def _backend_config() -> BackendConfig:
 
 def _observers(
     traced: fx.GraphModule, prepared: fx.GraphModule
-) -> Mapping[str, ActivationObserver]:
+) -> Mapping[str, TorchActivationObserver]:
     """The observers by tensor name: FX numbers them, the node before each says what it is.
 
     prepare_fx traces anew and forgets the names of the residual adds, but keeps their order.
     """
     adds = (tensor_name(node) for node in traced.graph.nodes if operation_kind(node) is Kind.ADD)
-    observers: dict[str, ActivationObserver] = {}
+    observers: dict[str, TorchActivationObserver] = {}
     for node in prepared.graph.nodes:
         observer = prepared.get_submodule(node.target) if node.op == "call_module" else None
         # Pooling shares the observer of its input, which has its name already.
-        if not isinstance(observer, ActivationObserver) or observer in observers.values():
+        if not isinstance(observer, TorchActivationObserver) or observer in observers.values():
             continue
         (source,) = node.args
         if source.op == "placeholder":

@@ -17,7 +17,6 @@ from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.models.plain_text import counted
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
 from eightbit.quantize.network.network import unweighted
 from eightbit.quantize.photos import Photos, synthetic_photos
 from eightbit.quantize.recipe.recipe import Recipe
@@ -111,6 +110,9 @@ def _timing(found: Sequence[Benchmarked], products: int, *, busy: float | None) 
 
 def _float_torchscript(folder: Path, recipe: Recipe, path: Path) -> Iterator[Candidate]:
     """The float network in torch, as it is and optimised for inference."""
+    # Here, since nothing else that is measured needs torch.jit, which is to be removed from torch.
+    from eightbit.quantize.artifacts.torchscript_export import write_float_torchscript
+
     write_float_torchscript(folder / bundle.FLOAT_ONNX, recipe, path)
     for label, for_inference in (
         (_FLOAT_TORCHSCRIPT, False),

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import torch
 from torch import fx, nn
-from torch.ao.quantization import DeQuantStub, QuantStub
 
+from eightbit.models.networks.quantizable import DeQuantStub, QuantStub
 from eightbit.quantize.network.graph import OBSERVER_SUFFIX
 
 _TAKEN: Final = frozenset(dir(nn.Module()))

@@ -1,35 +1,13 @@
-"""Folding: each Conv-BN(-ReLU) of a quantization-ready network becomes one module."""
-
-from typing import cast
+"""The network that folding leaves: each Conv-BN(-ReLU) is one module, and what weights it has."""
 
 import numpy as np
-import torch
 from torch import nn
-from torch.ao.quantization import fuse_modules
 
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models.networks.architectures import build_from_spec
-from eightbit.models.networks.fusable import FusableNetwork
+from eightbit.models.networks.fusable import fold
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize.network.operators import layer_of
-from eightbit.quantize.torch_settings import expected_deprecations
-
-
-def fold(model: FusableNetwork) -> nn.Module:
-    """A copy of the float network with BatchNorm folded and ReLU attached.
-
-    Folding is ``w' = w * gamma / sqrt(var + eps)``, ``b' = beta - mean * gamma / sqrt(var + eps)``
-    (Jacob et al., arXiv:1712.05877, section 3.2), by torch's own ``fuse_modules``.
-
-    Raises:
-        ValueError: The network is in training mode, where statistics still move.
-    """
-    if model.training:
-        raise ValueError("fuse: expected a network in eval mode; call model.eval() first")
-    with expected_deprecations():
-        fused = cast("nn.Module", fuse_modules(model, model.fusion_groups()))
-    # The order in which convolutions are fastest, here and in every copy.
-    return fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def fused_architecture(spec: ModelSpec) -> nn.Module:

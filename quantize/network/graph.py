@@ -1,14 +1,13 @@
 """The fused network as a flat list of operations with names: one trace for FX and for ONNX."""
 
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
-from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.networks.quantizable import ConvReLU2d, DeQuantStub, LinearReLU, QuantStub
 from eightbit.quantize.network.operators import FUSED, ConvClip2d, Kind, function_kind
 
 # Name of the network's quantized input; every other tensor bears the name of the module that
@@ -91,6 +90,12 @@ def attribute(traced: fx.GraphModule, target: str) -> torch.Tensor:
     path, _, name = target.rpartition(".")
     tensor: torch.Tensor = getattr(traced.get_submodule(path), name)
     return tensor
+
+
+def part(traced: fx.GraphModule, node: fx.Node) -> Any:
+    """The module or the weights that a node of a trace reads."""
+    target = str(node.target)
+    return attribute(traced, target) if node.op == "get_attr" else traced.get_submodule(target)
 
 
 def source_name(node: fx.Node) -> str:

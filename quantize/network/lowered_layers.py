@@ -7,9 +7,9 @@ from typing import Any, Final
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
+from eightbit.models.networks.quantizable import ConvReLU2d, LinearReLU
 from eightbit.quantize.network.lowering import MAPS, Call, Lowering, first, pair, set_weights
 from eightbit.quantize.network.operators import (
     CLIP,
@@ -116,9 +116,12 @@ def _bounded(lowering: Lowering, call: Call, high: float | None) -> fx.Node:
     x = first(call)
     module = lowering.drawing.module_of(x) if call.is_only_reader else None
     if type(module) is nn.Conv2d:
-        bound = nn.ReLU() if high is None else nn.Hardtanh(0.0, high)
-        fused = ConvClip2d(module, bound) if isinstance(bound, nn.Hardtanh) else None
-        lowering.drawing.replace_module(x, fused or ConvReLU2d(module, bound))
+        fused = (
+            ConvReLU2d(module, nn.ReLU())
+            if high is None
+            else ConvClip2d(module, nn.Hardtanh(0.0, high))
+        )
+        lowering.drawing.replace_module(x, fused)
         return x
     if type(module) is nn.Linear and high is None:
         lowering.drawing.replace_module(x, LinearReLU(module, nn.ReLU()))

@@ -7,10 +7,10 @@ import torch
 from torch import fx, nn
 
 from eightbit.models.doors.pretrained import Pretrained
-from eightbit.models.networks.fusable import FusableNetwork
+from eightbit.models.networks.fusable import FusableNetwork, fold
 from eightbit.models.spec import Architecture, ModelSpec
 from eightbit.models.torch_state import own_state
-from eightbit.quantize.network.fusion import fold, fused_architecture, integer_layers
+from eightbit.quantize.network.fusion import fused_architecture, integer_layers
 from eightbit.quantize.network.graph import (
     attribute,
     operation_kind,

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 from torch._ops import OpOverload
-from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
+
+from eightbit.models.networks.quantizable import ConvReLU2d, LinearReLU
 
 
 class Kind(StrEnum):

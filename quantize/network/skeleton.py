@@ -17,11 +17,10 @@ from pydantic import (
     model_serializer,
 )
 from torch import fx, nn
-from torch.ao.nn.intrinsic import ConvReLU2d, LinearReLU
-from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.models.errors import InputError
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.networks.quantizable import ConvReLU2d, DeQuantStub, LinearReLU, QuantStub
 from eightbit.models.spec import Finite, FrozenModel, Positive
 from eightbit.quantize.network.graph import OBSERVER_SUFFIX, attribute, inputs_of, tensor_name
 from eightbit.quantize.network.operators import (

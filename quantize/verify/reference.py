@@ -14,11 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.calibration import QuantParams, bias_params, quantize, requantize
 from eightbit.calibration.qparams import FloatArray, IntArray, real_numbers, signed_steps
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.networks.quantizable import DeQuantStub, QuantStub
 from eightbit.quantize.network.graph import tensor_name
 from eightbit.quantize.network.operators import MOVING, activation_of, layer_of
 from eightbit.quantize.recipe.integers import weight_integers

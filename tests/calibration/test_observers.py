@@ -1,13 +1,7 @@
 import pytest
 import torch
 
-from eightbit.calibration import (
-    ActivationObserver,
-    QuantDType,
-    QuantParams,
-    TensorStatistics,
-    WeightObserver,
-)
+from eightbit.calibration import ActivationObserver, TensorStatistics
 
 
 def observe(*tensors: torch.Tensor) -> TensorStatistics:
@@ -90,34 +84,3 @@ def test_what_flows_through_is_returned_as_it_is(expected: int) -> None:
 
 def test_a_tensor_that_needs_a_gradient_is_observed_too() -> None:
     assert observe(noise(1, 4).requires_grad_()) == observe(noise(1, 4))
-
-
-def test_torch_is_given_the_params_of_the_recipe() -> None:
-    observer = ActivationObserver()
-    observer.params = QuantParams(dtype=QuantDType.UINT8, scale=(0.5,), zero_point=(7,))
-    scale, zero_point = observer.calculate_qparams()
-    assert (scale.dtype, zero_point.dtype) == (torch.float32, torch.int32)
-    assert (scale.tolist(), zero_point.tolist()) == ([0.5], [7])
-    assert (observer.dtype, observer.qscheme) == (torch.quint8, torch.per_tensor_affine)
-
-
-def test_without_params_there_is_nothing_to_give_torch() -> None:
-    observer = ActivationObserver()
-    observer.expected = 1
-    observer(noise(1, 4))
-    with pytest.raises(RuntimeError, match="no parameters from a recipe"):
-        observer.calculate_qparams()
-
-
-def test_weight_observer_serves_its_scales_and_observes_nothing() -> None:
-    params = QuantParams(
-        dtype=QuantDType.INT8, scale=(0.5, 0.25, 1.0), zero_point=(0, 0, 0), axis=0
-    )
-    observer = WeightObserver(params)
-    weight = noise(3, 4, 1, 1)
-    assert observer(weight) is weight
-    scale, zero_point = observer.calculate_qparams()
-    assert (scale.dtype, zero_point.dtype) == (torch.float32, torch.int32)
-    assert (scale.tolist(), zero_point.tolist()) == ([0.5, 0.25, 1.0], [0, 0, 0])
-    assert (observer.dtype, observer.qscheme) == (torch.qint8, torch.per_channel_symmetric)
-    assert (observer.ch_axis, observer.quant_min, observer.quant_max) == (0, -127, 127)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from tests.golden.recipes import quantized_by_hand, recipe_by_hand
 from torch import nn
-from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.benchmarks import ArtifactMetadata, Precision
 from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, Pretrained
+from eightbit.models.networks.quantizable import DeQuantStub, QuantStub
 from eightbit.quantize import Mode, QuantConfig, Recipe, export_onnx
 from eightbit.quantize.config import Target
 from eightbit.quantize.front_ends.front_ends import quantized_module

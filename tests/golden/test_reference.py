@@ -7,13 +7,11 @@ import pytest
 import torch
 from tests.golden.recipes import quantized_by_hand, recipe_by_hand
 from torch import nn
-from torch.ao.nn.intrinsic import ConvReLU2d
-from torch.ao.nn.quantized import FloatFunctional
-from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.calibration import QuantDType, QuantParams
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.networks.quantizable import ConvReLU2d, DeQuantStub, FloatFunctional, QuantStub
 from eightbit.quantize import Recipe
 from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.recipe.recipe import LayerParams

@@ -28,7 +28,8 @@ from eightbit.quantize import (
     quantized_module,
 )
 from eightbit.quantize.algorithms.simulation import PairedNetwork
-from eightbit.quantize.artifacts.float_baseline import read_float_network, write_float_torchscript
+from eightbit.quantize.artifacts.float_baseline import read_float_network
+from eightbit.quantize.artifacts.torchscript_export import write_float_torchscript
 from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.network.skeleton import Skeleton
 from eightbit.quantize.torch_settings import expected_deprecations

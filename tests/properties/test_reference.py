@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tests.golden.recipes import quantized_by_hand, recipe_by_hand
 from torch import nn
-from torch.ao.nn.intrinsic import ConvReLU2d
-from torch.ao.nn.quantized import FloatFunctional
-from torch.ao.quantization import DeQuantStub, QuantStub
 
 from eightbit.calibration import QuantDType, QuantParams, dequantize
 from eightbit.models import Architecture, ModelSpec, Preprocessing
+from eightbit.models.networks.quantizable import ConvReLU2d, DeQuantStub, FloatFunctional, QuantStub
 from eightbit.quantize import Recipe
 from eightbit.quantize.recipe.recipe import LayerParams
 from eightbit.quantize.verify.reference import reference_logits

@@ -11,6 +11,7 @@ from eightbit.benchmarks import ArtifactMetadata, Precision
 from eightbit.benchmarks.runtimes.torchscript_runner import load_module
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained, build_model
+from eightbit.models.networks.fusable import fold
 from eightbit.quantize import (
     Mode,
     QuantConfig,
@@ -20,7 +21,6 @@ from eightbit.quantize import (
     observe,
 )
 from eightbit.quantize.front_ends.front_ends import quantized_module
-from eightbit.quantize.network.fusion import fold
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.quantized import Quantized
 

@@ -32,9 +32,9 @@ from eightbit.quantize import (
     observe,
 )
 from eightbit.quantize.artifacts.audit import audit
-from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx
 from eightbit.quantize.artifacts.pixel_input import PixelInput
+from eightbit.quantize.artifacts.torchscript_export import write_float_torchscript
 from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.quantized import Quantized

@@ -14,8 +14,9 @@ from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.quantize import bundle
-from eightbit.quantize.artifacts.float_baseline import write_float_torchscript
+from eightbit.quantize.artifacts import torchscript_export
 from eightbit.quantize.artifacts.open_bundle import open_bundle
+from eightbit.quantize.artifacts.torchscript_export import write_float_torchscript
 from eightbit.quantize.measure import latency
 from eightbit.quantize.measure.latency import Timing, time_bundle
 from eightbit.quantize.stages import Silence, Stages
@@ -77,7 +78,7 @@ def test_what_a_bundle_holds_is_not_optional(
         needed.update(f"{one.label} in {one.runtime}" for one in candidates if not one.optional)
         return Benchmarked(latency=(), limits=(), whole_path=(), launches=3, rounds=1)
 
-    monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(torchscript_export, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency, "benchmark", note)
     monkeypatch.setattr(Runtime, "is_installed", True)
     time_bundle(bundle_folder, open_bundle(bundle_folder).recipe, Stages(), threads=(1,))
@@ -87,6 +88,21 @@ def test_what_a_bundle_holds_is_not_optional(
         f"{bundle.FLOAT_ONNX} in onnxruntime",
         f"{bundle.ONNX} in onnxruntime",
     }
+
+
+def test_without_torchscript_nothing_of_torch_is_measured(
+    onnx_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtimes: set[str] = set()
+
+    def note(candidates: Sequence[Candidate], *_: object, **__: object) -> Benchmarked:
+        runtimes.update(str(one.runtime) for one in candidates)
+        return Benchmarked(latency=(), limits=(), whole_path=(), launches=3, rounds=1)
+
+    monkeypatch.setattr(latency, "benchmark", note)
+    time_bundle(onnx_bundle, open_bundle(onnx_bundle).recipe, Stages(), threads=(1,))
+    assert "onnxruntime" in runtimes
+    assert TORCHSCRIPT.runtime.name not in runtimes
 
 
 def test_more_threads_than_cores_are_told_of_once(
@@ -99,7 +115,7 @@ def test_more_threads_than_cores_are_told_of_once(
         def tell(self, line: str) -> None:
             self.lines.append(line)
 
-    monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(torchscript_export, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(
         latency,
         "benchmark",
@@ -125,7 +141,7 @@ def test_limits_and_the_whole_path_are_measured_once_per_number_of_threads(
         asked.append((threads, batch, more["limits"] is None, bool(conditions.photos)))
         return Benchmarked(latency=(), limits=(), whole_path=(), launches=3, rounds=batch)
 
-    monkeypatch.setattr(latency, "write_float_torchscript", lambda *_: None)
+    monkeypatch.setattr(torchscript_export, "write_float_torchscript", lambda *_: None)
     monkeypatch.setattr(latency, "benchmark", note)
     recipe = open_bundle(bundle_folder).recipe
     found = time_bundle(bundle_folder, recipe, Stages(), threads=(1, 2), batches=(4, 2))

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.ao.nn.intrinsic import ConvReLU2d
+from torch.ao.quantization import fuse_modules
 
 from eightbit.models import Architecture, Pretrained, build_model, import_torchvision
-from eightbit.quantize.network.fusion import fold, integer_layers
+from eightbit.models.networks.fusable import fold
+from eightbit.models.networks.quantizable import ConvReLU2d
+from eightbit.quantize.network.fusion import integer_layers
+from eightbit.quantize.torch_settings import expected_deprecations
 
 Networks = Callable[..., Pretrained]
 
@@ -35,6 +38,16 @@ def test_the_fused_network_computes_what_torchvisions_own_model_computes(
     with torch.inference_mode():
         expected, found = reference.eval()(x), fold(pretrained.model)(x)
     assert (expected - found).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_folding_gives_the_bits_of_torchs_own_front_end(random_network: Networks) -> None:
+    model = random_network(Architecture.RESNET50).model
+    with expected_deprecations():
+        theirs = fuse_modules(model, model.fusion_groups())
+    ours = fold(model)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor), name
 
 
 def test_fusion_leaves_the_original_alone(random_network: Networks) -> None:

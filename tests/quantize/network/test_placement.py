@@ -5,7 +5,8 @@ import torch
 from torch import fx
 
 from eightbit.models import Architecture, build_model
-from eightbit.quantize.network.fusion import fold
+from eightbit.models.networks.fusable import fold
+from eightbit.models.networks.quantizable import QuantStub
 from eightbit.quantize.network.graph import trace
 from eightbit.quantize.network.placement import (
     float_candidates,
@@ -108,7 +109,7 @@ def test_a_linear_layer_inside_a_network_is_rounded() -> None:
     class Two(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.quant = torch.ao.quantization.QuantStub()
+            self.quant = QuantStub()
             self.hidden = torch.nn.Linear(4, 4)
             self.head = torch.nn.Linear(4, 2)
 

@@ -11,12 +11,12 @@ import torch
 from pydantic import ValidationError
 from tests.hostile.inputs.models import skeleton
 from torch import nn
-from torch.ao.nn.quantized import FloatFunctional
 
 from eightbit.models import Architecture, InputError, Pretrained, build_model
+from eightbit.models.networks.fusable import fold
+from eightbit.models.networks.quantizable import FloatFunctional
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize import Network, fuse
-from eightbit.quantize.network.fusion import fold
 from eightbit.quantize.network.graph import trace
 from eightbit.quantize.network.skeleton import MAX_WEIGHTS, Skeleton, Step
 

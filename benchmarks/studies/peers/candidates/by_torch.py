@@ -9,14 +9,15 @@ from typing import Final, cast
 
 import torch
 from torch import nn
-from torch.ao.nn.quantized import FloatFunctional, FXFloatFunctional
-from torch.ao.quantization import DeQuantStub, QuantStub, get_default_qconfig_mapping
+from torch.ao.nn.quantized import FXFloatFunctional
+from torch.ao.quantization import get_default_qconfig_mapping
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.benchmarks.studies.peers.candidates.job import Candidate, Job, calibration_batches
 from eightbit.benchmarks.studies.peers.candidates.networks import load_network
 from eightbit.models.errors import InputError
+from eightbit.models.networks.quantizable import DeQuantStub, FloatFunctional, QuantStub
 
 # Observers see one batch at a time; 32 is the size that torch's tutorial calibrates with.
 _BATCH: Final = 32
