@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram, default_decompositions, export
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
 from eightbit.models.torch_state import own_state
+from eightbit.quantize.network.affine import LOWERED_AFFINE
 from eightbit.quantize.network.layout import lowered
 from eightbit.quantize.network.lowered_layers import LOWERED_LAYERS
 from eightbit.quantize.network.lowered_maps import LOWERED_MAPS
@@ -30,7 +31,7 @@ _BATCH: Final = 2
 # with the module for another number.
 _FIXED: Final = 17
 
-_LOWERED: Final = {**LOWERED_LAYERS, **LOWERED_MAPS}
+_LOWERED: Final = {**LOWERED_LAYERS, **LOWERED_MAPS, **LOWERED_AFFINE}
 
 # What a call with sizes, or a check of them, begins with.
 _OF_SIZES: Final = ("sym_", "_assert")
@@ -246,7 +247,7 @@ class _Import:
             argument.name: given.get(argument.name, argument.default_value)
             for argument in schema.arguments
         }
-        sources = node.all_input_nodes
+        sources = [source for source in node.all_input_nodes if self._is_of_images(source)]
         call = Call(
             key=_key(target),
             values=full,
@@ -256,11 +257,14 @@ class _Import:
             path=_path(node),
             shape=_shape(node.meta.get("val")),
             input_shape=_shape(sources[0].meta.get("val")) if sources else (),
-            shapes=tuple(_shape(source.meta.get("val")) for source in sources),
+            shapes=tuple(_shape(source.meta.get("val")) for source in node.all_input_nodes),
             is_only_reader=bool(sources) and self._is_only_reader(sources[0]),
             parts=_shapes(node.meta.get("val")),
         )
         return call, writes
+
+    def _is_of_images(self, source: fx.Node) -> bool:
+        return isinstance(self._values[source], fx.Node | list)
 
     def _is_only_reader(self, source: fx.Node) -> bool:
         """Whether a node has one reader, and so has whatever stands for the same value."""

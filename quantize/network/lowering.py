@@ -29,7 +29,7 @@ class Call:
         target: The operator.
         path: The user's module that called it.
         shape: Of its result, -1 for the number of images.
-        input_shape: Of its first input, likewise.
+        input_shape: Of its first input that depends on the images, likewise.
         shapes: Of all inputs.
         is_only_reader: Whether nothing else reads that input.
         parts: Shapes of its results, where it has several.

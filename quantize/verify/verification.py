@@ -38,7 +38,6 @@ from eightbit.models.images.sources import ImageSource
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit import audit_onnx
 from eightbit.quantize.images import UsableImages
-from eightbit.quantize.network.multiplications import multiplications
 from eightbit.quantize.network.operators import Kind
 from eightbit.quantize.network.placement import always_float, float_operators
 from eightbit.quantize.recipe.quantized import Quantized
@@ -53,6 +52,7 @@ from eightbit.quantize.verify.executions import (
     executions,
     in_batches,
 )
+from eightbit.quantize.verify.multiplications import multiplications
 
 # Predictions that may differ from float on the verification images, as a fraction.
 MAX_FLOAT_DISAGREEMENT: Final = 0.20
