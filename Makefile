@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint types unit studies hostile docs measure clean
+.PHONY: demo test test-newest lint types unit studies hostile docs measure clean
 
 demo: $(INSTALLED)
 	$(BIN)/eightbit demo --out build/demo --overwrite
@@ -24,6 +24,15 @@ types: $(INSTALLED)
 PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 unit: $(INSTALLED) browser cpp emulator
 	$(PYTEST) -m 'not study'
+
+# The same tests with the newest torch that is admitted, and the newest of everything else. PyPI's
+# torch for x86 is a build for CUDA, of gigabytes: PIP_EXTRA_INDEX_URL names an index with another.
+NEWEST := build/newest
+test-newest: browser cpp emulator
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --constraint constraints-newest.txt \
+	  --editable '.[demo,dev,openvino,timm]'
+	$(subst $(BIN),$(NEWEST)/bin,$(PYTEST)) -m 'not study'
 
 # benchmarks/studies, which only maintainers run.
 studies: $(INSTALLED) emulator

@@ -1,6 +1,5 @@
 """A TorchScript archive in torch on the CPU."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logi
 from eightbit.benchmarks.runtimes.torchscript_archive import check_archive
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
+from eightbit.models.torch_warnings import expected_deprecations
 
 
 class TorchScriptRunner:
@@ -105,9 +105,7 @@ def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.Script
     if engine is None and metadata is not None:
         engine = metadata.engine
     try:
-        with _quantized_engine(engine, where), warnings.catch_warnings():
-            # TorchScript is deprecated upstream; reading such an artefact is the purpose here.
-            warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
+        with _quantized_engine(engine, where), expected_deprecations():
             check_archive(path)
             module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
             module.eval()
@@ -121,8 +119,7 @@ def load_module(path: Path, engine: str | None = None) -> tuple[torch.jit.Script
 
 
 def _optimised(module: torch.jit.ScriptModule, where: str) -> torch.jit.ScriptModule:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
+    with expected_deprecations():
         try:
             return torch.jit.optimize_for_inference(module)
         except (RuntimeError, torch.jit.Error) as exc:

@@ -18,13 +18,13 @@ from torch import nn
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT_EXTRA_FILE
 from eightbit.benchmarks.artifact.metadata import parse_metadata
 from eightbit.benchmarks.processes.process import peak_rss_bytes
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.pixel_input import with_input
 from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.network.network import Network, unweighted
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import read_recipe
-from eightbit.quantize.torch_settings import expected_deprecations
 
 WEIGHTS_FILE = "fused.safetensors"
 METADATA_FILE = "metadata.json"

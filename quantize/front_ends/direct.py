@@ -20,6 +20,7 @@ from torch.ao.nn.quantized import Linear as QuantizedLinear
 from eightbit.calibration import QuantParams, dequantize
 from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.models.networks.quantizable import DeQuantStub
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize.front_ends.islands import integer_classifier
 from eightbit.quantize.network.graph import (
     INPUT,
@@ -32,7 +33,6 @@ from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.operators import MOVING, Kind, activation_of, layer_of
 from eightbit.quantize.recipe.integers import rounded_biases, weight_integers
 from eightbit.quantize.recipe.quantized import Quantized
-from eightbit.quantize.torch_settings import expected_deprecations
 
 # Torch's front ends write these as they have always been written.
 _FUNCTIONS_OF_TORCH: Final = (torch.add, F.relu, torch.flatten)

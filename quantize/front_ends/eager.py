@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 from torch.ao.quantization import QuantStub, convert, prepare
 
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize.front_ends.torch_modules import take_torchs_modules
 from eightbit.quantize.front_ends.torch_observers import (
     OBSERVING,
@@ -13,7 +14,6 @@ from eightbit.quantize.front_ends.torch_observers import (
     TorchActivationObserver,
 )
 from eightbit.quantize.network.graph import INPUT, OBSERVER_SUFFIX
-from eightbit.quantize.torch_settings import expected_deprecations
 
 
 def observe(fused: nn.Module) -> PreparedNetwork:

@@ -19,6 +19,7 @@ from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
 from eightbit.models.networks.cifar import OptionAShortcut
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize.front_ends.torch_modules import take_torchs_modules
 from eightbit.quantize.front_ends.torch_observers import (
     OBSERVING,
@@ -27,7 +28,7 @@ from eightbit.quantize.front_ends.torch_observers import (
 )
 from eightbit.quantize.network.graph import INPUT, operation_kind, tensor_name, trace
 from eightbit.quantize.network.operators import Kind
-from eightbit.quantize.torch_settings import expected_deprecations, no_stack_traces
+from eightbit.quantize.torch_settings import no_stack_traces
 
 
 def observe(fused: nn.Module) -> PreparedNetwork:

@@ -1,6 +1,5 @@
 """Tiny models and reports that the tests of this folder share."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
+from eightbit.models.torch_warnings import expected_deprecations
 
 CLASSES = 7
 WEIGHT = np.linspace(-1, 1, 3 * CLASSES, dtype=np.float32).reshape(3, CLASSES)
@@ -92,9 +92,7 @@ class _Talkative(_Tiny):
 
 
 def _write_torchscript(path: Path, metadata: str | None, module: torch.nn.Module) -> None:
-    with warnings.catch_warnings():
-        # TorchScript is deprecated upstream; it is what is tested here.
-        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
+    with expected_deprecations():
         extra = {} if metadata is None else {"eightbit.json": metadata}
         torch.jit.save(torch.jit.script(module.eval()), str(path), _extra_files=extra)
 

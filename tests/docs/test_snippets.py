@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tests.docs.pages import CLASSES, DOCS, PAGES, name_of
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner, read_metadata, read_report
 from eightbit.models import Architecture, Pretrained, load_pretrained, preprocess
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import Delivery, QuantConfig, read_recipe, rebuild
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.deploy.archive import archive_of, bundle_files
@@ -42,9 +42,7 @@ def run(desk: Path) -> Iterator[Callable[[Path], Names]]:
     def run_page(page: Path) -> Names:
         if page not in done:
             document = snippets(page)
-            with warnings.catch_warnings():
-                # The page says that torch warns of this.
-                warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
+            with expected_deprecations():  # the pages say that torch warns
                 for example in document:
                     example.evaluate()
             done[page] = document.namespace

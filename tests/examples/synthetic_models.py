@@ -1,7 +1,6 @@
 """Models that answer every image alike, and say of themselves whatever a test wants."""
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+
+from eightbit.models.torch_warnings import expected_deprecations
 
 KEY = "eightbit"
 SIDE = 4
@@ -80,8 +81,7 @@ def model_that_onednn_refuses(path: Path, metadata: str) -> Path:
     backend = torch.backends.quantized
     before = backend.engine
     backend.engine = "fbgemm"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own deprecations
+    with expected_deprecations():
         module = torch.jit.script(_AsymmetricWeights().eval())
         torch.jit.save(module, str(path), _extra_files={"eightbit.json": metadata})
     backend.engine = before
@@ -91,9 +91,7 @@ def model_that_onednn_refuses(path: Path, metadata: str) -> Path:
 def torchscript_model(path: Path, metadata: str | None, *, pair: bool = False) -> Path:
     """A TorchScript module that answers with the mean of each colour, or with no logits at all."""
     extra = {} if metadata is None else {"eightbit.json": metadata}
-    with warnings.catch_warnings():
-        # Deprecated upstream; artefacts are such archives.
-        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
+    with expected_deprecations():
         module = torch.jit.script(_Pair() if pair else _Average())
         torch.jit.save(module, str(path), _extra_files=extra)
     return path

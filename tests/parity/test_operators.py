@@ -16,6 +16,7 @@ from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.calibration import collect
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models import Preprocessing, Pretrained, from_module
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import (
     Mode,
     QuantConfig,
@@ -32,7 +33,6 @@ from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.torchscript_export import write_float_torchscript
 from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.network.skeleton import Skeleton
-from eightbit.quantize.torch_settings import expected_deprecations
 from eightbit.quantize.verify.reference import reference_logits
 from eightbit.quantize.verify.verification import audit_artifact
 

@@ -4,7 +4,6 @@ An image classifier that any runner can load: the image is repeated to as many c
 has and rounded with a scale of 1; what the layers give is the logits.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.ao.nn import quantized
 
 from eightbit.benchmarks.studies.pairs.layers import OUTPUT_SCALE, Layer
+from eightbit.models.torch_warnings import expected_deprecations
 
 
 def write_torchscript(layers: Sequence[Layer], path: Path) -> None:
@@ -22,10 +22,7 @@ def write_torchscript(layers: Sequence[Layer], path: Path) -> None:
         layers: Their values are the logits, one layer after the other.
         path: The .pt file.
     """
-    with warnings.catch_warnings():
-        # torch's quantized tensors and TorchScript are deprecated upstream; they are what is tried.
-        warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)
-        warnings.filterwarnings("ignore", ".*quantized tensor.* are deprecated", UserWarning)
+    with expected_deprecations():
         module = _Layers(layers).eval()
         torch.jit.save(torch.jit.script(module), str(path))
 

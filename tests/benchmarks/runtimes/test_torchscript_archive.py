@@ -13,6 +13,7 @@ from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.torchscript_archive import check_archive
 from eightbit.benchmarks.runtimes.torchscript_runner import TorchScriptRunner, load_module
 from eightbit.models.errors import InputError
+from eightbit.models.torch_warnings import expected_deprecations
 
 WRITTEN = "written-by-the-model"
 
@@ -36,8 +37,7 @@ class Network(nn.Module):
 
 
 def saved(module: nn.Module, path: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with expected_deprecations():
         torch.jit.script(module.eval()).save(str(path))
     return path
 
@@ -136,8 +136,7 @@ def test_classifiers_of_other_tools_are_accepted(how, random_network, tmp_path):
     from eightbit.models import Architecture
 
     model = random_network(Architecture.CIFAR_RESNET20, side=32).model
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with expected_deprecations():
         if how == "trace":
             module = torch.jit.trace(model, torch.zeros(1, 3, 32, 32))
         else:

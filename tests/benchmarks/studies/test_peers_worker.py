@@ -30,6 +30,7 @@ from eightbit.benchmarks.studies.peers.results import Results, Row
 from eightbit.models import Architecture
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
+from eightbit.models.torch_warnings import EXPECTED
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx
 from eightbit.quantize.network.network import fuse
 
@@ -39,10 +40,9 @@ ENGINES = (Candidate.FX_X86, Candidate.FX_ONEDNN, Candidate.FX_FBGEMM)
 
 # torch.ao is deprecated upstream, and what is compared with here.
 in_torch = pytest.mark.filterwarnings(
-    "ignore:torch.ao.quantization is deprecated:DeprecationWarning",
-    "ignore:.*quint8|.*qint8|.*quantized tensor:UserWarning",
-    "ignore:Please use quant_min and quant_max:UserWarning",
-    "ignore:Default qconfig of oneDNN backend with reduce_range of false:UserWarning",
+    *(f"ignore:{message}" for message in EXPECTED),
+    "ignore:Please use quant_min and quant_max",
+    "ignore:Default qconfig of oneDNN backend with reduce_range of false",
 )
 
 

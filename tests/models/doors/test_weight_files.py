@@ -2,7 +2,6 @@ import os
 import pickle
 import random
 import struct
-import warnings
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from eightbit.models.doors.weight_files import read_weight_file
 from eightbit.models.errors import InputError
 from eightbit.models.networks.architectures import build_model
 from eightbit.models.spec import Architecture
+from eightbit.models.torch_warnings import expected_deprecations
 
 SMALL = Architecture.CIFAR_RESNET20
 
@@ -46,9 +46,7 @@ def test_a_whole_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_torchscript_archive_is_refused(tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        # torch.jit is deprecated upstream; users have such files.
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+    with expected_deprecations():
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "x.pt"))
     with pytest.raises(InputError, match="TorchScript archive"):
         read_weight_file(tmp_path / "x.pt")

@@ -1,4 +1,3 @@
-import warnings
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from eightbit.models.labels import match_images
 from eightbit.models.networks.architectures import build_model
 from eightbit.models.networks.cifar import CifarResNet, OptionAShortcut
 from eightbit.models.spec import Architecture
+from eightbit.models.torch_warnings import expected_deprecations
 
 CIFAR10 = (
     "airplane",
@@ -33,9 +33,7 @@ CIFAR10 = (
 
 
 def quantized(x: Tensor, scale: float, zero_point: int) -> Tensor:
-    with warnings.catch_warnings():
-        # torch's quantized dtypes are deprecated upstream; TorchScript's INT8 kernels need them.
-        warnings.filterwarnings("ignore", message=".*quantized tensor creation.*")
+    with expected_deprecations():
         return torch.quantize_per_tensor(x, scale, zero_point, torch.quint8)
 
 
@@ -53,8 +51,7 @@ def test_the_shortcut_of_a_quantized_tensor_pads_with_its_zero_point(scripted: b
     shortcut: torch.nn.Module = OptionAShortcut(16, 32)
     x = quantized(torch.randn(2, 16, 6, 6), scale=0.1, zero_point=37)
     if scripted:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        with expected_deprecations():
             shortcut = torch.jit.script(shortcut)
     y = shortcut(x)
     assert (y.q_scale(), y.q_zero_point(), y.dtype) == (0.1, 37, torch.quint8)

@@ -1,5 +1,4 @@
 import functools
-import warnings
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +18,7 @@ from eightbit.models.networks.architectures import (
 from eightbit.models.networks.cifar import CifarResNet
 from eightbit.models.networks.resnet import BasicBlock, Bottleneck, ResNet
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
+from eightbit.models.torch_warnings import expected_deprecations
 
 TORCHVISION = [architecture for architecture in Architecture if not architecture.is_cifar]
 torchvision_models = import_torchvision().models
@@ -266,9 +266,7 @@ def test_networks_trace_and_script_for_any_batch_size(
 ) -> None:
     model = build(num_classes=3, include_top=include_top).eval()
     traced = torch.fx.symbolic_trace(model)
-    with warnings.catch_warnings():
-        # torch.jit is deprecated upstream; TorchScript is one of the two artefacts.
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+    with expected_deprecations():
         scripted = torch.jit.script(model)
     for batch in (1, 3):
         x = torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(batch))

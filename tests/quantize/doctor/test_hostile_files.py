@@ -1,6 +1,5 @@
 """Files of strangers: the doctor says what is wrong with them, in one line or as a finding."""
 
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.quantize.foreign_models import one_convolution
 
 from eightbit.benchmarks.artifact import untrusted_onnx
 from eightbit.models.errors import InputError
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import Severity, examine_file
 from eightbit.quantize.doctor import onnx_trial
 from eightbit.quantize.doctor.graph_view import GraphView
@@ -131,8 +131,7 @@ def test_a_torchscript_file_with_a_name_that_is_no_text_is_refused(eightbit, tmp
 
 def test_a_torchscript_file_with_a_class_that_is_no_text_is_refused(eightbit, tmp_path):
     path = tmp_path / "class.pt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with expected_deprecations():
         torch.jit.script(torch.nn.Flatten()).save(str(path))
     path.write_bytes(path.read_bytes().replace(b"Flatten", b"\xec(atten", 1))
     assert "that cannot be read" in eightbit("doctor", path).error
@@ -146,8 +145,7 @@ class WithoutForward(torch.nn.Module):
 
 def test_a_torchscript_file_with_nothing_to_call_is_refused(eightbit, tmp_path):
     path = tmp_path / "uncallable.pt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with expected_deprecations():
         torch.jit.script(WithoutForward()).save(str(path))
     assert "found no forward" in eightbit("doctor", path).error
 

@@ -1,7 +1,6 @@
 """What the doctor says about TorchScript files."""
 
 import io
-import warnings
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from torch import nn
 from eightbit.benchmarks import read_metadata
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import Examination, Finding, Severity, examine_file
 from eightbit.quantize.doctor.host import TorchBuild
 from eightbit.quantize.doctor.rendering import render_examination
@@ -40,8 +40,7 @@ def save_foreign(path: Path, *, quantized: bool, frozen: bool = False) -> Path:
         nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
     )
     network.eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates all of this
+    with expected_deprecations():
         if quantized:
             images = (torch.randn(1, 4, 8, 8),)
             mapping = QConfigMapping().set_global(default_qconfig)

@@ -11,8 +11,8 @@ from torch.ao.quantization import fuse_modules
 from eightbit.models import Architecture, Pretrained, build_model, import_torchvision
 from eightbit.models.networks.fusable import fold
 from eightbit.models.networks.quantizable import ConvReLU2d
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize.network.fusion import integer_layers
-from eightbit.quantize.torch_settings import expected_deprecations
 
 Networks = Callable[..., Pretrained]
 

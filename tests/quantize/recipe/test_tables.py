@@ -2,7 +2,6 @@
 
 import json
 import struct
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.calibration import collect
 from eightbit.calibration.saturation import channels_at_risk
 from eightbit.models import Architecture, InputError, Pretrained
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import QuantConfig, Recipe, bundle, fuse, make_recipe, observe, read_recipe
 from eightbit.quantize.artifacts.torchscript_export import export_torchscript
 from eightbit.quantize.config import Mode
@@ -123,8 +123,7 @@ def test_the_process_that_builds_torchscript_is_handed_the_tables(
     )
     export_torchscript(Quantized(network=fused, recipe=recipe), metadata, tmp_path / "model.pt")
     images = torch.from_numpy(noise_images(2, 32))
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with expected_deprecations(), torch.inference_mode():
         built = torch.jit.load(tmp_path / "model.pt")(images)
         assert torch.equal(built, quantized_module(Quantized(network=fused, recipe=recipe))(images))
 
