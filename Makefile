@@ -58,7 +58,7 @@ measure: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) system-packages
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,openvino,timm]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,keras,openvino,timm]'
 	@touch $@
 
 # Debian keeps venv in a package of its own.

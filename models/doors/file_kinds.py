@@ -10,6 +10,7 @@ _OWN_CODE: Final = (
     "no door takes it: build the network as a torch.nn.Module in your own code, with these "
     "weights, and give FILE.py:CALLABLE as SOURCE"
 )
+_KERAS: Final = "give it as SOURCE, keras:FILE, without --weights"
 _UNPACK: Final = "unpack it and give the file inside"
 _AGAIN: Final = "download the file itself"
 
@@ -37,7 +38,7 @@ def described(head: bytes) -> str:
 def archive_described(names: Collection[str]) -> str:
     """The same of a zip archive with members of these names."""
     if {"config.json", "model.weights.h5"} <= set(names):
-        return f"a Keras archive (.keras); {_OWN_CODE}"
+        return f"a Keras archive (.keras); {_KERAS}"
     if names and all(name.endswith(".npy") for name in names):
         return f"NumPy arrays (.npz); {_OWN_CODE}"
     members = [name.rpartition("/")[2] for name in names]
@@ -135,7 +136,7 @@ def is_safetensors(head: bytes) -> bool:
 
 
 _KINDS: Final[tuple[tuple[Callable[[bytes], bool], str, str], ...]] = (
-    (_is_exactly(b"\x89HDF\r\n\x1a\n"), "an HDF5 file, as Keras writes (.h5)", _OWN_CODE),
+    (_is_exactly(b"\x89HDF\r\n\x1a\n"), "an HDF5 file, as Keras writes (.h5)", _KERAS),
     (_is_saved_model, "a TensorFlow SavedModel", _OWN_CODE),
     (_is_onnx, "an ONNX graph", _OWN_CODE),
     (_is_exactly(b"TFL3", 4), "a TensorFlow Lite model (.tflite)", _OWN_CODE),

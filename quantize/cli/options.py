@@ -28,7 +28,7 @@ def known_source(source: str | None) -> str | None:
         return source
     near = difflib.get_close_matches(source, tuple(Architecture), n=3)
     raise typer.BadParameter(
-        "expected an architecture that `eightbit models` lists, timm:NAME, hf:FOLDER, "
+        "expected an architecture that `eightbit models` lists, timm:NAME, hf:FOLDER, keras:FILE, "
         f"FILE.py:CALLABLE or package.module:CALLABLE, found {one_line(repr(source), 60)}"
         + (f"; did you mean {' or '.join(near)}?" if near else "")
     )

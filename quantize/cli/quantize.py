@@ -68,7 +68,7 @@ def quantize(
         str | None,
         typer.Option(
             help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file; DEFAULT of "
-            "timm: its hub's; not needed by code that loads its own, nor by hf:FOLDER."
+            "timm: its hub's; not needed by code that loads its own, hf:FOLDER and keras:FILE."
         ),
     ] = None,
     weights_key: Annotated[
@@ -84,9 +84,9 @@ def quantize(
             metavar="[SOURCE]",
             callback=known_source,
             help="An architecture (see `eightbit models`), timm:NAME, hf:FOLDER (what Hugging "
-            "Face's save_pretrained wrote), or code that returns a torch.nn.Module, "
-            "FILE.py:CALLABLE or package.module:CALLABLE, which is run; not needed with the "
-            "--recipe of an architecture and its --weights.",
+            "Face's save_pretrained wrote), keras:FILE (.keras, .h5), or code that returns a "
+            "torch.nn.Module, FILE.py:CALLABLE or package.module:CALLABLE, which is run; not "
+            "needed with the --recipe of an architecture and its --weights.",
         ),
     ] = None,
     calibrate: Annotated[

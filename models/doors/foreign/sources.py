@@ -10,6 +10,7 @@ from typing import Final
 from eightbit.models.doors.foreign.callables import call, is_callable, name_of
 from eightbit.models.doors.foreign.fitting import fit_weights
 from eightbit.models.doors.foreign.hugging_face import from_hugging_face
+from eightbit.models.doors.foreign.keras_models import from_keras
 from eightbit.models.doors.foreign.modules import from_module
 from eightbit.models.doors.foreign.timm_models import from_timm
 from eightbit.models.doors.foreign.wanted import Wanted
@@ -77,4 +78,5 @@ def _callable(source: str, wanted: Wanted) -> Pretrained:
 _DOORS: Final[Mapping[str, tuple[str, Callable[[str, Wanted], Pretrained]]]] = {
     "timm": ("NAME", from_timm),
     "hf": ("FOLDER", from_hugging_face),
+    "keras": ("FILE", from_keras),
 }

@@ -33,7 +33,10 @@ def tiny_graph_without_producer() -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\x89HDF\r\n\x1a\n" + bytes(90), rf"found an HDF5 file, as Keras .*{OWN_CODE}"),
+        (
+            b"\x89HDF\r\n\x1a\n" + bytes(90),
+            "found an HDF5 file, as Keras .* keras:FILE, without --weights",
+        ),
         (tiny_graph(), rf"found an ONNX graph; .*{OWN_CODE}"),
         (tiny_graph_without_producer(), "found an ONNX graph"),
         (b"\x08\x01\x12\xf0\x0a" + bytes(90), rf"found a TensorFlow SavedModel; .*{OWN_CODE}"),
@@ -62,7 +65,10 @@ def test_a_file_is_called_what_its_bytes_say_whatever_its_name(
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        (("metadata.json", "config.json", "model.weights.h5"), rf"a Keras archive .*{OWN_CODE}"),
+        (
+            ("metadata.json", "config.json", "model.weights.h5"),
+            "a Keras archive .* keras:FILE, without --weights",
+        ),
         (("a.npy", "b.npy"), "NumPy arrays"),
         (("m/data.pkl", "m/constants.pkl"), r"a TorchScript archive; .*torch\.jit\.load"),
         (("m/archive_format", "m/data/weights/w"), r"torch\.export .*torch\.export\.load"),
