@@ -11,6 +11,7 @@ _OWN_CODE: Final = (
     "weights, and give FILE.py:CALLABLE as SOURCE"
 )
 _KERAS: Final = "give it as SOURCE, keras:FILE, without --weights"
+_ALONE: Final = "give it alone, as --weights without SOURCE"
 _UNPACK: Final = "unpack it and give the file inside"
 _AGAIN: Final = "download the file itself"
 
@@ -112,8 +113,8 @@ def _is_saved_model(head: bytes) -> bool:
     return head[:3] == b"\x08\x01\x12"
 
 
-def _is_onnx(head: bytes) -> bool:
-    """The version of the format, a small number, then another field of the model.
+def is_onnx(head: bytes) -> bool:
+    """Whether a file begins with the format's version, a small number, and another field.
 
     Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, ModelProto; fields are written
     in the order of their numbers.
@@ -138,7 +139,7 @@ def is_safetensors(head: bytes) -> bool:
 _KINDS: Final[tuple[tuple[Callable[[bytes], bool], str, str], ...]] = (
     (_is_exactly(b"\x89HDF\r\n\x1a\n"), "an HDF5 file, as Keras writes (.h5)", _KERAS),
     (_is_saved_model, "a TensorFlow SavedModel", _OWN_CODE),
-    (_is_onnx, "an ONNX graph", _OWN_CODE),
+    (is_onnx, "an ONNX graph", _ALONE),
     (_is_exactly(b"TFL3", 4), "a TensorFlow Lite model (.tflite)", _OWN_CODE),
     (_is_exactly(b"GGUF"), "a GGUF file", _OWN_CODE),
     (_is_exactly(b"\x93NUMPY"), "a NumPy array (.npy)", _OWN_CODE),

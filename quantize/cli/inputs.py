@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eightbit.benchmarks.report.stage import Stage
-from eightbit.models.doors.foreign.sources import load_source
+from eightbit.models.doors.foreign.sources import load_source, stands_alone
 from eightbit.models.doors.foreign.wanted import Wanted
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
@@ -44,7 +44,7 @@ def read_labels(
     )
 
 
-def load_new(source: str, wanted: Wanted, stages: Stages) -> Pretrained:
+def load_new(source: str | None, wanted: Wanted, stages: Stages) -> Pretrained:
     """Load the network to quantize.
 
     Raises:
@@ -65,7 +65,8 @@ def load_recorded(
         InputError: The recipe is for another network, or the weights cannot be loaded.
     """
     spec = recipe.spec
-    if source is None and not isinstance(spec.architecture, Architecture):
+    alone = source is None and stands_alone(wanted.weights)
+    if not alone and source is None and not isinstance(spec.architecture, Architecture):
         raise InputError(
             f"{path}: expected SOURCE beside this recipe, the code or the name that it was made "
             f"for ({spec.architecture}), found none"
@@ -84,7 +85,11 @@ def load_recorded(
             f"{path}: expected a recipe for {source}, found one for {spec.architecture}"
         )
     with stages.timed(Stage.LOAD_WEIGHTS):
-        pretrained = load_source(source or spec.architecture, recorded)
+        pretrained = load_source(None if alone else source or spec.architecture, recorded)
+    if alone and not isinstance(spec.architecture, Architecture):
+        # It is called after its file, which may have another name by now.
+        named = pretrained.spec.model_copy(update={"architecture": spec.architecture})
+        pretrained = replace(pretrained, spec=named)
     if pretrained.spec.architecture != spec.architecture:
         raise InputError(
             f"{path}: expected a recipe for {pretrained.spec.architecture}, found one for "

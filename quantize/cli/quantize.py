@@ -68,7 +68,8 @@ def quantize(
         str | None,
         typer.Option(
             help="A torchvision name (DEFAULT, IMAGENET1K_V1, ...) or a local file; DEFAULT of "
-            "timm: its hub's; not needed by code that loads its own, hf:FOLDER and keras:FILE."
+            "timm: its hub's; an ONNX file needs no SOURCE; not needed by code that loads its own, "
+            "hf:FOLDER and keras:FILE."
         ),
     ] = None,
     weights_key: Annotated[
@@ -86,7 +87,8 @@ def quantize(
             help="An architecture (see `eightbit models`), timm:NAME, hf:FOLDER (what Hugging "
             "Face's save_pretrained wrote), keras:FILE (.keras, .h5), or code that returns a "
             "torch.nn.Module, FILE.py:CALLABLE or package.module:CALLABLE, which is run; not "
-            "needed with the --recipe of an architecture and its --weights.",
+            "needed with an ONNX file as --weights, nor with the --recipe of an architecture and "
+            "its --weights.",
         ),
     ] = None,
     calibrate: Annotated[
@@ -156,6 +158,7 @@ def quantize(
     overwrite: Overwrite = False,
 ) -> None:
     """Quantize a pretrained classifier, verify the artefacts, and report what it cost."""
+    from eightbit.models.doors.foreign.sources import stands_alone
     from eightbit.models.doors.foreign.wanted import Wanted
     from eightbit.quantize import pipeline
     from eightbit.quantize.bundle import check_target
@@ -193,8 +196,9 @@ def quantize(
     )
     with progress() as stages:
         if recipe is None or known is None:
-            if source is None or calibrate is None:
-                missing = "SOURCE" if source is None else "--calibrate SRC"
+            is_named = source is not None or stands_alone(weights)
+            if not is_named or calibrate is None:
+                missing = "--calibrate SRC" if is_named else "SOURCE"
                 raise InputError(
                     f"quantize: expected SOURCE and --calibrate SRC, or --recipe FILE, found no "
                     f"{missing}"

@@ -3,10 +3,13 @@
 A door takes the source and the weights, and returns a `Pretrained` whose module may be any.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from eightbit.models.bounded_files import open_regular
+from eightbit.models.doors.file_kinds import HEAD_BYTES, is_onnx
 from eightbit.models.doors.foreign.callables import call, is_callable, name_of
 from eightbit.models.doors.foreign.fitting import fit_weights
 from eightbit.models.doors.foreign.hugging_face import from_hugging_face
@@ -25,12 +28,14 @@ _UNKNOWN_PREPROCESSING: Final = (
 )
 
 
-def load_source(source: str, wanted: Wanted) -> Pretrained:
-    """The network that a source stands for.
+def load_source(source: str | None, wanted: Wanted) -> Pretrained:
+    """The network that a source stands for; without one, that of an ONNX file of weights.
 
     Raises:
         InputError: There is none, or its weights cannot be loaded.
     """
+    if source is None:
+        return _alone(wanted)
     if source in tuple(Architecture):
         return _architecture(source, wanted)
     prefix, colon, name = source.partition(":")
@@ -44,6 +49,26 @@ def load_source(source: str, wanted: Wanted) -> Pretrained:
         "SOURCE: expected an architecture that `eightbit models` lists, FILE.py:CALLABLE, "
         f"package.module:CALLABLE, {named}, found {one_line(repr(source), 100)}"
     )
+
+
+def stands_alone(weights: str | None) -> bool:
+    """Whether a file of weights holds its network as well, so that it takes no source."""
+    if weights is None or not os.path.isfile(weights):  # which is False for any text
+        return False
+    with open_regular(Path(weights), "a file of weights") as file:
+        return is_onnx(file.read(HEAD_BYTES))
+
+
+def _alone(wanted: Wanted) -> Pretrained:
+    if wanted.weights is None or not stands_alone(wanted.weights):
+        found = "none" if wanted.weights is None else one_line(repr(wanted.weights), 100)
+        raise InputError(
+            f"SOURCE: expected one beside these weights, or an ONNX file alone, found {found}"
+        )
+    # Here, since onnx and its runtime take a second to load.
+    from eightbit.models.doors.foreign.onnx_files import from_onnx
+
+    return from_onnx(Path(wanted.weights), wanted)
 
 
 def _architecture(source: str, wanted: Wanted) -> Pretrained:

@@ -189,6 +189,15 @@ def bad_hub_folder(good: Good, folder: Path, rng: random.Random) -> Bad:
     return Bad(arguments=arguments, decoy=GONE)
 
 
+def bad_onnx_network(good: Good, folder: Path, rng: random.Random) -> Bad:
+    """A float ONNX file, given alone."""
+    path = folder / _name(rng, ".onnx")
+    if not _no_file(path, rng):
+        path.write_bytes(models.bad(good.bundle / "model.float.onnx", rng))
+    arguments = ("quantize", "--weights", str(path), "--calibrate", GONE, "--out", "out")
+    return Bad(arguments=arguments, decoy=GONE)
+
+
 def bad_report(good: Good, folder: Path, rng: random.Random) -> Bad:
     path = folder / _name(rng, ".json")
     whole = good.bundle / "report.json"
@@ -307,6 +316,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "labels": bad_labels,
     "recipe": bad_recipe,
     "Hugging Face's folder": bad_hub_folder,
+    "ONNX network": bad_onnx_network,
     "report": bad_report,
     "answers": bad_answers,
     "model": bad_model,

@@ -1,0 +1,178 @@
+"""Float classifiers in ONNX files, whatever wrote them."""
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from eightbit.models.doors.foreign.modules import from_module
+from eightbit.models.doors.foreign.wanted import Wanted
+from eightbit.models.doors.onnx_graphs.comparing import check_same
+from eightbit.models.doors.onnx_graphs.endings import Ending, without_ending
+from eightbit.models.doors.onnx_graphs.graphs import Graph
+from eightbit.models.doors.onnx_graphs.module import OnnxNetwork
+from eightbit.models.doors.onnx_graphs.patterns import simplified
+from eightbit.models.doors.onnx_graphs.reading import read_onnx_graph
+from eightbit.models.doors.pretrained import Pretrained
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import one_line
+from eightbit.models.spec import Preprocessing, Task
+from eightbit.models.torch_state import own_state
+
+_COLOURS: Final = 3
+_MAPS: Final = 4
+_LARGEST_SIDE: Final = 8192
+
+# ImageNet's usual pair of sizes; images of less are usually not cropped.
+_RESIZED: Final = (256, 224)
+_SMALL: Final = 112
+
+_LABELS: Final = ("names", "id2label", "labels", "classes")
+
+
+@own_state()
+def from_onnx(path: Path, wanted: Wanted) -> Pretrained:
+    """The network of an ONNX file.
+
+    Raises:
+        InputError: The file holds no float classifier of images that can be computed here.
+    """
+    if wanted.weights_key is not None:
+        raise InputError(
+            "--weights-key: expected none beside an ONNX file, found one; leave it out"
+        )
+    file = read_onnx_graph(path)
+    try:
+        side, channels_last = _images(file.graph, wanted)
+        is_decision = wanted.task is not Task.REGRESSION
+        graph, ending = without_ending(file.graph) if is_decision else (file.graph, None)
+        module = OnnxNetwork(simplified(graph), channels_last=channels_last).eval()
+        classes = module.outputs(side)
+        check_same(file.model, graph, module, side, channels_last=channels_last)
+    except InputError as exc:
+        raise InputError(f"{one_line(path, 120)}: {exc}") from exc
+    preprocessing, notes = _prepared(side, wanted)
+    labels, named = _labels(graph.metadata, classes)
+    return from_module(
+        module,
+        preprocessing=preprocessing,
+        num_classes=classes,
+        labels=wanted.labels or labels,
+        task=wanted.task or _task(ending, classes),
+        threshold=wanted.threshold,
+        name=f"onnx:{path.stem}",
+        weights_sha256=file.sha256,
+        source=one_line(path.name, 200),
+        notes=(*(() if ending is None else (_CUT[ending],)), *notes, *named),
+    )
+
+
+def _images(graph: Graph, wanted: Wanted) -> tuple[int, bool]:
+    """Side in pixels of the images that a graph takes, and whether their channels stand last."""
+    shape = graph.shape
+    if len(shape) != _MAPS:
+        raise InputError(
+            f"expected images (N, 3, H, W) or (N, H, W, 3), found shape {_text(shape)}"
+        )
+    channels_last = _has_channels_last(graph)
+    channels, *sides = (shape[3], *shape[1:3]) if channels_last else shape[1:]
+    if channels not in (_COLOURS, None):
+        raise InputError(f"expected RGB images of 3 channels, found shape {_text(shape)}")
+    fixed = {side for side in sides if side is not None}
+    if len(fixed) > 1:
+        raise InputError(f"expected square images, found shape {_text(shape)}")
+    side = next(iter(fixed), None) or wanted.crop or getattr(wanted.preprocessing, "crop", None)
+    if side is None:
+        raise InputError(
+            f"expected images of one size, found shape {_text(shape)}; give --crop, the side in "
+            "pixels that it was trained for"
+        )
+    if wanted.crop not in (side, None) or side > _LARGEST_SIDE:
+        raise InputError(
+            f"--crop: expected {min(side, _LARGEST_SIDE)}, the side of the images that the graph "
+            f"takes, found {wanted.crop or side}"
+        )
+    return side, channels_last
+
+
+def _has_channels_last(graph: Graph) -> bool:
+    _, second, _, last = graph.shape
+    if _COLOURS in (second, last) and second != last:
+        return last == _COLOURS
+    # Sizes do not tell: what is done first does.
+    first = next((node for node in graph.nodes if graph.input in node.inputs), None)
+    return (
+        first is not None
+        and first.op == "Transpose"
+        and list(first.get("perm", ())) == [0, 3, 1, 2]
+    )
+
+
+def _text(shape: tuple[int | None, ...]) -> str:
+    return str(tuple("any" if size is None else size for size in shape)).replace("'", "")
+
+
+def _prepared(side: int, wanted: Wanted) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing, as far as options say it, and a note of what was taken for granted."""
+    large, small = _RESIZED
+    resize = round(side * large / small) if side >= _SMALL else side
+    if wanted.preprocessing is not None:
+        return wanted.prepared(Preprocessing()), ()
+    known = wanted.prepared(Preprocessing(resize=resize, crop=side))
+    missing = [name for name in ("resize", "mean", "std") if getattr(wanted, name) is None]
+    if not missing:
+        return known, ()
+    note = (
+        f"an ONNX file does not say how images are prepared: shorter side {known.resize} px, "
+        f"centre {side} px, mean {_numbers(known.mean)} and standard deviation "
+        f"{_numbers(known.std)} taken for granted, where no option says otherwise"
+    )
+    return known, (note,)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+_CUT: Final[Mapping[Ending, str]] = {
+    ending: f"the final {ending} was cut off: the network gives logits" for ending in Ending
+}
+
+
+def _task(ending: Ending | None, classes: int) -> Task | None:
+    """The task that an activation at the end says; None where none does."""
+    if ending is not Ending.SIGMOID:
+        return None
+    return Task.BINARY if classes == 1 else Task.MULTI_LABEL
+
+
+def _labels(
+    metadata: Mapping[str, str], classes: int
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Names of the classes in the metadata, as Ultralytics writes them and others; and a note."""
+    found = {key: _names(metadata[key]) for key in _LABELS if key in metadata}
+    fitting = {names for names in found.values() if names is not None and len(names) == classes}
+    if len(fitting) == 1:
+        return next(iter(fitting)), ()
+    if not found:
+        return None, ()
+    keys = ", ".join(found)
+    return None, (f"metadata {keys}: not one name for each of {classes} outputs, left out",)
+
+
+def _names(text: str) -> tuple[str, ...] | None:
+    """Names by index or in a list, in JSON or as Python writes them; None for anything else."""
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    if isinstance(value, dict):
+        by_index = {str(key): name for key, name in value.items()}
+        value = [by_index.get(str(place)) for place in range(len(by_index))]
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        return None
+    return tuple(value)
