@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.model_input import InputFormat
@@ -18,6 +18,12 @@ from eightbit.models.label_files import ImageLabels
 from eightbit.models.spec import Count, FrozenModel, PositiveCount
 
 AUTO_SAMPLES: Final = "auto"
+
+# Of ONNX: the lowest that has every operator of classifiers, so that old runtimes load them; the
+# first that has a scale per channel; the newest that was tried.
+OPSET: Final = 17
+OLDEST_OPSET: Final = 13
+NEWEST_OPSET: Final = 25
 
 # Of accuracy: all that can be lost or won.
 _MOST_PP: Final = 100
@@ -82,6 +88,7 @@ class QuantConfig(FrozenModel):
             as many as it takes until the ranges settle.
         seed: Of that draw.
         input: What every model of the bundle takes: preprocessed images, or their pixels.
+        opset: Of the ONNX models. Not in the JSON where it is the usual one.
     """
 
     # Not strict: QuantConfig(method="mse") is what one types.
@@ -95,6 +102,14 @@ class QuantConfig(FrozenModel):
     samples: PositiveCount | Literal["auto"] = 128
     seed: Count = 0
     input: Annotated[InputFormat, Field(strict=False)] = InputFormat.FLOAT32
+    opset: Annotated[int, Field(ge=OLDEST_OPSET, le=NEWEST_OPSET)] = OPSET
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        if self.opset == OPSET:
+            del content["opset"]
+        return content
 
 
 @dataclass(frozen=True, kw_only=True)

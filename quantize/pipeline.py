@@ -23,7 +23,7 @@ from eightbit.quantize import calibrate as calibrate_module
 from eightbit.quantize.algorithms.decisions import decide
 from eightbit.quantize.algorithms.equalization import Equalized, apply_exponents, equalize
 from eightbit.quantize.algorithms.equalization_trial import equalization_helps
-from eightbit.quantize.artifacts.write import write_artifacts
+from eightbit.quantize.artifacts.write import refuse_opset, write_artifacts
 from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.config import Delivery, Equalize, Mode, QuantConfig
 from eightbit.quantize.fallback.search import fall_back
@@ -112,6 +112,7 @@ def equalize_and_calibrate(
     """
     with stages.stage(Stage.FUSE):
         plain = fuse(pretrained)
+        refuse_opset(plain, pretrained.spec, config)
         equalized = equalize(plain, config.equalize)
     calibrate = partial(calibrate_module.calibrate, front_end=front_end)
     calibrated = calibrate(equalized.network, pretrained, source, config, stages)

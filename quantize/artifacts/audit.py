@@ -137,6 +137,8 @@ def _operators(graph: onnx.GraphProto, apart: Collection[str]) -> Counter[str]:
             integers.update(node.output)
         if any(_tensor(name) in apart for name in (node.name, *node.output)):
             continue
+        if _subsamples(node):
+            continue
         if moves_integers and node.op_type == "MaxPool":
             counts[_INTEGER_MAX_POOL] += 1
         else:
@@ -144,6 +146,15 @@ def _operators(graph: onnx.GraphProto, apart: Collection[str]) -> Counter[str]:
         if node.op_type in _FLOAT_CONVOLUTIONS and any(node.input[_SUM_INPUT:]):
             counts["Add"] += 1
     return counts
+
+
+def _subsamples(node: onnx.NodeProto) -> bool:
+    """Whether it is a pool of single elements, which computes nothing."""
+    return any(
+        attribute.name == "kernel_shape" and set(attribute.ints) == {1}
+        for attribute in node.attribute
+        if node.op_type in ("MaxPool", "NhwcMaxPool")
+    )
 
 
 def _tensor(name: str) -> str:

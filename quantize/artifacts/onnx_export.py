@@ -22,14 +22,13 @@ from eightbit.models.networks.quantizable import ConvReLU2d, DeQuantStub, Linear
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.onnx_functions import clip, write_function
 from eightbit.quantize.artifacts.onnx_graph import GraphWriter, Value
+from eightbit.quantize.artifacts.onnx_opset import in_opset
 from eightbit.quantize.artifacts.pixel_input import write_input
+from eightbit.quantize.config import OPSET
 from eightbit.quantize.network.graph import INPUT, attribute, inputs_of
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.operators import ConvClip2d, activation_of, layer_of
 from eightbit.quantize.recipe.quantized import Quantized
-
-# The lowest that has everything, so that the oldest runtimes can load the artefact.
-OPSET: Final = 17
 
 # ONNX Runtime's direct convolution takes input channels by so many.
 _PACKED_CHANNELS: Final = 4
@@ -40,21 +39,38 @@ OUTPUT_NAME: Final = "output"
 
 @own_state()
 def export_onnx(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> None:
-    """Write the quantized network to ``path``, deterministically.
+    """Write the quantized network to ``path``, deterministically, in the opset of its recipe.
 
     Input: as the metadata say, by default float32 (batch, 3, crop, crop); output: float32. The
     batch is free.
+
+    Raises:
+        InputError: The opset lacks an operator.
     """
-    _export(quantized.network, GraphWriter(quantized.recipe), metadata, path)
+    model = _written(quantized.network, GraphWriter(quantized.recipe), metadata)
+    _save(model, metadata, quantized.recipe.config.opset, path)
 
 
 @own_state()
-def export_float_onnx(network: Network, metadata: ArtifactMetadata, path: Path) -> None:
-    """Write the float network to ``path``, with the same input and output."""
-    _export(network, GraphWriter(None), metadata, path)
+def export_float_onnx(
+    network: Network, metadata: ArtifactMetadata, path: Path, opset: int = OPSET
+) -> None:
+    """Write the float network to ``path``, with the same input and output.
+
+    Raises:
+        InputError: The opset lacks an operator.
+    """
+    _save(_written(network, GraphWriter(None), metadata), metadata, opset, path)
 
 
-def _export(network: Network, writer: GraphWriter, metadata: ArtifactMetadata, path: Path) -> None:
+def _save(model: onnx.ModelProto, metadata: ArtifactMetadata, opset: int, path: Path) -> None:
+    model = in_opset(model, opset)
+    helper.set_model_props(model, {ONNX_METADATA_KEY: metadata.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _written(network: Network, writer: GraphWriter, metadata: ArtifactMetadata) -> onnx.ModelProto:
     values: dict[fx.Node, Value] = {}
     for node in network.graph.nodes:
         sources = [values[source] for source in inputs_of(node)]
@@ -64,11 +80,8 @@ def _export(network: Network, writer: GraphWriter, metadata: ArtifactMetadata, p
             writer.rename(sources[0].real, OUTPUT_NAME)
         else:
             values[node] = _emit(writer, network.traced, node, sources)
-    spec = metadata.spec
-    model = writer.model(spec.architecture, *_interface(network.module, metadata), opset=OPSET)
-    helper.set_model_props(model, {ONNX_METADATA_KEY: metadata.to_json()})
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    interface = _interface(network.module, metadata)
+    return writer.model(metadata.spec.architecture, *interface, opset=OPSET)
 
 
 def _interface(
@@ -137,13 +150,14 @@ def _packed(writer: GraphWriter, name: str, conv: nn.Conv2d, x: Value) -> tuple[
 
     So the first convolution, of three channels, gets ONNX Runtime's direct kernel, which takes
     channels by four, instead of a copy of every patch and a matrix product: a quarter less time.
+    They are added before the input is rounded: converters take padding with real zeros.
     """
     zeros = -conv.in_channels % _PACKED_CHANNELS
-    if not zeros or conv.groups > 1 or not writer.is_integer(name, x):
+    if not zeros or conv.groups > 1 or not writer.is_integer(name, x) or x.unrounded is None:
         return x, 0
     pads = writer.constant(f"{name}.pads", np.array([0, 0, 0, 0, 0, zeros, 0, 0], np.int64))
-    padded = writer.node("Pad", [x.stored, pads, writer.zero(x)], f"{name}/padded")
-    return writer.stored(padded, x.tensor), zeros
+    padded = writer.node("Pad", [x.unrounded, pads], f"{name}/padded")
+    return writer.activation(padded, x.tensor), zeros
 
 
 def _linear(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Value:
@@ -184,21 +198,15 @@ def _shortcut(writer: GraphWriter, name: str, module: nn.Module, x: Value) -> Va
     """Every second pixel, and channels of zeros on both sides.
 
     Written on the integers themselves: ONNX Runtime has no rule that takes a
-    DequantizeLinear/QuantizeLinear pair away from around a Pad.
+    DequantizeLinear/QuantizeLinear pair away from around a Pad. A pool of single pixels, not a
+    Slice: OpenCV 4 gets strided slices of integers wrong.
     """
     assert isinstance(module, OptionAShortcut)
-    indices = {
-        "starts": [0, 0],
-        "ends": [np.iinfo(np.int32).max] * 2,
-        "axes": [2, 3],
-        "steps": [2, 2],
-        "pads": [0, module.padding, 0, 0, 0, module.padding, 0, 0],
-    }
-    starts, ends, axes, steps, pads = (
-        writer.constant(f"{name}.{key}", np.array(index, np.int64))
-        for key, index in indices.items()
+    borders = np.array([0, module.padding, 0, 0, 0, module.padding, 0, 0], np.int64)
+    pads = writer.constant(f"{name}.pads", borders)
+    subsampled = writer.node(
+        "MaxPool", [x.stored], f"{name}/subsampled", kernel_shape=[1, 1], strides=[2, 2]
     )
-    subsampled = writer.node("Slice", [x.stored, starts, ends, axes, steps], f"{name}/subsampled")
     padded = writer.node("Pad", [subsampled, pads, writer.zero(x)], name)
     return writer.stored(padded, x.tensor)
 

@@ -72,6 +72,13 @@ def _add(writer: GraphWriter, node: fx.Node, sources: Sequence[Value]) -> str:
 
 
 def _relu(writer: GraphWriter, node: fx.Node, sources: Sequence[Value]) -> str:
+    """A ReLU behind a residual add, which a grid that begins at zero makes needless.
+
+    OpenCV 5 computes the integer addition only where nothing stands before its rounding.
+    """
+    name = tensor_name(node)
+    if name is not None and writer.begins_at_zero(name):
+        return sources[0].real
     return writer.node("Relu", [sources[0].real], tensor_name(node) or node.name)
 
 

@@ -5,7 +5,7 @@ integers, or without a recipe as floats.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -35,11 +35,13 @@ class Value:
         real: ONNX name of its float32 form.
         integers: ONNX name of its uint8 form; None in a float graph.
         tensor: Name of the activation in the recipe whose scale it has; None in a float graph.
+        unrounded: ONNX name of the real numbers that were rounded to it; None where it was not.
     """
 
     real: str
     integers: str | None = None
     tensor: str | None = None
+    unrounded: str | None = None
 
     @property
     def stored(self) -> str:
@@ -70,6 +72,13 @@ class GraphWriter:
         """Whether an activation is rounded to a grid."""
         return self.recipe is not None and tensor in self.recipe.activations
 
+    def begins_at_zero(self, tensor: str) -> bool:
+        """Whether an activation is rounded to a grid that has no negative number."""
+        if self.recipe is None or tensor not in self.recipe.activations:
+            return False
+        params = self.recipe.activations[tensor]
+        return params.zero_point[0] == params.dtype.qmin
+
     def requantized(self, value: Value, tensor: str, name: str) -> str:
         """ONNX name of a rounded value on the grid of another activation, itself if it is that."""
         assert self.recipe is not None
@@ -83,7 +92,7 @@ class GraphWriter:
         if self.recipe is None or tensor is None or tensor not in self.recipe.activations:
             return Value(real=real)
         integers = self.node("QuantizeLinear", [real, *self._grid(tensor)], f"{real}/q")
-        return self.stored(integers, tensor)
+        return replace(self.stored(integers, tensor), unrounded=real)
 
     def stored(self, name: str, tensor: str | None) -> Value:
         """The value whose stored form is ``name``, on the grid of activation ``tensor``, if any."""

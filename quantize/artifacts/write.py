@@ -11,12 +11,15 @@ from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import ModelInput
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.cpu_names import is_x86
+from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
-from eightbit.quantize.config import Target
+from eightbit.quantize.config import OPSET, QuantConfig, Target
+from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe, write_recipe
 from eightbit.quantize.stages import Stages
+from eightbit.quantize.staging import scratch
 
 # torch's quantized engines that compute what a recipe for a target says: oneDNN on x86, QNNPACK on
 # ARM.
@@ -72,7 +75,22 @@ def write_onnx(quantized: Quantized, path: Path) -> int:
 
 def write_float_onnx(quantized: Quantized, path: Path) -> None:
     """The float network of a recipe for ONNX Runtime."""
-    export_float_onnx(quantized.network, _metadata(quantized.recipe, Precision.FP32), path)
+    recipe = quantized.recipe
+    metadata = _metadata(recipe, Precision.FP32)
+    export_float_onnx(quantized.network, metadata, path, recipe.config.opset)
+
+
+def refuse_opset(network: Network, spec: ModelSpec, config: QuantConfig) -> None:
+    """Refuse an opset that lacks an operator, before any work is done.
+
+    Raises:
+        InputError: It does.
+    """
+    if config.opset != OPSET:
+        taken = ModelInput.of(config.input)
+        metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec, input=taken)
+        with scratch() as folder:
+            export_float_onnx(network, metadata, folder / bundle.FLOAT_ONNX, config.opset)
 
 
 def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -> ArtifactMetadata:

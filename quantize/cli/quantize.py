@@ -33,6 +33,8 @@ from eightbit.quantize.cli.options import (
 from eightbit.quantize.cli.reporting import reporting
 from eightbit.quantize.config import (
     AUTO_SAMPLES,
+    NEWEST_OPSET,
+    OLDEST_OPSET,
     Correction,
     Equalize,
     Mode,
@@ -146,6 +148,12 @@ def quantize(
     input: Annotated[
         InputFormat, typer.Option(help="What the models take: as uint8, raw RGB pixels.")
     ] = _DEFAULTS.input,
+    opset: Annotated[
+        int,
+        typer.Option(
+            min=OLDEST_OPSET, max=NEWEST_OPSET, help="Of the ONNX models: old boards stop at one."
+        ),
+    ] = _DEFAULTS.opset,
     formats: Annotated[
         str, typer.Option(help="INT8 artefacts to write, separated by commas.")
     ] = ",".join(FORMATS),
@@ -215,6 +223,7 @@ def quantize(
                 samples=_samples(samples),
                 seed=seed,
                 input=input,
+                opset=opset,
             )
             report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
         else:
