@@ -9,6 +9,7 @@ from eightbit.calibration import Method, TensorStatistics, activation_params, ch
 from eightbit.calibration.range_methods import (
     _METHODS,
     CANDIDATES,
+    candidate_params,
     minmax_range,
     mse_range,
     percentile_range,
@@ -145,3 +146,15 @@ def test_a_narrow_range_far_from_zero_still_reaches_zero(
     params = choose_params(statistics_of(uniform(9.0, 10.0)), method)
     assert params.zero_point == (0,)
     assert params.scale[0] == pytest.approx(10.0 / 255, rel=0.02)
+
+
+@pytest.mark.parametrize("outliers", [False, True])
+def test_candidates_are_what_their_methods_choose(
+    statistics_of: MakeStatistics, outliers: bool
+) -> None:
+    values = np.random.default_rng(0).standard_normal(20_000)
+    others = {3: (8 * values[:2_000], 1)} if outliers else None
+    statistics = statistics_of(values, images=9, others=others)
+    candidates = candidate_params(statistics)
+    assert candidates == {method: choose_params(statistics, method) for method in CANDIDATES}
+    assert len({params.scale for params in candidates.values()}) >= 4

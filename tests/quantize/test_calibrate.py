@@ -9,6 +9,8 @@ from tests.quantize.conftest import CLASSES, like_known
 
 from eightbit.benchmarks import read_report
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT
+from eightbit.benchmarks.report.images import SETTLED_CHANGE
+from eightbit.calibration.convergence import TOLERANCE
 from eightbit.models import Architecture, load_pretrained
 from eightbit.models.images.sources import ImageItem, open_source
 from eightbit.quantize import QuantConfig, bundle, calibrate, fuse
@@ -140,3 +142,7 @@ def test_a_diagnosis_shows_every_tensor(
         assert tensor.name in outcome.out
     assert "avgpool" in outcome.out
     assert "saturated" in outcome.out
+
+
+def test_a_report_calls_settled_what_the_search_for_images_does() -> None:
+    assert SETTLED_CHANGE == TOLERANCE
