@@ -8,13 +8,16 @@ layers a few such elements become many.
 Here scales are raised a little until the multiplier is a fraction ``p / q`` with odd ``q``: then
 ``acc * p / q = n + 1/2`` has no solution in integers, and no sum comes closer to a tie than
 ``1 / (2 q)``. With ``q`` in the hundreds that is far more than any order of float operations errs.
+
+A curve such as a sigmoid has 256 results for the 256 integers that it reads: of a few hundred
+scales one is taken for which all of them keep away from ties.
 """
 
 from typing import Final
 
 import numpy as np
 
-from eightbit.calibration.qparams import DoubleArray, FloatArray, QuantParams, with_scale
+from eightbit.calibration.qparams import DoubleArray, FloatArray, IntArray, QuantParams, with_scale
 
 # By how much of itself a scale may be raised, where a smaller denominator can be had for it.
 _RAISE: Final = 1 / 128
@@ -24,6 +27,9 @@ _RAISE_OF_ADDENDS: Final = 1 + 1 / 16
 
 # The largest denominator that two scales at a residual add may share.
 _LARGEST_DENOMINATOR: Final = 1023
+
+# The largest of a product of two tensors: a quarter of 1 / 2q is what float32 errs there.
+_LARGEST_OF_PRODUCTS: Final = 2047
 
 # Scales to try where no fraction helps: the numbers to be rounded are given.
 _CANDIDATES: Final = 257
@@ -106,8 +112,52 @@ def tie_free_add(
     return (float(firsts[best]), float(seconds[best])), float(totals[best])
 
 
+def tie_free_product(factors: tuple[float, float], wanted: float) -> float:
+    """A scale from ``wanted`` to 1 % above it by which no product of integers is near a tie."""
+    unit = factors[0] * factors[1]
+    return unit / float(tie_free_products(unit / wanted / (1 + _RAISE))[0])
+
+
+def tie_free_products(wanted: float) -> DoubleArray:
+    """Multipliers from ``wanted`` to 1 % above it by which no product of integers is near a tie.
+
+    Fractions ``p / q`` with odd ``q``, small ones first; float64, shape (K,), K at least 1.
+    """
+    q = np.arange(1, _LARGEST_OF_PRODUCTS + 1, 2, dtype=np.float64)
+    p = np.maximum(np.ceil(wanted * q), 1.0)
+    # Where there is one numerator near enough, there may be the next.
+    numerators, denominators = np.stack([p, p + 1], axis=1).ravel(), q.repeat(2)
+    fractions = numerators / denominators
+    fractions = fractions[fractions <= wanted * (1 + _RAISE)]
+    if not fractions.size:
+        return tie_free_multipliers(np.array([wanted]))
+    _, places = np.unique(fractions, return_index=True)
+    return np.asarray(fractions[np.sort(places)])
+
+
+def raised(wanted: float) -> DoubleArray:
+    """Scales to try, from ``wanted`` to 1 % above it: float64, shape (K,)."""
+    return wanted * np.linspace(1.0, 1 + _RAISE, _CANDIDATES)
+
+
+def tie_distances(steps: DoubleArray, zero_points: IntArray) -> DoubleArray:
+    """How far exact results keep from ties, in steps of their uint8 grid.
+
+    What saturates is far from any tie; what is not a number lies on one.
+
+    Args:
+        steps: Results over their scale: float64, shape (K, L).
+        zero_points: Of the grids: int64, broadcast against them.
+
+    Returns:
+        The smallest distance of each row, float64, shape (K,), from 0 to 1/2.
+    """
+    inside = np.clip(np.nan_to_num(steps, nan=0.5), -zero_points, 255 - zero_points)
+    return np.asarray(np.abs(inside % 1.0 - 0.5).min(axis=-1))
+
+
 def tie_free_scale(levels: FloatArray, wanted: float) -> float:
     """The scale from ``wanted`` to 1 % above it by which no value in ``levels`` lies near a tie."""
-    candidates = wanted * np.linspace(1.0, 1 + _RAISE, _CANDIDATES)
+    candidates = raised(wanted)
     fractions = np.remainder(levels.reshape(-1, 1) / candidates, 1.0)
     return float(candidates[np.argmax(np.abs(fractions - 0.5).min(axis=0))])

@@ -107,14 +107,17 @@ class CoverageSection(FrozenModel):
     """Which operators compute in integers, by kind.
 
     Attributes:
+        product: Products of two tensors, such as a map and its gate.
         integer_multiplications: Share of all multiplications, for one image, that integer
-            convolutions and linear layers make; None of a file whose recipe is not at hand.
+            convolutions, linear layers and products make, and curves that are tables of integers;
+            None of a file whose recipe is not at hand.
     """
 
     conv: OperatorCoverage
     add: OperatorCoverage
     linear: OperatorCoverage
     pool: OperatorCoverage | None = None
+    product: OperatorCoverage | None = None
     integer_multiplications: Fraction | None = None
 
     @property

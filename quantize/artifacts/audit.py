@@ -63,6 +63,7 @@ _ONNX: Final[_Kinds] = {
         ),
         frozenset({"GlobalAveragePool", "AveragePool", "MaxPool", "ReduceMean"}),
     ),
+    "product": (frozenset({"QLinearMul"}), frozenset({"Mul"})),
 }
 
 _TORCHSCRIPT: Final[_Kinds] = {
@@ -95,12 +96,15 @@ def audit(path: Path) -> CoverageSection | None:
     return counts(path) if counts else None
 
 
-def audit_onnx(path: Path, apart: Collection[str] = ()) -> CoverageSection:
+def audit_onnx(
+    path: Path, apart: Collection[str] = (), products: Collection[str] = ()
+) -> CoverageSection:
     """Count in the graph that ONNX Runtime runs on this CPU.
 
     Args:
         path: The model.
         apart: Names of tensors whose computation is of no kind that is counted.
+        products: Names of those that are products of two tensors.
 
     Raises:
         InputError: ONNX Runtime cannot load the file.
@@ -119,23 +123,37 @@ def audit_onnx(path: Path, apart: Collection[str] = ()) -> CoverageSection:
                 (folder / "as_much").write_bytes(bytes(path.stat().st_size))
             raise onnxruntime_refusal(exc, printable(str(path)), ort.__version__) from exc
         graph = onnx.load(optimized).graph
-    return count_onnx(graph, apart)
+    return count_onnx(graph, apart, products)
 
 
-def count_onnx(graph: onnx.GraphProto, apart: Collection[str] = ()) -> CoverageSection:
+def count_onnx(
+    graph: onnx.GraphProto, apart: Collection[str] = (), products: Collection[str] = ()
+) -> CoverageSection:
     """Count the integer operators of a graph that ONNX Runtime has optimised, by kind."""
-    return _section(_operators(graph, apart), _ONNX)
+    return _section(_operators(graph, apart, frozenset(products)), _ONNX)
 
 
-def _operators(graph: onnx.GraphProto, apart: Collection[str]) -> Counter[str]:
-    """Nodes by operator; an integer MaxPool and an add fused into a float Conv count apart."""
+def _operators(
+    graph: onnx.GraphProto, apart: Collection[str], products: frozenset[str]
+) -> Counter[str]:
+    """Nodes by operator; an integer MaxPool and an add fused into a float Conv count apart.
+
+    A float multiplication counts where it is one of the network's products, which have names.
+    """
     integers: set[str] = set()
+    # What ONNX Runtime takes apart loses its name; what rounds its result has it.
+    rounded = {
+        node.input[0]: node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"
+    }
     counts: Counter[str] = Counter()
     for node in graph.node:
         moves_integers = node.op_type in MOVING_OPERATORS and node.input[0] in integers
         if moves_integers or node.op_type.startswith(_WRITES_INTEGERS):
             integers.update(node.output)
-        if any(_tensor(name) in apart for name in (node.name, *node.output)):
+        names = (node.name, *node.output, *(rounded.get(name, "") for name in node.output))
+        if any(_tensor(name) in apart for name in names):
+            continue
+        if node.op_type == "Mul" and products.isdisjoint(map(_tensor, names)):
             continue
         if _subsamples(node):
             continue

@@ -95,11 +95,6 @@ def _rsqrt(call: FloatCall) -> str:
     return call.write("Reciprocal", call.write("Sqrt", call.real(0), to="root"))
 
 
-def _silu(call: FloatCall) -> str:
-    x = call.real(0)
-    return call.write("Mul", x, call.write("Sigmoid", x, to="sigmoid"))
-
-
 def _mish(call: FloatCall) -> str:
     x = call.real(0)
     return call.write(
@@ -335,7 +330,6 @@ FLOAT_WRITERS: Final[Mapping[str, _Writer]] = {
     "float.rsub.Scalar": _reversed_difference,
     "float.log1p.default": _log1p,
     "float.rsqrt.default": _rsqrt,
-    "float.silu.default": _silu,
     "float.mish.default": _mish,
     "float.gelu.default": _gelu,
     "float.hardsigmoid.default": _hard_sigmoid,

@@ -12,8 +12,7 @@ from eightbit.quantize.algorithms.bias_correction import correct_biases
 from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.network.graph import operation_kind, sources, tensor_name
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.network.operators import Kind
-from eightbit.quantize.network.placement import float_candidates
+from eightbit.quantize.network.placement import BETWEEN, float_candidates
 from eightbit.quantize.recipe.recipe import Recipe, leave_float
 
 
@@ -136,10 +135,11 @@ def float_order(graph: fx.Graph, noise: Sensitivities) -> tuple[tuple[str, ...],
 def _around(graph: fx.Graph, order: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """For each tensor the operations that must be in float for it not to be rounded.
 
-    A pool is in float where all of its neighbours are, so its producer and readers count instead.
+    A pool, concatenation or product is in float where all of its neighbours are, so those count
+    instead.
     """
     touching: dict[str, set[str]] = defaultdict(set)
-    pools: list[str] = []
+    between: list[str] = []
     for node in graph.nodes:
         name = tensor_name(node)
         if name is None:
@@ -147,11 +147,11 @@ def _around(graph: fx.Graph, order: tuple[str, ...]) -> dict[str, frozenset[str]
         touching[name].add(name)
         for source in sources(node):
             touching[source].add(name)
-        if operation_kind(node) is Kind.POOL:
-            pools.append(name)
-    for pool in pools:
-        near = {name for names in touching.values() if pool in names for name in names}
+        if operation_kind(node) in BETWEEN:
+            between.append(name)
+    for operation in between:
+        near = {name for names in touching.values() if operation in names for name in names}
         for names in touching.values():
-            if pool in names:
+            if operation in names:
                 names |= near
     return {name: frozenset(names.intersection(order)) for name, names in touching.items()}

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     ADD = "add"
     POOL = "pool"
     CONCAT = "concat"
+    PRODUCT = "product"
     FLOAT = "float"
 
 
@@ -84,6 +85,7 @@ MOVING: Final[Mapping[str, OpOverload[Any, Any]]] = {
 CONCAT: Final = _aten.cat.default
 AVERAGE_POOL: Final = _aten.avg_pool2d.default
 CLIP: Final = _aten.hardtanh.default
+PRODUCT: Final = _aten.mul.Tensor
 
 # Compute one tensor from tensors and numbers, deterministically and without side effects.
 _FLOAT: Final = (
@@ -96,7 +98,7 @@ _FLOAT: Final = (
     *("log1p.default", "log_softmax.int", "matmul.default"),
     *("maximum.default", "mean.dim", "minimum.default", "mish.default", "mul.Scalar"),
     *("mul.Tensor", "neg.default", "pow.Tensor_Scalar", "prelu.default", "reciprocal.default"),
-    *("rsqrt.default", "rsub.Scalar", "select.int", "sigmoid.default", "silu.default"),
+    *("rsqrt.default", "rsub.Scalar", "select.int", "sigmoid.default"),
     *("softmax.int", "softplus.default", "sqrt.default", "sub.Scalar", "sub.Tensor"),
     *("sum.dim_IntList", "tanh.default"),
 )
@@ -138,8 +140,14 @@ def function_kind(node: fx.Node) -> Kind | None:
     """What a call of a function computes; None if it only moves numbers.
 
     An activation behind a residual add belongs to it; a clip elsewhere computes in float, as does
-    what puts other numbers than zero beside a tensor.
+    what puts other numbers than zero beside a tensor. A product is one of two tensors that depend
+    on the images: by weights or by itself a tensor is multiplied in float.
     """
+    if node.target is PRODUCT:
+        is_product = len(set(node.all_input_nodes)) == 2 and not any(
+            source.op == "get_attr" for source in node.all_input_nodes
+        )
+        return Kind.PRODUCT if is_product else Kind.FLOAT
     if node.target in (F.relu, CLIP):
         (source, *_) = node.args
         is_sum = isinstance(source, fx.Node) and source.target is torch.add

@@ -8,12 +8,14 @@ decided here, and nowhere else:
 * what a float operation writes is quantized if an integer operation reads it, itself or through
   what keeps its parameters (max pooling, flattening, the shortcut); the input counts as written
   by a float operation;
-* pooling and concatenation are in integers unless they stand between float operations;
-* what is no integer operation at all (`Kind.FLOAT`) is always in float.
+* pooling, concatenation and products are in integers unless they stand between float operations;
+* what is no integer operation at all (`Kind.FLOAT`) is always in float. A curve of one quantized
+  tensor gives the same integers everywhere nevertheless: see `recipe.curves`.
 """
 
 from collections import Counter
 from collections.abc import Collection
+from typing import Final
 
 from torch import fx
 
@@ -25,6 +27,9 @@ from eightbit.quantize.network.graph import (
     tensor_name,
 )
 from eightbit.quantize.network.operators import Kind
+
+# In float only between float operations.
+BETWEEN: Final = (Kind.POOL, Kind.CONCAT, Kind.PRODUCT)
 
 
 def float_candidates(graph: fx.Graph) -> tuple[str, ...]:
@@ -52,7 +57,7 @@ def quantized_tensors(graph: fx.Graph, float_layers: Collection[str] = ()) -> tu
     floats = {INPUT, *float_layers, *always_float(graph)}
     for node in reversed(graph.nodes):
         name = tensor_name(node)
-        if name is not None and operation_kind(node) in (Kind.POOL, Kind.CONCAT):
+        if name is not None and operation_kind(node) in BETWEEN:
             around = {*sources(node), *readers[name]}
             if around <= floats:
                 floats.add(name)
@@ -67,14 +72,14 @@ def quantized_tensors(graph: fx.Graph, float_layers: Collection[str] = ()) -> tu
 def float_operators(graph: fx.Graph, float_layers: Collection[str] = ()) -> Counter[Kind]:
     """How many operators of each kind compute in float.
 
-    A float add between quantized tensors is not among them: it computes what an integer add
-    does, and runtimes make one of it. Max pooling is in float if it reads real numbers.
+    A float add or product between quantized tensors is not among them: it computes what an integer
+    one does, and runtimes make one of it. Max pooling is in float if it reads real numbers.
     """
     quantized = set(quantized_tensors(graph, float_layers))
     counts: Counter[Kind] = Counter()
     for node in graph.nodes:
         kind, name = operation_kind(node), tensor_name(node)
-        if kind is Kind.ADD:
+        if kind in (Kind.ADD, Kind.PRODUCT):
             counts[kind] += not quantized.issuperset({name, *sources(node)})
         elif kind is Kind.POOL:
             decisive = sources(node) if name is None else {name}
@@ -86,7 +91,12 @@ def float_operators(graph: fx.Graph, float_layers: Collection[str] = ()) -> Coun
 
 def always_float(graph: fx.Graph) -> set[str]:
     """Names of the tensors that no integer operation computes."""
-    names = (tensor_name(node) for node in graph.nodes if operation_kind(node) is Kind.FLOAT)
+    return named(graph, Kind.FLOAT)
+
+
+def named(graph: fx.Graph, kind: Kind) -> set[str]:
+    """Names of the tensors that operations of a kind compute."""
+    names = (tensor_name(node) for node in graph.nodes if operation_kind(node) is kind)
     return {name for name in names if name is not None}
 
 

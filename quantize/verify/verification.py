@@ -39,7 +39,8 @@ from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit import audit_onnx
 from eightbit.quantize.images import UsableImages
 from eightbit.quantize.network.operators import Kind
-from eightbit.quantize.network.placement import always_float, float_operators
+from eightbit.quantize.network.placement import always_float, float_operators, named
+from eightbit.quantize.recipe.curves import alike_everywhere
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
@@ -259,13 +260,15 @@ def audit_artifact(quantized: Quantized, path: Path) -> CoverageSection:
     """Integer coverage of a recipe's ONNX artefact, and how many operators are meant as float."""
     graph = quantized.network.graph
     meant = float_operators(graph, quantized.recipe.float_layers)
-    found = audit_onnx(path, always_float(graph))
+    found = audit_onnx(path, always_float(graph), named(graph, Kind.PRODUCT))
     kinds = {
         name: kind.model_copy(update={"meant_as_float": meant[Kind(name)]})
         for name, kind in found.kinds.items()
     }
     counts = multiplications(quantized.network)
-    integers = sum(counts.get(name, 0) for name in quantized.recipe.layers)
+    integers = sum(
+        counts.get(name, 0) for name in {*quantized.recipe.layers, *alike_everywhere(quantized)}
+    )
     share = integers / max(1, sum(counts.values()))
     return found.model_copy(update={**kinds, "integer_multiplications": share})
 

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from eightbit.calibration.qparams import weight_params
 from eightbit.calibration.ties import (
+    tie_distances,
     tie_free_add,
     tie_free_mean,
     tie_free_multipliers,
+    tie_free_product,
+    tie_free_products,
     tie_free_scale,
     tie_free_weights,
 )
@@ -141,3 +144,27 @@ def test_weights_keep_their_range_and_dead_channels_a_good_bias() -> None:
         found = Fraction(ratio).limit_denominator(3000)
         assert float(found) == pytest.approx(ratio, rel=2e-7)
         assert found.denominator % 2 == 1
+
+
+def test_distances_by_hand() -> None:
+    steps = np.array([[1.0, 2.25], [0.5, 7.0], [3.0, np.nan], [-0.5, 300.5], [99.0, np.inf]])
+    assert tie_distances(steps, np.array(0)).tolist() == [0.25, 0.0, 0.0, 0.5, 0.5]
+    # On a grid from -100 to 155 the ends are elsewhere.
+    assert tie_distances(steps, np.array(100)).tolist() == [0.25, 0.0, 0.0, 0.0, 0.5]
+
+
+@given(st.floats(1e-7, 10.0))
+def test_multipliers_of_products_are_fractions_with_odd_denominators(wanted: float) -> None:
+    found = tie_free_products(wanted)
+    assert len(set(found.tolist())) == len(found)
+    for multiplier in found:
+        assert wanted <= multiplier <= wanted * (1 + RAISE)
+        assert Fraction(multiplier).limit_denominator(10**9).denominator % 2 == 1
+
+
+@given(scales, scales, scales)
+def test_a_product_by_its_own_scale(first: float, second: float, wanted: float) -> None:
+    found = tie_free_product((first, second), wanted)
+    assert wanted * (1 - 1e-12) <= found <= wanted * (1 + RAISE) * (1 + 1e-12)
+    multiplier = Fraction(first * second / found).limit_denominator(10**9)
+    assert multiplier.denominator % 2 == 1

@@ -73,6 +73,37 @@ def _gate(of: Of, x: Tensor) -> Tensor:
     return x * gate
 
 
+def _excited(of: Of, x: Tensor) -> Tensor:
+    """Two blocks with squeeze and excitation, whose sums need the grids of the products."""
+    for convolution in (of.a, of.b):
+        y = F.hardswish(convolution(x))
+        gate = F.hardsigmoid(of.dense(F.silu(y.mean((2, 3)))))[:, :, None, None]
+        x = x + y * gate
+    return x
+
+
+def _curves(of: Of, x: Tensor) -> Tensor:
+    """Curves one behind the other, of what else is read, and of a sum."""
+    y = of.a(x)
+    one = F.gelu(y, approximate="tanh")
+    two = F.mish(of.b(one)) + one
+    return torch.tanh(two) + F.elu(torch.sigmoid(y) * 3 - 1) + torch.sigmoid(-two)
+
+
+def _by_hand(of: Of, x: Tensor) -> Tensor:
+    """A hard swish, a swish of another slope and a square, as people write them."""
+    y = x * F.relu6(x + 3) / 6
+    z = of.a(y)
+    return of.b(z * torch.sigmoid(1.702 * z)) ** 2
+
+
+def _maps(of: Of, x: Tensor) -> Tensor:
+    """Maps by maps, by one map for all channels, and by themselves."""
+    y = of.a(x).relu() * of.b(x)
+    z = y * torch.sigmoid(y.mean(1, keepdim=True))
+    return z * z
+
+
 NETWORKS: Final[dict[str, Callable[[], nn.Module]]] = {
     "relu6 behind a convolution": lambda: Net(nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU6())),
     "clip of a sum": lambda: Net(Of(lambda of, x: F.hardtanh(of.a(x) + of.b(x), 0, 0.7))),
@@ -113,6 +144,10 @@ NETWORKS: Final[dict[str, Callable[[], nn.Module]]] = {
     "upsampling by copying": lambda: Net(nn.UpsamplingNearest2d(scale_factor=2)),
     "upsampling to another size": lambda: Net(nn.Upsample(size=(23, 19), mode="bilinear")),
     "gate of channels": lambda: Net(Of(_gate)),
+    "gates beside sums": lambda: Net(Of(_excited)),
+    "curves": lambda: Net(Of(_curves)),
+    "curves by hand": lambda: Net(Of(_by_hand)),
+    "products of maps": lambda: Net(Of(_maps)),
     "silu": lambda: Net(nn.SiLU()),
     "hard swish": lambda: Net(nn.Hardswish()),
     "gelu": lambda: Net(nn.GELU()),
@@ -122,6 +157,7 @@ NETWORKS: Final[dict[str, Callable[[], nn.Module]]] = {
     "group norm": lambda: Net(nn.GroupNorm(2, 8)),
     "leaky relu": lambda: Net(nn.LeakyReLU(0.1)),
     "parametric relu": lambda: Net(nn.PReLU(8)),
+    "parametric relu with one slope": lambda: Net(nn.PReLU()),
     "transposed convolution": lambda: Net(nn.ConvTranspose2d(8, 8, 2, stride=2)),
     "linear with relu": lambda: nn.Sequential(
         nn.Flatten(), nn.Linear(3 * SIDE**2, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, CLASSES)

@@ -1,18 +1,22 @@
 """Every operation computes the recipe's integers alike, whatever executes it."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
 from tests.parity.operator_networks import NETWORKS, SIDE
 from torch import nn
 
-from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
+from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 from eightbit.calibration import collect
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models import Preprocessing, Pretrained, from_module
@@ -29,14 +33,22 @@ from eightbit.quantize import (
     quantized_module,
 )
 from eightbit.quantize.algorithms.simulation import PairedNetwork
+from eightbit.quantize.artifacts.audit import count_onnx
 from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.torchscript_export import write_float_torchscript
 from eightbit.quantize.artifacts.torchscript_worker import scripted
+from eightbit.quantize.network.operators import Kind
+from eightbit.quantize.network.placement import named
 from eightbit.quantize.network.skeleton import Skeleton
+from eightbit.quantize.recipe.curves import alike_everywhere
 from eightbit.quantize.verify.reference import reference_logits
 from eightbit.quantize.verify.verification import audit_artifact
 
 IMAGES = 16
+
+# Emulated, a picture takes as long as a hundred.
+EMULATED = 4
+HASWELL = Execution(runtime=ONNX.runtime, emulated_cpu="Haswell")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +64,11 @@ class Case:
         return ArtifactMetadata(precision=precision, spec=self.pretrained.spec)
 
     def step(self, found: FloatArray) -> float:
-        """The largest difference from the reference, in last bits of the output."""
-        expected = reference_logits(self.quantized, self.images)
+        """The largest difference from the reference, in last bits of the output.
+
+        ``found`` are logits of the first images.
+        """
+        expected = reference_logits(self.quantized, self.images[: len(found)])
         return float(np.abs(found - expected).max()) / self.quantized.recipe.output_scale
 
 
@@ -116,6 +131,32 @@ def test_onnx_runtime_computes_the_integers_of_the_reference(name: str, tmp_path
     assert all(kind.as_meant for kind in audit_artifact(found.quantized, path).kinds.values())
 
 
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the logits that one emulated process found for all networks."""
+    if (problem := emulator_problem()) is not None:
+        pytest.skip(f"Haswell cannot be emulated: {problem}")
+    folder = tmp_path_factory.mktemp("models")
+    for place, name in enumerate(NETWORKS):
+        found = case(name)
+        export_onnx(
+            found.quantized, found.metadata(Precision.INT8), folder / f"network{place:02}.onnx"
+        )
+    np.save(folder / "images.npy", case(next(iter(NETWORKS))).images[:EMULATED])
+    script = Path(__file__).with_name("run_models.py")
+    command = (*HASWELL.command_prefix(), sys.executable, script, folder)
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return folder
+
+
+@every_operation
+def test_an_emulated_haswell_computes_the_integers_of_the_reference(
+    name: str, emulated: Path
+) -> None:
+    logits = np.load(emulated / f"network{list(NETWORKS).index(name):02}.npy")
+    assert case(name).step(logits) < 1e-3
+
+
 @every_operation
 def test_torchscript_computes_the_integers_of_the_reference(name: str) -> None:
     found = case(name)
@@ -149,3 +190,47 @@ def test_artefacts_open_without_the_users_code(name: str, tmp_path: Path) -> Non
     with torch.inference_mode(), expected_deprecations():
         logits = torch.jit.load(tmp_path / "float.pt")(images).numpy()
     np.testing.assert_allclose(logits, found.logits, rtol=0, atol=1e-4 * np.abs(logits).max())
+
+
+def test_a_product_that_stays_in_float_is_counted(tmp_path: Path) -> None:
+    found = case("gate of channels")
+    path = tmp_path / "integers.onnx"
+    export_onnx(found.quantized, found.metadata(Precision.INT8), path)
+    # As it is written nothing is in integers yet: ONNX Runtime makes them of it.
+    written = onnx.load(path).graph
+    coverage = count_onnx(written, products=named(found.quantized.network.graph, Kind.PRODUCT))
+    assert coverage.product is not None
+    assert (coverage.product.quantized, coverage.product.total) == (0, 1)
+    # In a stranger's graph nobody knows which multiplications are products.
+    assert count_onnx(written).kinds["product"].total == 0
+    kinds = audit_artifact(found.quantized, path).kinds
+    assert (kinds["product"].quantized, kinds["product"].total) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "in_integers"),
+    [("curves", True), ("gates beside sums", True), ("layer norm over channels", False)],
+)
+def test_curves_and_products_count_as_integers(
+    name: str, in_integers: bool, tmp_path: Path
+) -> None:
+    found = case(name)
+    path = tmp_path / "integers.onnx"
+    export_onnx(found.quantized, found.metadata(Precision.INT8), path)
+    share = audit_artifact(found.quantized, path).integer_multiplications
+    assert share is not None
+    assert (share == 1) == in_integers
+
+
+def test_a_curve_on_a_tie_counts_as_float(tmp_path: Path) -> None:
+    found = case("curves by hand")
+    network, recipe = found.quantized.network, found.quantized.recipe
+    exact = alike_everywhere(found.quantized)
+    name = next(name for name in recipe.activations if name.endswith("sigmoid"))
+    assert name in exact
+    # The sigmoid of zero is half of 255 steps.
+    halved = recipe.activations[name].model_copy(
+        update={"scale": (float(np.float32(1 / 255)),), "zero_point": (0,)}
+    )
+    changed = recipe.model_copy(update={"activations": {**recipe.activations, name: halved}})
+    assert name not in alike_everywhere(Quantized(network=network, recipe=changed))

@@ -155,6 +155,7 @@ def coverage_table(coverage: CoverageSection) -> Table:
         "residual add": coverage.add,
         "linear": coverage.linear,
         "pooling": coverage.pool,
+        "product": coverage.product if coverage.product and coverage.product.total else None,
     }
     found = {name: kind for name, kind in kinds.items() if kind}
     # Only where something is meant to be in float, or is and should not be.
