@@ -23,6 +23,7 @@ from eightbit.models.torch_state import own_state
 _COLOURS: Final = 3
 _MAPS: Final = 4
 _LARGEST_SIDE: Final = 8192
+_MOST_IMAGES: Final = 256
 
 # ImageNet's usual pair of sizes; images of less are usually not cropped.
 _RESIZED: Final = (256, 224)
@@ -74,6 +75,11 @@ def _images(graph: Graph, wanted: Wanted) -> tuple[int, bool]:
     if len(shape) != _MAPS:
         raise InputError(
             f"expected images (N, 3, H, W) or (N, H, W, 3), found shape {_text(shape)}"
+        )
+    if (shape[0] or 1) > _MOST_IMAGES:
+        raise InputError(
+            f"expected any number of images at a time, or {_MOST_IMAGES} at most, found shape "
+            f"{_text(shape)}"
         )
     channels_last = _has_channels_last(graph)
     channels, *sides = (shape[3], *shape[1:3]) if channels_last else shape[1:]

@@ -1,7 +1,8 @@
 """A torch module that computes what an ONNX graph says."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from eightbit.models.plain_text import one_line
 _TAKEN: Final = frozenset({*dir(nn.Module()), "weight", "bias", "running_mean", "running_var"})
 _SIZES: Final = ("Shape", "Size")
 _MAX_DEPTH: Final = 12
+_MAX_FOLDED_BYTES: Final = 2**31
 
 
 class OnnxNetwork(nn.Module):
@@ -38,19 +40,27 @@ class OnnxNetwork(nn.Module):
         self._input, self._output = graph.input, graph.output
         self._batch = graph.shape[0] or 0
         self._channels_last, self._is_checking = channels_last, False
-        constants = dict(graph.constants)
+        constants, folded_bytes = dict(graph.constants), 0
         pixels = {graph.input}
+        places = _Places(self)
         self._steps: list[tuple[_Operation, Node]] = []
         for node in graph.nodes:
             check_known(node)
             if not pixels.isdisjoint(node.inputs):
                 pixels.update(() if node.op in _SIZES else node.outputs)
             elif all(name in constants or not name for name in node.inputs):
-                constants.update(_folded(node, constants))
+                folded = _folded(node, constants)
+                folded_bytes += sum(array.nbytes for array in folded.values())
+                if folded_bytes > _MAX_FOLDED_BYTES:
+                    raise node.refuse(
+                        f"weights made of at most {_MAX_FOLDED_BYTES:,} bytes", "more"
+                    )
+                constants.update(folded)
                 continue
             operation = _Operation(node, constants, is_of_pixels=not pixels.isdisjoint(node.inputs))
-            _place(self, _path(node), operation)
+            places.give(_path(node), operation)
             self._steps.append((operation, node))
+        self._last = _last_readers(self._steps, graph.output)
         if graph.output not in pixels:
             raise InputError("expected an output that depends on the images, found a constant")
 
@@ -58,12 +68,14 @@ class OnnxNetwork(nn.Module):
         """Compute the output."""
         values: dict[str, Any] = {}
         values[self._input] = images.permute(0, 2, 3, 1) if self._channels_last else images
-        for operation, node in self._steps:
+        for (operation, node), done in zip(self._steps, self._last, strict=True):
             found = operation(*(values.get(name) for name in node.inputs))
             parts = found if isinstance(found, list) else [found]
             values.update(zip(node.outputs, parts, strict=False))
             if self._is_checking:
-                _check_sizes(node, parts)
+                _check_sizes(node, values)
+            for name in done:
+                values.pop(name, None)
         result: Tensor = values[self._output]
         # Logits as maps of one pixel.
         return result.flatten(1) if all(size == 1 for size in result.shape[2:]) else result
@@ -75,7 +87,8 @@ class OnnxNetwork(nn.Module):
             InputError: A shape does not fit, a map is too large, or the result is no vector.
         """
         places = {name: value.to("meta") for name, value in self.state_dict().items()}
-        images = torch.empty(2 * max(self._batch, 1), 3, side, side, device="meta")
+        # Another number than that of the file, if it has one.
+        images = torch.empty(3 if self._batch == 2 else 2, 3, side, side, device="meta")
         self._is_checking = True
         try:
             with torch.inference_mode():
@@ -130,6 +143,13 @@ class _Operation(nn.Module):
 _LAYERS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization"})
 
 
+# What arrays and torch raise where shapes, types or attributes do not fit.
+_MISFITS: Final = (
+    *(ValueError, IndexError, TypeError, KeyError, AttributeError, RuntimeError),
+    *(ArithmeticError, MemoryError, AssertionError),
+)
+
+
 def _computed(table: Mapping[str, Any], node: Node, values: list[Any]) -> Any:
     compute = table.get(node.op)
     if compute is None:
@@ -138,13 +158,14 @@ def _computed(table: Mapping[str, Any], node: Node, values: list[Any]) -> Any:
         return compute(node, *values)
     except InputError:
         raise
-    except (ValueError, IndexError, TypeError, KeyError, AttributeError, RuntimeError) as exc:
+    except _MISFITS as exc:
         raise node.refuse("inputs and attributes that fit together", f"others ({exc})") from exc
 
 
 def _folded(node: Node, constants: Mapping[str, Array]) -> dict[str, Array]:
     values = [constants.get(name) for name in node.inputs]
-    found = _computed(HOST, node, values)
+    with np.errstate(all="ignore"):  # what is infinite is refused where it is a weight
+        found = _computed(HOST, node, values)
     parts = found if isinstance(found, list) else [found]
     return dict(zip(node.outputs, (np.asarray(part) for part in parts), strict=False))
 
@@ -153,10 +174,27 @@ def _with_attribute(node: Node, name: str, value: object) -> Node:
     return replace(node, attributes={**node.attributes, name: value})
 
 
-def _check_sizes(node: Node, parts: list[Any]) -> None:
-    for part in parts:
-        if isinstance(part, Tensor) and part.numel() > MAX_NUMBERS:
-            raise node.refuse(f"maps of at most {MAX_NUMBERS:,} numbers", tuple(part.shape))
+def _last_readers(
+    steps: Sequence[tuple[nn.Module, Node]], output: str
+) -> tuple[tuple[str, ...], ...]:
+    """For each step the names that no later one reads."""
+    read = {"", output}
+    found = []
+    for _, node in reversed(steps):
+        names = {*node.inputs, *node.outputs} - read
+        read |= names
+        found.append(tuple(names))
+    return tuple(reversed(found))
+
+
+def _check_sizes(node: Node, values: Mapping[str, Any]) -> None:
+    """Refuse more numbers at a time than any classifier has, in one map or in all."""
+    total = 0
+    for value in {id(value): value for value in values.values()}.values():
+        total += value.numel() if isinstance(value, Tensor) else 0
+    if total > MAX_NUMBERS:
+        shapes = [tuple(value.shape) for value in values.values() if isinstance(value, Tensor)]
+        raise node.refuse(f"maps of at most {MAX_NUMBERS:,} numbers at a time", shapes[-1])
 
 
 def _path(node: Node) -> list[str]:
@@ -176,16 +214,24 @@ def _path(node: Node) -> list[str]:
     return words[:_MAX_DEPTH] or [node.op.lower()]
 
 
-def _place(root: nn.Module, path: list[str], operation: nn.Module) -> None:
-    """Give a module a place in a tree under its name, or the next one that is free."""
-    for part in path[:-1]:
-        inner = root._modules.get(part)
-        if inner is None:
-            inner = nn.Module()
-            root.add_module(part, inner)
-        root = inner
-    name, number = path[-1], 1
-    while hasattr(root, name):
-        number += 1
-        name = f"{path[-1]}_{number}"
-    root.add_module(name, operation)
+class _Places:
+    """Names in a tree of modules."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self._root = root
+        self._counts: Counter[tuple[str, ...]] = Counter()
+
+    def give(self, path: Sequence[str], operation: nn.Module) -> None:
+        """Give a module the place of a name, or one beside it that is free."""
+        root = self._root
+        for part in path[:-1]:
+            inner = root._modules.get(part)
+            if inner is None:
+                inner = nn.Module()
+                root.add_module(part, inner)
+            root = inner
+        name = path[-1]
+        while hasattr(root, name):
+            self._counts[tuple(path)] += 1
+            name = f"{path[-1]}_{self._counts[tuple(path)] + 1}"
+        root.add_module(name, operation)

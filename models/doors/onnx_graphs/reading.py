@@ -21,7 +21,7 @@ OPSETS: Final = (7, 26)
 
 _WHAT: Final = "an ONNX model"
 _MAX_BYTES: Final = 2**31 - 1  # protobuf's own limit for one message
-_MAX_NODES: Final = 100_000
+_MAX_NODES: Final = 20_000
 _MAX_TEXT: Final = 2**20
 _LONGEST_NAME: Final = 200
 _OPERATORS: Final = ("", "ai.onnx")

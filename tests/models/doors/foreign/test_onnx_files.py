@@ -79,12 +79,13 @@ def test_a_size_that_is_free_is_that_of_crop(tmp_path: Path) -> None:
         opened(path)
 
 
-def test_a_fixed_number_of_images_is_any(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_a_fixed_number_of_images_is_any(batch: int, tmp_path: Path) -> None:
     body = f"c = Conv(x, w) h = Reshape(c, s) {TAIL}"
-    weights = convolution(s=np.array([1, 4, 6, 6]))
-    path = saved(written(body, weights, shape=f"1,3,{SIDE},{SIDE}"), tmp_path)
+    weights = convolution(s=np.array([batch, 4, 6, 6]))
+    path = saved(written(body, weights, shape=f"{batch},3,{SIDE},{SIDE}"), tmp_path)
     found = opened(path)
-    expected = np.concatenate([answers(path, image[None]) for image in images()])
+    expected = np.concatenate([answers(path, part) for part in images().split(batch)])
     with torch.inference_mode():
         np.testing.assert_allclose(found.model(images()), expected, rtol=1e-4)
 
@@ -164,6 +165,7 @@ def test_names_that_are_in_doubt_are_left_out(metadata: dict[str, str], tmp_path
     [
         (BODY, "N,1,8,8", r"expected RGB images of 3 channels, found shape \(any, 1, 8, 8\)"),
         (BODY, "N,3,8,9", r"expected square images, found shape \(any, 3, 8, 9\)"),
+        (BODY, "999,3,8,8", r"expected any number of images at a time, or 256 at most, found"),
         (BODY, "N,3", r"expected images \(N, 3, H, W\) or \(N, H, W, 3\), found shape \(any, 3\)"),
         ("y = Conv(x, w)", "N,3,8,8", r"expected logits of shape \(2, classes\) for 2 images"),
         (BODY, "N,3,2,2", r"\(Conv\): expected inputs and attributes that fit together"),
@@ -173,7 +175,7 @@ def test_names_that_are_in_doubt_are_left_out(metadata: dict[str, str], tmp_path
             "found ones that differ by .* does it depend on the number of images",
         ),
     ],
-    ids=["grey", "not square", "vectors", "maps", "too small", "images together"],
+    ids=["grey", "not square", "many images", "vectors", "maps", "too small", "images together"],
 )
 def test_what_is_no_classifier_of_images_is_refused(
     body: str, shape: str, message: str, tmp_path: Path
@@ -202,6 +204,12 @@ def test_other_options_are_refused(tmp_path: Path) -> None:
         opened(path, weights_key="model")
     with pytest.raises(InputError, match="labels: expected 4 names"):
         opened(path, labels=("a", "b"))
+
+
+def test_what_nobody_reads_is_not_computed(tmp_path: Path) -> None:
+    body = f"huge = ConstantOfShape(s) {BODY}"
+    path = saved(written(body, convolution(s=np.array([2**40]))), tmp_path)
+    assert opened(path).spec.num_classes == 4
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x80\x02}q\x00."])
