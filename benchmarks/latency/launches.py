@@ -350,7 +350,7 @@ def measure(
         raise ValueError(f"launches: expected at least 1, found {effort.launches}")
     others = OtherPrograms()
     schedule: Schedule | None = None
-    done = 0
+    done, start = 0, time.monotonic()
 
     def plan(estimates: Sequence[float]) -> Schedule:
         # That of the first launch holds for all: launches are alike, and so is the progress.
@@ -368,7 +368,6 @@ def measure(
     launched: list[tuple[Launched, ...]] = []
     rates: list[Rates] = []
     no_rates: str | None = None
-    start = time.monotonic()
 
     def wants_another(number: int) -> bool:
         if number < effort.launches:
@@ -383,8 +382,7 @@ def measure(
                 rates.append(measure_rates(conditions.threads, _libraries(candidates)))
             except WorkerCrashError as exc:
                 # What is left of the rates may be far from the limit: then there is none.
-                no_rates = " ".join(exc.in_short.split())
-                rates.clear()
+                no_rates, rates = " ".join(exc.in_short.split()), []
         schedule, found = launch(candidates, conditions, plan, turn_over)
         launched.append(found)
     return Measurement(
