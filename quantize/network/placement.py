@@ -55,12 +55,15 @@ def quantized_tensors(graph: fx.Graph, float_layers: Collection[str] = ()) -> tu
     """Names of the tensors that are rounded to uint8, in order of execution."""
     readers = _readers(graph)
     floats = {INPUT, *float_layers, *always_float(graph)}
-    for node in reversed(graph.nodes):
-        name = tensor_name(node)
-        if name is not None and operation_kind(node) in BETWEEN:
-            around = {*sources(node), *readers[name]}
-            if around <= floats:
-                floats.add(name)
+    around = {
+        str(tensor_name(node)): {*sources(node), *readers[str(tensor_name(node))]}
+        for node in graph.nodes
+        if tensor_name(node) is not None and operation_kind(node) in BETWEEN
+    }
+    # One beside another is in float with it, or not: all are, until one is beside an integer.
+    floats.update(around)
+    while integers := {name for name in around.keys() & floats if not around[name] <= floats}:
+        floats -= integers
     logits = logits_name(graph)
     return tuple(
         name

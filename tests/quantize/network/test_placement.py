@@ -8,6 +8,7 @@ from eightbit.models import Architecture, build_model
 from eightbit.models.networks.fusable import fold
 from eightbit.models.networks.quantizable import QuantStub
 from eightbit.quantize.network.graph import trace
+from eightbit.quantize.network.importing import imported
 from eightbit.quantize.network.placement import (
     float_candidates,
     float_operators,
@@ -120,3 +121,39 @@ def test_a_linear_layer_inside_a_network_is_rounded() -> None:
     graph = trace(Two().eval()).graph
     assert logits_name(graph) == "head"
     assert quantized_tensors(graph) == ("input", "hidden")
+
+
+class Gated(torch.nn.Module):
+    """A map with a SiLU, its gate behind a pool and another SiLU, and a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 1)
+        self.squeeze, self.head = torch.nn.Linear(4, 4), torch.nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.nn.functional.silu(self.conv(x))
+        gate = torch.nn.functional.silu(x.mean((2, 3)))
+        gate = torch.sigmoid(self.squeeze(gate))[:, :, None, None]
+        out: torch.Tensor = self.head((x * gate).mean((2, 3)))
+        return out
+
+
+def test_products_and_their_gates_are_rounded() -> None:
+    graph = trace(imported(Gated().eval(), 8)).graph
+    assert quantized_tensors(graph) == (
+        *("input", "conv", "net.sigmoid", "net.silu", "net.pool", "net.sigmoid_2", "net.silu_2"),
+        *("squeeze", "net.sigmoid_3", "net.mul", "net.pool_2"),
+    )
+    assert not +float_operators(graph)
+
+
+def test_pools_and_products_between_float_operations_are_in_float() -> None:
+    graph = trace(imported(Gated().eval(), 8)).graph
+    assert quantized_tensors(graph, float_candidates(graph)) == ()
+    assert float_operators(graph, float_candidates(graph)) == (
+        {"conv": 1, "linear": 2, "pool": 2, "product": 3}
+    )
+    # Between the convolution and the layer in the gate all are beside an integer.
+    left = quantized_tensors(graph, ("squeeze", "head"))
+    assert left[:6] == ("input", "conv", "net.sigmoid", "net.silu", "net.pool", "net.sigmoid_2")
