@@ -150,10 +150,13 @@ def _packed(writer: GraphWriter, name: str, conv: nn.Conv2d, x: Value) -> tuple[
 
     So the first convolution, of three channels, gets ONNX Runtime's direct kernel, which takes
     channels by four, instead of a copy of every patch and a matrix product: a quarter less time.
-    They are added before the input is rounded: converters take padding with real zeros.
+    They are added before the input is rounded: converters take padding with real zeros. What an
+    operation computes has to be rounded right behind it, or it is none in integers.
     """
     zeros = -conv.in_channels % _PACKED_CHANNELS
     if not zeros or conv.groups > 1 or not writer.is_integer(name, x) or x.unrounded is None:
+        return x, 0
+    if x.tensor != INPUT:
         return x, 0
     pads = writer.constant(f"{name}.pads", np.array([0, 0, 0, 0, 0, zeros, 0, 0], np.int64))
     padded = writer.node("Pad", [x.unrounded, pads], f"{name}/padded")

@@ -148,6 +148,9 @@ NETWORKS: Final[dict[str, Callable[[], nn.Module]]] = {
     "curves": lambda: Net(Of(_curves)),
     "curves by hand": lambda: Net(Of(_by_hand)),
     "products of maps": lambda: Net(Of(_maps)),
+    "maps of six channels": lambda: Net(
+        nn.Sequential(nn.Conv2d(8, 6, 1), nn.SiLU(), nn.Conv2d(6, 6, 3), nn.Conv2d(6, 8, 1))
+    ),
     "silu": lambda: Net(nn.SiLU()),
     "hard swish": lambda: Net(nn.Hardswish()),
     "gelu": lambda: Net(nn.GELU()),
