@@ -41,6 +41,7 @@ from .networks.resnet import BasicBlock as BasicBlock
 from .networks.resnet import Bottleneck as Bottleneck
 from .networks.resnet import ResNet as ResNet
 from .spec import Architecture as Architecture
+from .spec import ChannelOrder as ChannelOrder
 from .spec import FrozenModel as FrozenModel
 from .spec import Interpolation as Interpolation
 from .spec import ModelSpec as ModelSpec

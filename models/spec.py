@@ -83,13 +83,23 @@ class Interpolation(StrEnum):
     BICUBIC = "bicubic"
 
 
+class ChannelOrder(StrEnum):
+    """What channels a network was trained on; artefacts take red, green, blue whatever it is."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    GREY = "grey"
+
+
 class Preprocessing(FrozenModel):
     """From a decoded RGB image to the network's input.
 
     Attributes:
-        resize: Length in pixels of the shorter side after resizing (antialiased).
+        resize: Length in pixels of the shorter side after resizing (antialiased), or of both.
         crop: Side in pixels of the centre square that is cut out.
         interpolation: Of the resizing. Not in the JSON where it is bilinear.
+        squash: Whether both sides become `resize` long, whatever their ratio. Not in the JSON where
+            it is not so.
         mean: Per RGB channel, subtracted after scaling the pixels to 0..1.
         std: Per RGB channel, divided by after the subtraction.
     """
@@ -99,13 +109,21 @@ class Preprocessing(FrozenModel):
     mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     interpolation: Interpolation = Interpolation.BILINEAR
+    squash: bool = False
 
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         if self.interpolation is Interpolation.BILINEAR:
             del content["interpolation"]
+        if not self.squash:
+            del content["squash"]
         return content
+
+    @property
+    def resized_side(self) -> str:
+        """Which side `resize` is of, in words."""
+        return "both sides" if self.squash else "shorter side"
 
 
 class Task(StrEnum):

@@ -99,7 +99,8 @@ def _settings(report: Report) -> dict[str, str]:
         "weights": shown_setting(report.model.weights),
         "classes": f"{spec.class_count:,}",
         "task": spec.task,
-        "preprocessing": f"resize {spec.preprocessing.resize}, crop {spec.preprocessing.crop}",
+        "preprocessing": f"{'squash' if spec.preprocessing.squash else 'resize'} "
+        f"{spec.preprocessing.resize}, crop {spec.preprocessing.crop}",
         **{use: f"{own.source} ({own.images:,})" for use, own in sources.items() if own},
         **{key: shown_setting(value) for key, value in report.config.items()},
         "eightbit": report.eightbit_version,

@@ -16,11 +16,12 @@ def main(model: str, photo: str, preprocessing: str) -> None:
     """Print the class with the highest logit.
 
     The preprocessing is a JSON object: resize, crop, mean, std, dtype and layout, and
-    the interpolation if it is not bilinear.
+    the interpolation if it is not bilinear, and squash if both sides are resized alike.
     """
     known = json.loads(preprocessing)
     image = Image.open(photo).convert("RGB")
     size = [known["resize"] * side // min(image.size) for side in image.size]
+    size = [known["resize"]] * 2 if known.get("squash") else size
     kernel = Image.Resampling[known.get("interpolation", "bilinear").upper()]
     image = image.resize(size, kernel)
     crop = known["crop"]

@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from eightbit.models.doors.channels import taking_rgb
 from eightbit.models.doors.checkpoints import Checkpoint, load_into, read_checkpoint
 from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.doors.wordings import shown
@@ -23,6 +24,7 @@ from eightbit.models.spec import (
     EVEN,
     MAX_CLASSES,
     Architecture,
+    ChannelOrder,
     Interpolation,
     ModelSpec,
     Preprocessing,
@@ -32,7 +34,7 @@ from eightbit.models.spec import (
 from eightbit.models.torch_state import own_state
 
 _WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
-CHANGEABLE: Final = ("resize", "crop", "interpolation", "mean", "std")
+CHANGEABLE: Final = ("resize", "crop", "squash", "interpolation", "mean", "std")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -47,6 +49,7 @@ class Pretrained:
         source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or the file's base name;
             behind it in brackets the key, if there is one.
         weights_key: Which weights of the file, where that was asked for; None for the only ones.
+        channels: What the network was trained on; `model` takes red, green, blue whatever it is.
         notes: What was left out of the file, and what was taken for granted, in words.
     """
 
@@ -55,6 +58,7 @@ class Pretrained:
     weights_sha256: str
     source: str
     weights_key: str | None = None
+    channels: ChannelOrder = ChannelOrder.RGB
     notes: tuple[str, ...] = ()
 
 
@@ -80,9 +84,11 @@ def load_pretrained(
     preprocessing: Preprocessing | None = None,
     resize: int | None = None,
     crop: int | None = None,
+    squash: bool | None = None,
     interpolation: Interpolation | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
+    channels: ChannelOrder | None = None,
     progress: bool = True,
 ) -> Pretrained:
     """Load a network with pretrained weights.
@@ -96,37 +102,43 @@ def load_pretrained(
         task: What the outputs mean; None for single-label, and for binary where there is one.
         threshold: Probability above which a binary or multi-label classifier says yes.
         preprocessing: None for that of the weights, or for a file the architecture's; of any scale.
-        resize: Replaces this field of the preprocessing, as do the next four.
+        resize: Replaces this field of the preprocessing, as do the next five.
         crop: Likewise.
+        squash: Likewise.
         interpolation: Likewise.
         mean: See `Preprocessing`; at most 1, since pixels are in 0..1.
         std: The same.
+        channels: What the network was trained on; None for red, green, blue.
         progress: Whether a download shows a bar on stderr.
 
     Raises:
         InputError: The weights are unknown, unreachable or do not fit, or an argument does not.
     """
     check_scale(mean, std)
+    if channels is ChannelOrder.GREY:
+        raise InputError(f"--channels: expected rgb or bgr of {architecture}, found {channels}")
     found = _find_weights(architecture, weights, weights_key, progress=progress)
     spec = _spec(
         found,
         architecture=architecture,
         labels=found.labels if labels is None else labels,
         preprocessing=changed(
-            *(preprocessing or found.preprocessing, resize, crop, interpolation, mean, std)
+            *(preprocessing or found.preprocessing, resize, crop, squash, interpolation, mean, std)
         ),
         task=task,
         threshold=threshold,
     )
     model = build_from_spec(spec).to(torch.float32).eval()  # whatever torch's default is
     load_into(model, found.checkpoint)
+    turned = taking_rgb(model, channels or ChannelOrder.RGB)
     key = found.checkpoint.key if weights_key is not None else None
     return Pretrained(
-        model=model,
+        model=turned,
         spec=spec,
         weights_sha256=found.checkpoint.sha256,
         source=found.source if key is None else f"{found.source}[{printable(key)}]",
         weights_key=key,
+        channels=channels or ChannelOrder.RGB,
         notes=found.checkpoint.notes,
     )
 
@@ -138,7 +150,7 @@ def check_scale(mean: Sequence[float] | None, std: Sequence[float] | None) -> No
             divided = " ".join(f"{value / 255:.6g}" for value in values)
             raise InputError(
                 f"{name}: expected at most 1, for pixels in 0..1, found {max(values):g}, as for "
-                f"pixels in 0..255; divide by 255: {divided}"
+                f"pixels in 0..255; divide by 255: {divided}, or give --pixels 0..255"
             )
 
 
@@ -183,7 +195,7 @@ def _num_classes(weights: _Weights) -> int:
 
 
 def changed(preprocessing: Preprocessing, *values: object) -> Preprocessing:
-    """Replace the fields that are given: size, crop, interpolation, mean, deviation, or None."""
+    """Replace the fields of `CHANGEABLE` that are given, in that order; None for the others."""
     changes = zip(CHANGEABLE, values, strict=True)
     given = {field: value for field, value in changes if value is not None}
     try:

@@ -102,8 +102,10 @@ _FILTERS: Final = {
 
 
 def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """Resize so that the shorter side has so many pixels; the other is rounded down."""
+    """Resize so that the shorter side has so many pixels, the other rounded down; or both."""
     shorter_side, kernel = preprocessing.resize, _FILTERS[preprocessing.interpolation]
+    if preprocessing.squash:
+        return image.resize((shorter_side, shorter_side), kernel)
     short, long = sorted(image.size)
     longer_side = int(shorter_side * long / short)
     if shorter_side * longer_side > MAX_RESIZED_PIXELS:

@@ -74,6 +74,7 @@ def load_recorded(
     recorded = replace(
         wanted,
         weights_key=wanted.weights_key or recipe.provenance.weights_key,
+        channels=recipe.provenance.channels,
         labels=spec.labels,
         task=spec.task,
         threshold=spec.threshold,

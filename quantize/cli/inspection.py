@@ -96,8 +96,9 @@ def _spec_rows(spec: ModelSpec) -> dict[str, str]:
     return {
         "architecture": str(spec.architecture),
         **answers,
-        "preprocessing": f"shorter side {preprocessing.resize} px{_kernel(preprocessing)}, "
-        f"centre {preprocessing.crop} px, mean {preprocessing.mean}, std {preprocessing.std}",
+        "preprocessing": f"{preprocessing.resized_side} {preprocessing.resize} px"
+        f"{_kernel(preprocessing)}, centre {preprocessing.crop} px, "
+        f"mean {preprocessing.mean}, std {preprocessing.std}",
     }
 
 

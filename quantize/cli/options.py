@@ -1,6 +1,7 @@
 """Options and arguments that several commands share."""
 
 import difflib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -32,6 +33,22 @@ def known_source(source: str | None) -> str | None:
         f"FILE.py:CALLABLE or package.module:CALLABLE, found {one_line(repr(source), 60)}"
         + (f"; did you mean {' or '.join(near)}?" if near else "")
     )
+
+
+class Pixels(StrEnum):
+    """What a mean and a standard deviation are of; the value is the name on the command line."""
+
+    UNIT = "0..1"
+    BYTES = "0..255"
+
+    def scaled(
+        self, values: tuple[float, float, float] | None, unsaid: float
+    ) -> tuple[float, float, float] | None:
+        """The same of pixels in 0..1; of pixels in 0..255 `unsaid` where there are none."""
+        if self is Pixels.UNIT:
+            return values
+        red, green, blue = values or (unsaid, unsaid, unsaid)
+        return red / 255, green / 255, blue / 255
 
 
 Threads = Annotated[

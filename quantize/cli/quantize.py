@@ -14,7 +14,7 @@ from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import EVEN, MAX_COUNT, Interpolation
+from eightbit.models.spec import EVEN, MAX_COUNT, ChannelOrder, Interpolation
 from eightbit.quantize.cli.bundling import bundling
 from eightbit.quantize.cli.ending import command_line, pass_gates, say_written, show
 from eightbit.quantize.cli.looking import looking
@@ -25,6 +25,7 @@ from eightbit.quantize.cli.options import (
     Labels,
     MaxDrop,
     Overwrite,
+    Pixels,
     TaskOption,
     Threads,
     Threshold,
@@ -114,14 +115,31 @@ def quantize(
     crop: Annotated[
         int | None, typer.Option(help="Centre square in pixels; the weights' own by default.")
     ] = None,
+    squash: Annotated[
+        bool | None,
+        typer.Option(
+            help="Resize both sides to --resize, whatever their ratio.", show_default=False
+        ),
+    ] = None,
     interpolation: Annotated[
         Interpolation | None, typer.Option(help="Of the resizing; the weights' own by default.")
     ] = None,
     mean: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
+        tuple[float, float, float] | None, typer.Option(help="Of R, G and B; see --pixels.")
     ] = None,
     std: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="Of R, G and B, for pixels in 0..1.")
+        tuple[float, float, float] | None, typer.Option(help="Of R, G and B; see --pixels.")
+    ] = None,
+    pixels: Annotated[
+        Pixels,
+        typer.Option(
+            help="What --mean and --std are of; 0..255 without them is a network of pixels as "
+            "they are."
+        ),
+    ] = Pixels.UNIT,
+    channels: Annotated[
+        ChannelOrder | None,
+        typer.Option(help="What the network was trained on; rgb where its file says nothing."),
     ] = None,
     samples: Annotated[
         str, typer.Option(metavar="N|auto", help="Calibration images; auto: until ranges settle.")
@@ -186,9 +204,11 @@ def quantize(
         threshold=threshold,
         resize=resize,
         crop=crop,
+        squash=squash,
         interpolation=interpolation,
-        mean=mean,
-        std=std,
+        mean=pixels.scaled(mean, 0.0),
+        std=pixels.scaled(std, 1.0),
+        channels=channels,
     )
     delivery = Delivery(
         out=out,
@@ -256,7 +276,18 @@ def _refuse_beside_recipe(context: typer.Context, class_names: tuple[str, ...] |
     """Raise InputError for an option that a recipe already determines, rather than ignore it."""
     for name in sorted(
         {"calibrate", "fallback", "weight_method", *QuantConfig.model_fields} - {"weights"}
-        | {"labels", "task", "threshold", "resize", "crop", "interpolation", "mean", "std"}
+        | {
+            "labels",
+            "task",
+            "threshold",
+            "resize",
+            "crop",
+            "squash",
+            "interpolation",
+            "mean",
+            "std",
+        }
+        | {"pixels", "channels"}
     ):
         source = context.get_parameter_source(name)
         # Labels of images may be given, names of classes may not.

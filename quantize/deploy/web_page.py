@@ -234,6 +234,7 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
         hint=_HINTS[spec.task],
         crop=spec.preprocessing.crop,
         resize=spec.preprocessing.resize,
+        resized_side=spec.preprocessing.resized_side,
         last_bit=f"{last_bit:.4g}",
         figures=figures,
         version=version("eightbit"),

@@ -72,6 +72,7 @@ def make_recipe(
             weights_sha256=pretrained.weights_sha256,
             weights_key=pretrained.weights_key,
             weights_notes=pretrained.notes,
+            channels=pretrained.channels,
             images=collected.images,
             images_sha256=collected.images_sha256,
             threads=collected.threads,

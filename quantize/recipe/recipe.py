@@ -26,7 +26,7 @@ from eightbit.models.bounded_files import read_bounded
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import FrozenModel, ModelSpec, PositiveCount
+from eightbit.models.spec import ChannelOrder, FrozenModel, ModelSpec, PositiveCount
 from eightbit.quantize import bundle
 from eightbit.quantize.config import QuantConfig, Rounding
 from eightbit.quantize.network.network import Network
@@ -77,18 +77,20 @@ class Provenance(FrozenModel):
         weights: Name of the pretrained weights, or of the file without its folder.
         weights_key: Which weights of the file, where that was asked for; see `load_pretrained`.
         weights_notes: What was left out of the file, and what was taken for granted.
+        channels: What the network was trained on; what was quantized takes red, green, blue.
         images: Number of calibration images.
         images_sha256: Digest of their preprocessed pixels, whatever their order.
         threads: torch's thread count then: float's last bits depend on it.
         versions: Of the libraries that computed the ranges.
 
-    Key and notes are not in the JSON where there are none.
+    Key and notes are not in the JSON where there are none, nor channels that are RGB.
     """
 
     weights: str
     weights_sha256: Sha256
     weights_key: str | None = None
     weights_notes: tuple[str, ...] = ()
+    channels: Annotated[ChannelOrder, Field(strict=False)] = ChannelOrder.RGB
     images: PositiveCount
     images_sha256: Sha256
     threads: PositiveCount
@@ -97,6 +99,8 @@ class Provenance(FrozenModel):
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, serialize: SerializerFunctionWrapHandler) -> Any:
         fields = serialize(self)
+        if self.channels is ChannelOrder.RGB:
+            del fields["channels"]
         return {
             name: value
             for name, value in fields.items()
@@ -271,6 +275,11 @@ def check_origin(recipe: Recipe, pretrained: Pretrained) -> None:
         raise InputError(
             f"{pretrained.source}: expected the weights of the recipe, those under {key}, found "
             f"others of the same file; give --weights-key {shlex.quote(key)}, or leave it out"
+        )
+    if origin.channels is not pretrained.channels:
+        raise InputError(
+            f"{pretrained.source}: expected the network of the recipe, which takes "
+            f"{origin.channels}, found one that takes {pretrained.channels}"
         )
     if recipe.spec != pretrained.spec:
         raise InputError(

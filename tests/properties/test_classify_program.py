@@ -87,7 +87,13 @@ def image_files(draw: st.DrawFn, kind: str, mode: str) -> bytes:
 
 @pytest.mark.parametrize(("kind", "mode"), KINDS)
 @settings(max_examples=30)
-@given(drawn=st.data(), resize=side, crop=side, kernel=st.sampled_from(Interpolation))
+@given(
+    drawn=st.data(),
+    resize=side,
+    crop=side,
+    kernel=st.sampled_from(Interpolation),
+    squash=st.booleans(),
+)
 def test_it_sees_the_same_pixels_or_refuses_the_same_images(
     program: ModuleType,
     kind: str,
@@ -96,9 +102,10 @@ def test_it_sees_the_same_pixels_or_refuses_the_same_images(
     resize: int,
     crop: int,
     kernel: Interpolation,
+    squash: bool,
 ) -> None:
     data = drawn.draw(image_files(kind, mode))
-    preprocessing = Preprocessing(resize=resize, crop=crop, interpolation=kernel)
+    preprocessing = Preprocessing(resize=resize, crop=crop, interpolation=kernel, squash=squash)
     try:
         expected = cropped_pixels(decode_image(data), preprocessing)
     except UnusableImage:
@@ -106,7 +113,7 @@ def test_it_sees_the_same_pixels_or_refuses_the_same_images(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as the program itself does
         try:
-            found = program.pixels_of(data, resize, crop, program.KERNELS[kernel])
+            found = program.pixels_of(data, resize, crop, program.KERNELS[kernel], squash)
         except Exception:
             found = None
     assert (found is None) == (expected is None)

@@ -49,6 +49,9 @@ _ROUNDING: Final = (
     "transformers begins the centre crop one pixel earlier on some sizes"
 )
 
+# What the file says whole; that images are squashed goes with their size.
+_IN_FILE: Final = ("resize", "crop", "interpolation", "mean", "std")
+
 _TASKS: Final = {
     "single_label_classification": Task.SINGLE_LABEL,
     "multi_label_classification": Task.MULTI_LABEL,
@@ -187,11 +190,7 @@ class _Processor(_Json):
                 raise InputError(f"{where}: {name}: found {str(wrong).lower()}; {advice}")
         edge = _SQUASHED_FROM_PX if self.size is None else self.size.shortest_edge
         if edge >= _SQUASHED_FROM_PX:
-            raise InputError(
-                f"{where}: size: expected a shortest_edge below {_SQUASHED_FROM_PX} px, found "
-                f"{edge}: from there on images are squashed to a square, which is not done here; "
-                f"{advice} for a centre crop in its place"
-            )
+            return {"resize": edge, "crop": edge, "squash": True}
         ratio = 224 / 256 if self.crop_pct is None else self.crop_pct
         return {"resize": int(edge / ratio), "crop": edge}
 
@@ -240,7 +239,7 @@ def read_preprocessing(folder: Path, wanted: Wanted) -> tuple[Preprocessing, tup
     Raises:
         InputError: The file asks for what is not done here, and no option says otherwise.
     """
-    open_fields = {name for name in CHANGEABLE if getattr(wanted, name) is None}
+    open_fields = {name for name in _IN_FILE if getattr(wanted, name) is None}
     if wanted.preprocessing is not None or not open_fields:
         return wanted.prepared(_USUAL), ()
     path = folder / PROCESSOR

@@ -1,7 +1,7 @@
 """Networks that Keras saved, `.keras` or `.h5`, without its library."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +18,14 @@ from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.doors.wordings import shown
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Task
+from eightbit.models.spec import IMAGENET_MEAN, IMAGENET_STD, ChannelOrder, Preprocessing, Task
 from eightbit.models.torch_state import own_state
 
-_CHANNELS: Final = 3
+_CHANNELS: Final = {3: ChannelOrder.RGB, 1: ChannelOrder.GREY}
 _WHITE: Final = 255
 _WHOLE_IMAGE: Final = (
-    "the file does not say how images are cut: shorter side and centre square are its input's "
-    "size, where no option says otherwise"
+    "the file does not say how images are cut: they are resized to its input's size whatever their "
+    "ratio, as Keras' own loaders do, where no option says otherwise"
 )
 
 _Triple = tuple[float, float, float]
@@ -35,16 +35,16 @@ _HALF: Final[_Triple] = (0.5, 0.5, 0.5)
 _CAFFE: Final[_Triple] = (123.68 / _WHITE, 116.779 / _WHITE, 103.939 / _WHITE)
 
 # What `preprocess_input` of keras.applications does for networks whose name begins so: mean,
-# deviation, and whether they take blue, green, red.
-_APPLICATIONS: Final[Mapping[tuple[str, ...], tuple[_Triple, _Triple, bool]]] = {
+# deviation and channels.
+_APPLICATIONS: Final[Mapping[tuple[str, ...], tuple[_Triple, _Triple, ChannelOrder]]] = {
     ("resnet50v2", "resnet101v2", "resnet152v2", "mobilenet_", "mobilenetv2_"): (
         _HALF,
         _HALF,
-        False,
+        ChannelOrder.RGB,
     ),
-    ("inception_v3", "inception_resnet_v2", "xception", "nasnet"): (_HALF, _HALF, False),
-    ("densenet",): (IMAGENET_MEAN, IMAGENET_STD, False),
-    ("resnet50", "resnet101", "resnet152", "vgg16", "vgg19"): (_CAFFE, _RAW, True),
+    ("inception_v3", "inception_resnet_v2", "xception", "nasnet"): (_HALF, _HALF, ChannelOrder.RGB),
+    ("densenet",): (IMAGENET_MEAN, IMAGENET_STD, ChannelOrder.RGB),
+    ("resnet50", "resnet101", "resnet152", "vgg16", "vgg19"): (_CAFFE, _RAW, ChannelOrder.BGR),
 }
 
 # What a network is trained with whose outputs are numbers, or answers for several labels.
@@ -74,13 +74,15 @@ def from_keras(place: str, wanted: Wanted) -> Pretrained:
     with opened(path) as file:
         graph = graph_of(file.config, file.where)
         side = _side(file, graph, wanted)
-        translation = Translation(file, graph, (side, side, _CHANNELS))
+        translation = Translation(file, graph, (side, side, graph.shape[2] or 0))
         known = _known(file, graph, translation.front, side, wanted)
-        network = translation.network(is_reversed=known.is_reversed)
+        turned = known.channels is ChannelOrder.BGR
+        network = translation.network(is_reversed=translation.front.is_reversed != turned)
     notes = (_WHOLE_IMAGE, *known.notes)
     if network.activation:
         notes += (f"its last {network.activation} is left out: its input are the logits",)
-    return from_module(
+    is_grey = known.channels is ChannelOrder.GREY
+    pretrained = from_module(
         network.module,
         preprocessing=wanted.prepared(known.preprocessing),
         num_classes=network.outputs,
@@ -90,8 +92,10 @@ def from_keras(place: str, wanted: Wanted) -> Pretrained:
         name=f"keras:{graph.name}",
         weights_sha256=file.sha256,
         source=printable(path.name),
+        channels=ChannelOrder.GREY if is_grey else ChannelOrder.RGB,
         notes=notes,
     )
+    return replace(pretrained, channels=known.channels)  # blue, green, red is turned round above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,22 +104,22 @@ class _Known:
 
     Attributes:
         preprocessing: Of images in red, green, blue.
-        is_reversed: Whether the model takes blue, green, red.
+        channels: What the model takes.
         notes: What was taken for granted.
     """
 
     preprocessing: Preprocessing
-    is_reversed: bool = False
+    channels: ChannelOrder
     notes: tuple[str, ...] = ()
 
 
 def _side(file: KerasFile, graph: Graph, wanted: Wanted) -> int:
     """Side of the images in pixels; options come first."""
     height, width, channels = graph.shape
-    if channels != _CHANNELS or height != width:
+    if channels not in _CHANNELS or height != width:
         raise InputError(
-            f"{file.where}: expected a model of square images of three channels, found one of "
-            f"(height, width, channels) {shown(graph.shape)}"
+            f"{file.where}: expected a model of square images of three channels or one, found one "
+            f"of (height, width, channels) {shown(graph.shape)}"
         )
     asked = wanted.crop or (wanted.preprocessing.crop if wanted.preprocessing else None) or height
     if asked is None:
@@ -128,33 +132,40 @@ def _side(file: KerasFile, graph: Graph, wanted: Wanted) -> int:
 
 def _known(file: KerasFile, graph: Graph, front: Front, side: int, wanted: Wanted) -> _Known:
     """What the first layers make of pixels, or what networks of its name are given."""
+    own = _CHANNELS[graph.shape[2] or 0]
+    channels = wanted.channels or own
+    if (channels is ChannelOrder.GREY) != (own is ChannelOrder.GREY):
+        raise InputError(
+            f"{file.where}: --channels: expected those of a model of {graph.shape[2]}, found "
+            f"{channels}; leave it out"
+        )
     if front.is_known:
         # They compute x * factor + summand of pixels in 0..255.
         deviation = 1 / (front.factor * _WHITE)
         mean = 0.0 - front.summand * deviation  # and no negative zero
         found = _of_scale(file, side, _triple(mean), _triple(deviation))
-        return _Known(preprocessing=found, is_reversed=front.is_reversed)
+        return _Known(preprocessing=found, channels=channels)
     if wanted.preprocessing is not None or None not in (wanted.mean, wanted.std):
-        unscaled = Preprocessing(resize=side, crop=side)
-        return _Known(preprocessing=unscaled, is_reversed=front.is_reversed)
+        unscaled = Preprocessing(resize=side, crop=side, squash=True)
+        return _Known(preprocessing=unscaled, channels=channels)
     name = graph.name.lower()
-    for names, (means, deviations, is_reversed) in _APPLICATIONS.items():
+    for names, (means, deviations, usual) in _APPLICATIONS.items():
         if name.startswith(names):
             note = (
-                f"mean and standard deviation{' and the order of blue, green, red' * is_reversed} "
-                f"are those that keras.applications gives {one_line(name, 60)}"
+                f"mean, standard deviation and channels ({usual}) are those that "
+                f"keras.applications gives {one_line(name, 60)}"
             )
             found = _of_scale(file, side, means, deviations)
-            return _Known(preprocessing=found, is_reversed=is_reversed, notes=(note,))
+            return _Known(preprocessing=found, channels=wanted.channels or usual, notes=(note,))
     raise InputError(
         f"{file.where}: expected a model whose first layer is Rescaling or Normalization, found "
-        "one that does not say what pixels it takes; say it: --mean and --std, of pixels in 0..1"
+        "one that does not say what pixels it takes; say it: --mean and --std, or --pixels 0..255"
     )
 
 
 def _of_scale(file: KerasFile, side: int, mean: _Triple, std: _Triple) -> Preprocessing:
     try:
-        return Preprocessing(resize=side, crop=side, mean=mean, std=std)
+        return Preprocessing(resize=side, crop=side, squash=True, mean=mean, std=std)
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         raise InputError(
@@ -164,7 +175,7 @@ def _of_scale(file: KerasFile, side: int, mean: _Triple, std: _Triple) -> Prepro
 
 
 def _triple(values: Tensor) -> _Triple:
-    red, green, blue = (float(value) for value in values)
+    red, green, blue = (float(value) for value in values.expand(3))
     return red, green, blue
 
 

@@ -8,10 +8,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from eightbit.models.doors.channels import taking_rgb
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import EVEN, ModelSpec, Preprocessing, Task, recognised_task
+from eightbit.models.spec import EVEN, ChannelOrder, ModelSpec, Preprocessing, Task, recognised_task
 from eightbit.models.torch_state import own_state
 
 
@@ -28,6 +29,7 @@ def from_module(
     weights_sha256: str | None = None,
     source: str | None = None,
     weights_key: str | None = None,
+    channels: ChannelOrder = ChannelOrder.RGB,
     notes: tuple[str, ...] = (),
 ) -> Pretrained:
     """A network that this project does not build, with its weights, ready to be quantized.
@@ -44,6 +46,7 @@ def from_module(
         weights_sha256: Of the file that its weights are from; None to digest the weights.
         source: Where they are from; None for the name.
         weights_key: Which weights of that file.
+        channels: What the module takes in place of red, green, blue; the result takes these.
         notes: What was taken for granted, in words.
 
     Raises:
@@ -51,6 +54,8 @@ def from_module(
     """
     module = module.to(device="cpu", dtype=torch.float32).eval()
     called = network_name(name or type(module).__name__)
+    weights_sha256 = weights_sha256 or digest(module)
+    module = taking_rgb(module, channels)
     outputs = _outputs(module, preprocessing.crop, called)
     if num_classes not in (None, outputs):
         raise InputError(f"{called}: expected {num_classes} classes, found {outputs} outputs")
@@ -69,9 +74,10 @@ def from_module(
     return Pretrained(
         model=module,
         spec=spec,
-        weights_sha256=weights_sha256 or digest(module),
+        weights_sha256=weights_sha256,
         source=source or called,
         weights_key=weights_key,
+        channels=channels,
         notes=notes,
     )
 

@@ -5,10 +5,12 @@ A door takes the source and the weights, and returns a `Pretrained` whose module
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from eightbit.models.bounded_files import open_regular
+from eightbit.models.doors.channels import taking_rgb
 from eightbit.models.doors.file_kinds import HEAD_BYTES, is_onnx
 from eightbit.models.doors.foreign.callables import call, is_callable, name_of
 from eightbit.models.doors.foreign.fitting import fit_weights
@@ -20,7 +22,7 @@ from eightbit.models.doors.foreign.wanted import Wanted
 from eightbit.models.doors.pretrained import Pretrained, load_pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import Architecture, Preprocessing
+from eightbit.models.spec import Architecture, ChannelOrder, Preprocessing
 
 _UNKNOWN_PREPROCESSING: Final = (
     "preprocessing not known: shorter side 256 px, centre 224 px and ImageNet's mean and standard "
@@ -38,12 +40,8 @@ def load_source(source: str | None, wanted: Wanted) -> Pretrained:
         return _alone(wanted)
     if source in tuple(Architecture):
         return _architecture(source, wanted)
-    prefix, colon, name = source.partition(":")
-    if colon and prefix in _DOORS:
-        _, opened = _DOORS[prefix]
-        return opened(name, wanted)
-    if is_callable(source):
-        return _callable(source, wanted)
+    if _is_known(source):
+        return _of_channels(_opened(source, wanted), wanted)
     named = " or ".join(f"{prefix}:{what}" for prefix, (what, _) in _DOORS.items())
     raise InputError(
         "SOURCE: expected an architecture that `eightbit models` lists, FILE.py:CALLABLE, "
@@ -68,7 +66,34 @@ def _alone(wanted: Wanted) -> Pretrained:
     # Here, since onnx and its runtime take a second to load.
     from eightbit.models.doors.foreign.onnx_files import from_onnx
 
-    return from_onnx(Path(wanted.weights), wanted)
+    return _of_channels(from_onnx(Path(wanted.weights), wanted), wanted)
+
+
+def _of_channels(found: Pretrained, wanted: Wanted) -> Pretrained:
+    """A network of the channels that it is said to have been trained on."""
+    if wanted.channels in (None, found.channels):
+        return found
+    if wanted.channels is ChannelOrder.BGR and found.channels is ChannelOrder.RGB:
+        turned = taking_rgb(found.model, ChannelOrder.BGR)
+        return replace(found, model=turned, channels=ChannelOrder.BGR)
+    raise InputError(
+        f"--channels: expected {found.channels}, which {one_line(found.source, 60)} takes, found "
+        f"{wanted.channels}; leave it out"
+    )
+
+
+def _is_known(source: str) -> bool:
+    """Whether a source has the form of one."""
+    prefix, colon, _ = source.partition(":")
+    return (bool(colon) and prefix in _DOORS) or is_callable(source)
+
+
+def _opened(source: str, wanted: Wanted) -> Pretrained:
+    """What is behind a door."""
+    prefix, _, name = source.partition(":")
+    if prefix in _DOORS:
+        return _DOORS[prefix][1](name, wanted)
+    return _callable(source, wanted)
 
 
 def _architecture(source: str, wanted: Wanted) -> Pretrained:
@@ -95,6 +120,7 @@ def _callable(source: str, wanted: Wanted) -> Pretrained:
         weights_sha256=fitted.sha256 if fitted else None,
         source=fitted.source(wanted.weights_key) if fitted else None,
         weights_key=fitted.key if fitted and wanted.weights_key is not None else None,
+        channels=wanted.channels or ChannelOrder.RGB,
         notes=notes if known else (*notes, _UNKNOWN_PREPROCESSING),
     )
 

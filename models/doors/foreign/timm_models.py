@@ -105,10 +105,11 @@ def _preprocessing(timm: Any, module: nn.Module, where: str, wanted: Wanted) -> 
     channels, height, width = config["input_size"]
     if channels != 3 or height != width:
         raise InputError(f"{where}: expected square RGB images, found {config['input_size']}")
-    if config.get("crop_mode", "center") != "center" and None in (wanted.resize, wanted.crop):
+    mode = config.get("crop_mode", "center")
+    if mode not in ("center", "squash") and None in (wanted.resize, wanted.crop):
         raise InputError(
             f"{where}: expected images whose centre is cut out, found crop_mode "
-            f"{printable(str(config['crop_mode']))}; give --resize and --crop"
+            f"{printable(str(mode))}; give --resize and --crop"
         )
     interpolation = wanted.interpolation or config["interpolation"]
     if interpolation not in tuple(Interpolation):
@@ -119,6 +120,7 @@ def _preprocessing(timm: Any, module: nn.Module, where: str, wanted: Wanted) -> 
     return Preprocessing(
         resize=math.floor(height / config["crop_pct"]),
         crop=height,
+        squash=mode == "squash",
         mean=_triple(config["mean"]),
         std=_triple(config["std"]),
         interpolation=Interpolation(interpolation),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from eightbit.models.doors.pretrained import CHANGEABLE, changed, check_scale
-from eightbit.models.spec import EVEN, Interpolation, Preprocessing, Task
+from eightbit.models.spec import EVEN, ChannelOrder, Interpolation, Preprocessing, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +17,13 @@ class Wanted:
         task: What the outputs mean.
         threshold: Probability above which a binary or multi-label classifier says yes.
         preprocessing: The whole of it.
-        resize: A field of it, as are the next four.
+        resize: A field of it, as are the next five.
         crop: Likewise.
+        squash: Likewise.
         interpolation: Likewise.
         mean: Likewise.
         std: Likewise.
+        channels: What the network was trained on.
         progress: Whether a download shows a bar on stderr.
     """
 
@@ -33,9 +35,11 @@ class Wanted:
     preprocessing: Preprocessing | None = None
     resize: int | None = None
     crop: int | None = None
+    squash: bool | None = None
     interpolation: Interpolation | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    channels: ChannelOrder | None = None
     progress: bool = True
 
     def prepared(self, known: Preprocessing) -> Preprocessing:

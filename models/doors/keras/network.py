@@ -90,10 +90,10 @@ class Translation:
         self.front = self._front()
 
     def network(self, *, is_reversed: bool) -> Translated:
-        """The module that computes logits of images in red, green, blue.
+        """The module that computes logits.
 
         Args:
-            is_reversed: Whether the model takes blue, green, red.
+            is_reversed: Whether its channels are those of the images the other way round.
 
         Raises:
             InputError: A layer has an option that is not known, or weights of another shape.

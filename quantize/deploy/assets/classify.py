@@ -125,6 +125,7 @@ class Model:
         self.threshold = math.log(threshold / (1 - threshold))
         self.resize, self.crop = side, crop = how["resize"], how["crop"]
         self.kernel = KERNELS[how.get("interpolation", "bilinear")]
+        self.squash = {True: True, False: False}[how.get("squash", False)]
         self.mean, self.std = (np.array(how[key], np.float32) for key in ("mean", "std"))
         taken = metadata.get("input", {})
         self.dtype, self.layout = taken.get("dtype", "float32"), taken.get("layout", "NCHW")
@@ -190,7 +191,9 @@ class Model:
         return logits[0]
 
 
-def pixels_of(data: bytes, resize: int, crop: int, kernel: Any = BILINEAR) -> Any:
+def pixels_of(
+    data: bytes, resize: int, crop: int, kernel: Any = BILINEAR, squash: bool = False
+) -> Any:
     """Decode an image file to RGB pixels, uint8 (crop, crop, 3); raises if unusable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
@@ -204,7 +207,7 @@ def pixels_of(data: bytes, resize: int, crop: int, kernel: Any = BILINEAR) -> An
     if isinstance(orientation, int) and orientation in UPRIGHT:
         rgb = rgb.transpose(TRANSPOSE(UPRIGHT[orientation]))
     short, long = sorted(rgb.size)
-    longer = int(resize * long / short)
+    longer = resize if squash else int(resize * long / short)
     if resize * longer > MAX_PIXELS:
         raise ValueError(f"too narrow: {rgb.width} x {rgb.height} pixels")
     rgb = rgb.resize((resize, longer) if rgb.width <= rgb.height else (longer, resize), kernel)
@@ -238,7 +241,7 @@ def grey(image: Any) -> Any:
 def photo(path: Path, model: Model) -> Any:
     """The pixels of a photo on disk."""
     try:
-        return pixels_of(picture(path), model.resize, model.crop, model.kernel)
+        return pixels_of(picture(path), model.resize, model.crop, model.kernel, model.squash)
     except Exception as exc:  # Pillow raises two dozen types on damaged files
         problem = getattr(exc, "strerror", None) or str(exc)[:300] or type(exc).__name__
         refuse(f"{path}: expected an image ({', '.join(FORMATS)}), found: {problem}")

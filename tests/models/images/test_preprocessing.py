@@ -13,7 +13,7 @@ from eightbit.models.images.preprocessing import nearest_pixels, normalise, prep
 from eightbit.models.spec import Interpolation, Preprocessing
 
 import_torchvision()
-from torchvision.transforms import InterpolationMode  # noqa: E402
+from torchvision.transforms import InterpolationMode, Resize  # noqa: E402
 from torchvision.transforms._presets import ImageClassification  # noqa: E402
 
 
@@ -91,6 +91,33 @@ def test_any_size_equals_torchvisions_preset_bit_for_bit(
     assert_bit_for_bit_torchvisions(
         noise(width, height, seed), Preprocessing(resize=resize, crop=crop)
     )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    width=sides,
+    height=sides,
+    resize=st.integers(1, 90),
+    crop=st.integers(1, 120),
+    kernel=st.sampled_from(Interpolation),
+    seed=st.integers(0, 99),
+)
+def test_both_sides_are_resized_alike_where_images_are_squashed(
+    width: int, height: int, resize: int, crop: int, kernel: Interpolation, seed: int
+) -> None:
+    how = Preprocessing(resize=resize, crop=crop, interpolation=kernel, squash=True)
+    image = noise(width, height, seed)
+    squashed = Resize((resize, resize), InterpolationMode(kernel))(image)
+    expected = preprocess(squashed, Preprocessing(resize=resize, crop=crop))
+    found = preprocess(image, how)
+    assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+def test_what_is_usual_is_not_in_the_json() -> None:
+    assert set(Preprocessing().model_dump()) == {"resize", "crop", "mean", "std"}
+    squashed = Preprocessing(squash=True, interpolation=Interpolation.BICUBIC)
+    assert Preprocessing.model_validate_json(squashed.model_dump_json()) == squashed
+    assert squashed.model_dump()["squash"] is True
 
 
 def test_every_pixel_value_is_scaled_and_normalised_as_torchvision_does_it() -> None:

@@ -3,7 +3,8 @@
  * that of Pillow's antialiased resize and of numpy's float32, so that the numbers are the
  * very same.
  *
- * @typedef {{resize: number, crop: number, mean: number[], std: number[], interpolation?: string}}
+ * @typedef {{resize: number, crop: number, mean: number[], std: number[], interpolation?: string,
+ *   squash?: boolean}}
  *   Preprocessing
  * @typedef {{width: number, height: number, data: Uint8ClampedArray}} Picture  RGBA, rows from the
  *   top; its alpha is not looked at.
@@ -78,11 +79,11 @@ export function cropOffset(length, side) {
  * @param {Preprocessing} preprocessing
  * @returns {Uint8Array} RGB, shape (crop, crop, 3); black outside of the picture.
  */
-export function croppedPixels(picture, { resize, crop, interpolation = "bilinear" }) {
+export function croppedPixels(picture, { resize, crop, interpolation = "bilinear", squash = false }) {
   const kernel = KERNELS[interpolation];
   const { width, height } = picture;
   const source = { width, height, channels: 4, data: picture.data };
-  const [newWidth, newHeight] = resizedSize(width, height, resize);
+  const [newWidth, newHeight] = squash ? [resize, resize] : resizedSize(width, height, resize);
   const across = windowOf(newWidth, crop);
   const down = windowOf(newHeight, crop);
   const columns = tapsFor(width, newWidth, across, kernel);

@@ -59,6 +59,15 @@ def prepared(folder: Path, wanted: Wanted | None = None, **changes: Any) -> Prep
             {"size": {"shortest_edge": 383}, "crop_pct": 1},
             IMAGENET.model_copy(update={"resize": 383, "crop": 383}),
         ),
+        # From there on both sides are made as long, and nothing is cut off.
+        (
+            {"size": {"shortest_edge": 384}},
+            IMAGENET.model_copy(update={"resize": 384, "crop": 384, "squash": True}),
+        ),
+        (
+            {"size": "absent"},
+            IMAGENET.model_copy(update={"resize": 384, "crop": 384, "squash": True}),
+        ),
         # Left out, it is IMAGENET_STANDARD_MEAN and _STD, which are not ImageNet's.
         (
             {"image_mean": "absent", "image_std": "absent"},
@@ -79,8 +88,6 @@ def test_preprocessing_follows_the_rule_of_its_class(
 @pytest.mark.parametrize(
     ("changes", "message", "wanted"),
     [
-        ({"size": {"shortest_edge": 384}}, "squashed to a square", Wanted(resize=400, crop=384)),
-        ({"size": "absent"}, "shortest_edge below 384 px, found 384", Wanted(resize=9, crop=9)),
         ({"do_resize": False}, "do_resize: found false; give --re", Wanted(resize=9, crop=9)),
         ({"do_center_crop": True}, "do_center_crop: found true", Wanted(resize=9, crop=9)),
         ({"do_pad": True}, "do_pad: found true", Wanted(resize=9, crop=9)),
@@ -136,7 +143,7 @@ def test_a_processor_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
         prepared(tmp_path, **changes)
-    assert "--resize, --crop, --interpolation, --mean, --std" in str(caught.value)
+    assert "--resize, --crop, --squash, --interpolation, --mean, --std" in str(caught.value)
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
 
 

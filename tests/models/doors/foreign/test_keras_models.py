@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.models.doors.keras.writing import dense, layer, sequential, write_archive, write_h5
 
-from eightbit.models import InputError, Pretrained, Task, Wanted, load_source
+from eightbit.models import ChannelOrder, InputError, Pretrained, Task, Wanted, load_source
 
 RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
 KERNEL = np.arange(6, dtype=np.float32).reshape(3, 2)
@@ -101,9 +101,34 @@ def test_a_network_of_a_name_of_keras_applications_has_their_preprocessing(tmp_p
     found = load_source(source, Wanted())
     caffe = (123.68 / 255, 116.779 / 255, 103.939 / 255)
     assert found.spec.preprocessing.mean == pytest.approx(caffe)
-    assert any("order of blue, green, red" in note for note in found.notes)
+    assert any("channels (bgr) are those that keras" in note for note in found.notes)
+    assert found.channels is ChannelOrder.BGR
+    # A recipe says the channels again, and its preprocessing.
+    again = Wanted(preprocessing=found.spec.preprocessing, channels=found.channels)
+    rebuilt = load_source(source, again)
+    torch.testing.assert_close(rebuilt.model(photo(found)), found.model(photo(found)))
     given = (MEANS - np.float32([123.68, 116.779, 103.939]))[:, ::-1]
     np.testing.assert_allclose(found.model(photo(found)).numpy(), given @ KERNEL + BIAS, rtol=1e-5)
+
+
+def test_one_channel_is_grey(tmp_path: Path) -> None:
+    config = sequential(layer("Rescaling", "scale", scale=1 / 255), *dense(), shape=(4, 4, 1))
+    source = write_archive(tmp_path / "m.keras", config, {"dense": [KERNEL[:1], BIAS]})
+    found = load_source(source, Wanted())
+    assert found.channels is ChannelOrder.GREY
+    grey = MEANS @ np.float32([[0.299], [0.587], [0.114]]) / 255
+    np.testing.assert_allclose(
+        found.model(photo(found)).numpy(), grey @ KERNEL[:1] + BIAS, rtol=1e-5
+    )
+    with pytest.raises(InputError, match="--channels: expected those of a model of 1, found bgr"):
+        load_source(source, Wanted(channels=ChannelOrder.BGR))
+
+
+def test_images_are_squashed_unless_an_option_says_otherwise(tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "m.keras", sequential(*dense()), {"dense": [KERNEL, BIAS]})
+    assert load_source(source, Wanted(**RAW)).spec.preprocessing.squash
+    found = load_source(source, Wanted(**RAW, squash=False, resize=6)).spec.preprocessing
+    assert (found.resize, found.crop, found.squash) == (6, 4, False)
 
 
 def test_without_a_word_on_pixels_they_have_to_be_said(tmp_path: Path) -> None:
@@ -207,7 +232,7 @@ def test_arrays_are_in_the_file_and_whole(kind: str, message: str, tmp_path: Pat
         ("[]", "expected a JSON object, found list"),
         ("{", "expected JSON"),
         ("[" * 100_000, "expected JSON"),
-        (json.dumps(sequential(*dense(), shape=(4, 5, 3))), "of square images of three channels"),
+        (json.dumps(sequential(*dense(), shape=(4, 5, 3))), "of square images of three chan"),
         (json.dumps(sequential(*dense(), shape=(None, None, 3))), "say which: --crop"),
         (json.dumps({"class_name": "Sequential", "config": {"layers": [[]]}}), "layers with a cl"),
     ],

@@ -45,11 +45,11 @@ def test_what_cannot_be_done_is_refused_until_options_say_what_to_do(
     asked = timm.data.resolve_data_config
 
     def squashed(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        return {**asked(*args, **kwargs), "crop_mode": "squash", "interpolation": "lanczos"}
+        return {**asked(*args, **kwargs), "crop_mode": "border", "interpolation": "lanczos"}
 
     monkeypatch.setattr(timm.data, "resolve_data_config", squashed)
     given = str(weights)
-    with pytest.raises(InputError, match="found crop_mode squash; give --resize and --crop"):
+    with pytest.raises(InputError, match="found crop_mode border; give --resize and --crop"):
         load_source(f"timm:{NAME}", Wanted(weights=given, resize=200))
     with pytest.raises(InputError, match="found lanczos; give --interpolation"):
         load_source(f"timm:{NAME}", Wanted(weights=given, resize=200, crop=176))
