@@ -115,8 +115,6 @@ def load_pretrained(
         InputError: The weights are unknown, unreachable or do not fit, or an argument does not.
     """
     check_scale(mean, std)
-    if channels is ChannelOrder.GREY:
-        raise InputError(f"--channels: expected rgb or bgr of {architecture}, found {channels}")
     found = _find_weights(architecture, weights, weights_key, progress=progress)
     spec = _spec(
         found,
@@ -128,19 +126,32 @@ def load_pretrained(
         task=task,
         threshold=threshold,
     )
+    return _loaded(found, spec, weights_key, _three(channels, architecture))
+
+
+def _loaded(
+    found: _Weights, spec: ModelSpec, weights_key: str | None, channels: ChannelOrder
+) -> Pretrained:
+    """The network of a spec with these weights."""
     model = build_from_spec(spec).to(torch.float32).eval()  # whatever torch's default is
     load_into(model, found.checkpoint)
-    turned = taking_rgb(model, channels or ChannelOrder.RGB)
     key = found.checkpoint.key if weights_key is not None else None
     return Pretrained(
-        model=turned,
+        model=taking_rgb(model, channels),
         spec=spec,
         weights_sha256=found.checkpoint.sha256,
         source=found.source if key is None else f"{found.source}[{printable(key)}]",
         weights_key=key,
-        channels=channels or ChannelOrder.RGB,
+        channels=channels,
         notes=found.checkpoint.notes,
     )
+
+
+def _three(channels: ChannelOrder | None, architecture: Architecture) -> ChannelOrder:
+    """The order of three channels, red, green, blue where nothing is said."""
+    if channels is ChannelOrder.GREY:
+        raise InputError(f"--channels: expected rgb or bgr of {architecture}, found {channels}")
+    return channels or ChannelOrder.RGB
 
 
 def check_scale(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:

@@ -5,14 +5,13 @@ import re
 import warnings
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from eightbit.models.doors.channels import taking_rgb
-from eightbit.models.doors.pretrained import Pretrained
+from eightbit.models.doors.pretrained import Pretrained, checked_spec
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import EVEN, ChannelOrder, ModelSpec, Preprocessing, Task, recognised_task
+from eightbit.models.spec import EVEN, ChannelOrder, Preprocessing, Task, recognised_task
 from eightbit.models.torch_state import own_state
 
 
@@ -59,18 +58,15 @@ def from_module(
     outputs = _outputs(module, preprocessing.crop, called)
     if num_classes not in (None, outputs):
         raise InputError(f"{called}: expected {num_classes} classes, found {outputs} outputs")
-    try:
-        spec = ModelSpec(
-            architecture=called,
-            num_classes=outputs,
-            labels=labels,
-            preprocessing=preprocessing,
-            task=recognised_task(outputs) if task is None else task,
-            threshold=threshold,
-        )
-    except ValidationError as exc:
-        said = exc.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(f"{called}: {said}") from exc
+    spec = checked_spec(
+        called,
+        architecture=called,
+        num_classes=outputs,
+        labels=labels,
+        preprocessing=preprocessing,
+        task=recognised_task(outputs) if task is None else task,
+        threshold=threshold,
+    )
     return Pretrained(
         model=module,
         spec=spec,
