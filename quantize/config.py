@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from eightbit.benchmarks.artifact.formats import FORMATS
+from eightbit.benchmarks.artifact.formats import FORMATS, default_keys
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.calibration.range_methods import Method
@@ -123,7 +123,7 @@ class Delivery:
             its labels for a multi-label classifier.
         class_order: What the names of evaluation folders or labels are; None if they alone shall
             tell, which is refused where they leave a doubt.
-        formats: Keys of `FORMATS`.
+        formats: Keys of `FORMATS`; those of its rows that say so by default.
         threads: At least 1; None for all cores that may be used.
         max_drop_pp: Gate in percentage points: the largest upper end, in any artefact, of the 95 %
             confidence interval of the drop of top-1, of a binary classifier's accuracy or of mAP.
@@ -139,7 +139,7 @@ class Delivery:
     evaluate: Path | None = None
     image_labels: ImageLabels | None = None
     class_order: ClassOrder | None = None
-    formats: tuple[str, ...] = tuple(FORMATS)
+    formats: tuple[str, ...] = default_keys()
     threads: int | None = None
     max_drop_pp: float | None = None
     fallback: bool = False

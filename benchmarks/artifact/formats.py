@@ -25,6 +25,7 @@ from eightbit.models.plain_text import one_line, printable
 
 ONNX_METADATA_KEY: Final = "eightbit"
 TORCHSCRIPT_EXTRA_FILE: Final = "eightbit.json"
+PROGRAM_EXTRA_FILE: Final = "eightbit.json"
 METADATA_MAX_BYTES: Final = 16 * 2**20
 
 
@@ -79,6 +80,8 @@ class Format:
         read_document: Reads what a file says of itself, as JSON, or None where it says nothing;
             takes the path and what to call it in an error message, and raises InputError for what
             is no such file.
+        by_default: Whether it is written where nobody says what to write.
+        note: What to tell whoever asks for it.
     """
 
     key: str
@@ -86,6 +89,8 @@ class Format:
     suffix: str
     runtimes: tuple[Runtime, ...]
     read_document: Callable[[Path, str], bytes | None]
+    by_default: bool = True
+    note: str = ""
 
     @property
     def runtime(self) -> Runtime:
@@ -110,28 +115,44 @@ def _read_onnx(path: Path, where: str) -> bytes | None:
 
 
 def _read_torchscript(path: Path, where: str) -> bytes | None:
-    with open_regular(path, "a TorchScript archive") as file:
+    # torch.save writes a zip without it.
+    return _read_archive(
+        path, where, "a TorchScript archive", "constants.pkl", TORCHSCRIPT_EXTRA_FILE
+    )
+
+
+def _read_program(path: Path, where: str) -> bytes | None:
+    return _read_archive(
+        path, where, "an archive of torch.export", "archive_format", PROGRAM_EXTRA_FILE
+    )
+
+
+def _read_archive(path: Path, where: str, what: str, mark: str, extra: str) -> bytes | None:
+    """The extra file of a zip of torch's, which has a member whose name is a mark."""
+    with open_regular(path, what) as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                return _torchscript_document(archive, where)
+                return _document(archive, where, what, mark, extra)
         except _ZIP_DAMAGE as exc:
             found = described(file) or "a damaged file or something else"
             raise InputError(
-                f"{where}: expected a TorchScript archive, found {found} "
+                f"{where}: expected {what}, found {found} "
                 f"({one_line(str(exc)).rstrip('.')}); copy it again, or quantize again"
             ) from exc
 
 
-def _torchscript_document(archive: zipfile.ZipFile, where: str) -> bytes | None:
+def _document(
+    archive: zipfile.ZipFile, where: str, what: str, mark: str, extra: str
+) -> bytes | None:
     names = archive.namelist()
     roots = {name.partition("/")[0] for name in names}
     root = roots.pop() if len(roots) == 1 else ""
-    if f"{root}/constants.pkl" not in names:  # torch.save writes a zip without it
+    if f"{root}/{mark}" not in names:
         raise InputError(
-            f"{where}: expected a TorchScript archive, found {described_zip(names)}; "
+            f"{where}: expected {what}, found {described_zip(names)}; "
             "a checkpoint is not a model that can run: quantize it first"
         )
-    member = f"{root}/extra/{TORCHSCRIPT_EXTRA_FILE}"
+    member = f"{root}/extra/{extra}"
     if member not in names:
         return None
     with archive.open(member) as file:
@@ -188,12 +209,34 @@ _ROWS: Final = (
         ),
         read_document=_read_onnx,
     ),
+    Format(
+        key="pt2",
+        name="torch.export",
+        suffix=".pt2",
+        runtimes=(
+            Runtime(
+                name="torch_export",
+                word="pt2",
+                runner="eightbit.benchmarks.runtimes.program_runner:ProgramRunner",
+            ),
+        ),
+        read_document=_read_program,
+        by_default=False,
+        note="torch computes the integers of model.int8.pt2 exactly, with float kernels: it lasts "
+        "and is slow; for speed take ONNX",
+    ),
 )
 FORMATS: Final = {format.key: format for format in _ROWS}
 
 TORCHSCRIPT: Final = FORMATS["torchscript"]
 ONNX: Final = FORMATS["onnx"]
+PROGRAM: Final = FORMATS["pt2"]
 OPENVINO: Final = ONNX.runtimes[1]
+
+
+def default_keys() -> tuple[str, ...]:
+    """Keys of the formats that are written where nobody says what to write."""
+    return tuple(key for key, format in FORMATS.items() if format.by_default)
 
 
 def preferred() -> tuple[Format, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import onnx
 import onnxruntime as ort
 
-from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, format_of
+from eightbit.benchmarks.artifact.formats import ONNX, PROGRAM, TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.onnx_file import check_onnx
 from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal
 from eightbit.benchmarks.report.document import CoverageSection, OperatorCoverage
@@ -80,6 +80,16 @@ _TORCHSCRIPT: Final[_Kinds] = {
         frozenset({"aten::_int_mm", "quantized::linear"}),
         frozenset({"aten::linear", "aten::addmm"}),
     ),
+}
+
+# torch computes in float with these, whatever integers they are given. An add is told by nothing.
+_PROGRAM: Final[_Kinds] = {
+    kind: (frozenset(), frozenset(f"torch.ops.aten.{name}" for name in names))
+    for kind, names in {
+        "conv": ("conv2d.default",),
+        "linear": ("linear.default",),
+        "add": (),
+    }.items()
 }
 
 # What ONNX Runtime says when the disk has no room for the model that it optimised.
@@ -194,6 +204,14 @@ def count_torchscript(module: "torch.jit.ScriptModule") -> CoverageSection:
     return _section(Counter(node.kind() for node in module.inlined_graph.nodes()), _TORCHSCRIPT)
 
 
+def _audit_program(path: Path) -> CoverageSection:
+    """Count in the program as it is written: torch runs it so."""
+    # Here, so that looking at an ONNX file does not load torch.
+    from eightbit.benchmarks.runtimes.program_runner import program_operators
+
+    return _section(Counter(program_operators(path)), _PROGRAM)
+
+
 def _section(counts: Counter[str], kinds: _Kinds) -> CoverageSection:
     def coverage(kind: str) -> OperatorCoverage:
         integer, real = kinds[kind]
@@ -208,4 +226,5 @@ def _section(counts: Counter[str], kinds: _Kinds) -> CoverageSection:
 _AUDITS: Final[Mapping[str, Callable[[Path], CoverageSection]]] = {
     ONNX.key: audit_onnx,
     TORCHSCRIPT.key: _audit_torchscript,
+    PROGRAM.key: _audit_program,
 }

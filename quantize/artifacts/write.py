@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, TORCHSCRIPT, Precision
+from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, PROGRAM, TORCHSCRIPT, Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import ModelInput
 from eightbit.benchmarks.report.stage import Stage
@@ -14,6 +14,7 @@ from eightbit.benchmarks.runtimes.cpu_names import is_x86
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
+from eightbit.quantize.artifacts.pixel_input import with_input
 from eightbit.quantize.config import OPSET, QuantConfig, Target
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.quantized import Quantized
@@ -47,6 +48,8 @@ def write_artifacts(
         if key in formats:
             with stages.stage(f"{Stage.EXPORT} {format.name}"):
                 stages.note_memory(WRITERS[key](quantized, folder / format.file()))
+            if format.note:
+                stages.watcher.tell(format.note)
     with stages.stage(f"{Stage.EXPORT} float {ONNX.name}"):
         write_float_onnx(quantized, folder / bundle.FLOAT_ONNX)
 
@@ -70,6 +73,17 @@ def _engine(target: Target) -> str:
 def write_onnx(quantized: Quantized, path: Path) -> int:
     """The INT8 network for ONNX Runtime; returns 0, since no other process builds it."""
     export_onnx(quantized, _metadata(quantized.recipe, Precision.INT8), path)
+    return 0
+
+
+def write_program(quantized: Quantized, path: Path) -> int:
+    """The INT8 network as a torch.export program; returns 0, since no other process builds it."""
+    # Here, since torch.export takes a second to load.
+    from eightbit.quantize.program.arithmetic import ProgramModule
+    from eightbit.quantize.program.export import export_program
+
+    metadata = _metadata(quantized.recipe, Precision.INT8)
+    export_program(with_input(ProgramModule(quantized), metadata), metadata, path)
     return 0
 
 
@@ -109,4 +123,5 @@ def _metadata(recipe: Recipe, precision: Precision, engine: str | None = None) -
 WRITERS: Final[Mapping[str, Callable[[Quantized, Path], int]]] = {
     TORCHSCRIPT.key: write_torchscript,
     ONNX.key: write_onnx,
+    PROGRAM.key: write_program,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from eightbit.benchmarks.artifact.formats import FORMATS
+from eightbit.benchmarks.artifact.formats import FORMATS, default_keys
 from eightbit.benchmarks.artifact.model_input import InputFormat
 from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
@@ -174,7 +174,7 @@ def quantize(
     ] = _DEFAULTS.opset,
     formats: Annotated[
         str, typer.Option(help="INT8 artefacts to write, separated by commas.")
-    ] = ",".join(FORMATS),
+    ] = ",".join(default_keys()),
     max_drop: MaxDrop = None,
     fallback: Fallback = False,
     threads: Threads = None,

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from eightbit.benchmarks.artifact.formats import TORCHSCRIPT, format_of
+from eightbit.benchmarks.artifact.formats import PROGRAM, TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features
+from eightbit.models.errors import InputError
+from eightbit.models.plain_text import printable
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.doctor.findings import Examination
 from eightbit.quantize.doctor.host import advise, cpu_line, read_host, read_onnxruntime, read_torch
@@ -30,7 +32,13 @@ def examine_file(path: Path, cpu: CpuFeatures | None = None, *, trust: bool = Fa
     """
     here = cpu or read_cpu_features()
     metadata = read_metadata(path)
-    if format_of(path) is TORCHSCRIPT:
+    format = format_of(path)
+    if format is PROGRAM:
+        raise InputError(
+            f"{printable(str(path))}: expected an .onnx or .pt file, found a program of "
+            f"{PROGRAM.name}, which torch computes in float; eightbit inspect counts its operators"
+        )
+    if format is TORCHSCRIPT:
         from eightbit.quantize.doctor.torchscript_file import examine_torchscript
 
         with trusting(trust):

@@ -1,6 +1,7 @@
 """Tiny models and reports that the tests of this folder share."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,16 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from tests.synthetic_reports.reports import almost_empty, full
+from torch.export import Dim, ExportedProgram, export, save
 
-from eightbit.benchmarks.artifact.formats import OPENVINO, TORCHSCRIPT, Precision, Runtime, runtimes
+from eightbit.benchmarks.artifact.formats import (
+    OPENVINO,
+    PROGRAM,
+    TORCHSCRIPT,
+    Precision,
+    Runtime,
+    runtimes,
+)
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.execution import Execution
@@ -97,6 +106,18 @@ def _write_torchscript(path: Path, metadata: str | None, module: torch.nn.Module
         torch.jit.save(torch.jit.script(module.eval()), str(path), _extra_files=extra)
 
 
+@cache
+def _program() -> ExportedProgram:
+    free = {axis: Dim(f"size{axis}", min=1) for axis in (0, 2, 3)}
+    program = export(_Tiny().eval(), (torch.zeros(2, 3, 8, 8),), dynamic_shapes=(free,))
+    program._guards_code = []  # code, which is refused
+    return program
+
+
+def _write_program(path: Path, metadata: str | None) -> None:
+    save(_program(), str(path), extra_files={} if metadata is None else {"eightbit.json": metadata})
+
+
 @pytest.fixture(scope="session")
 def write_model() -> Callable[..., Path]:
     """Writes the tiny model for a runtime into a folder and returns the file."""
@@ -105,6 +126,9 @@ def write_model() -> Callable[..., Path]:
         if runtime is TORCHSCRIPT.runtime:
             path = folder / "tiny.pt"
             _write_torchscript(path, metadata, _Tiny())
+        elif runtime is PROGRAM.runtime:
+            path = folder / "tiny.pt2"
+            _write_program(path, metadata)
         else:
             path = folder / "tiny.onnx"
             _write_onnx(path, metadata)

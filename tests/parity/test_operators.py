@@ -17,6 +17,7 @@ from torch import nn
 from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
+from eightbit.benchmarks.runtimes.program_runner import ProgramRunner
 from eightbit.calibration import collect
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models import Preprocessing, Pretrained, from_module
@@ -40,6 +41,8 @@ from eightbit.quantize.artifacts.torchscript_worker import scripted
 from eightbit.quantize.network.operators import Kind
 from eightbit.quantize.network.placement import named
 from eightbit.quantize.network.skeleton import Skeleton
+from eightbit.quantize.program.arithmetic import ProgramModule
+from eightbit.quantize.program.export import export_program
 from eightbit.quantize.recipe.curves import alike_everywhere
 from eightbit.quantize.verify.reference import reference_logits
 from eightbit.quantize.verify.verification import audit_artifact
@@ -164,6 +167,14 @@ def test_torchscript_computes_the_integers_of_the_reference(name: str) -> None:
     with torch.inference_mode():
         logits = module(torch.from_numpy(found.images)).numpy()
     assert found.step(logits) < 1e-3
+
+
+@every_operation
+def test_a_program_computes_the_integers_of_the_reference(name: str, tmp_path: Path) -> None:
+    found = case(name)
+    path = tmp_path / "integers.pt2"
+    export_program(ProgramModule(found.quantized), found.metadata(Precision.INT8), path)
+    assert found.step(ProgramRunner(path, threads=1)(found.images)) < 1e-3
 
 
 @every_operation

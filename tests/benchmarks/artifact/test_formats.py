@@ -12,6 +12,7 @@ from eightbit.benchmarks.artifact.formats import (
     FORMATS,
     ONNX,
     OPENVINO,
+    PROGRAM,
     TORCHSCRIPT,
     Precision,
     executed_by,
@@ -27,7 +28,11 @@ every_runtime = pytest.mark.parametrize("runtime", runtimes().values(), ids=str)
 
 
 def test_files_are_named_by_precision_and_format():
-    assert [format.file() for format in FORMATS.values()] == ["model.int8.pt", "model.int8.onnx"]
+    assert [format.file() for format in FORMATS.values()] == [
+        "model.int8.pt",
+        "model.int8.onnx",
+        "model.int8.pt2",
+    ]
     assert ONNX.file(Precision.FP32) == "model.fp32.onnx"
 
 
@@ -62,7 +67,7 @@ def test_an_unknown_runtime_is_refused_with_the_known_ones():
 
 
 def test_onnx_is_looked_at_first_and_is_what_openvino_executes():
-    assert preferred() == (ONNX, TORCHSCRIPT)
+    assert preferred() == (ONNX, TORCHSCRIPT, PROGRAM)
     assert executed_by(OPENVINO) is ONNX
     assert written(["model.fp32.onnx", "a.int8.pt", "b.int8.onnx"]) == (ONNX, TORCHSCRIPT)
     assert written(["model.fp32.onnx", "recipe.json"]) == ()

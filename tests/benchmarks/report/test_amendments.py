@@ -19,7 +19,7 @@ OTHER_CPU = ENVIRONMENT.model_copy(update={"cpu": "Another CPU"})
 NAN = Check(name=FINITE_CHECK, passed=False, detail="onnx 3")
 INTEGERS = Check(name="same integers", passed=True, detail="all within one last bit")
 
-(ARTIFACTS,) = ARTIFACT_PAIRS
+ARTIFACTS, *_ = ARTIFACT_PAIRS
 
 
 def pair(n: int = 64, max_lsb: int = 0) -> ParityResult:

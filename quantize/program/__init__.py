@@ -1,0 +1,1 @@
+"""The integer network as a torch.export program, in torch's plain operators."""
