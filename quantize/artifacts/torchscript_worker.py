@@ -65,6 +65,8 @@ def archive_bytes(script: torch.jit.ScriptModule, metadata: str) -> bytes:
     source = torch._C.PyTorchFileReader(buffer)
     copy = io.BytesIO()
     target = torch._C.PyTorchFileWriter(copy)
+    # By it a reader knows which arguments an operator has, such as the kind of a GELU.
+    target.set_min_version(_version(source))
     for name in source.get_all_records():
         if name.endswith(_DEBUG_SUFFIX) or name in _WRITTEN_BY_TORCH:
             continue
@@ -72,6 +74,11 @@ def archive_bytes(script: torch.jit.ScriptModule, metadata: str) -> bytes:
         target.write_record(name, record, len(record))
     target.write_end_of_file()
     return copy.getvalue()
+
+
+def _version(archive: torch._C.PyTorchFileReader) -> int:
+    (place,) = {".data/version", "version"}.intersection(archive.get_all_records())
+    return int(archive.get_record(place))
 
 
 def main(folder: Path, out: Path) -> None:

@@ -85,7 +85,7 @@ def _excited(of: Of, x: Tensor) -> Tensor:
 def _curves(of: Of, x: Tensor) -> Tensor:
     """Curves one behind the other, of what else is read, and of a sum."""
     y = of.a(x)
-    one = F.gelu(y)
+    one = F.gelu(y, approximate="tanh")
     two = F.mish(of.b(one)) + one
     return torch.tanh(two) + F.elu(torch.sigmoid(y) * 3 - 1) + torch.sigmoid(-two)
 

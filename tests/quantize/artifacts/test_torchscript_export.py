@@ -1,5 +1,6 @@
 """The TorchScript artefact: the recipe's integers, the same bytes whenever it is built."""
 
+import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from eightbit.benchmarks.accuracy.fidelity import ParityMeter
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Pretrained, build_model
+from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import (
     Mode,
     QuantConfig,
@@ -25,6 +27,7 @@ from eightbit.quantize import (
     observe,
 )
 from eightbit.quantize.artifacts.audit import audit
+from eightbit.quantize.artifacts.torchscript_worker import archive_bytes, scripted
 from eightbit.quantize.front_ends.front_ends import quantized_module
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.quantized import Quantized
@@ -199,3 +202,16 @@ def test_a_recipe_of_a_network_with_other_strides_is_refused(
     recipe = quantize_dilated(dilated, noise_images, Mode.FX).recipe
     with pytest.raises(InputError, match="recipe: skeleton: expected the operations"):
         Quantized(network=fuse(dilated[1]), recipe=recipe)
+
+
+class _TanhGelu(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.gelu(x, approximate="tanh")
+
+
+def test_an_archive_says_in_which_version_its_operators_are() -> None:
+    script = scripted(_TanhGelu())
+    x = torch.linspace(-3, 3, 7)
+    with expected_deprecations():
+        loaded = torch.jit.load(io.BytesIO(archive_bytes(script, "{}")))
+    torch.testing.assert_close(loaded(x), script(x), rtol=0, atol=0)
