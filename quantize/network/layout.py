@@ -13,20 +13,13 @@ import torch
 from torch import fx
 
 from eightbit.quantize.network.lowering import Call, Lowering, inverted, is_reshape
+from eightbit.quantize.network.operators import ELEMENTWISE
 
 # Compute each number from one number of each input, which may be weights.
-_BY_NUMBER: Final = frozenset(
-    {
-        *("abs.default", "add.Scalar", "add.Tensor", "clamp.default", "clamp_max.default"),
-        *("clamp_min.default", "div.Scalar", "div.Tensor", "elu.default", "erf.default"),
-        *("exp.default", "floor.default", "gelu.default", "hardsigmoid.default"),
-        *("hardswish.default", "hardtanh.default", "leaky_relu.default", "log.default"),
-        *("log1p.default", "maximum.default", "minimum.default", "mish.default", "mul.Scalar"),
-        *("mul.Tensor", "neg.default", "pow.Tensor_Scalar", "reciprocal.default", "relu.default"),
-        *("relu6.default", "rsqrt.default", "rsub.Scalar", "sigmoid.default", "silu.default"),
-        *("softplus.default", "sqrt.default", "sub.Scalar", "sub.Tensor", "tanh.default"),
-    }
-)
+_BY_NUMBER: Final = ELEMENTWISE | {
+    *("clamp_max.default", "clamp_min.default", "floor.default", "hardtanh.default"),
+    *("relu.default", "relu6.default", "silu.default"),
+}
 
 # Name their dimensions in an argument `dim`.
 _ALONG: Final = frozenset(

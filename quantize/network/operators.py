@@ -153,3 +153,17 @@ def function_kind(node: fx.Node) -> Kind | None:
         is_sum = isinstance(source, fx.Node) and source.target is torch.add
         return Kind.ADD if is_sum else Kind.FLOAT
     return _KINDS.get(node.target)
+
+
+# Compute each number from one number of each input, by names of ATen's overloads.
+ELEMENTWISE: Final = frozenset(
+    {
+        *("abs.default", "add.Scalar", "add.Tensor", "clamp.default", "div.Scalar", "div.Tensor"),
+        *("elu.default", "erf.default", "exp.default", "gelu.default", "hardsigmoid.default"),
+        *("hardswish.default", "leaky_relu.default", "log.default", "log1p.default"),
+        *("maximum.default", "minimum.default", "mish.default", "mul.Scalar", "mul.Tensor"),
+        *("neg.default", "pow.Tensor_Scalar", "reciprocal.default", "rsqrt.default"),
+        *("rsub.Scalar", "sigmoid.default", "softplus.default", "sqrt.default", "sub.Scalar"),
+        *("sub.Tensor", "tanh.default"),
+    }
+)

@@ -26,7 +26,7 @@ from eightbit.quantize.network.graph import (
     sources,
     tensor_name,
 )
-from eightbit.quantize.network.operators import CLIP, MOVING, NAMES, Kind
+from eightbit.quantize.network.operators import CLIP, ELEMENTWISE, MOVING, NAMES, Kind
 from eightbit.quantize.recipe.quantized import Quantized
 
 # In steps. Four operations of float32 on numbers up to 255 err by half of that at most.
@@ -36,18 +36,7 @@ SAFE_DISTANCE: Final = 1.2e-4
 _WORSE_KERNELS: Final = 4
 
 # Operators that map numbers to numbers one by one; with weights, those that are one number.
-_ONE_BY_ONE: Final = frozenset(
-    f"float.{name}"
-    for name in (
-        *("abs.default", "add.Scalar", "add.Tensor", "clamp.default", "div.Scalar", "div.Tensor"),
-        *("elu.default", "erf.default", "exp.default", "gelu.default", "hardsigmoid.default"),
-        *("hardswish.default", "leaky_relu.default", "log.default", "log1p.default"),
-        *("maximum.default", "minimum.default", "mish.default", "mul.Scalar", "mul.Tensor"),
-        *("neg.default", "pow.Tensor_Scalar", "prelu.default", "reciprocal.default"),
-        *("rsqrt.default", "rsub.Scalar", "sigmoid.default", "softplus.default", "sqrt.default"),
-        *("sub.Scalar", "sub.Tensor", "tanh.default"),
-    )
-)
+_ONE_BY_ONE: Final = frozenset(f"float.{name}" for name in {*ELEMENTWISE, "prelu.default"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
