@@ -15,14 +15,21 @@ import pytest
 import torch
 from PIL import Image
 
+from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.latency import launches
 from eightbit.benchmarks.latency.launches import Effort
 from eightbit.benchmarks.runtimes.available import Availability
 from eightbit.models import Architecture, build_model, default_preprocessing, preprocess
-from eightbit.quantize import pipeline
+from eightbit.quantize import bundle, pipeline
 from eightbit.quantize.cli import entry
 from eightbit.quantize.measure.latency import Timing
 from eightbit.quantize.verify import verification
+
+# The models that a run leaves where nobody says what to write.
+DELIVERED = (
+    *(format.file() for format in FORMATS.values() if format.by_default),
+    bundle.FLOAT_ONNX,
+)
 
 CLASSES = 10
 IMAGES_PER_CLASS = 4

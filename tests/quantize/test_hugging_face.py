@@ -13,6 +13,7 @@ from tests.quantize.conftest import Eightbit
 from eightbit.models import Architecture, InputError, ModelSpec, Wanted
 from eightbit.models.doors.foreign.hf_files import HubResNet
 from eightbit.models.doors.foreign.hf_network import build, their_key
+from eightbit.models.spec import ChannelOrder
 from eightbit.quantize import bundle
 from eightbit.quantize.cli.inputs import load_recorded
 from eightbit.quantize.recipe.recipe import Recipe
@@ -69,7 +70,7 @@ def test_a_folder_becomes_a_bundle_that_says_what_the_folder_says(
 
 def recipe_of(**spec: Any) -> Recipe:
     """What `load_recorded` reads of a recipe."""
-    provenance = SimpleNamespace(weights_key=None)
+    provenance = SimpleNamespace(weights_key=None, channels=ChannelOrder.RGB)
     return cast(Recipe, SimpleNamespace(spec=ModelSpec(**spec), provenance=provenance))
 
 

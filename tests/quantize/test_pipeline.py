@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.quantize.conftest import DELIVERED
 
 from eightbit.benchmarks import read_report
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
@@ -31,7 +32,7 @@ Eightbit = Callable[..., Any]
 
 ARCHITECTURE = "cifar_resnet20"
 COMMAND = Path(sys.executable).parent / "eightbit"
-REPRODUCIBLE = (*bundle.MODELS, bundle.RECIPE, bundle.TABLES)
+REPRODUCIBLE = (*DELIVERED, bundle.RECIPE, bundle.TABLES)
 FILES = {*REPRODUCIBLE, bundle.REPORT_JSON, bundle.REPORT_MARKDOWN, bundle.REPORT_HTML}
 # Loading, building and writing take some seconds; a machine under load takes its time.
 PATIENCE_S = 120

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.quantize.conftest import DELIVERED
 
 from eightbit.benchmarks import read_report
 from eightbit.models.errors import InputError
@@ -32,7 +33,7 @@ def _of_the_same_size(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_longer, _of_the_same_size])
-@pytest.mark.parametrize("name", [*bundle.MODELS, bundle.RECIPE, bundle.TABLES])
+@pytest.mark.parametrize("name", [*DELIVERED, bundle.RECIPE, bundle.TABLES])
 def test_a_report_of_another_file_is_refused(
     folder: Path, name: str, change: Callable[[Path], None]
 ) -> None:
@@ -70,7 +71,7 @@ def test_every_command_refuses_a_mixture(
 
 
 def test_files_that_are_gone_and_files_that_are_the_users_are_not_missed(folder: Path) -> None:
-    (folder / bundle.MODELS[0]).unlink()
+    (folder / DELIVERED[0]).unlink()
     (folder / "notes.txt").write_text("mine")
     assert read_checked_report(folder) == read_report(folder / bundle.REPORT_JSON)
     open_bundle(folder)

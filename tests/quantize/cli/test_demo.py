@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.quantize.conftest import DELIVERED
 
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.available import Availability
@@ -41,7 +42,7 @@ def test_the_network_knows_its_classes_and_where_it_came_from() -> None:
 
 def test_the_demo_leaves_artefacts_and_report(report: Report, out: Path) -> None:
     reports = {bundle.REPORT_JSON, bundle.REPORT_MARKDOWN, bundle.REPORT_HTML}
-    names = {*bundle.MODELS, bundle.RECIPE, *reports}
+    names = {*DELIVERED, bundle.RECIPE, *reports}
     assert names <= {path.name for path in out.iterdir()}
     assert report.command == "eightbit demo"
     assert "write digits" in report.timings_s

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.quantize.conftest import DELIVERED
 
 from eightbit.benchmarks import Report, read_report
 from eightbit.benchmarks.artifact.formats import FORMATS, ONNX
@@ -150,7 +151,7 @@ def test_the_recipe_gives_the_same_bytes_again(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "time_bundle", lambda *_, **__: Timing())
         rebuild(badly_scaled, recipe, Delivery(out=tmp_path / "again", threads=1))
-    for name in (*bundle.MODELS, bundle.RECIPE):
+    for name in (*DELIVERED, bundle.RECIPE):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
 
 

@@ -142,6 +142,9 @@ def grids(network: fx.GraphModule) -> dict[str, QuantParams]:
     return dict.fromkeys(quantized_tensors(network.graph), grid(0.01, 0))
 
 
+# Of a product's integers, below which all its results lie within 65 steps.
+_SPREAD = 0.001
+
 PRODUCTS: dict[str, Callable[[Tensor], Tensor]] = {
     "a map and its gate": lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)),
     "silu": F.silu,
@@ -162,6 +165,8 @@ def test_products_keep_away_from_ties(name: str, data: st.DataObject) -> None:
         assert curve.is_safe(after[source_name(curve.source)], after[tensor])
     for tensor, factors in products(network).items():
         first, second = (after[factor] for factor in factors)
+        if first.scale[0] * second.scale[0] < _SPREAD * after[tensor].scale[0]:
+            continue  # a handful of results in all: no fraction is as small
         assert product_distance(first, second, after[tensor]) >= SAFE_DISTANCE
 
 
