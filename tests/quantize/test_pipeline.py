@@ -121,8 +121,9 @@ def test_the_report_has_the_keys_of_the_design(
     for name, result in accuracy.items():
         assert {"top1", "top5", "n"} <= result.keys()
         assert name == "fp32" or {"drop_pp", "drop_ci95_pp", "flips"} <= result.keys()
-    assert found["fidelity"].keys() == {"torchscript", "onnx"}
-    for result in found["fidelity"].values():
+    fidelity = {name: result for name, result in found["fidelity"].items() if result is not None}
+    assert fidelity.keys() == {"torchscript", "onnx"}
+    for result in fidelity.values():
         assert {"sqnr_db", "median_image_sqnr_db", "mean_kl", "top1_agreement"} <= result.keys()
     executed = {one.name for one in executions(folder, thorough=False).possible}
     assert {"torchscript", "onnx", "onnx_unoptimised"} <= executed
