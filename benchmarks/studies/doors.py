@@ -33,15 +33,12 @@ from eightbit.benchmarks.runtimes.environment import read_environment, usable_co
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.benchmarks.studies.command import quantize
+from eightbit.benchmarks.studies.line import SAMPLES, drawn_photos
 from eightbit.benchmarks.studies.peers.candidates import job as peers
 from eightbit.benchmarks.studies.peers.candidates.by_onnxruntime import load_onnxruntime
 from eightbit.models.doors.vision_guard import import_torchvision
-from eightbit.models.images.loading import LoadedImage, load_images
-from eightbit.models.images.sampling import balanced_order
-from eightbit.models.images.sources import open_source
 from eightbit.models.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, Preprocessing
 
-SAMPLES: Final = 128
 _JUDGED: Final = 64
 _BATCH: Final = 8
 _STATISTICS: Final = 16
@@ -97,7 +94,7 @@ def measure(source: str, photos: Path, folder: Path) -> Row:
     arguments = [*_typed(source, network, folder), "--calibrate", str(photos)]
     report = quantize([*arguments, "--samples", str(SAMPLES), "--formats", "onnx"], out)
     real, integer = (out / ONNX.file(precision) for precision in (Precision.FP32, Precision.INT8))
-    pixels = _pixels(photos, _spec(real).preprocessing, SAMPLES + _JUDGED)[-_JUDGED:]
+    pixels = drawn_photos(photos, _spec(real).preprocessing, SAMPLES + _JUDGED)[-_JUDGED:]
     expected = _answers(OnnxRunner(real, threads=usable_cores()), pixels)
     given = torch.from_numpy(pixels[:_BATCH])
     with torch.inference_mode():
@@ -133,7 +130,7 @@ def _network(source: str, photos: Path) -> nn.Module:
         module, _, name = source.partition(":")
         made = getattr(import_module(module), name)()
     network: nn.Module = made
-    few = torch.from_numpy(_pixels(photos, Preprocessing(), _STATISTICS))
+    few = torch.from_numpy(drawn_photos(photos, Preprocessing(), _STATISTICS))
     with torch.no_grad():
         network.train()(few)
     return network.eval()
@@ -156,14 +153,6 @@ def _typed(source: str, network: nn.Module, folder: Path) -> list[str]:
     torch.save(network.state_dict(), weights)
     chosen = [] if source.startswith(_TIMM) else prepared
     return [source, "--weights", str(weights), *chosen]
-
-
-def _pixels(photos: Path, preprocessing: Preprocessing, count: int) -> FloatArray:
-    """The first photos that the command line draws, preprocessed: float32 (N, 3, H, W)."""
-    with open_source(photos) as source:
-        items = balanced_order(source.items, seed=0)[:count]
-        loaded = load_images(source, items, preprocessing)
-        return np.stack([image.pixels for image in loaded if isinstance(image, LoadedImage)])
 
 
 def _answers(runner: OnnxRunner, pixels: FloatArray) -> FloatArray:

@@ -36,7 +36,7 @@ from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
 from eightbit.models.networks.architectures import build_model, default_preprocessing
 from eightbit.models.networks.fusable import fold
-from eightbit.models.spec import Architecture
+from eightbit.models.spec import Architecture, Preprocessing
 
 SAMPLES = 128
 _BATCH = 8
@@ -100,9 +100,14 @@ def measure(architecture: Architecture, photos: Path, folder: Path) -> Row:
 
 def preprocessed_photos(architecture: Architecture, photos: Path) -> FloatArray:
     """The photos that the command line will draw, preprocessed: float32 (N, 3, H, W)."""
+    return drawn_photos(photos, default_preprocessing(architecture), SAMPLES)
+
+
+def drawn_photos(photos: Path, preprocessing: Preprocessing, count: int) -> FloatArray:
+    """The first photos that the command line draws, preprocessed: float32 (N, 3, H, W)."""
     with open_source(photos) as source:
-        items = balanced_order(source.items, seed=0)[:SAMPLES]
-        loaded = load_images(source, items, default_preprocessing(architecture))
+        items = balanced_order(source.items, seed=0)[:count]
+        loaded = load_images(source, items, preprocessing)
         return np.stack([image.pixels for image in loaded if isinstance(image, LoadedImage)])
 
 
