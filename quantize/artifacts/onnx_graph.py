@@ -105,7 +105,7 @@ class GraphWriter:
         """ONNX name of the float form of a layer's input, of so many channels (axis 1).
 
         For a float layer of a quantized graph the scale is repeated per channel. To a runtime that
-        is no quantized layer; with one scale for the tensor, ONNX Runtime 1.22 and later would
+        is no quantized layer; with one scale for the tensor, ONNX Runtime 1.21 and later would
         quantize the float weights by itself (``WeightBiasQuantization``).
         """
         if source.tensor is None or self.is_integer(name, source):

@@ -1,16 +1,20 @@
-"""The operators that stay in float in ONNX Runtime, grouped by reason, with remedies."""
+"""The operators that stay in float in ONNX Runtime, grouped by reason, with remedies.
+
+And those that do not, though the file has their weights in float.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import onnx
+from onnx import TensorProto
 
 from eightbit.models.plain_text import one_line
 from eightbit.quantize.artifacts.audit import MOVING_OPERATORS
-from eightbit.quantize.doctor.findings import Finding, Severity
+from eightbit.quantize.doctor.findings import Finding, Severity, count
 from eightbit.quantize.doctor.float_reasons import Cause, Reason, cause_of
-from eightbit.quantize.doctor.graph_view import GraphView, input_of
+from eightbit.quantize.doctor.graph_view import DEQUANTIZE, GraphView, input_of
 
 _SHOWN: Final = 3
 _STEPS: Final = 4
@@ -28,6 +32,17 @@ _HEAVY: Final[Mapping[str, frozenset[str]]] = {
     "GlobalAveragePool": frozenset({"GlobalAveragePool"}),
     "AveragePool": frozenset({"AveragePool"}),
     "ReduceMean": frozenset({"ReduceMean"}),
+}
+
+# Operators with a weight, optimised to written.
+_WITH_WEIGHTS: Final[Mapping[str, frozenset[str]]] = {
+    "QLinearConv": frozenset({"Conv"}),
+    "QGemm": frozenset({"Gemm", "MatMul"}),
+    "QLinearMatMul": frozenset({"MatMul"}),
+    "Conv": frozenset({"Conv"}),
+    "FusedConv": frozenset({"Conv"}),
+    "ConvTranspose": frozenset({"ConvTranspose"}),
+    "Gemm": frozenset({"Gemm", "MatMul"}),
 }
 
 # No float arithmetic worth reporting.
@@ -66,6 +81,36 @@ def float_findings(
         )
 
 
+def rounded_on_loading(written: GraphView, optimized: GraphView) -> Iterator[Finding]:
+    """Float weights that ONNX Runtime makes int8 by itself (its ``WeightBiasQuantization``)."""
+    nodes = []
+    for node in optimized.nodes:
+        kinds = _WITH_WEIGHTS.get(node.op_type)
+        origin = _origin(written, node, kinds) if kinds and node.output else None
+        if origin is None or written.dtype(input_of(origin, 1)) != TensorProto.FLOAT:
+            continue
+        weight = optimized.producer(input_of(node, 1))
+        dequantized = weight is not None and weight.op_type == DEQUANTIZE
+        if node.op_type.startswith(_INTEGER) or dequantized:
+            nodes.append(origin)
+    if nodes:
+        yield Finding(
+            severity=Severity.WARNING,
+            what=f"ONNX Runtime rounds float weights of {count(len(nodes), 'layer')} to int8",
+            why="The file has them in float between quantized activations. ONNX Runtime 1.21 and "
+            "later takes one scale for all channels; before, and in other runtimes, they are float "
+            f"and the answers others ({_shown(nodes)})",
+            remedy="Quantize the weights as well, with a scale per output channel. To keep them in "
+            'float: InferenceSession(..., disabled_optimizers=["WeightBiasQuantization"])',
+        )
+
+
+def _shown(nodes: list[onnx.NodeProto]) -> str:
+    """The first names."""
+    shown = ", ".join(one_line(node.name or node.output[0], 60) for node in nodes[:_SHOWN])
+    return shown + (f" and {len(nodes) - _SHOWN:,} more" if len(nodes) > _SHOWN else "")
+
+
 def _origin(
     written: GraphView, node: onnx.NodeProto, kinds: frozenset[str]
 ) -> onnx.NodeProto | None:
@@ -74,7 +119,9 @@ def _origin(
     for _ in range(_STEPS):
         if found is None or found.op_type in kinds:
             return found
-        found = written.producer(input_of(found, 0))
+        # A bias that is added may come first.
+        sources = (written.producer(name) for name in found.input)
+        found = next((source for source in sources if source is not None), None)
     return None
 
 
@@ -93,14 +140,12 @@ def _other_operators(optimized: GraphView) -> Counter[str]:
 
 def _finding(severity: Severity, cause: Cause, nodes: list[onnx.NodeProto]) -> Finding:
     what, why, remedy = _TEXTS[cause.reason]
-    shown = ", ".join(one_line(node.name or node.output[0], 60) for node in nodes[:_SHOWN])
-    more = f" and {len(nodes) - _SHOWN:,} more" if len(nodes) > _SHOWN else ""
     operator = one_line(cause.operator, 60)
     kinds = _counted(Counter(node.op_type for node in nodes))
     return Finding(
         severity=severity,
         what=f"{kinds} in float: {what.format(operator)}",
-        why=f"{why.format(operator)} ({shown}{more})",
+        why=f"{why.format(operator)} ({_shown(nodes)})",
         remedy=remedy.format(operator),
     )
 

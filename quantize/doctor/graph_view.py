@@ -1,6 +1,7 @@
 """Lookup in an ONNX graph: producers, readers and constants."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from math import prod
 from typing import Final
 
@@ -12,7 +13,10 @@ from onnx import TensorProto
 QUANTIZE: Final = "QuantizeLinear"
 DEQUANTIZE: Final = "DequantizeLinear"
 
-_BYTES: Final = {TensorProto.INT8: np.int8, TensorProto.UINT8: np.uint8}
+# As they are stored.
+_BYTES: Final[Mapping[int, str]] = {TensorProto.INT8: "i1", TensorProto.UINT8: "u1"}
+_SUMS: Final[Mapping[int, str]] = {TensorProto.INT32: "<i4"}
+_FLOATS: Final[Mapping[int, str]] = {TensorProto.FLOAT: "<f4", TensorProto.FLOAT16: "<f2"}
 
 
 class GraphView:
@@ -58,15 +62,37 @@ class GraphView:
 
     def integers(self, name: str) -> npt.NDArray[np.int16] | None:
         """An int8 or uint8 constant as int16 in its own shape; None for anything else."""
+        values = self._values(name, _BYTES)
+        return None if values is None else values.astype(np.int16)
+
+    def sums(self, name: str) -> npt.NDArray[np.int64] | None:
+        """An int32 constant as int64 in its own shape; None for anything else."""
+        values = self._values(name, _SUMS)
+        return None if values is None else values.astype(np.int64)
+
+    def reals(self, name: str) -> npt.NDArray[np.float64] | None:
+        """A float16 or float32 constant as float64 in its own shape; None for anything else."""
+        values = self._values(name, _FLOATS)
+        return None if values is None else values.astype(np.float64)
+
+    def _values(self, name: str, types: Mapping[int, str]) -> npt.NDArray[np.generic] | None:
+        """A constant of one of these types; None where its numbers do not fill its shape."""
         tensor = self._tensors.get(name)
-        if tensor is None or tensor.data_type not in _BYTES:
+        if tensor is None or tensor.data_type not in types:
             return None
         if any(size < 0 for size in tensor.dims):
             return None
+        dtype = np.dtype(types[tensor.data_type])
         if tensor.raw_data:
-            values = np.frombuffer(tensor.raw_data, _BYTES[tensor.data_type]).astype(np.int16)
+            if len(tensor.raw_data) % dtype.itemsize:
+                return None
+            values: npt.NDArray[np.generic] = np.frombuffer(tensor.raw_data, dtype)
+        elif tensor.data_type == TensorProto.FLOAT:
+            values = np.array(tensor.float_data, dtype)
+        elif tensor.data_type == TensorProto.FLOAT16:
+            values = np.array(tensor.int32_data).astype("<u2").view(dtype)
         else:
-            values = np.array(tensor.int32_data).astype(np.int16)
+            values = np.array(tensor.int32_data).astype(dtype)
         return values.reshape(tuple(tensor.dims)) if values.size == prod(tensor.dims) else None
 
     def integer_type(self, node: onnx.NodeProto) -> int | None:

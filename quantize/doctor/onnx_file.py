@@ -16,9 +16,10 @@ from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.models.plain_text import one_line
 from eightbit.quantize.artifacts.audit import count_onnx
 from eightbit.quantize.doctor.findings import Examination, Finding, Severity, count, worst_first
-from eightbit.quantize.doctor.float_operators import float_findings
+from eightbit.quantize.doctor.float_operators import float_findings, rounded_on_loading
 from eightbit.quantize.doctor.graph_view import DEQUANTIZE, QUANTIZE, GraphView, input_of
 from eightbit.quantize.doctor.host import OnnxRuntimeBuild
+from eightbit.quantize.doctor.integer_layers import OPERANDS
 from eightbit.quantize.doctor.onnx_trial import Trial, try_model
 from eightbit.quantize.doctor.weights_at_risk import onnx_risks, risk_findings
 
@@ -26,14 +27,12 @@ from eightbit.quantize.doctor.weights_at_risk import onnx_risks, risk_findings
 _PER_CHANNEL_OPSET: Final = 13
 _FIRST_QUANTIZED_OPSET: Final = 10
 _DEFAULT_DOMAINS: Final = frozenset({"", "ai.onnx"})
-_INTEGER_OPERATORS: Final = ("QLinear", "QGemm")
+_INTEGER_OPERATORS: Final = ("QLinear", "QGemm", "MatMulInteger")
 _FLOAT: Final = "float"
 _DYNAMIC: Final = "dynamic: ranges are computed in each run"
 _DYNAMIC_OPERATORS: Final = frozenset(
     {"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "ConvInteger"}
 )
-# Index of the input with the activations' zero point.
-_INPUT_ZERO_POINT: Final = {"QLinearConv": 2, "QLinearMatMul": 2, "QGemm": 2}
 
 
 def examine_onnx(
@@ -242,14 +241,14 @@ def _computing(
         )
     else:
         yield from float_findings(written, optimized, meant=meant)
+        yield from rounded_on_loading(written, optimized)
 
 
 def _signed_activations(optimized: GraphView, cpu: CpuFeatures) -> Iterator[Finding]:
     layers = [
         one_line(node.name or node.output[0], 60)
         for node in optimized.nodes
-        if node.op_type in _INPUT_ZERO_POINT
-        and optimized.dtype(input_of(node, _INPUT_ZERO_POINT[node.op_type])) == TensorProto.INT8
+        if optimized.dtype(_input_zero_point(node)) == TensorProto.INT8
     ]
     if layers and cpu.is_x86 and "avx_vnni_int8" not in cpu.instructions:
         yield Finding(
@@ -259,3 +258,10 @@ def _signed_activations(optimized: GraphView, cpu: CpuFeatures) -> Iterator[Find
             f"int8 x int8 here ({', '.join(layers[:3])}{', ...' * (len(layers) > 3)})",
             remedy="Quantize activations to uint8 (activation_type=QuantType.QUInt8)",
         )
+
+
+def _input_zero_point(node: onnx.NodeProto) -> str:
+    operands = OPERANDS.get(node.op_type)
+    if operands is None or operands.input_zero_point is None:
+        return ""
+    return input_of(node, operands.input_zero_point)

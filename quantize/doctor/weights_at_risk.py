@@ -4,11 +4,8 @@ Only uint8 activations x int8 weights are at risk: ONNX Runtime computes uint8 x
 and depthwise layers exactly, as emulation of such a processor showed (docs/doctor.md).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
@@ -18,26 +15,21 @@ from eightbit.models.plain_text import one_line
 from eightbit.quantize.artifacts.audit_process import LayerRisk
 from eightbit.quantize.doctor.findings import Finding, Severity, count
 from eightbit.quantize.doctor.graph_view import GraphView, input_of
-
-# Input indices of the activations' zero point (None: always uint8) and of the weight.
-_OPERANDS: Final[Mapping[str, tuple[int | None, int]]] = {
-    "QLinearConv": (2, 3),
-    "QLinearMatMul": (2, 3),
-    "QGemm": (2, 3),
-    "ConvInteger": (2, 1),
-    "MatMulInteger": (2, 1),
-    "MatMulIntegerToFloat": (4, 1),
-    "DynamicQuantizeMatMul": (None, 1),
-}
-_CONVOLUTIONS: Final = frozenset({"QLinearConv", "ConvInteger"})
+from eightbit.quantize.doctor.integer_layers import (
+    CONVOLUTIONS,
+    OPERANDS,
+    Integers,
+    Operands,
+    rows,
+)
 
 
 def onnx_risks(view: GraphView) -> tuple[LayerRisk, ...]:
     """Saturation risk of every integer layer in ONNX Runtime's optimised graph."""
     risks = []
     for node in view.nodes:
-        operands = _OPERANDS.get(node.op_type)
-        weight = _rows(view, node, operands[1]) if operands else None
+        operands = OPERANDS.get(node.op_type)
+        weight = _rows(view, node, operands.weight) if operands else None
         if operands is None or weight is None:
             continue
         saturates = _has_signed_weight(view, node, operands) and not _is_depthwise(node, weight)
@@ -75,31 +67,24 @@ def _at_risk(layers: Sequence[LayerRisk], cpu: CpuFeatures, share: str) -> Findi
     )
 
 
-def _rows(view: GraphView, node: onnx.NodeProto, index: int) -> npt.NDArray[np.int16] | None:
+def _rows(view: GraphView, node: onnx.NodeProto, index: int) -> Integers | None:
     """A weight as integers, output channels first: (O, C, positions, 1) or (O, K)."""
     weight = view.integers(input_of(node, index))
-    if weight is None or weight.ndim < 2 or not weight.size:
-        return None
-    if node.op_type in _CONVOLUTIONS:
-        return weight.reshape(*weight.shape[:2], -1, 1)
-    if weight.ndim > 2:
-        return None  # a stack of matrices is no layer of a classifier
-    transposed = any(entry.name == "transB" and entry.i for entry in node.attribute)
-    return weight if transposed else weight.T
+    found = None if weight is None else rows(node, weight)
+    if found is None or node.op_type not in CONVOLUTIONS:
+        return found
+    return found.reshape(*found.shape[:2], -1, 1)
 
 
-def _has_signed_weight(
-    view: GraphView, node: onnx.NodeProto, operands: tuple[int | None, int]
-) -> bool:
-    zero_point, weight = operands
-    if view.dtype(node.input[weight]) != TensorProto.INT8:
+def _has_signed_weight(view: GraphView, node: onnx.NodeProto, operands: Operands) -> bool:
+    if view.dtype(node.input[operands.weight]) != TensorProto.INT8:
         return False
-    if zero_point is None:
+    if operands.input_zero_point is None:
         return True
     # Dynamic quantization computes it, as uint8.
-    return view.dtype(input_of(node, zero_point)) in (None, TensorProto.UINT8)
+    return view.dtype(input_of(node, operands.input_zero_point)) in (None, TensorProto.UINT8)
 
 
-def _is_depthwise(node: onnx.NodeProto, weight: npt.NDArray[np.int16]) -> bool:
+def _is_depthwise(node: onnx.NodeProto, weight: Integers) -> bool:
     groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
-    return node.op_type in _CONVOLUTIONS and weight.shape[1] == 1 and groups == len(weight) > 1
+    return node.op_type in CONVOLUTIONS and weight.shape[1] == 1 and groups == len(weight) > 1

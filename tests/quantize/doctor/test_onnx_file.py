@@ -1,9 +1,11 @@
 """What the doctor says about ONNX models of other tools: what is slow, what is wrong, and why."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic
@@ -98,6 +100,34 @@ def test_int8_activations_in_qoperator_form_are_slow_on_x86(cpu, slow, tmp_path)
     ]
 
 
+def matrix_product(dtype: type) -> onnx.ModelProto:
+    """A matrix product with a float result, of quantized activations of a type."""
+    graph = GraphOfOneLayer()
+    graph.node("Flatten", ["x"], "flat")
+    graph.constant("w", (np.arange(2560) % 127).astype(np.int8).reshape(256, 10))
+    graph.constant("w_scale", np.float32(0.01))
+    graph.constant("w_zero_point", np.int8(0))
+    x = graph.quantize("flat", dtype=dtype)
+    weight = graph.node("DequantizeLinear", ["w", "w_scale", "w_zero_point"], "w_dq")
+    graph.node("MatMul", [x, weight], "product")
+    return graph.model("product")
+
+
+def test_int8_activations_of_a_product_with_a_float_result_are_slow_too(tmp_path):
+    model = matrix_product(np.int8)
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    optimized = onnx.load(tmp_path / "optimized.onnx")
+    assert "MatMulIntegerToFloat" in {node.op_type for node in optimized.graph.node}
+    slow = "1 layer with int8 activations, slow on x86"
+    assert warned(examine(optimized, tmp_path)) == [slow]
+    assert slow not in warned(examine(optimized, tmp_path, ARM))
+    assert slow not in warned(examine(model, tmp_path)), "ONNX Runtime makes uint8 of these"
+
+
 def test_unsigned_weights_do_not_saturate(tmp_path):
     path = quantized_by_onnxruntime(
         tmp_path, activation_type=QuantType.QUInt8, weight_type=QuantType.QUInt8
@@ -175,6 +205,10 @@ def test_our_own_artefact_has_nothing_to_criticise(bundle_folder):
     assert examination.verdict.startswith("It runs well here")
     assert fact(examination, "made by") == "eightbit"
     assert fact(examination, "in integers") == "conv 19/19, add 9/9, linear 1/1, pool 1/1"
+    assert [(finding.severity, finding.what) for finding in examination.findings] == [
+        (Severity.INFO, "Also in float: 1 Pad"),
+        (Severity.INFO, "Portable: none of 698 output channels can saturate"),
+    ]
 
 
 def test_layers_that_a_recipe_keeps_in_float_are_no_warning(random_network, noise_images, tmp_path):
@@ -275,6 +309,44 @@ def test_a_weight_that_is_computed_is_a_reason(tmp_path):
     graph.convolution(graph.quantize("x"), weight="w")
     examination = examine(graph.model(graph.quantize("conv")), tmp_path)
     assert warned(examination) == ["1 Conv in float: its weight is not a constant"]
+
+
+def float_weight(after: Callable[[GraphOfOneLayer], str] | None = None) -> onnx.ModelProto:
+    """A convolution between quantized activations, its weights of very different channels float."""
+    graph = GraphOfOneLayer()
+    weight = np.random.default_rng(0).standard_normal((8, 4, 3, 3))
+    weight *= np.geomspace(0.01, 1, 8)[:, None, None, None]
+    graph.convolution(graph.quantize("x", 128), weight=graph.constant("w", np.float32(weight)))
+    return graph.model(after(graph) if after else graph.quantize("conv", 128))
+
+
+@pytest.mark.parametrize("after", [None, relu(0)])
+def test_float_weights_that_the_runtime_rounds_are_named(after, tmp_path):
+    examination = examine(float_weight(after), tmp_path)
+    assert fact(examination, "in integers") == "conv 1/1"
+    ((severity, what),) = found(examination, "float weights")
+    assert (severity, what) == (
+        Severity.WARNING,
+        "ONNX Runtime rounds float weights of 1 layer to int8",
+    )
+    assert what in warned(examination)
+
+
+def test_float_weights_that_the_runtime_leaves_in_float_are_not_said_to_be_rounded(tmp_path):
+    examination = examine(float_weight(sigmoid), tmp_path)
+    assert warned(examination) == ["1 Conv in float: its weight is float"]
+    assert found(examine(one_convolution(), tmp_path), "float weights") == []
+
+
+def test_the_runtime_leaves_float_weights_alone_if_it_is_told_to():
+    model, x = float_weight().SerializeToString(), np.ones((1, 4, 8, 8), np.float32)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    as_written = ort.InferenceSession(model, options).run(None, {"x": x})[0]
+    optimized = ort.InferenceSession(model).run(None, {"x": x})[0]
+    kept = ort.InferenceSession(model, disabled_optimizers=["WeightBiasQuantization"])
+    np.testing.assert_allclose(kept.run(None, {"x": x})[0], as_written, atol=1e-6)
+    assert np.abs(optimized - as_written).max() >= 0.049, "one step of the output"
 
 
 def test_a_fixed_batch_is_named(tmp_path):
