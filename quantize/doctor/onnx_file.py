@@ -20,6 +20,7 @@ from eightbit.quantize.doctor.float_operators import float_findings, rounded_on_
 from eightbit.quantize.doctor.graph_view import DEQUANTIZE, QUANTIZE, GraphView, input_of
 from eightbit.quantize.doctor.host import OnnxRuntimeBuild
 from eightbit.quantize.doctor.integer_layers import OPERANDS
+from eightbit.quantize.doctor.lost_precision import precision_findings
 from eightbit.quantize.doctor.onnx_trial import Trial, try_model
 from eightbit.quantize.doctor.weights_at_risk import onnx_risks, risk_findings
 
@@ -49,6 +50,7 @@ def examine_onnx(
     trial = try_model(model)
     facts = [("form", form), *_facts(model, written, metadata)]
     findings = [*_trouble(model, written, trial, runtime), *_interface(model)]
+    findings += precision_findings(written)
     in_float = 0
     if trial.optimized is not None:
         coverage = count_onnx(trial.optimized.graph).kinds

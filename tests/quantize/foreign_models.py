@@ -95,8 +95,10 @@ def residual_network() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def quantized_by_onnxruntime(folder: Path, **options: object) -> Path:
-    """The residual network as `quantize_static` makes it."""
+def quantized_by_onnxruntime(
+    folder: Path, network: onnx.ModelProto | None = None, **options: object
+) -> Path:
+    """A network, the residual one if none is given, as `quantize_static` makes it."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
     class Noise(CalibrationDataReader):
@@ -110,5 +112,5 @@ def quantized_by_onnxruntime(folder: Path, **options: object) -> Path:
             return None if batch is None else {"x": batch}
 
     path = folder / "foreign.onnx"
-    quantize_static(residual_network(), path, Noise(), **options)
+    quantize_static(network or residual_network(), path, Noise(), **options)
     return path
