@@ -73,7 +73,8 @@ class GraphView:
     def reals(self, name: str) -> npt.NDArray[np.float64] | None:
         """A float16 or float32 constant as float64 in its own shape; None for anything else."""
         values = self._values(name, _FLOATS)
-        return None if values is None else values.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            return None if values is None else values.astype(np.float64)
 
     def _values(self, name: str, types: Mapping[int, str]) -> npt.NDArray[np.generic] | None:
         """A constant of one of these types; None where its numbers do not fill its shape."""
