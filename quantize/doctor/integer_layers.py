@@ -69,6 +69,7 @@ class IntegerLayer(NamedTuple):
         input: None where the input is not on one constant grid.
         output_scale: None where the output is not rounded.
         bias: int32 as int64, shape (O,); None where there is none, or it is float.
+        real_bias: Where the file has it in float, shape (O,).
     """
 
     name: str
@@ -77,6 +78,7 @@ class IntegerLayer(NamedTuple):
     input: Grid | None
     output_scale: float | None
     bias: npt.NDArray[np.int64] | None
+    real_bias: Reals | None = None
 
 
 def integer_layers(view: GraphView) -> Iterator[IntegerLayer]:
@@ -142,7 +144,11 @@ def _from_pairs(view: GraphView, node: onnx.NodeProto) -> IntegerLayer | None:
     sums = view.sums(input_of(bias, 0)) if bias is not None and bias.op_type == DEQUANTIZE else None
     output = _rounded_with(view, node)
     source = _dequantized_from(view, input_of(node, 0))
-    return _layer(node, weight, zero_point, scale.reshape(-1), source, output, sums)
+    layer = _layer(node, weight, zero_point, scale.reshape(-1), source, output, sums)
+    real = view.reals(input_of(node, _BIAS_IN_PAIRS)) if bias is None else None
+    if layer is None or real is None or real.shape != (len(layer.weight),):
+        return layer
+    return layer._replace(real_bias=real if np.isfinite(real).all() else None)
 
 
 def _layer(

@@ -69,6 +69,7 @@ class _Layer(NamedTuple):
         output_scale: None where the output is not rounded.
         lost_at_most: What a bias of 0 in a channel without weights can have been, 0 elsewhere; None
             where that is not known.
+        lost_on_loading: What ONNX Runtime rounds off a float bias, 0 where it rounds none.
         constant: Whether all weights have one magnitude, which any scale can hold.
         matters: Whether the weights can move the output by a step.
     """
@@ -79,6 +80,7 @@ class _Layer(NamedTuple):
     scale: Reals
     output_scale: float | None
     lost_at_most: Reals | None
+    lost_on_loading: Reals
     constant: Flags
     matters: Flags
     clipped: Flags
@@ -91,6 +93,7 @@ def precision_findings(view: GraphView) -> Iterator[Finding]:
     yield from _unusable_scales(view)
     yield from _overflowing(layers)
     yield from _lost_biases(layers)
+    yield from _biases_lost_on_loading(layers)
     yield from _shared_scales([layer for layer in layers if layer.per_tensor])
     yield from _wide_scales([layer for layer in layers if not layer.per_tensor])
     yield from _clipped(layers)
@@ -103,12 +106,16 @@ def _examined(layer: IntegerLayer) -> _Layer:
     bias = layer.bias if layer.bias is not None else np.zeros(channels, np.int64)
     overflows = (bias >= _INT32.max) | (bias <= _INT32.min)
     lost, matters = None, np.ones(channels, bool)
+    lost_on_loading = np.zeros(channels)
     if layer.input is not None:
         least, most = _reach(layer.weight, layer.input)
         overflows |= (bias + most > _INT32.max) | (bias + least < _INT32.min)
         step = layer.input.scale * scale
         if layer.output_scale is not None:
             matters = np.maximum(most, -least) * step >= layer.output_scale
+            if layer.real_bias is not None:
+                above_a_step = np.mod(layer.real_bias, step)
+                lost_on_loading = np.minimum(above_a_step, step - above_a_step)
         if layer.bias is not None:
             lost = np.where((largest == 0) & (bias == 0), step / 2, 0.0)
     return _Layer(
@@ -118,6 +125,7 @@ def _examined(layer: IntegerLayer) -> _Layer:
         scale=scale,
         output_scale=layer.output_scale,
         lost_at_most=lost,
+        lost_on_loading=lost_on_loading,
         constant=np.abs(layer.weight).min(axis=1) == largest,
         matters=matters,
         clipped=_clipped_channels(layer.weight),
@@ -220,6 +228,26 @@ def _lost_biases(layers: Sequence[_Layer]) -> Iterator[Finding]:
             f"up to {lost:.2g}{told} rounds to 0: {_named(found)}",
             remedy="Compare with the float model's biases. Quantize it with eightbit, whose scales "
             "hold such a bias, or remove the channels first",
+        )
+
+
+def _biases_lost_on_loading(layers: Sequence[_Layer]) -> Iterator[Finding]:
+    """Float biases whose int32 form would be off by more than half a step of the output."""
+    found, lost = [], 0.0
+    for layer in layers:
+        coarse = layer.lost_on_loading > (layer.output_scale or np.inf) / 2
+        if coarse.any():
+            found.append((layer.name, coarse))
+            lost = max(lost, _in_steps(float(layer.lost_on_loading.max()), layer))
+    if found:
+        yield Finding(
+            severity=Severity.WARNING,
+            what=f"ONNX Runtime rounds float biases of {count(_total(found), 'channel')} coarsely",
+            why="ONNX Runtime 1.21 and later makes int32 of a float bias beside int8 weights, in "
+            "steps of input scale x weight scale, which is large there: up to "
+            f"{lost:.2g} steps of the output are lost: {_named(found)}",
+            remedy="Give these channels a weight scale like the others'. To keep biases in float: "
+            'InferenceSession(..., disabled_optimizers=["WeightBiasQuantization"])',
         )
 
 

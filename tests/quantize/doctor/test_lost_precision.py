@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType
 from tests.quantize.foreign_models import (
     GraphOfOneLayer,
@@ -132,6 +132,42 @@ def test_biases_that_the_quantizer_lost_are_named(form, gain, severity, tmp_path
 def test_what_may_have_been_lost_is_half_of_a_step():
     finding = one_told(convolution(dead(3), scales(c3=1.0), np.zeros(CHANNELS), output=0.01))
     assert "a bias of up to 0.025 (2.5 steps of its output) rounds to 0" in finding.why
+
+
+def test_float_biases_that_the_runtime_loses_are_named(tmp_path):
+    path = quantized_by_onnxruntime(
+        tmp_path,
+        network_with_dead_channels(0.002),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        extra_options={"QuantizeBias": False},
+    )
+    model = onnx.load(path)
+    finding = one_told(model)
+    assert finding.severity is Severity.WARNING
+    assert finding.what == "ONNX Runtime rounds float biases of 2 channels coarsely"
+    assert finding.why.endswith("conv2 channels 2, 5")
+    (rounded,) = (x.output[0] for x in model.graph.node if x.input[0] == "c2_QuantizeLinear_Output")
+    model.graph.output.append(helper.make_tensor_value_info(rounded, TensorProto.FLOAT, None))
+    x = {"x": np.ones((1, 3, 8, 8), np.float32)}
+    answers = [
+        ort.InferenceSession(model.SerializeToString(), disabled_optimizers=disabled)
+        .run([rounded], x)[0][0, [2, 5], 4, 4]
+        .tolist()
+        for disabled in ([], ["WeightBiasQuantization"])
+    ]
+    assert answers[0] == [0, 0]
+    assert answers[1] == pytest.approx([0.2, 0.2], abs=0.02)
+
+
+def test_float_biases_that_fit_their_steps_are_no_finding(tmp_path):
+    path = quantized_by_onnxruntime(
+        tmp_path,
+        network_with_dead_channels(0.002),
+        activation_type=QuantType.QUInt8,
+        extra_options={"QuantizeBias": False},
+    )
+    assert [x.what for x in told(onnx.load(path)) if "bias" in x.what] == []
 
 
 @pytest.mark.parametrize(
