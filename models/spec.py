@@ -2,14 +2,16 @@
 
 import math
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     SerializerFunctionWrapHandler,
+    Tag,
     model_serializer,
     model_validator,
 )
@@ -30,7 +32,39 @@ MAX_COUNT = 2**53
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 PositiveCount = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
-PixelCount = Annotated[int, Field(ge=1, le=8192)]
+MAX_SIDE: Final = 8192
+PixelCount = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+
+Size: TypeAlias = int | tuple[int, int]
+"""Of an image in pixels: the side of a square, or (height, width)."""
+
+
+def height_and_width(size: Size) -> tuple[int, int]:
+    """Both sides of an image in pixels."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def of_sides(height: int, width: int) -> Size:
+    """The size of that height and width: a square's is its side."""
+    return height if height == width else (height, width)
+
+
+def size_text(size: Size) -> str:
+    """A size as the command line takes it: `224`, or height and width as `224x320`."""
+    return str(size) if isinstance(size, int) else "x".join(map(str, size))
+
+
+def _of_one_or_two(size: object) -> str:
+    return "sides" if isinstance(size, list | tuple) else "side"
+
+
+# With a tag for each form, what is wrong is said of the form that was given. The same size is the
+# same value, however it is written.
+PixelSize = Annotated[
+    Annotated[PixelCount, Tag("side")] | Annotated[tuple[PixelCount, PixelCount], Tag("sides")],
+    Discriminator(_of_one_or_two),
+    AfterValidator(lambda size: of_sides(*height_and_width(size))),
+]
 
 
 class FrozenModel(BaseModel):
@@ -95,17 +129,18 @@ class Preprocessing(FrozenModel):
     """From a decoded RGB image to the network's input.
 
     Attributes:
-        resize: Length in pixels of the shorter side after resizing (antialiased), or of both.
-        crop: Side in pixels of the centre square that is cut out.
+        resize: Length in pixels of the shorter side after resizing (antialiased); or height and
+            width of what the resized image just covers.
+        crop: Side in pixels of the centre square that is cut out, or its height and width.
         interpolation: Of the resizing. Not in the JSON where it is bilinear.
-        squash: Whether both sides become `resize` long, whatever their ratio. Not in the JSON where
-            it is not so.
+        squash: Whether the image becomes `resize` exactly (both sides, or height and width),
+            whatever its ratio. Not in the JSON where it is not so.
         mean: Per RGB channel, subtracted after scaling the pixels to 0..1.
         std: Per RGB channel, divided by after the subtraction.
     """
 
-    resize: PixelCount = 256
-    crop: PixelCount = 224
+    resize: PixelSize = 256
+    crop: PixelSize = 224
     mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     interpolation: Interpolation = Interpolation.BILINEAR
@@ -121,9 +156,23 @@ class Preprocessing(FrozenModel):
         return content
 
     @property
-    def resized_side(self) -> str:
-        """Which side `resize` is of, in words."""
-        return "both sides" if self.squash else "shorter side"
+    def crop_size(self) -> tuple[int, int]:
+        """Height and width of the network's input, in pixels."""
+        return height_and_width(self.crop)
+
+    @property
+    def crop_pixels(self) -> int:
+        """Number of the input's pixels."""
+        height, width = self.crop_size
+        return height * width
+
+    @property
+    def resized(self) -> str:
+        """What is resized to how many pixels, in words."""
+        size = f"{size_text(self.resize)} px"
+        if isinstance(self.resize, int):
+            return f"{'both sides' if self.squash else 'shorter side'} {size}"
+        return f"{'squashed to' if self.squash else 'covering'} {size} (height x width)"
 
 
 class Task(StrEnum):

@@ -40,9 +40,11 @@ _QUALITY: Final = 90
 def synthetic_pixels(
     preprocessing: Preprocessing, count: int, seed: int = 0
 ) -> npt.NDArray[np.float32]:
-    """Preprocessed pictures: float32, shape (count, 3, crop, crop); the same for the same seed."""
+    """Preprocessed pictures: float32, shape (count, 3, H, W); the same for the same seed."""
     rng = np.random.default_rng(seed)
-    pictures = np.stack([_picture(rng, preprocessing.crop) for _ in range(count)])
+    height, width = preprocessing.crop_size
+    side = max(height, width)
+    pictures = np.stack([_picture(rng, side)[:height, :width] for _ in range(count)])
     return normalised_images(pictures, preprocessing)
 
 

@@ -5,7 +5,7 @@ from typing import Final, Literal, Self
 
 from pydantic import model_validator
 
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import FrozenModel, Size, height_and_width
 
 
 class InputFormat(StrEnum):
@@ -44,9 +44,10 @@ class ModelInput(FrozenModel):
         """Shape of a batch, for a message."""
         return f"({', '.join('3' if axis == 'C' else axis for axis in self.layout)})"
 
-    def image_shape(self, side: int) -> tuple[int, int, int]:
-        """Shape of one square image."""
-        return (3, side, side) if self.layout == "NCHW" else (side, side, 3)
+    def image_shape(self, size: Size) -> tuple[int, int, int]:
+        """Shape of one image of that size in pixels."""
+        height, width = height_and_width(size)
+        return (3, height, width) if self.layout == "NCHW" else (height, width, 3)
 
 
 _FORMATS: Final[dict[InputFormat, tuple[Literal["float32", "uint8"], Literal["NCHW", "NHWC"]]]] = {

@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.figures import (
     percent,
     times,
 )
-from eightbit.models.spec import Task
+from eightbit.models.spec import Task, size_text
 
 # Longest untrusted value that a cell shows in full.
 _MAX_SETTING: Final = 60
@@ -100,7 +100,7 @@ def _settings(report: Report) -> dict[str, str]:
         "classes": f"{spec.class_count:,}",
         "task": spec.task,
         "preprocessing": f"{'squash' if spec.preprocessing.squash else 'resize'} "
-        f"{spec.preprocessing.resize}, crop {spec.preprocessing.crop}",
+        f"{size_text(spec.preprocessing.resize)}, crop {size_text(spec.preprocessing.crop)}",
         **{use: f"{own.source} ({own.images:,})" for use, own in sources.items() if own},
         **{key: shown_setting(value) for key, value in report.config.items()},
         "eightbit": report.eightbit_version,

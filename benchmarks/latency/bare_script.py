@@ -6,6 +6,7 @@ It has no checks and is given the preprocessing: `python bare_script.py MODEL PH
 
 import json
 import sys
+from fractions import Fraction
 
 import numpy as np
 import onnxruntime as ort
@@ -15,18 +16,23 @@ from PIL import Image
 def main(model: str, photo: str, preprocessing: str) -> None:
     """Print the class with the highest logit.
 
-    The preprocessing is a JSON object: resize, crop, mean, std, dtype and layout, and
-    the interpolation if it is not bilinear, and squash if both sides are resized alike.
+    The preprocessing is a JSON object: resize, crop (of a square, or height and width), mean,
+    std, dtype and layout, and the interpolation if it is not bilinear, and squash if the image
+    becomes `resize` whatever its ratio.
     """
     known = json.loads(preprocessing)
     image = Image.open(photo).convert("RGB")
-    size = [known["resize"] * side // min(image.size) for side in image.size]
-    size = [known["resize"]] * 2 if known.get("squash") else size
+    # Width and height, as Pillow has them.
+    size, crop = (
+        [n, n] if isinstance(n, int) else n[::-1] for n in (known["resize"], known["crop"])
+    )
+    if not known.get("squash"):
+        part = max(Fraction(*pair) for pair in zip(size, image.size, strict=True))
+        size = [int(side * part) for side in image.size]
     kernel = Image.Resampling[known.get("interpolation", "bilinear").upper()]
     image = image.resize(size, kernel)
-    crop = known["crop"]
-    left, top = (image.width - crop) // 2, (image.height - crop) // 2
-    batch = np.asarray(image.crop((left, top, left + crop, top + crop)))[None]
+    left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
+    batch = np.asarray(image.crop((left, top, left + crop[0], top + crop[1])))[None]
     if known["dtype"] == "float32":
         scaled = batch.astype(np.float32) / np.float32(255)
         batch = (scaled - np.float32(known["mean"])) / np.float32(known["std"])

@@ -3,11 +3,13 @@
 import torch
 from torch import nn
 
+from eightbit.models.spec import Size, height_and_width
 
-def products_per_image(network: nn.Module, *, side: int) -> int:
+
+def products_per_image(network: nn.Module, *, size: Size) -> int:
     """Multiplications of weights (each with its addition) in one forward pass of one image.
 
-    The network is in evaluation mode, on any device; `side` is the image's, in pixels.
+    The network is in evaluation mode, on any device; `size` is the image's, in pixels.
     """
     total = 0
 
@@ -22,7 +24,8 @@ def products_per_image(network: nn.Module, *, side: int) -> int:
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
     with torch.inference_mode():
-        network(torch.zeros(1, 3, side, side, device=next(network.parameters()).device))
+        device = next(network.parameters()).device
+        network(torch.zeros(1, 3, *height_and_width(size), device=device))
     for hook in hooks:
         hook.remove()
     return total

@@ -20,7 +20,7 @@ from eightbit.benchmarks.runtimes.runner import (
     check_numbers,
 )
 from eightbit.models.errors import InputError
-from eightbit.models.spec import FrozenModel, Preprocessing
+from eightbit.models.spec import FrozenModel, Preprocessing, of_sides, size_text
 
 
 class Feed(FrozenModel):
@@ -28,13 +28,15 @@ class Feed(FrozenModel):
 
     Attributes:
         images: How many at once; None for any number.
-        side: Of an image, in pixels; None for any height and width.
+        height: Of an image, in pixels; None for any.
+        width: The same.
     """
 
     input: ModelInput = PREPROCESSED
     preprocessing: Preprocessing = Preprocessing()
     images: int | None = None
-    side: int | None = None
+    height: int | None = None
+    width: int | None = None
 
     def __call__(self, batch: AnyArray, *, exact: bool = True, where: str = "") -> AnyArray:
         """The model's input.
@@ -58,7 +60,7 @@ class Feed(FrozenModel):
     def _fed(self, batch: AnyArray, *, exact: bool) -> AnyArray:
         as_it_is = self.input == PREPROCESSED or batch.dtype != np.float32
         taken = self.input if as_it_is else PREPROCESSED
-        check_batch(batch, taken, images=self.images, side=self.side)
+        check_batch(batch, taken, images=self.images, height=self.height, width=self.width)
         if as_it_is:
             if exact and batch.dtype == np.float32:
                 check_numbers(batch)
@@ -121,15 +123,14 @@ def fitted(feed: Feed, shape: Sequence[object], where: str) -> Feed:
     named = dict(zip(feed.input.layout, shape, strict=True)) if len(shape) == 4 else {}
     fixed = {axis: size for axis, size in named.items() if isinstance(size, int)}
     images, height, width = (fixed.get(axis) for axis in "NHW")
-    if feed.side is None:
-        side = height if height == width else None
-        return feed.model_copy(update={"images": images, "side": side})
-    for side in (height, width):
-        if side not in (None, feed.side):
-            raise InputError(
-                f"{where}: expected a graph for images of {feed.side} px, as its metadata says, "
-                f"found one for {side} px; do not trust this file"
-            )
+    if feed.height is None or feed.width is None:
+        return feed.model_copy(update={"images": images, "height": height, "width": width})
+    wanted, found = (feed.height, feed.width), (height or feed.height, width or feed.width)
+    if found != wanted:
+        raise InputError(
+            f"{where}: expected a graph for images of {size_text(of_sides(*wanted))} px, as its "
+            f"metadata says, found one for {size_text(of_sides(*found))} px; do not trust this file"
+        )
     if images is not None:
         raise InputError(
             f"{where}: expected a graph for any number of images, found one for {images} at once; "
@@ -143,4 +144,5 @@ def feed_of(metadata: ArtifactMetadata | None) -> Feed:
     if metadata is None:
         return Feed()
     preprocessing = metadata.spec.preprocessing
-    return Feed(input=metadata.input, preprocessing=preprocessing, side=preprocessing.crop)
+    height, width = preprocessing.crop_size
+    return Feed(input=metadata.input, preprocessing=preprocessing, height=height, width=width)

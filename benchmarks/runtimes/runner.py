@@ -30,17 +30,19 @@ def check_batch(
     taken: ModelInput = PREPROCESSED,
     *,
     images: int | None = None,
-    side: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
 ) -> None:
     """Refuses what is not a batch of images that a model takes.
 
-    `images` at once and a `side` in pixels are those that the model is fixed to; None for any.
+    `images` at once, `height` and `width` in pixels are those that the model is fixed to; None for
+    any.
 
     Raises:
         InputError: Of another dtype, not of that layout with 3 channels and N, H and W at least 1,
             or of another size.
     """
-    wanted: dict[str, int | None] = {"N": images, "C": 3, "H": side, "W": side}
+    wanted: dict[str, int | None] = {"N": images, "C": 3, "H": height, "W": width}
     well_shaped = batch.ndim == 4 and all(
         found > 0 and wanted[axis] in (None, found)
         for axis, found in zip(taken.layout, batch.shape, strict=True)

@@ -179,7 +179,7 @@ def main(
         made = files(architecture, photos, Path(folder))
         side = preprocessed_photos(architecture, photos).shape[-1]
         with torch.device("meta"):
-            products = products_per_image(build_model(architecture).eval(), side=side)
+            products = products_per_image(build_model(architecture).eval(), size=side)
         for threads in _thread_counts():
             rows[threads] = measure(made, side, threads, products)
     command = (

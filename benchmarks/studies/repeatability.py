@@ -23,6 +23,7 @@ from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import Report, read_report
 from eightbit.benchmarks.report.figures import percents, times
 from eightbit.benchmarks.runtimes.environment import read_environment
+from eightbit.models.spec import size_text
 
 _RUNS: Final = 2
 
@@ -79,8 +80,8 @@ def markdown(first: Report, second: Report, command: str) -> str:
     busy = " and ".join(_busy(run) for run in (first, second))
     model = first.model.spec
     said = (
-        f"{model.architecture} at {model.preprocessing.crop} px. Speedups over the fastest float "
-        "model of the same runtime, with the 95 % intervals that were printed. "
+        f"{model.architecture} at {size_text(model.preprocessing.crop)} px. Speedups over the "
+        "fastest float model of the same runtime, with the 95 % intervals that were printed. "
         f"{agreeing} of {len(rows)} pairs of intervals overlap; in {inside} each run's ratio lies "
         f"within the other's interval. Other programs took {busy} of the processor."
     )

@@ -221,8 +221,8 @@ def main(
     metadata = read_metadata(bundle / _MODELS[-1])
     if metadata is None:
         raise InputError(f"{bundle}: expected a bundle, found models without metadata")
-    side = metadata.spec.preprocessing.crop
-    batch = np.random.default_rng(0).standard_normal((_BATCH, 3, side, side), dtype=np.float32)
+    shape = (_BATCH, 3, *metadata.spec.preprocessing.crop_size)
+    batch = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     counts = images or [1000, 4000]
     found: list[Round] = []
     with tempfile.TemporaryDirectory() as name:

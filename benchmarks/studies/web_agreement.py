@@ -27,6 +27,7 @@ from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
 from eightbit.models.images.sources import open_source
+from eightbit.models.spec import size_text
 
 _MODEL: Final = "model.int8.onnx"
 _JPEG: Final = (".jpg", ".jpeg", ".jpe")
@@ -195,7 +196,7 @@ def main(
     """Compare a page with the desktop on real photos."""
     found, browser = compare(site, bundle, images, count)
     described = read_description(site)
-    model = f"{described['name']}, {described['preprocessing']['crop']} px"
+    model = f"{described['name']}, {size_text(described['preprocessing']['crop'])} px"
     command = (
         "python -m eightbit.benchmarks.studies.web_agreement SITE BUNDLE --images SRC "
         f"--out FILE.md --count {count}"

@@ -52,7 +52,7 @@ class PageAnswer:
     """What a page made of a picture.
 
     Attributes:
-        pixels: uint8, shape (crop, crop, 3): what the models were given.
+        pixels: uint8, shape (H, W, 3) of the crop: what the models were given.
         prepare_ms: Decoding, resizing and cropping.
         logits: By the name of the model ("int8", "fp32"): float32, shape (classes,).
         infer_ms: Milliseconds of the model alone, likewise.
@@ -90,7 +90,7 @@ class OpenPage:
         pixels = np.frombuffer(base64.b64decode(found["pixels"]), np.uint8)
         answers = found["answers"]
         return PageAnswer(
-            pixels=pixels.reshape(found["crop"], found["crop"], 3),
+            pixels=pixels.reshape(*found["crop"], 3),
             prepare_ms=found["prepare"],
             logits={
                 name: np.asarray(answer["logits"], np.float32) for name, answer in answers.items()

@@ -23,12 +23,16 @@ from eightbit.models.plain_text import one_line, printable
 from eightbit.models.spec import (
     EVEN,
     MAX_CLASSES,
+    MAX_SIDE,
     Architecture,
     ChannelOrder,
     Interpolation,
     ModelSpec,
     Preprocessing,
+    Size,
     Task,
+    height_and_width,
+    of_sides,
     recognised_task,
 )
 from eightbit.models.torch_state import own_state
@@ -44,7 +48,7 @@ class Pretrained:
 
     Attributes:
         model: In evaluation mode, float32, on the CPU; one of this project's networks, or any
-            other that maps images (N, 3, crop, crop) to logits (N, classes).
+            other that maps images (N, 3, H, W) of the crop to logits (N, classes).
         weights_sha256: Of the weights' file, hexadecimal.
         source: Name of the weights (`ResNet50_Weights.IMAGENET1K_V2`), or the file's base name;
             behind it in brackets the key, if there is one.
@@ -82,8 +86,8 @@ def load_pretrained(
     task: Task | None = None,
     threshold: float = EVEN,
     preprocessing: Preprocessing | None = None,
-    resize: int | None = None,
-    crop: int | None = None,
+    resize: Size | None = None,
+    crop: Size | None = None,
     squash: bool | None = None,
     interpolation: Interpolation | None = None,
     mean: tuple[float, float, float] | None = None,
@@ -103,7 +107,7 @@ def load_pretrained(
         threshold: Probability above which a binary or multi-label classifier says yes.
         preprocessing: None for that of the weights, or for a file the architecture's; of any scale.
         resize: Replaces this field of the preprocessing, as do the next five.
-        crop: Likewise.
+        crop: Likewise; without `resize`, see `changed`.
         squash: Likewise.
         interpolation: Likewise.
         mean: See `Preprocessing`; at most 1, since pixels are in 0..1.
@@ -206,16 +210,31 @@ def _num_classes(weights: _Weights) -> int:
 
 
 def changed(preprocessing: Preprocessing, *values: object) -> Preprocessing:
-    """Replace the fields of `CHANGEABLE` that are given, in that order; None for the others."""
+    """Replace the fields of `CHANGEABLE` that are given, in that order; None for the others.
+
+    Without a resize, a crop that is no square, or that replaces one, is left as much room as the
+    known crop had, by ratio: the resized image covers it, be it portrait or landscape.
+    """
     changes = zip(CHANGEABLE, values, strict=True)
     given = {field: value for field, value in changes if value is not None}
     try:
-        return Preprocessing.model_validate({**preprocessing.model_dump(), **given})
+        found = Preprocessing.model_validate({**preprocessing.model_dump(), **given})
+        of_squares = isinstance(found.crop, int) and isinstance(preprocessing.resize, int)
+        if "resize" in given or found.crop == preprocessing.crop or of_squares:
+            return found
+        return found.model_copy(update={"resize": _with_room(found.crop_size, preprocessing)})
     except ValidationError as exc:
         problem = exc.errors()[0]
         raise InputError(
             f"preprocessing: {problem['loc'][0]}: {problem['msg']}, found {problem['input']!r}"
         ) from exc
+
+
+def _with_room(crop_size: tuple[int, int], known: Preprocessing) -> Size:
+    """What a resized image has to cover for a crop to have the room that the known one had."""
+    both = zip(height_and_width(known.resize), known.crop_size, strict=True)
+    room = max(1.0, min(resized / cropped for resized, cropped in both))
+    return of_sides(*(min(round(side * room), MAX_SIDE) for side in crop_size))
 
 
 def _find_weights(

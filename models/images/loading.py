@@ -26,7 +26,7 @@ class LoadedImage:
 
     Attributes:
         digest: SHA-256 of the file's bytes, hexadecimal: equal for copies of a file.
-        pixels: float32, shape (3, crop, crop), normalised.
+        pixels: float32, shape (3, H, W) of the crop, normalised.
     """
 
     item: ImageItem

@@ -1,7 +1,8 @@
 """From an RGB image to the network's input, bit for bit as torchvision's preset does it.
 
 The reference is `torchvision.transforms._presets.ImageClassification` on a Pillow image: resize
-the shorter side (antialiased), cut out the centre, scale to 0..1, normalise.
+the shorter side (antialiased), cut out the centre, scale to 0..1, normalise. torchvision cannot
+resize to what covers a height and a width; there it is timm's evaluation (`ResizeKeepRatio`).
 """
 
 from typing import Final
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from eightbit.models.errors import UnusableImage
-from eightbit.models.spec import Interpolation, Preprocessing
+from eightbit.models.spec import Interpolation, Preprocessing, Size, height_and_width
 
 # A strip of 1 x 30000 pixels, resized by its shorter side, would need gigabytes.
 MAX_RESIZED_PIXELS = 100_000_000
@@ -20,7 +21,7 @@ PIXEL_MAX = np.float32(255)
 
 
 def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """Resize, crop, scale and normalise one RGB image to contiguous float32, shape (3, crop, crop).
+    """Resize, crop, scale and normalise one RGB image: contiguous float32, (3, H, W) of the crop.
 
     An image smaller than the crop is padded with black.
 
@@ -34,7 +35,7 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[
 
 
 def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Resize and crop one RGB image to read-only uint8, shape (crop, crop, 3).
+    """Resize and crop one RGB image to read-only uint8, (H, W, 3) of the crop.
 
     An image smaller than the crop is padded with black.
 
@@ -44,7 +45,7 @@ def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDAr
     """
     if image.mode != "RGB":
         raise ValueError(f"image: expected mode RGB, found {image.mode}; use decode_image")
-    return np.asarray(_centre_crop(_resize(image, preprocessing), preprocessing.crop))
+    return np.asarray(_centre_crop(_resize(image, preprocessing), *preprocessing.crop_size))
 
 
 def normalised_images(
@@ -102,26 +103,38 @@ _FILTERS: Final = {
 
 
 def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """Resize so that the shorter side has so many pixels, the other rounded down; or both."""
-    shorter_side, kernel = preprocessing.resize, _FILTERS[preprocessing.interpolation]
-    if preprocessing.squash:
-        return image.resize((shorter_side, shorter_side), kernel)
-    short, long = sorted(image.size)
-    longer_side = int(shorter_side * long / short)
-    if shorter_side * longer_side > MAX_RESIZED_PIXELS:
+    """Resize as the preprocessing says, antialiased."""
+    height, width = height_and_width(preprocessing.resize)
+    if not preprocessing.squash:
+        width, height = _covering(image, preprocessing.resize)
+    return image.resize((width, height), _FILTERS[preprocessing.interpolation])
+
+
+def _covering(image: Image.Image, resize: Size) -> tuple[int, int]:
+    """Width and height of the smallest image of the same ratio that covers a size.
+
+    Of a square, the longer side is rounded down, as torchvision does it; otherwise the other side
+    to the nearest, in the steps of timm's `ResizeKeepRatio`: halves fall as they do there.
+    """
+    if isinstance(resize, int):
+        short, long = sorted(image.size)
+        longer = int(resize * long / short)
+        width, height = (resize, longer) if image.width <= image.height else (longer, resize)
+    else:
+        ratio = min(image.height / resize[0], image.width / resize[1])
+        width, height = round(image.width / ratio), round(image.height / ratio)
+    if width * height > MAX_RESIZED_PIXELS:
         raise UnusableImage(
             f"too narrow: {image.width} x {image.height} pixels would become"
-            f" {longer_side} x {shorter_side}"
+            f" {max(width, height)} x {min(width, height)}"
         )
-    if image.width <= image.height:
-        return image.resize((shorter_side, longer_side), kernel)
-    return image.resize((longer_side, shorter_side), kernel)
+    return width, height
 
 
-def _centre_crop(image: Image.Image, side: int) -> Image.Image:
-    """Cut a centred square; what lies outside the image is black."""
-    left, top = _offset(image.width, side), _offset(image.height, side)
-    return image.crop((left, top, left + side, top + side))
+def _centre_crop(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Cut out the centre; what lies outside the image is black."""
+    left, top = _offset(image.width, width), _offset(image.height, height)
+    return image.crop((left, top, left + width, top + height))
 
 
 def _offset(length: int, side: int) -> int:

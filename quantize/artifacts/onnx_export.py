@@ -41,7 +41,7 @@ OUTPUT_NAME: Final = "output"
 def export_onnx(quantized: Quantized, metadata: ArtifactMetadata, path: Path) -> None:
     """Write the quantized network to ``path``, deterministically, in the opset of its recipe.
 
-    Input: as the metadata say, by default float32 (batch, 3, crop, crop); output: float32. The
+    Input: as the metadata say, by default float32 (batch, 3, H, W); output: float32. The
     batch is free.
 
     Raises:
@@ -88,12 +88,14 @@ def _interface(
     module: nn.Module, metadata: ArtifactMetadata
 ) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
     """The graph's input and output; the output's shape is asked of the network itself."""
-    side, taken = metadata.spec.preprocessing.crop, metadata.input
+    preprocessing, taken = metadata.spec.preprocessing, metadata.input
     with torch.inference_mode():
-        output = module(torch.zeros(1, 3, side, side))
+        output = module(torch.zeros(1, 3, *preprocessing.crop_size))
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(taken.dtype))
     return (
-        helper.make_tensor_value_info(INPUT_NAME, kind, ["batch", *taken.image_shape(side)]),
+        helper.make_tensor_value_info(
+            INPUT_NAME, kind, ["batch", *taken.image_shape(preprocessing.crop)]
+        ),
         helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", *output.shape[1:]]),
     )
 

@@ -15,7 +15,14 @@ from eightbit.benchmarks.report.figures import outputs
 from eightbit.models.doors.pretrained import weight_names
 from eightbit.models.networks.architectures import default_preprocessing, parameter_count
 from eightbit.models.plain_text import cut, one_line
-from eightbit.models.spec import Architecture, Interpolation, ModelSpec, Preprocessing, Task
+from eightbit.models.spec import (
+    Architecture,
+    Interpolation,
+    ModelSpec,
+    Preprocessing,
+    Task,
+    size_text,
+)
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.audit_process import audit_apart
 from eightbit.quantize.recipe.recipe import Recipe, read_recipe
@@ -49,11 +56,11 @@ def architectures_table() -> RenderableType:
     for column in ("architecture", "parameters", "input", "torchvision weights"):
         table.add_column(column, justify="right" if column == "parameters" else "left")
     for architecture in Architecture:
-        side = default_preprocessing(architecture).crop
+        size = default_preprocessing(architecture).crop
         table.add_row(
             architecture,
             f"{parameter_count(architecture) / 1e6:.1f} M",
-            f"{side} px",
+            f"{size_text(size)} px",
             ", ".join(weight_names(architecture)) or "local files only",
         )
     return table
@@ -96,8 +103,8 @@ def _spec_rows(spec: ModelSpec) -> dict[str, str]:
     return {
         "architecture": str(spec.architecture),
         **answers,
-        "preprocessing": f"{preprocessing.resized_side} {preprocessing.resize} px"
-        f"{_kernel(preprocessing)}, centre {preprocessing.crop} px, "
+        "preprocessing": f"{preprocessing.resized}"
+        f"{_kernel(preprocessing)}, centre {size_text(preprocessing.crop)} px, "
         f"mean {preprocessing.mean}, std {preprocessing.std}",
     }
 

@@ -1,6 +1,7 @@
 """Options and arguments that several commands share."""
 
 import difflib
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,8 +10,9 @@ import typer
 
 from eightbit.benchmarks.artifact.trust import TRUST
 from eightbit.models.class_match import ClassOrder
+from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import Architecture, Task
+from eightbit.models.spec import MAX_SIDE, Architecture, Size, Task, of_sides
 
 # ONNX Runtime starts as many as it is told, whatever memory that takes.
 MAX_THREADS: Final = 1024
@@ -32,6 +34,25 @@ def known_source(source: str | None) -> str | None:
         "expected an architecture that `eightbit models` lists, timm:NAME, hf:FOLDER, keras:FILE, "
         f"FILE.py:CALLABLE or package.module:CALLABLE, found {one_line(repr(source), 60)}"
         + (f"; did you mean {' or '.join(near)}?" if near else "")
+    )
+
+
+def image_size(option: str, text: str | None) -> Size | None:
+    """The size that an option's text says: one side in pixels, or height and width as HxW.
+
+    Raises:
+        InputError: It says none, or one that is out of range.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,4})(?:x([0-9]{1,4}))?", text)
+    if found:
+        height, width = int(found[1]), int(found[2] or found[1])
+        if 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
+            return of_sides(height, width)
+    raise InputError(
+        f"{option}: expected a side in pixels such as 224, or height and width as HxW such as "
+        f"224x320, each from 1 to {MAX_SIDE}, found {one_line(repr(text), 60)}"
     )
 
 

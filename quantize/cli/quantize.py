@@ -29,6 +29,7 @@ from eightbit.quantize.cli.options import (
     TaskOption,
     Threads,
     Threshold,
+    image_size,
     known_source,
 )
 from eightbit.quantize.cli.reporting import reporting
@@ -110,10 +111,20 @@ def quantize(
     task: TaskOption = None,
     threshold: Threshold = EVEN,
     resize: Annotated[
-        int | None, typer.Option(help="Shorter side in pixels; the weights' own by default.")
+        str | None,
+        typer.Option(
+            metavar="PX|HxW",
+            help="Shorter side in pixels, or what to cover, such as 256x366 (height x width); the "
+            "weights' own by default.",
+        ),
     ] = None,
     crop: Annotated[
-        int | None, typer.Option(help="Centre square in pixels; the weights' own by default.")
+        str | None,
+        typer.Option(
+            metavar="PX|HxW",
+            help="Centre square in pixels, or a rectangle such as 224x320 (height x width); the "
+            "weights' own by default.",
+        ),
     ] = None,
     squash: Annotated[
         bool | None,
@@ -202,8 +213,8 @@ def quantize(
         labels=class_names,
         task=task,
         threshold=threshold,
-        resize=resize,
-        crop=crop,
+        resize=image_size("--resize", resize),
+        crop=image_size("--crop", crop),
         squash=squash,
         interpolation=interpolation,
         mean=pixels.scaled(mean, 0.0),

@@ -20,6 +20,7 @@ from eightbit.benchmarks.report.figures import (
 from eightbit.benchmarks.report.pages.markdown import fill_markdown
 from eightbit.benchmarks.report.plausibility import said
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import Preprocessing
 from eightbit.quantize import bundle
 
 _NOT_MEASURED = "not measured"
@@ -51,7 +52,9 @@ def bundle_readme(
         version=report.eightbit_version,
         last_bit=last_bit,
         numbers=tuple(_numbers(report)),
-        preprocessing=preprocessing,
+        resized=_resized(preprocessing),
+        height=preprocessing.crop_size[0],
+        width=preprocessing.crop_size[1],
         pixels_in=metadata.input != PREPROCESSED,
         shape=f"shape {metadata.input.shape_text}",
         channels=tuple(channels),
@@ -59,6 +62,20 @@ def bundle_readme(
         model_sha256=model_sha256,
         tried_with=", ".join(tried_with),
     )
+
+
+def _resized(preprocessing: Preprocessing) -> str:
+    """What an image is resized to, and how, in words."""
+    resize, squash = preprocessing.resize, preprocessing.squash
+    how = f"{preprocessing.interpolation}, antialiased"
+    if isinstance(resize, int) and squash:
+        return f"both sides resized to {resize} pixels ({how})"
+    if isinstance(resize, int):
+        return f"the shorter side resized to {resize} pixels ({how}; the longer one rounded down)"
+    size = "{} x {} pixels (height x width)".format(*resize)
+    if squash:
+        return f"resized to {size} whatever the ratio ({how})"
+    return f"resized by one ratio to just cover {size} ({how}; each side rounded to the nearest)"
 
 
 def _numbers(report: Report) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
-from eightbit.models.spec import Preprocessing, Task
+from eightbit.models.spec import Preprocessing, Task, height_and_width
 from eightbit.quantize.artifacts.open_bundle import Bundle
 from eightbit.quantize.photos import synthetic_picture
 from eightbit.quantize.recipe.recipe import Recipe
@@ -116,7 +116,8 @@ def _document(recipe: Recipe, model: Path, images: Sequence[dict[str, object]]) 
 
 def synthetic_candidate(preprocessing: Preprocessing, seed: int) -> Image.Image:
     """A picture neither square nor of the model's size; portrait and landscape in turns."""
-    short = min(max(preprocessing.resize, preprocessing.crop) * 9 // 8 + 1, _MAX_SIDE)
+    longest = max(*height_and_width(preprocessing.resize), *preprocessing.crop_size)
+    short = min(longest * 9 // 8 + 1, _MAX_SIDE)
     long = short * 5 // 4 + 1
     width, height = (long, short) if seed % 2 else (short, long)
     return synthetic_picture(width, height, seed)

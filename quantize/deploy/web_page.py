@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.figures import decimal_bytes
 from eightbit.benchmarks.report.headline import Tile, key_figures
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted, printable
-from eightbit.models.spec import ModelSpec, Task
+from eightbit.models.spec import ModelSpec, Preprocessing, Task
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
@@ -225,6 +225,7 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
     guard = asset("guard.js").decode()
     digest = base64.b64encode(hashlib.sha256(guard.encode()).digest()).decode()
     spec = metadata.spec
+    height, width = spec.preprocessing.crop_size
     template = environment.from_string(asset("index.html.j2").decode())
     return template.render(
         guard=guard,
@@ -232,14 +233,23 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
         name=str(spec.architecture),
         about=_about(spec),
         hint=_HINTS[spec.task],
-        crop=spec.preprocessing.crop,
-        resize=spec.preprocessing.resize,
-        resized_side=spec.preprocessing.resized_side,
+        height=height,
+        width=width,
+        cut_out_of=_cut_out_of(spec.preprocessing),
         last_bit=f"{last_bit:.4g}",
         figures=figures,
         version=version("eightbit"),
         runtime_version=RUNTIME_VERSION,
     ).encode()
+
+
+def _cut_out_of(preprocessing: Preprocessing) -> str:
+    """What the input is the centre of, in words."""
+    resize, squash = preprocessing.resize, preprocessing.squash
+    if isinstance(resize, int):
+        return f"cut out of {resize} pixels on {'both sides' if squash else 'the shorter side'}"
+    height, width = resize
+    return f"cut out of {'' if squash else 'at least '}{width} x {height} pixels"
 
 
 def _about(spec: ModelSpec) -> str:

@@ -122,7 +122,7 @@ class Trials:
             InputError: An artefact cannot be loaded.
         """
         format = self.formats[0]
-        side = recipe.spec.preprocessing.crop
+        height, width = recipe.spec.preprocessing.crop_size
         candidates = [
             Candidate(
                 label=which,
@@ -134,7 +134,7 @@ class Trials:
         ]
         mine, others = measure_latency(
             candidates,
-            input_shape=(3, side, side),
+            input_shape=(3, height, width),
             threads=self._threads,
             rounds=_LATENCY_ROUNDS,
             seconds_per_candidate=_LATENCY_SECONDS,

@@ -63,8 +63,8 @@ def time_bundle(
             "so these latencies are not those of a machine with as many"
         )
     others = OtherPrograms()
-    side = recipe.spec.preprocessing.crop
-    products = products_per_image(unweighted(recipe.spec, recipe.skeleton), side=side)
+    size = recipe.spec.preprocessing.crop_size
+    products = products_per_image(unweighted(recipe.spec, recipe.skeleton), size=size)
     photos = photos or synthetic_photos()
     found: list[Benchmarked] = []
     limits: dict[int, tuple[MachineLimit, ...]] = {}
@@ -76,7 +76,7 @@ def time_bundle(
                 candidates = [*made, *candidates]
         for count, batch in product(threads, batches):
             first = count not in limits  # at these threads: what no batch changes is measured once
-            images = synthetic_batch(batch, (3, side, side), seed=0)
+            images = synthetic_batch(batch, (3, *size), seed=0)
             where = f"{Stage.LATENCY}, {counted(count, 'thread')}, batch {batch}"
             with stages.stage(where) as watcher:
                 measured = benchmark(

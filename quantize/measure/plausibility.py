@@ -65,7 +65,7 @@ class PlausibilityMeter:
     def __init__(self, data: LabelledSource, spec: ModelSpec, seed: int) -> None:
         self._data, self._spec, self._head = data, spec, Head.of(spec)
         self._classifies = spec.task in (Task.SINGLE_LABEL, Task.BINARY)
-        self.limit = max(_FEWEST, min(_SAMPLE, _SAMPLE_PIXELS // spec.preprocessing.crop**2))
+        self.limit = max(_FEWEST, min(_SAMPLE, _SAMPLE_PIXELS // spec.preprocessing.crop_pixels))
         self._sample = balanced_order(data.source.items, seed)[: self.limit] if data.labels else ()
         self._sampled = frozenset(item.name for item in self._sample)
         self._answers = LabelledAnswers()
@@ -89,7 +89,7 @@ class PlausibilityMeter:
 
         Args:
             accuracy: Of the float model on the same images.
-            network: Gives the float network, from float32 (N, 3, crop, crop) to logits.
+            network: Gives the float network, from float32 (N, 3, H, W) to logits.
             stages: Gets the progress of trying them.
         """
         predicted = len(self._predicted)
@@ -175,7 +175,7 @@ class PlausibilityMeter:
         return found
 
     def _pixels(self) -> tuple[IntArray, npt.NDArray[np.uint8]]:
-        """Labels and pixels of the sample: int64 (N,), uint8 (N, crop, crop, 3)."""
+        """Labels and pixels of the sample: int64 (N,), uint8 (N, H, W, 3)."""
         labels, pixels = [], []
         known = self._data.labels or {}
         for item in self._sample:
@@ -220,7 +220,7 @@ class _Reading:
     def tried(
         self, network: nn.Module, pixels: npt.NDArray[np.uint8], labels: IntArray, head: Head
     ) -> _Tried:
-        """Right answers on uint8 pixels (N, crop, crop, 3)."""
+        """Right answers on uint8 pixels (N, H, W, 3)."""
         hits = 0
         with torch.inference_mode():
             for start in range(0, len(pixels), _BATCH):

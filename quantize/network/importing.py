@@ -16,6 +16,7 @@ from torch.export import Dim, ExportedProgram, default_decompositions, export
 
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
+from eightbit.models.spec import Size, height_and_width, size_text
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.network.affine import LOWERED_AFFINE
 from eightbit.quantize.network.layout import lowered
@@ -63,8 +64,8 @@ _NOTHING: Final = frozenset(
 
 
 @own_state()
-def imported(module: nn.Module, side: int) -> fx.GraphModule:
-    """The network of a module of float32 images (N, 3, side, side), with copies of its weights.
+def imported(module: nn.Module, size: Size) -> fx.GraphModule:
+    """The network of a module of float32 images (N, 3, H, W) of a size, with copies of its weights.
 
     BatchNorm is folded into the convolution before it, activations belong to what computes their
     input, and everything has the name of the user's module, as far as there is one.
@@ -76,14 +77,15 @@ def imported(module: nn.Module, side: int) -> fx.GraphModule:
     if module.training:
         raise ValueError("import: expected a network in eval mode; call model.eval() first")
     with warnings.catch_warnings(action="ignore"):
-        network = _Import(_exported(module, side)).run()
-    _check_same(module, network, side)
+        network = _Import(_exported(module, size)).run()
+    _check_same(module, network, size)
     return network
 
 
-def _check_same(module: nn.Module, network: fx.GraphModule, side: int) -> None:
+def _check_same(module: nn.Module, network: fx.GraphModule, size: Size) -> None:
     """Refuse what computes something else than the user's module, for whatever reason."""
-    images = torch.rand(_BATCH, 3, side, side, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    shape = (_BATCH, 3, *height_and_width(size))
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
     with warnings.catch_warnings(action="ignore"):
         expected, found = module(images), network(images)
     if expected.shape != found.shape:
@@ -112,20 +114,21 @@ def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
 
 
-def _exported(module: nn.Module, side: int) -> ExportedProgram:
-    images = torch.zeros(_BATCH, 3, side, side)
+def _exported(module: nn.Module, size: Size) -> ExportedProgram:
+    shape = (3, *height_and_width(size))
+    images = torch.zeros(_BATCH, *shape)
     try:
         with warnings.catch_warnings(action="ignore"):  # of the user's code, and of torch's tracing
             program = export(module, (images,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
             if _known(_images_of(program).shape[0]) is not None:
                 # Its code asks for a number of Python's, as `len` does: it is told by its size.
-                program = export(module, (torch.zeros(_FIXED, 3, side, side),), strict=False)
+                program = export(module, (torch.zeros(_FIXED, *shape),), strict=False)
             return _decomposed(program)
     except Exception as exc:  # whatever the user's code raises
         raise InputError(
-            f"{type(module).__name__}: expected a network that computes with images of {side} px, "
-            f"and that torch.export can follow, found one that raises {type(exc).__name__}: "
-            f"{one_line(exc)}"
+            f"{type(module).__name__}: expected a network that computes with images of "
+            f"{size_text(size)} px, and that torch.export can follow, found one that raises "
+            f"{type(exc).__name__}: {one_line(exc)}"
         ) from exc
 
 

@@ -24,8 +24,8 @@ _BATCH: Final = 2
 @own_state()
 def export_program(network: nn.Module, metadata: ArtifactMetadata, path: Path) -> None:
     """Write a network of the metadata's input to ``path``, deterministically; its batch is free."""
-    taken, side = metadata.input, metadata.spec.preprocessing.crop
-    images = torch.zeros(_BATCH, *taken.image_shape(side), dtype=getattr(torch, taken.dtype))
+    taken, size = metadata.input, metadata.spec.preprocessing.crop
+    images = torch.zeros(_BATCH, *taken.image_shape(size), dtype=getattr(torch, taken.dtype))
     with warnings.catch_warnings(action="ignore"):  # of torch's tracing
         batch = Dim("batch", min=1)
         program = export(network.eval(), (images,), dynamic_shapes=({0: batch},), strict=False)

@@ -88,7 +88,7 @@ class _Alignment:
                     self._settle(source, float(ratio) * wanted)
         elif kind is Kind.POOL and name not in self._settled:
             (source,) = sources(node)
-            positions = _positions(self._traced, node, self._preprocessing.crop)
+            positions = _positions(self._traced, node, self._preprocessing.crop_size)
             self._settle(name, tie_free_mean(self.grids[source].scale[0], positions, wanted))
             self._keep(source)
         elif kind is Kind.PRODUCT or name in self._curves:
@@ -200,8 +200,8 @@ def _levels(preprocessing: Preprocessing) -> FloatArray:
     return normalise(pixels, preprocessing)
 
 
-def _positions(traced: fx.GraphModule, node: fx.Node, side: int) -> int:
-    """How many positions a pool averages, for square images of that side.
+def _positions(traced: fx.GraphModule, node: fx.Node, size: tuple[int, int]) -> int:
+    """How many positions a pool averages, for images of that height and width.
 
     Where there are fewer at the border, the number is a multiple of all.
     """
@@ -215,5 +215,5 @@ def _positions(traced: fx.GraphModule, node: fx.Node, side: int) -> int:
     module = traced.get_submodule(str(node.target))
     hook = module.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
     with hook, torch.inference_mode():
-        traced(torch.zeros(1, 3, side, side))
+        traced(torch.zeros(1, 3, *size))
     return shapes[0][-2] * shapes[0][-1]

@@ -81,7 +81,7 @@ def execute(
 ) -> Executed:
     """Compute the reference while executions run in fresh processes, two at a time.
 
-    `pixels` is float32, shape (N, 3, crop, crop). The executions share `threads`. The reference
+    `pixels` is float32, shape (N, 3, H, W). The executions share `threads`. The reference
     sees the first images with no more than `reference_pixels` in total. `advance` is called with 1
     after the reference and each execution.
     """

@@ -22,9 +22,8 @@ _LAYERS = (_aten.linear.default, _aten.conv1d.default, _aten.conv2d.default)
 def multiplications(network: Network) -> dict[str, int]:
     """By tensor name: of layers, and of whatever computes in float."""
     counter = _Counter(network.traced)
-    side = network.spec.preprocessing.crop
     with torch.inference_mode():
-        counter.run(torch.zeros(1, 3, side, side))
+        counter.run(torch.zeros(1, 3, *network.spec.preprocessing.crop_size))
     return counter.found
 
 

@@ -114,7 +114,7 @@ def verify(
     Args:
         module: The float network.
         runners: The INT8 artefacts by name, and the float one as ``FLOAT``.
-        pixels: float32, shape (N, 3, crop, crop).
+        pixels: float32, shape (N, 3, H, W).
         output_scale: Scale of the logits (one LSB).
         head: How they are read.
         coverage: Of the ONNX artefact, if any.
@@ -300,7 +300,7 @@ def opened_runners(
 
 
 def drawn_pixels(recipe: Recipe, source: ImageSource, samples: int) -> FloatArray:
-    """The first usable images in class-balanced order: float32, shape (N, 3, crop, crop).
+    """The first usable images in class-balanced order: float32, shape (N, 3, H, W).
 
     Raises:
         InputError: No image is usable.
@@ -327,13 +327,13 @@ def verify_artifacts(
     """Verify the artefacts in their own runtimes and in every other quick execution.
 
     Returns:
-        The result, and its images: float32, shape (N, 3, crop, crop).
+        The result, and its images: float32, shape (N, 3, H, W).
 
     Raises:
         InputError: No image is usable.
     """
     recipe = quantized.recipe
-    affords = max(_FEWEST, _VERIFIED_PIXELS // recipe.spec.preprocessing.crop**2)
+    affords = max(_FEWEST, _VERIFIED_PIXELS // recipe.spec.preprocessing.crop_pixels)
     pixels = drawn_pixels(recipe, source, min(VERIFICATION_IMAGES, affords))
     available = executions(folder, thorough=False)
     wanted = [execution for execution in available.possible if execution.name not in runners]

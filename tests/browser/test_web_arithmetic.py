@@ -24,7 +24,7 @@ from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
-from eightbit.models.spec import Interpolation, Preprocessing
+from eightbit.models.spec import Interpolation, Preprocessing, Size, height_and_width
 from eightbit.quantize.photos import synthetic_picture
 
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
@@ -103,16 +103,25 @@ SIZES = [
     (256, 300, 256, 224),
     (3, 2, 1, 1),
     (700, 451, 232, 224),
+    *[(w, h, (36, 50), (32, 48)) for w, h in ((500, 375), (30, 80), (50, 36), (1, 1), (7, 5))],
+    # Halves, which are rounded to even.
+    *[(w, h, (5, 1), (5, 3)) for w, h in ((4, 10), (12, 10), (28, 10))],
+    *[(w, h, (1, 5), 8) for w, h in ((10, 4), (10, 12))],
+    (300, 200, 64, (40, 90)),
+    (300, 200, (40, 90), 64),
 ]
 
 
 def test_resizing_is_pillows_to_the_bit(page: Visit) -> None:
     rng = np.random.default_rng(1)
     drawn = [tuple(int(n) for n in rng.integers(1, 90, 4)) for _ in range(120)]
+    pairs = rng.integers(1, 90, (60, 6)).tolist()
+    drawn += [(w, h, (a, b), (c, d)) for w, h, a, b, c, d in pairs]
     cases, expected = [], []
     for seed, (width, height, resize, crop) in enumerate([*SIZES, *drawn]):
         kernel, squash = list(Interpolation)[seed % 2], seed % 3 == 0
-        if not squash and resize * max(width, height) / min(width, height) > 20_000:
+        longest = max(height_and_width(resize))
+        if not squash and longest * max(width, height) / min(width, height) > 20_000:
             continue
         image = noise(width, height, seed)
         data = encoded(np.asarray(image.convert("RGBA")))
@@ -138,18 +147,19 @@ def test_resizing_is_pillows_to_the_bit(page: Visit) -> None:
 def test_a_picture_that_would_fill_the_memory_is_refused(page: Visit) -> None:
     script = """async () => {
       const { resizedSize } = await import("./preprocessing.js");
-      try { return resizedSize(30000, 1, 224); } catch (error) { return error.message; }
+      try { return resizedSize(30000, 1, 224, false); } catch (error) { return error.message; }
     }"""
     assert page.run(script) == (
         "The picture is too narrow: 30000 x 1 pixels would become 6720000 x 224."
     )
 
 
+@pytest.mark.parametrize("crop", [16, (8, 32)])
 @pytest.mark.parametrize("name", ["float32", "uint8", "uint8-nhwc"])
-def test_the_input_is_the_desktops_to_the_bit(page: Visit, name: str) -> None:
+def test_the_input_is_the_desktops_to_the_bit(page: Visit, name: str, crop: Size) -> None:
     """Every value of a pixel in every channel, in every format."""
-    how = Preprocessing(resize=16, crop=16, mean=(0.485, 0.1, 0.9), std=(0.229, 1.7, 0.01))
-    pixels = np.stack([np.arange(256).reshape(16, 16)] * 3, axis=-1).astype(np.uint8)
+    how = Preprocessing(resize=16, crop=crop, mean=(0.485, 0.1, 0.9), std=(0.229, 1.7, 0.01))
+    pixels = np.stack([np.arange(256).reshape(how.crop_size)] * 3, axis=-1).astype(np.uint8)
     pixels[..., 1] = pixels[::-1, ::-1, 1]
     dtype, layout = ("float32", "NCHW") if name == "float32" else ("uint8", name[6:].upper())
     format = {"name": name, "dtype": dtype, "layout": layout or "NCHW"}

@@ -9,7 +9,15 @@ import onnx
 import pytest
 import torch
 from tests.examples.running import Outcome, run
-from tests.examples.synthetic_models import LENGTH, SIDE, described, onnx_model, torchscript_model
+from tests.examples.synthetic_models import (
+    KEY,
+    LENGTH,
+    SIDE,
+    described,
+    onnx_model,
+    torchscript_model,
+)
+from tests.onnx_models import numbers, saved, written
 
 ONNX_PROGRAMS = ("classify_onnxruntime", "classify_openvino")
 PROGRAMS = (*ONNX_PROGRAMS, "classify_torchscript")
@@ -84,6 +92,14 @@ DAMAGED = {
         described(preprocessing={"crop": 2.5}),
         "eightbit metadata: expected a count from 1 to 8192, found 2.5",
     ),
+    "three sides": (
+        described(preprocessing={"crop": [4, 4, 4]}),
+        "eightbit metadata: expected height and width, found [4,4,4]",
+    ),
+    "a huge width": (
+        described(preprocessing={"crop": [4, 10**12]}),
+        "eightbit metadata: expected a count from 1 to 8192, found 1000000000000",
+    ),
     "two colours": (
         described(preprocessing={"mean": [0.5, 0.5]}),
         "eightbit metadata: expected a number for each of R, G and B, found [0.5,0.5]",
@@ -145,6 +161,30 @@ def test_a_model_for_another_size_than_it_says_is_refused(
     metadata = described(preprocessing={"crop": SIDE // 2})
     model = onnx_model(tmp_path / "m.onnx", LOGITS, metadata)
     assert run(program(name), model, tmp_path / "image.rgb").refusal.startswith(f"{model}: ")
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("name", ONNX_PROGRAMS)
+def test_rows_and_columns_of_an_image_that_is_not_square_stay_in_order(
+    name: str, layout: str, program: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Every number of the input has a weight of its own."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 6, 3), dtype=np.uint8)
+    taken = pixels if layout == "NHWC" else pixels.transpose(2, 0, 1)
+    weights = numbers(pixels.size, 3)
+    text = "N," + ",".join(map(str, taken.shape))
+    model = written("f = Flatten(x) y = MatMul(f, v)", {"v": weights}, shape=text)
+    said = {"preprocessing": {"crop": [2, 6]}, "input": {"dtype": "float32", "layout": layout}}
+    onnx.helper.set_model_props(model, {KEY: described(**said)})
+    path, image = saved(model, tmp_path), tmp_path / "image.rgb"
+    image.write_bytes(pixels.tobytes())
+    found = run(program(name), path, image, logits=tmp_path / "logits.f32")
+    assert found.logits is not None, found
+    expected = (taken.astype(np.float32) / 255).reshape(1, -1) @ weights
+    np.testing.assert_allclose(found.logits, expected[0], rtol=1e-4, atol=1e-4)
+    image.write_bytes(bytes(1))
+    refusal = run(program(name), path, image).refusal
+    assert "expected 36 bytes (2 x 6 pixels of R, G and B), found 1; " in refusal
 
 
 def with_opset(path: Path, version: int) -> Path:

@@ -26,6 +26,7 @@ from eightbit.models import Architecture, Interpolation, ModelSpec, Preprocessin
 from eightbit.models.errors import UnusableImage
 from eightbit.models.images.decoding import FORMATS, MAX_PIXELS, decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
+from eightbit.models.spec import Size
 from eightbit.quantize.cli.classification import Guess, _guesses
 
 PROGRAM = Path(__file__).resolve().parents[2] / "quantize" / "deploy" / "assets" / "classify.py"
@@ -42,6 +43,7 @@ MODES = {
 KINDS = [(kind, mode) for kind, modes in MODES.items() for mode in modes]
 DTYPES = {"I;16": np.uint16, "I": np.int32, "F": np.float32}
 side = st.integers(1, 70)
+size = st.one_of(side, st.tuples(side, side))
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +91,8 @@ def image_files(draw: st.DrawFn, kind: str, mode: str) -> bytes:
 @settings(max_examples=30)
 @given(
     drawn=st.data(),
-    resize=side,
-    crop=side,
+    resize=size,
+    crop=size,
     kernel=st.sampled_from(Interpolation),
     squash=st.booleans(),
 )
@@ -99,8 +101,8 @@ def test_it_sees_the_same_pixels_or_refuses_the_same_images(
     kind: str,
     mode: str,
     drawn: st.DataObject,
-    resize: int,
-    crop: int,
+    resize: Size,
+    crop: Size,
     kernel: Interpolation,
     squash: bool,
 ) -> None:
@@ -113,7 +115,9 @@ def test_it_sees_the_same_pixels_or_refuses_the_same_images(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as the program itself does
         try:
-            found = program.pixels_of(data, resize, crop, program.KERNELS[kernel], squash)
+            said = preprocessing.model_dump(mode="json")
+            how = (said["resize"], said["crop"], program.KERNELS[kernel], squash)
+            found = program.pixels_of(data, *how)
         except Exception:
             found = None
     assert (found is None) == (expected is None)
@@ -130,6 +134,7 @@ triples = st.tuples(number, number, number)
     mean=triples,
     std=st.tuples(*[st.floats(2**-10, 300, width=32)] * 3),
     taken=st.sampled_from(InputFormat),
+    crop=st.sampled_from((16, (12, 20))),
     seed=st.integers(0, 2**16),
 )
 def test_it_feeds_the_model_the_same_numbers(
@@ -137,9 +142,10 @@ def test_it_feeds_the_model_the_same_numbers(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     taken: InputFormat,
+    crop: Size,
     seed: int,
 ) -> None:
-    preprocessing = Preprocessing(resize=20, crop=16, mean=mean, std=std)
+    preprocessing = Preprocessing(resize=20, crop=crop, mean=mean, std=std)
     metadata = ArtifactMetadata(
         precision=Precision.INT8,
         spec=ModelSpec(
@@ -150,17 +156,19 @@ def test_it_feeds_the_model_the_same_numbers(
     model = program.Model.__new__(program.Model)
     graph = SimpleNamespace(
         type="tensor(float)" if metadata.input.dtype == "float32" else "tensor(uint8)",
-        shape=["batch", *metadata.input.image_shape(16)],
+        shape=["batch", *metadata.input.image_shape(crop)],
     )
     model.session = SimpleNamespace(get_inputs=lambda: [graph])
     model.read(json.loads(metadata.to_json()))
-    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    shape = (*preprocessing.crop_size, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     expected = Feed(input=metadata.input, preprocessing=preprocessing).of_pixels(pixels[None])
     found = model.batch(pixels)
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     assert found.flags.c_contiguous
     assert found.tobytes() == expected.tobytes()
-    assert (model.resize, model.crop, model.classes) == (20, 16, 10)
+    said = preprocessing.model_dump(mode="json")
+    assert (model.resize, model.crop, model.classes) == (20, said["crop"], 10)
 
 
 def test_it_accepts_what_eightbit_accepts(program: ModuleType) -> None:

@@ -9,7 +9,7 @@ from eightbit.models.spec import Preprocessing
 from eightbit.quantize.photos import synthetic_pixels
 
 
-@pytest.fixture(params=[32, 48, 224])
+@pytest.fixture(params=[32, 48, 224, (48, 96), (224, 100)], ids=str)
 def preprocessing(request: pytest.FixtureRequest) -> Preprocessing:
     return Preprocessing(resize=request.param, crop=request.param)
 
@@ -18,7 +18,7 @@ def test_they_are_preprocessed_pixels_and_the_same_every_time(preprocessing: Pre
     pictures = synthetic_pixels(preprocessing, 3)
     assert (pictures.dtype, pictures.shape) == (
         np.float32,
-        (3, 3, preprocessing.crop, preprocessing.crop),
+        (3, 3, *preprocessing.crop_size),
     )
     np.testing.assert_array_equal(pictures, synthetic_pixels(preprocessing, 3))
     assert not np.array_equal(pictures[0], pictures[1])

@@ -41,6 +41,7 @@ from eightbit.benchmarks.studies.arm64.torchscript import torchscript_logits
 from eightbit.models.errors import InputError
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import open_source
+from eightbit.models.spec import size_text
 
 _WORKER: Final = Path(__file__).with_name("worker.py")
 _OLD_CPU: Final = Execution(runtime=ONNX.runtime, emulated_cpu=OLD_CPU)
@@ -95,7 +96,7 @@ def pack(folder: Path, place: Path) -> Packed:
         pictures = tuple(Path(members.extract(name, place)) for name in names)
     spec = report.model.spec
     return Packed(
-        name=f"{spec.architecture}, {spec.preprocessing.crop} px",
+        name=f"{spec.architecture}, {size_text(spec.preprocessing.crop)} px",
         folder=folder,
         archive=archive,
         last_bit=last_bit,

@@ -74,7 +74,8 @@ def measure(subject: Subject, study: Study, folder: Path) -> None:
         InputError: The network or the images cannot be used, so that there is no reference.
     """
     references = _References(subject, folder)
-    for number, trial in enumerate(study.trials(subject.spec.preprocessing.crop)):
+    side, _ = subject.spec.preprocessing.crop_size  # subjects are of square images
+    for number, trial in enumerate(study.trials(side)):
         _Bench(subject, trial, study, references, folder / f"trial-{number}").measure()
 
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 
 #include "common/bad_input.h"
@@ -24,6 +25,18 @@ std::size_t count_within(const Json& value, std::size_t most) {
                    value.dump());
   }
   return value.get<std::size_t>();
+}
+
+/// Height and width; a square's are one number.
+std::pair<std::size_t, std::size_t> sides_of(const Json& size) {
+  if (!size.is_array()) {
+    const std::size_t side = count_within(size, kLongestSide);
+    return {side, side};
+  }
+  if (size.size() != 2) {
+    throw BadInput("expected height and width, found " + size.dump());
+  }
+  return {count_within(size.at(0), kLongestSide), count_within(size.at(1), kLongestSide)};
 }
 
 std::array<float, kChannels> per_channel(const Json& values) {
@@ -113,7 +126,7 @@ Metadata read(const Json& document) {
   metadata.threshold_logit = threshold_logit_of(spec);
   metadata.labels =
       class_names(spec, metadata.task == Task::kBinary ? 2 : metadata.num_classes);
-  metadata.crop = count_within(preprocessing.at("crop"), kLongestSide);
+  std::tie(metadata.height, metadata.width) = sides_of(preprocessing.at("crop"));
   metadata.mean = per_channel(preprocessing.at("mean"));
   metadata.std = per_channel(preprocessing.at("std"));
   metadata.takes_pixels = is_second(input, "dtype", "float32", "uint8");
@@ -128,12 +141,13 @@ Metadata read(const Json& document) {
 }  // namespace
 
 std::array<std::int64_t, 4> Metadata::input_shape() const {
-  const auto side = static_cast<std::int64_t>(crop);
+  const auto rows = static_cast<std::int64_t>(height);
+  const auto columns = static_cast<std::int64_t>(width);
   const auto channels = static_cast<std::int64_t>(kChannels);
   if (channels_last) {
-    return {1, side, side, channels};
+    return {1, rows, columns, channels};
   }
-  return {1, channels, side, side};
+  return {1, channels, rows, columns};
 }
 
 void check_length(std::size_t bytes, const std::string& where) {

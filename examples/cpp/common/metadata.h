@@ -23,7 +23,8 @@ struct Metadata {
   double threshold_logit;  ///< A binary or multi-label model says yes to what is higher.
   /// One per class, of a binary model two, visible; empty where they are not known.
   std::vector<std::string> labels;
-  std::size_t crop;                 ///< Side of the square image, in pixels.
+  std::size_t height;               ///< Of the image, in pixels.
+  std::size_t width;                ///< Of the image, in pixels.
   std::array<float, kChannels> mean;
   std::array<float, kChannels> std;
   bool takes_pixels;   ///< uint8, 0 to 255; otherwise float32, normalised.

@@ -18,7 +18,7 @@ float normalise(std::uint8_t value, float mean, float std) {
 /// Calls `store(target, pixel, channel)` for each number of the model's input in its order.
 template <typename Store>
 void in_order(const Metadata& metadata, Store store) {
-  const std::size_t area = metadata.crop * metadata.crop;
+  const std::size_t area = metadata.height * metadata.width;
   for (std::size_t pixel = 0; pixel < area; ++pixel) {
     for (std::size_t channel = 0; channel < kChannels; ++channel) {
       const std::size_t source = pixel * kChannels + channel;
@@ -31,15 +31,15 @@ void in_order(const Metadata& metadata, Store store) {
 
 Pixels read_pixels(const std::filesystem::path& path, const Metadata& metadata) {
   const std::string where = visible(path.string());
-  const std::size_t expected = metadata.crop * metadata.crop * kChannels;
+  const std::size_t expected = metadata.height * metadata.width * kChannels;
   if (!std::filesystem::is_regular_file(path)) {
     throw BadInput(where + ": expected a file of raw RGB pixels, found none; check the path");
   }
   const std::uintmax_t found = std::filesystem::file_size(path);
-  const std::string side = std::to_string(metadata.crop);
   if (found != expected) {
-    throw BadInput(where + ": expected " + std::to_string(expected) + " bytes (" + side + " x " +
-                   side + " pixels of R, G and B), found " + std::to_string(found) +
+    throw BadInput(where + ": expected " + std::to_string(expected) + " bytes (" +
+                   std::to_string(metadata.height) + " x " + std::to_string(metadata.width) +
+                   " pixels of R, G and B), found " + std::to_string(found) +
                    "; resize and crop the image first");
   }
   Pixels pixels(expected);

@@ -8,8 +8,8 @@
 
 #include "common/metadata.h"
 
-/// Rows from top to bottom, pixels from left to right, R, G and B of each: crop * crop * 3 bytes,
-/// resized and cropped.
+/// Rows from top to bottom, pixels from left to right, R, G and B of each: height * width * 3
+/// bytes, resized and cropped.
 using Pixels = std::vector<std::uint8_t>;
 
 /// Throws BadInput: no such file, or one of another length.

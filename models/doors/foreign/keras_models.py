@@ -18,7 +18,16 @@ from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.doors.wordings import shown
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import IMAGENET_MEAN, IMAGENET_STD, ChannelOrder, Preprocessing, Task
+from eightbit.models.spec import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ChannelOrder,
+    Preprocessing,
+    Size,
+    Task,
+    height_and_width,
+    of_sides,
+)
 from eightbit.models.torch_state import own_state
 
 _CHANNELS: Final = {3: ChannelOrder.RGB, 1: ChannelOrder.GREY}
@@ -73,9 +82,10 @@ def from_keras(place: str, wanted: Wanted) -> Pretrained:
     path = Path(place)
     with opened(path) as file:
         graph = graph_of(file.config, file.where)
-        side = _side(file, graph, wanted)
-        translation = Translation(file, graph, (side, side, graph.shape[2] or 0))
-        known = _known(file, graph, translation.front, side, wanted)
+        size = _size(file, graph, wanted)
+        shape = (*height_and_width(size), graph.shape[2] or 0)
+        translation = Translation(file, graph, shape)
+        known = _known(file, graph, translation.front, size, wanted)
         turned = known.channels is ChannelOrder.BGR
         network = translation.network(is_reversed=translation.front.is_reversed != turned)
     notes = (_WHOLE_IMAGE, *known.notes)
@@ -113,24 +123,26 @@ class _Known:
     notes: tuple[str, ...] = ()
 
 
-def _side(file: KerasFile, graph: Graph, wanted: Wanted) -> int:
-    """Side of the images in pixels; options come first."""
+def _size(file: KerasFile, graph: Graph, wanted: Wanted) -> Size:
+    """Size of the images in pixels; options come first."""
     height, width, channels = graph.shape
-    if channels not in _CHANNELS or height != width:
+    if channels not in _CHANNELS:
         raise InputError(
-            f"{file.where}: expected a model of square images of three channels or one, found one "
-            f"of (height, width, channels) {shown(graph.shape)}"
+            f"{file.where}: expected a model of images of three channels or one, found one of "
+            f"(height, width, channels) {shown(graph.shape)}"
         )
-    asked = wanted.crop or (wanted.preprocessing.crop if wanted.preprocessing else None) or height
-    if asked is None:
+    asked = wanted.crop or (wanted.preprocessing.crop if wanted.preprocessing else None)
+    if asked is not None:
+        return asked
+    if height is None or width is None:
         raise InputError(
             f"{file.where}: expected a model of images of one size, found one of any; say which: "
             "--crop"
         )
-    return asked
+    return of_sides(height, width)
 
 
-def _known(file: KerasFile, graph: Graph, front: Front, side: int, wanted: Wanted) -> _Known:
+def _known(file: KerasFile, graph: Graph, front: Front, size: Size, wanted: Wanted) -> _Known:
     """What the first layers make of pixels, or what networks of its name are given."""
     own = _CHANNELS[graph.shape[2] or 0]
     channels = wanted.channels or own
@@ -143,10 +155,10 @@ def _known(file: KerasFile, graph: Graph, front: Front, side: int, wanted: Wante
         # They compute x * factor + summand of pixels in 0..255.
         deviation = 1 / (front.factor * _WHITE)
         mean = 0.0 - front.summand * deviation  # and no negative zero
-        found = _of_scale(file, side, _triple(mean), _triple(deviation))
+        found = _of_scale(file, size, _triple(mean), _triple(deviation))
         return _Known(preprocessing=found, channels=channels)
     if wanted.preprocessing is not None or None not in (wanted.mean, wanted.std):
-        unscaled = Preprocessing(resize=side, crop=side, squash=True)
+        unscaled = Preprocessing(resize=size, crop=size, squash=True)
         return _Known(preprocessing=unscaled, channels=channels)
     name = graph.name.lower()
     for names, (means, deviations, usual) in _APPLICATIONS.items():
@@ -155,7 +167,7 @@ def _known(file: KerasFile, graph: Graph, front: Front, side: int, wanted: Wante
                 f"mean, standard deviation and channels ({usual}) are those that "
                 f"keras.applications gives {one_line(name, 60)}"
             )
-            found = _of_scale(file, side, means, deviations)
+            found = _of_scale(file, size, means, deviations)
             return _Known(preprocessing=found, channels=wanted.channels or usual, notes=(note,))
     raise InputError(
         f"{file.where}: expected a model whose first layer is Rescaling or Normalization, found "
@@ -163,9 +175,9 @@ def _known(file: KerasFile, graph: Graph, front: Front, side: int, wanted: Wante
     )
 
 
-def _of_scale(file: KerasFile, side: int, mean: _Triple, std: _Triple) -> Preprocessing:
+def _of_scale(file: KerasFile, size: Size, mean: _Triple, std: _Triple) -> Preprocessing:
     try:
-        return Preprocessing(resize=side, crop=side, squash=True, mean=mean, std=std)
+        return Preprocessing(resize=size, crop=size, squash=True, mean=mean, std=std)
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         raise InputError(

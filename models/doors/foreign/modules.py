@@ -11,7 +11,16 @@ from eightbit.models.doors.channels import taking_rgb
 from eightbit.models.doors.pretrained import Pretrained, checked_spec
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import EVEN, ChannelOrder, Preprocessing, Task, recognised_task
+from eightbit.models.spec import (
+    EVEN,
+    ChannelOrder,
+    Preprocessing,
+    Size,
+    Task,
+    height_and_width,
+    recognised_task,
+    size_text,
+)
 from eightbit.models.torch_state import own_state
 
 
@@ -34,8 +43,8 @@ def from_module(
     """A network that this project does not build, with its weights, ready to be quantized.
 
     Args:
-        module: Maps float32 images (N, 3, crop, crop) to logits (N, classes). It is put into
-            evaluation mode, float32 and onto the CPU.
+        module: Maps float32 images (N, 3, H, W) of the crop to logits (N, classes). It is put
+            into evaluation mode, float32 and onto the CPU.
         preprocessing: How an image becomes its input.
         num_classes: Width of its output; None to see what it answers.
         labels: One name per class.
@@ -92,16 +101,17 @@ def digest(module: nn.Module) -> str:
     return found.hexdigest()
 
 
-def _outputs(module: nn.Module, side: int, name: str) -> int:
-    """Number of outputs for an image of that side."""
-    images = torch.zeros(2, 3, side, side)
+def _outputs(module: nn.Module, size: Size, name: str) -> int:
+    """Number of outputs for an image of that size."""
+    images = torch.zeros(2, 3, *height_and_width(size))
     try:
         with warnings.catch_warnings(action="ignore"):  # of the user's code: they are not ours
             found = module(images)
     except Exception as exc:  # whatever the user's code raises
         raise InputError(
-            f"{name}: expected a network that computes with images of {side} px, found one that "
-            f"raises {type(exc).__name__}: {one_line(exc)}; give --crop, if it takes others"
+            f"{name}: expected a network that computes with images of {size_text(size)} px, "
+            f"found one that raises {type(exc).__name__}: {one_line(exc)}; give --crop, if it "
+            "takes others"
         ) from exc
     if not isinstance(found, torch.Tensor) or found.dim() != 2 or len(found) != len(images):
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__

@@ -17,12 +17,19 @@ from eightbit.models.doors.onnx_graphs.reading import read_onnx_graph
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import Preprocessing, Task
+from eightbit.models.spec import (
+    MAX_SIDE,
+    Preprocessing,
+    Size,
+    Task,
+    height_and_width,
+    of_sides,
+    size_text,
+)
 from eightbit.models.torch_state import own_state
 
 _COLOURS: Final = 3
 _MAPS: Final = 4
-_LARGEST_SIDE: Final = 8192
 _MOST_IMAGES: Final = 256
 
 # ImageNet's usual pair of sizes; images of less are usually not cropped.
@@ -45,15 +52,15 @@ def from_onnx(path: Path, wanted: Wanted) -> Pretrained:
         )
     file = read_onnx_graph(path)
     try:
-        side, channels_last = _images(file.graph, wanted)
+        size, channels_last = _images(file.graph, wanted)
         is_decision = wanted.task is not Task.REGRESSION
         graph, ending = without_ending(file.graph) if is_decision else (file.graph, None)
         module = OnnxNetwork(simplified(graph), channels_last=channels_last).eval()
-        classes = module.outputs(side)
-        check_same(file.model, graph, module, side, channels_last=channels_last)
+        classes = module.outputs(size)
+        check_same(file.model, graph, module, size, channels_last=channels_last)
     except InputError as exc:
         raise InputError(f"{one_line(path, 120)}: {exc}") from exc
-    preprocessing, notes = _prepared(side, wanted)
+    preprocessing, notes = _prepared(size, wanted)
     labels, named = _labels(graph.metadata, classes)
     return from_module(
         module,
@@ -69,8 +76,8 @@ def from_onnx(path: Path, wanted: Wanted) -> Pretrained:
     )
 
 
-def _images(graph: Graph, wanted: Wanted) -> tuple[int, bool]:
-    """Side in pixels of the images that a graph takes, and whether their channels stand last."""
+def _images(graph: Graph, wanted: Wanted) -> tuple[Size, bool]:
+    """Size in pixels of the images that a graph takes, and whether their channels stand last."""
     shape = graph.shape
     if len(shape) != _MAPS:
         raise InputError(
@@ -85,21 +92,30 @@ def _images(graph: Graph, wanted: Wanted) -> tuple[int, bool]:
     channels, *sides = (shape[3], *shape[1:3]) if channels_last else shape[1:]
     if channels not in (_COLOURS, None):
         raise InputError(f"expected RGB images of 3 channels, found shape {_text(shape)}")
-    fixed = {side for side in sides if side is not None}
-    if len(fixed) > 1:
-        raise InputError(f"expected square images, found shape {_text(shape)}")
-    side = next(iter(fixed), None) or wanted.crop or getattr(wanted.preprocessing, "crop", None)
-    if side is None:
+    return _size((sides[0], sides[1]), shape, wanted), channels_last
+
+
+def _size(
+    sides: tuple[int | None, int | None], shape: tuple[int | None, ...], wanted: Wanted
+) -> Size:
+    """Size of the images: what is free of height and width is said by an option, or the other."""
+    fixed = [side for side in sides if side is not None]
+    asked = wanted.crop or getattr(wanted.preprocessing, "crop", None) or next(iter(fixed), None)
+    if asked is None:
         raise InputError(
             f"expected images of one size, found shape {_text(shape)}; give --crop, the side in "
-            "pixels that it was trained for"
+            "pixels that it was trained for, or height and width as HxW"
         )
-    if wanted.crop not in (side, None) or side > _LARGEST_SIDE:
+    height, width = (side or own for side, own in zip(sides, height_and_width(asked), strict=True))
+    size = of_sides(height, width)
+    if wanted.crop not in (size, None) or max(height, width) > MAX_SIDE:
+        largest = of_sides(min(height, MAX_SIDE), min(width, MAX_SIDE))
+        which = "side" if isinstance(size, int) else "height and width"
         raise InputError(
-            f"--crop: expected {min(side, _LARGEST_SIDE)}, the side of the images that the graph "
-            f"takes, found {wanted.crop or side}"
+            f"--crop: expected {size_text(largest)}, the {which} of the images that the graph "
+            f"takes, found {size_text(wanted.crop or size)}"
         )
-    return side, channels_last
+    return size
 
 
 def _has_channels_last(graph: Graph) -> bool:
@@ -119,19 +135,21 @@ def _text(shape: tuple[int | None, ...]) -> str:
     return str(tuple("any" if size is None else size for size in shape)).replace("'", "")
 
 
-def _prepared(side: int, wanted: Wanted) -> tuple[Preprocessing, tuple[str, ...]]:
+def _prepared(size: Size, wanted: Wanted) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing, as far as options say it, and a note of what was taken for granted."""
     large, small = _RESIZED
-    resize = round(side * large / small) if side >= _SMALL else side
+    sides = height_and_width(size)
+    is_cut = min(sides) >= _SMALL
+    resize = of_sides(*(round(side * large / small) if is_cut else side for side in sides))
     if wanted.preprocessing is not None:
         return wanted.prepared(Preprocessing()), ()
-    known = wanted.prepared(Preprocessing(resize=resize, crop=side))
+    known = wanted.prepared(Preprocessing(resize=resize, crop=size))
     missing = [name for name in ("resize", "mean", "std") if getattr(wanted, name) is None]
     if not missing:
         return known, ()
     note = (
-        f"an ONNX file does not say how images are prepared: shorter side {known.resize} px, "
-        f"centre {side} px, mean {_numbers(known.mean)} and standard deviation "
+        f"an ONNX file does not say how images are prepared: {known.resized}, "
+        f"centre {size_text(size)} px, mean {_numbers(known.mean)} and standard deviation "
         f"{_numbers(known.std)} taken for granted, where no option says otherwise"
     )
     return known, (note,)

@@ -14,7 +14,7 @@ from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
-from eightbit.models.spec import Interpolation, Preprocessing
+from eightbit.models.spec import Interpolation, Preprocessing, of_sides
 
 # In place of a file: what timm's hub has for the network.
 _FROM_HUB: Final = "DEFAULT"
@@ -103,8 +103,8 @@ def _preprocessing(timm: Any, module: nn.Module, where: str, wanted: Wanted) -> 
     """
     config = timm.data.resolve_data_config({}, model=module)
     channels, height, width = config["input_size"]
-    if channels != 3 or height != width:
-        raise InputError(f"{where}: expected square RGB images, found {config['input_size']}")
+    if channels != 3:
+        raise InputError(f"{where}: expected RGB images, found {config['input_size']}")
     mode = config.get("crop_mode", "center")
     if mode not in ("center", "squash") and None in (wanted.resize, wanted.crop):
         raise InputError(
@@ -118,8 +118,8 @@ def _preprocessing(timm: Any, module: nn.Module, where: str, wanted: Wanted) -> 
             f"{printable(str(interpolation))}; give --interpolation"
         )
     return Preprocessing(
-        resize=math.floor(height / config["crop_pct"]),
-        crop=height,
+        resize=of_sides(*(math.floor(side / config["crop_pct"]) for side in (height, width))),
+        crop=of_sides(height, width),
         squash=mode == "squash",
         mean=_triple(config["mean"]),
         std=_triple(config["std"]),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from eightbit.models.doors.pretrained import CHANGEABLE, changed, check_scale
-from eightbit.models.spec import EVEN, ChannelOrder, Interpolation, Preprocessing, Task
+from eightbit.models.spec import EVEN, ChannelOrder, Interpolation, Preprocessing, Size, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Wanted:
     task: Task | None = None
     threshold: float = EVEN
     preprocessing: Preprocessing | None = None
-    resize: int | None = None
-    crop: int | None = None
+    resize: Size | None = None
+    crop: Size | None = None
     squash: bool | None = None
     interpolation: Interpolation | None = None
     mean: tuple[float, float, float] | None = None

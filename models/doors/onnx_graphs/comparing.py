@@ -11,22 +11,23 @@ from torch import nn
 from eightbit.models.doors.onnx_graphs.graphs import Graph
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
+from eightbit.models.spec import Size, height_and_width
 
 _QUIET: Final = 4
 _MOST_DIFFERENT: Final = 1e-3
 
 
 def check_same(
-    model: onnx.ModelProto, graph: Graph, module: nn.Module, side: int, *, channels_last: bool
+    model: onnx.ModelProto, graph: Graph, module: nn.Module, size: Size, *, channels_last: bool
 ) -> None:
     """Compare a module with the file that it was made of, on random images.
 
     Args:
         model: The file; its output becomes that of the graph.
         graph: As far as the module computes it.
-        module: Takes float32 (N, 3, side, side).
-        side: In pixels.
-        channels_last: Whether the file takes (N, side, side, 3).
+        module: Takes float32 (N, 3, H, W).
+        size: In pixels.
+        channels_last: Whether the file takes (N, H, W, 3).
 
     Raises:
         InputError: ONNX Runtime does not run it, or the answers differ.
@@ -35,7 +36,8 @@ def check_same(
     generator = torch.Generator().manual_seed(0)
     # Another number at a time than the file takes.
     step = 2 if batch != 2 else 1
-    images = torch.rand(max(batch, 2), 3, side, side, generator=generator) * 4 - 2
+    shape = (max(batch, 2), 3, *height_and_width(size))
+    images = torch.rand(shape, generator=generator) * 4 - 2
     with torch.inference_mode():
         found = torch.cat([module(part) for part in images.split(step)]).numpy()
     theirs = images.permute(0, 2, 3, 1) if channels_last else images

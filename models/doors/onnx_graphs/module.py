@@ -17,6 +17,7 @@ from eightbit.models.doors.onnx_graphs.layers import prepared
 from eightbit.models.doors.onnx_graphs.operators import OPERATORS, WEIGHTS, check_known
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
+from eightbit.models.spec import Size, height_and_width
 
 _TAKEN: Final = frozenset({*dir(nn.Module()), "weight", "bias", "running_mean", "running_var"})
 _SIZES: Final = ("Shape", "Size")
@@ -80,15 +81,16 @@ class OnnxNetwork(nn.Module):
         # Logits as maps of one pixel.
         return result.flatten(1) if all(size == 1 for size in result.shape[2:]) else result
 
-    def outputs(self, side: int) -> int:
-        """Number of outputs for images of a side; computes shapes alone.
+    def outputs(self, size: Size) -> int:
+        """Number of outputs for images of a size; computes shapes alone.
 
         Raises:
             InputError: A shape does not fit, a map is too large, or the result is no vector.
         """
         places = {name: value.to("meta") for name, value in self.state_dict().items()}
         # Another number than that of the file, if it has one.
-        images = torch.empty(3 if self._batch == 2 else 2, 3, side, side, device="meta")
+        count = 3 if self._batch == 2 else 2
+        images = torch.empty(count, 3, *height_and_width(size), device="meta")
         self._is_checking = True
         try:
             with torch.inference_mode():

@@ -87,7 +87,7 @@ def content(name: str) -> bytes:
 
 
 class Model:
-    """The model: from RGB pixels, uint8 (crop, crop, 3), to logits, float32 (classes,)."""
+    """The model: from RGB pixels, uint8 (H, W, 3), to logits, float32 (classes,)."""
 
     def __init__(self, threads: int = 0) -> None:
         options = ort.SessionOptions()
@@ -123,16 +123,18 @@ class Model:
         if self.task not in TASKS or not 0 < threshold < 1:
             raise ValueError(f"one of the tasks {', '.join(TASKS)} was expected")
         self.threshold = math.log(threshold / (1 - threshold))
-        self.resize, self.crop = side, crop = how["resize"], how["crop"]
+        self.resize, self.crop = how["resize"], how["crop"]
+        height, width = both(self.crop)
         self.kernel = KERNELS[how.get("interpolation", "bilinear")]
         self.squash = {True: True, False: False}[how.get("squash", False)]
         self.mean, self.std = (np.array(how[key], np.float32) for key in ("mean", "std"))
         taken = metadata.get("input", {})
         self.dtype, self.layout = taken.get("dtype", "float32"), taken.get("layout", "NCHW")
         kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[self.dtype]
-        wanted = {"NCHW": [1, 3, crop, crop], "NHWC": [1, crop, crop, 3]}[self.layout]
-        whole = all(type(n) is int for n in (self.classes, side, crop))
-        if not (whole and 1 <= self.classes <= 10**6 and 1 <= side <= 8192 and 1 <= crop <= 8192):
+        wanted = {"NCHW": [1, 3, height, width], "NHWC": [1, height, width, 3]}[self.layout]
+        sides = (height, width, *both(self.resize))
+        whole = all(type(n) is int for n in (self.classes, *sides))
+        if not (whole and 1 <= self.classes <= 10**6 and 1 <= min(sides) <= max(sides) <= 8192):
             raise ValueError("1 to 10**6 classes and sides of 1 to 8192 pixels were expected")
         normal = np.stack([self.mean, self.std])
         if normal.shape != (2, 3) or not (np.isfinite(normal).all() and (self.std > 0).all()):
@@ -191,10 +193,16 @@ class Model:
         return logits[0]
 
 
+def both(size: Any) -> Any:
+    """Height and width, of which a square's is one number."""
+    height, width = size if isinstance(size, list) else (size, size)
+    return height, width
+
+
 def pixels_of(
-    data: bytes, resize: int, crop: int, kernel: Any = BILINEAR, squash: bool = False
+    data: bytes, resize: Any, crop: Any, kernel: Any = BILINEAR, squash: bool = False
 ) -> Any:
-    """Decode an image file to RGB pixels, uint8 (crop, crop, 3); raises if unusable."""
+    """Decode an image file to RGB pixels, uint8 (H, W, 3) of the crop; raises if unusable."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
@@ -206,14 +214,28 @@ def pixels_of(
         orientation = None
     if isinstance(orientation, int) and orientation in UPRIGHT:
         rgb = rgb.transpose(TRANSPOSE(UPRIGHT[orientation]))
-    short, long = sorted(rgb.size)
-    longer = resize if squash else int(resize * long / short)
-    if resize * longer > MAX_PIXELS:
-        raise ValueError(f"too narrow: {rgb.width} x {rgb.height} pixels")
-    rgb = rgb.resize((resize, longer) if rgb.width <= rgb.height else (longer, resize), kernel)
+    rgb = rgb.resize(resized(rgb.size, resize, squash), kernel)
+    height, width = both(crop)
     # Of a smaller image, how much black is put before it, negative.
-    left, top = (round(n / 2) if n >= 0 else -(-n // 2) for n in (m - crop for m in rgb.size))
-    return np.asarray(rgb.crop((left, top, left + crop, top + crop)))
+    left, top = (
+        round(n / 2) if n >= 0 else -(-n // 2) for n in (rgb.width - width, rgb.height - height)
+    )
+    return np.asarray(rgb.crop((left, top, left + width, top + height)))
+
+
+def resized(size: Any, resize: Any, squash: bool) -> Any:
+    """Width and height of an image after resizing; raises if it is too narrow."""
+    height, width = both(resize)
+    if not squash and height == width:  # the shorter side
+        short, long = sorted(size)
+        longer = int(height * long / short)
+        width, height = (width, longer) if size[0] <= size[1] else (longer, height)
+    elif not squash:  # what covers both
+        ratio = min(size[1] / height, size[0] / width)
+        width, height = (round(side / ratio) for side in size)
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"too narrow: {size[0]} x {size[1]} pixels")
+    return width, height
 
 
 def silence_pictures() -> None:

@@ -10,11 +10,11 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from eightbit.benchmarks.artifact.formats import ONNX_METADATA_KEY, Precision
-from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
-from eightbit.benchmarks.latency import cold_start
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, read_metadata
+from eightbit.benchmarks.latency import bare_script, cold_start
 from eightbit.benchmarks.latency.cold_start import Start, cold_start_of, launch, measure_cold_start
 from eightbit.models.errors import InputError
-from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
+from eightbit.models.spec import Architecture, ModelSpec, Preprocessing, Size
 
 MB = 10**6
 HUNGRY = "a = bytearray({megabytes} * 10**6)"
@@ -78,23 +78,50 @@ def test_a_program_that_fails_is_named() -> None:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its logits are the means of the three channels."""
-    path = tmp_path_factory.mktemp("model") / "means.onnx"
+    return means(tmp_path_factory.mktemp("model") / "means.onnx", Preprocessing(resize=8, crop=8))
+
+
+def means(path: Path, preprocessing: Preprocessing) -> Path:
+    """Write a model of the means of three channels."""
     graph = helper.make_graph(
         [
             helper.make_node("GlobalAveragePool", ["input"], ["means"]),
             helper.make_node("Flatten", ["means"], ["logits"]),
         ],
         "means",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [
+            helper.make_tensor_value_info(
+                "input", TensorProto.FLOAT, ["batch", 3, *preprocessing.crop_size]
+            )
+        ],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    preprocessing = Preprocessing(resize=8, crop=8)
     spec = ModelSpec(architecture=Architecture.RESNET18, num_classes=3, preprocessing=preprocessing)
     metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec)
     helper.set_model_props(made, {ONNX_METADATA_KEY: metadata.to_json()})
     onnx.save(made, path)
     return path
+
+
+@pytest.mark.parametrize(
+    ("resize", "crop", "squash"),
+    [(8, (6, 8), False), ((8, 12), (6, 10), False), ((8, 12), (6, 10), True), (9, 8, True)],
+)
+def test_the_bare_script_prepares_images_that_are_not_square(
+    resize: Size,
+    crop: Size,
+    squash: bool,
+    photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    how = Preprocessing(resize=resize, crop=crop, squash=squash)
+    model = means(tmp_path / "means.onnx", how)
+    metadata = read_metadata(model)
+    assert metadata is not None
+    bare_script.main(*cold_start._bare_arguments(model, photo, metadata))
+    assert capsys.readouterr().out == "1\n"
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +134,6 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_bare_script_classifies_the_photo(
     model: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from eightbit.benchmarks.artifact.metadata import read_metadata
-    from eightbit.benchmarks.latency import bare_script
-
     metadata = read_metadata(model)
     assert metadata is not None
     bare_script.main(*cold_start._bare_arguments(model, photo, metadata))

@@ -20,7 +20,7 @@ def test_a_network_counted_by_hand() -> None:
     second = 16**2 * 9 * (32 * 16 + 5 * 32 * 32)
     third = 8**2 * 9 * (64 * 32 + 5 * 64 * 64)
     expected = stem + first + second + third + 64 * 10
-    assert products_per_image(meta(Architecture.CIFAR_RESNET20), side=32) == expected
+    assert products_per_image(meta(Architecture.CIFAR_RESNET20), size=32) == expected
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,20 @@ def test_networks_that_torchvision_publishes_the_count_of(
     architecture: Architecture, giga: float
 ) -> None:
     """The GFLOPS of torchvision's weights count a multiplication and its addition as one."""
-    assert products_per_image(meta(architecture), side=224) / 1e9 == pytest.approx(giga, abs=0.0006)
+    assert products_per_image(meta(architecture), size=224) / 1e9 == pytest.approx(giga, abs=0.0006)
+
+
+def test_height_and_width_count_by_their_product() -> None:
+    classifier = 64 * 10
+    square, wide = (
+        products_per_image(meta(Architecture.CIFAR_RESNET20), size=size) - classifier
+        for size in (32, (32, 96))
+    )
+    assert wide == 3 * square
 
 
 def test_the_classifier_is_as_wide_as_the_classes() -> None:
     narrow, wide = (
-        products_per_image(meta(Architecture.RESNET18, classes), side=32) for classes in (1, 11)
+        products_per_image(meta(Architecture.RESNET18, classes), size=32) for classes in (1, 11)
     )
     assert wide - narrow == 10 * 512

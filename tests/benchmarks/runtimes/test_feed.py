@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from eightbit.benchmarks.artifact.formats import ONNX
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata, parse_metadata
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED, InputFormat, ModelInput
-from eightbit.benchmarks.runtimes.feed import Feed, feed_of
+from eightbit.benchmarks.runtimes.feed import Feed, feed_of, fitted
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.models.errors import InputError
 from eightbit.models.images.preprocessing import normalise
@@ -101,6 +101,22 @@ def test_an_artefact_says_what_it_takes(name: InputFormat, metadata: ArtifactMet
     assert found == described
     assert feed_of(found).input.name is name
     assert feed_of(found).preprocessing == metadata.spec.preprocessing
+
+
+def test_a_graph_may_be_fixed_to_a_height_and_a_width(metadata: ArtifactMetadata) -> None:
+    how = Preprocessing(resize=(6, 9), crop=(4, 8))
+    spec = metadata.spec.model_copy(update={"preprocessing": how})
+    said = feed_of(metadata.model_copy(update={"spec": spec}))
+    for shape in (("N", 3, 4, 8), ("N", 3, "H", 8), ("N", 3, "H", "W")):
+        assert fitted(said, shape, "m.onnx") == said
+    with pytest.raises(InputError, match=r"m.onnx: expected a graph for images of 4x8 px, .* 8x4"):
+        fitted(said, ("N", 3, 8, 4), "m.onnx")
+    with pytest.raises(InputError, match=r"expected float32 of shape \(N, 3, 4, 8\), found"):
+        said(np.zeros((1, 3, 8, 4), np.float32))
+    silent = fitted(Feed(), ("N", 3, 4, "W"), "m.onnx")
+    assert (silent.height, silent.width) == (4, None)
+    with pytest.raises(InputError, match=r"expected float32 of shape \(N, 3, 4, W\), found"):
+        silent(np.zeros((1, 3, 8, 4), np.float32))
 
 
 def test_an_older_artefact_takes_preprocessed_images(metadata: ArtifactMetadata) -> None:

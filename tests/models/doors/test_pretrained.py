@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
-from eightbit.models.doors.pretrained import _named_weights, load_pretrained
+from eightbit.models.doors.pretrained import _named_weights, changed, load_pretrained
 from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import InputError
+from eightbit.models.images.preprocessing import cropped_pixels
 from eightbit.models.networks.architectures import build_model
-from eightbit.models.spec import Architecture, Preprocessing
+from eightbit.models.spec import Architecture, Preprocessing, Size
 
 SMALL = Architecture.CIFAR_RESNET20
 models = import_torchvision().models
@@ -126,6 +128,37 @@ def test_labels_and_preprocessing_can_be_given_whole_or_in_part(local_file: Path
     assert found.spec.preprocessing == whole.model_copy(update={"crop": 8})
 
 
+@pytest.mark.parametrize(
+    ("known", "crop", "resize"),
+    [
+        ((256, 224), (224, 320), (256, 366)),
+        ((256, 224), (96, 160), (110, 183)),
+        ((32, 32), (24, 48), (24, 48)),
+        ((20, 32), (24, 48), (24, 48)),  # not black around, as that of a square would be
+        (((256, 366), (224, 320)), 224, 256),
+        (((256, 366), (224, 320)), (112, 160), (128, 183)),
+    ],
+)
+def test_a_crop_that_is_no_square_lies_within_the_resized_image(
+    known: tuple[Size, Size], crop: Size, resize: Size
+) -> None:
+    """With the room around it that the known crop has."""
+    nothing = (None,) * 4
+    given = Preprocessing(resize=known[0], crop=known[1])
+    found = changed(given, None, crop, *nothing)
+    assert (found.resize, found.crop) == (resize, crop)
+    assert changed(given, 40, crop, *nothing).resize == 40
+    assert changed(given, None, given.crop, *nothing) == given
+    for width, height in ((5, 3), (3, 5), (1, 1)):
+        white = Image.new("RGB", (width, height), "white")
+        assert cropped_pixels(white, found).min() == 255
+
+
+def test_a_square_crop_leaves_the_resize_of_a_square_as_it_is() -> None:
+    assert changed(Preprocessing(), None, 96, *(None,) * 4) == Preprocessing(resize=256, crop=96)
+    assert changed(Preprocessing(), None, (8000, 100), *(None,) * 4).resize == (8192, 114)
+
+
 def test_a_recorded_preprocessing_is_taken_as_it_is(local_file: Path) -> None:
     recorded = Preprocessing(resize=32, crop=32, mean=(123.675, 116.28, 103.53))
     found = load_pretrained(SMALL, str(local_file), preprocessing=recorded)
@@ -137,6 +170,8 @@ def test_a_recorded_preprocessing_is_taken_as_it_is(local_file: Path) -> None:
     [
         ({"labels": ("a", "b")}, "expected 4 names, one per class, found 2"),
         ({"crop": 0}, "preprocessing: crop: .*found 0"),
+        ({"crop": (4, 0)}, "preprocessing: crop: .*greater than or equal to 1, found 0"),
+        ({"resize": (4, 9999)}, "preprocessing: resize: .*less than or equal to 8192, found 9999"),
         ({"std": (0.1, 0.0, 0.1)}, "preprocessing: std"),
         (
             {"mean": (123.675, 116.28, 103.53)},

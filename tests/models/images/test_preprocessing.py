@@ -9,11 +9,16 @@ from pydantic import ValidationError
 
 from eightbit.models.doors.vision_guard import import_torchvision
 from eightbit.models.errors import UnusableImage
-from eightbit.models.images.preprocessing import nearest_pixels, normalise, preprocess
-from eightbit.models.spec import Interpolation, Preprocessing
+from eightbit.models.images.preprocessing import (
+    cropped_pixels,
+    nearest_pixels,
+    normalise,
+    preprocess,
+)
+from eightbit.models.spec import Interpolation, Preprocessing, Size, height_and_width
 
 import_torchvision()
-from torchvision.transforms import InterpolationMode, Resize  # noqa: E402
+from torchvision.transforms import CenterCrop, InterpolationMode, Resize  # noqa: E402
 from torchvision.transforms._presets import ImageClassification  # noqa: E402
 
 
@@ -111,6 +116,72 @@ def test_both_sides_are_resized_alike_where_images_are_squashed(
     expected = preprocess(squashed, Preprocessing(resize=resize, crop=crop))
     found = preprocess(image, how)
     assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+either = st.one_of(st.integers(1, 90), st.tuples(st.integers(1, 90), st.integers(1, 90)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(width=sides, height=sides, crop=either, resize=st.integers(1, 90), seed=st.integers(0, 99))
+def test_a_crop_of_any_height_and_width_is_torchvisions_centre(
+    width: int, height: int, crop: Size, resize: int, seed: int
+) -> None:
+    image, how = noise(width, height, seed), Preprocessing(resize=resize, crop=crop)
+    expected = CenterCrop(height_and_width(crop))(Resize(resize)(image))
+    np.testing.assert_array_equal(cropped_pixels(image, how), np.asarray(expected))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    width=sides,
+    height=sides,
+    resize=st.tuples(st.integers(1, 90), st.integers(1, 90)).filter(lambda size: len({*size}) > 1),
+    crop=either,
+    seed=st.integers(0, 99),
+)
+def test_a_resize_to_cover_height_and_width_is_timms(
+    width: int, height: int, resize: tuple[int, int], crop: Size, seed: int
+) -> None:
+    transforms = pytest.importorskip("timm.data.transforms", reason="timm is not installed")
+    image, how = noise(width, height, seed), Preprocessing(resize=resize, crop=crop)
+    resized = transforms.ResizeKeepRatio(resize)(image)
+    assert (resized.height >= resize[0], resized.width >= resize[1]) == (True, True)
+    expected = CenterCrop(height_and_width(crop))(resized)
+    np.testing.assert_array_equal(cropped_pixels(image, how), np.asarray(expected))
+
+
+def test_halves_fall_as_they_do_in_timm() -> None:
+    transforms = pytest.importorskip("timm.data.transforms", reason="timm is not installed")
+    halves = [
+        ((w, h), size)
+        for w, h in ((4, 10), (8, 10), (12, 10), (10, 4), (14, 20))
+        for size in ((5, 1), (1, 5), (15, 2), (25, 3), (3, 25), (7, 5))
+    ]
+    odd = 0
+    for (width, height), size in halves:
+        image = noise(width, height, seed=3)
+        expected = transforms.ResizeKeepRatio(size)(image)
+        ratio = min(height / size[0], width / size[1])
+        odd += 0.5 in ((width / ratio) % 1, (height / ratio) % 1)
+        found = cropped_pixels(image, Preprocessing(resize=size, crop=expected.size[::-1]))
+        np.testing.assert_array_equal(found, np.asarray(expected))
+    assert odd > 5
+
+
+@settings(max_examples=100, deadline=None)
+@given(width=sides, height=sides, resize=either, crop=either, seed=st.integers(0, 99))
+def test_a_squashed_image_has_exactly_the_height_and_width(
+    width: int, height: int, resize: Size, crop: Size, seed: int
+) -> None:
+    image, how = noise(width, height, seed), Preprocessing(resize=resize, crop=crop, squash=True)
+    squashed = Resize(height_and_width(resize))(image)
+    expected = np.asarray(CenterCrop(height_and_width(crop))(squashed))
+    np.testing.assert_array_equal(cropped_pixels(image, how), expected)
+
+
+def test_rows_are_the_height_and_columns_the_width() -> None:
+    image = noise(50, 40, seed=2)
+    assert preprocess(image, Preprocessing(resize=(12, 20), crop=(10, 15))).shape == (3, 10, 15)
 
 
 def test_what_is_usual_is_not_in_the_json() -> None:

@@ -263,7 +263,7 @@ CASES: Mapping[Case, tuple[str, ...]] = {
     _unknown_format: ("--formats", "torchscript, onnx", "'tflite'"),
     _no_samples: ("--samples", "expected a number from 1 to", "found 0"),
     _samples_in_words: ("--samples", "or auto", "found many"),
-    _no_crop: ("crop", "found 0"),
+    _no_crop: ("--crop", "found '0'"),
     _unknown_method: ("--method", "magic", "percentile"),
     _no_out: ("--out",),
     _no_weights: ("--weights",),

@@ -12,14 +12,18 @@ from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.report.document import ModelSection, Report
 from eightbit.benchmarks.report.images import CalibrationSection
-from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
+from eightbit.models.spec import Architecture, ModelSpec, Preprocessing, Size
 from eightbit.quantize.deploy.readme import bundle_readme
 
 HOSTILE = "<script>alert(1)</script> | `x` **y** \x1b[31m\n# z"
 
 
-def metadata(taken: InputFormat = InputFormat.FLOAT32) -> ArtifactMetadata:
-    preprocessing = Preprocessing(resize=256, crop=224)
+SQUARE = Preprocessing(resize=256, crop=224)
+
+
+def metadata(
+    taken: InputFormat = InputFormat.FLOAT32, preprocessing: Preprocessing = SQUARE
+) -> ArtifactMetadata:
     spec = ModelSpec(
         architecture=Architecture.RESNET18, num_classes=10, preprocessing=preprocessing
     )
@@ -31,9 +35,17 @@ def metadata(taken: InputFormat = InputFormat.FLOAT32) -> ArtifactMetadata:
     )
 
 
-def readme(report: Report, taken: InputFormat = InputFormat.FLOAT32) -> str:
+def readme(
+    report: Report,
+    taken: InputFormat = InputFormat.FLOAT32,
+    preprocessing: Preprocessing = SQUARE,
+) -> str:
     return bundle_readme(
-        report, metadata(taken), last_bit=0.125, model_sha256="ab" * 32, tried_with=["numpy 2.4.6"]
+        report,
+        metadata(taken, preprocessing),
+        last_bit=0.125,
+        model_sha256="ab" * 32,
+        tried_with=["numpy 2.4.6"],
     )
 
 
@@ -98,6 +110,22 @@ def test_preprocessing_is_told_in_words_and_numbers(taken: InputFormat, said: st
     assert "the shorter side resized to 256 pixels" in text
     assert "the 224 x 224 pixels in the centre" in text
     assert "| green | 0.456 | 0.224 |" in text
+
+
+@pytest.mark.parametrize(
+    ("squash", "resize", "said"),
+    [
+        (False, 256, "the shorter side resized to 256 pixels (bilinear, antialiased; the longer"),
+        (True, 256, "both sides resized to 256 pixels (bilinear, antialiased)"),
+        (False, (96, 160), "resized by one ratio to just cover 96 x 160 pixels (height x width)"),
+        (True, (96, 160), "resized to 96 x 160 pixels (height x width) whatever the ratio"),
+    ],
+)
+def test_height_and_width_are_told_apart(squash: bool, resize: Size, said: str) -> None:
+    how = Preprocessing(resize=resize, crop=(80, 120), squash=squash)
+    text = readme(synthetic_report(), preprocessing=how)
+    assert said in text
+    assert "the 80 x 120 pixels (height x width) in the centre" in text
 
 
 def test_it_says_how_to_begin_and_how_to_check() -> None:

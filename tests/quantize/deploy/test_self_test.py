@@ -13,6 +13,7 @@ from eightbit.benchmarks.accuracy.heads import Head
 from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.models import Preprocessing, Task
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.models.spec import Size, height_and_width
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.deploy.self_test import clearest, make_self_test, synthetic_candidate
 from eightbit.quantize.recipe.recipe import read_recipe
@@ -52,12 +53,14 @@ def test_few_pictures_are_all_taken() -> None:
     assert clearest(logits((1, 0), (0, 1)), last_bit=0.1) == (0, 1)
 
 
-@pytest.mark.parametrize(("resize", "crop"), [(32, 32), (256, 224), (20, 48)])
-def test_pictures_have_to_be_resized_and_cropped(resize: int, crop: int) -> None:
+@pytest.mark.parametrize(
+    ("resize", "crop"), [(32, 32), (256, 224), (20, 48), ((30, 20), (24, 16)), (24, (16, 48))]
+)
+def test_pictures_have_to_be_resized_and_cropped(resize: Size, crop: Size) -> None:
     preprocessing = Preprocessing(resize=resize, crop=crop)
     sizes = [synthetic_candidate(preprocessing, seed).size for seed in range(2)]
     for width, height in sizes:
-        assert min(width, height) > max(resize, crop)
+        assert min(width, height) > max(*height_and_width(resize), *height_and_width(crop))
         assert width != height
     assert sizes[0] == sizes[1][::-1]
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from tests.quantize.conftest import Eightbit
 
+from eightbit.benchmarks.artifact.formats import Precision
+from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.report.document import read_report
 from eightbit.models.errors import InputError
+from eightbit.models.spec import ModelSpec, Preprocessing
 from eightbit.quantize.deploy import web_page
 from eightbit.quantize.deploy.npm import RUNTIME_FILES
 from eightbit.quantize.deploy.web_page import write_web_page
@@ -40,6 +43,24 @@ def write(bundle: Path, out: Path, *, with_float: bool = False, overwrite: bool 
 def content(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (Preprocessing(), '224 × 224</span> <div class="detail">cut out of 256 pixels on the sho'),  # noqa: RUF001
+        (Preprocessing(squash=True), "cut out of 256 pixels on both sides"),
+        (Preprocessing(resize=(110, 183), crop=(96, 160)), "cut out of at least 183 x 110 pixels"),
+        (Preprocessing(resize=(9, 7), crop=(96, 160), squash=True), "cut out of 7 x 9 pixels"),
+    ],
+)
+def test_the_page_says_what_it_cuts_out(how: Preprocessing, said: str) -> None:
+    spec = ModelSpec(architecture="net", num_classes=3, preprocessing=how)
+    metadata = ArtifactMetadata(precision=Precision.INT8, spec=spec)
+    page = web_page.index(metadata, 0.1, ()).decode()
+    height, width = how.crop_size
+    assert f'<canvas id="pixels" width="{width}" height="{height}"' in page
+    assert said in page
 
 
 def test_the_command_writes_a_page_and_says_how_to_look_at_it(

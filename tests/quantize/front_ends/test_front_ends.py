@@ -220,7 +220,7 @@ random = torch.get_rng_state()
 fused = fuse(Pretrained(model=network, spec=spec, weights_sha256="0" * 64, source="random"))
 observe(fused, Mode.FX)
 assert fused.own_skeleton is None
-products_per_image(unweighted(spec, None), side=32)
+products_per_image(unweighted(spec, None), size=32)
 parameter_count(spec.architecture)
 assert torch.equal(torch.get_rng_state(), random)
 sys.exit("torch._dynamo" in sys.modules or "torch._inductor" in sys.modules)

@@ -112,11 +112,10 @@ def load_fx(job: Job) -> Callable[[], TorchNetwork]:
 
 
 def _quantized(network: nn.Module, engine: str, job: Job) -> nn.Module:
-    side = job.spec.preprocessing.crop
     prepared = prepare_fx(
         network,
         get_default_qconfig_mapping(engine),
-        example_inputs=(torch.zeros(1, 3, side, side),),
+        example_inputs=(torch.zeros(1, 3, *job.spec.preprocessing.crop_size),),
     )
     with torch.inference_mode():
         for batch in calibration_batches(job, _BATCH):

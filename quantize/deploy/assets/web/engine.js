@@ -38,7 +38,7 @@ export class Engine {
   }
 
   /**
-   * @param {Uint8Array} pixels  RGB, shape (crop, crop, 3)
+   * @param {Uint8Array} pixels  RGB, shape (H, W, 3) of the crop
    * @returns {Promise<Record<string, import("./model.js").Answer>>}
    */
   answer(pixels) {

@@ -17,7 +17,7 @@
 
 import { sha256 } from "./digest.js";
 import { fetchFile } from "./fetching.js";
-import { toInput } from "./preprocessing.js";
+import { heightAndWidth, toInput } from "./preprocessing.js";
 import { Problem } from "./problem.js";
 
 const MAX_THREADS = 4;
@@ -44,7 +44,8 @@ export async function loadModels(description, progress) {
   }
   const models = new Models(ort, sessions, description);
   // The first run compiles and allocates: its time is nobody's.
-  await models.answer(new Uint8Array(3 * description.preprocessing.crop ** 2));
+  const [height, width] = heightAndWidth(description.preprocessing.crop);
+  await models.answer(new Uint8Array(3 * height * width));
   return models;
 }
 
@@ -62,7 +63,7 @@ class Models {
   }
 
   /**
-   * @param {Uint8Array} pixels  RGB, shape (crop, crop, 3)
+   * @param {Uint8Array} pixels  RGB, shape (H, W, 3) of the crop
    * @returns {Promise<Record<string, Answer>>} One by the name of each model.
    */
   async answer(pixels) {

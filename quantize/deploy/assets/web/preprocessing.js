@@ -3,7 +3,8 @@
  * that of Pillow's antialiased resize and of numpy's float32, so that the numbers are the
  * very same.
  *
- * @typedef {{resize: number, crop: number, mean: number[], std: number[], interpolation?: string,
+ * @typedef {number | [number, number]} Size  The side of a square, or height and width.
+ * @typedef {{resize: Size, crop: Size, mean: number[], std: number[], interpolation?: string,
  *   squash?: boolean}}
  *   Preprocessing
  * @typedef {{width: number, height: number, data: Uint8ClampedArray}} Picture  RGBA, rows from the
@@ -44,20 +45,65 @@ function cubic(distance) {
 const MAX_RESIZED_PIXELS = 100_000_000;
 
 /**
- * Width and height after resizing: the shorter side as asked for, the other rounded down.
+ * Height and width of a size.
+ * @param {Size} size
+ * @returns {[number, number]}
+ */
+export function heightAndWidth(size) {
+  return typeof size === "number" ? [size, size] : size;
+}
+
+/**
+ * Width and height after resizing.
+ * @param {number} width
+ * @param {number} height
+ * @param {Size} resize
+ * @param {boolean} squash  Whether it becomes that size, whatever its ratio.
+ * @returns {[number, number]}
+ */
+export function resizedSize(width, height, resize, squash) {
+  const [tall, wide] = heightAndWidth(resize);
+  if (squash) return [wide, tall];
+  const resized =
+    tall === wide ? byShorter(width, height, tall) : covering(width, height, [tall, wide]);
+  const [long, short] = [Math.max(...resized), Math.min(...resized)];
+  if (short * long > MAX_RESIZED_PIXELS) {
+    throw new Problem(
+      `The picture is too narrow: ${width} x ${height} pixels would become ${long} x ${short}.`,
+    );
+  }
+  return resized;
+}
+
+/**
+ * The shorter side as asked for, the other rounded down.
  * @param {number} width
  * @param {number} height
  * @param {number} shorter
  * @returns {[number, number]}
  */
-export function resizedSize(width, height, shorter) {
+function byShorter(width, height, shorter) {
   const longer = Math.trunc((shorter * Math.max(width, height)) / Math.min(width, height));
-  if (shorter * longer > MAX_RESIZED_PIXELS) {
-    throw new Problem(
-      `The picture is too narrow: ${width} x ${height} pixels would become ${longer} x ${shorter}.`,
-    );
-  }
   return width <= height ? [shorter, longer] : [longer, shorter];
+}
+
+/**
+ * The smallest that covers a height and a width; each rounded to the nearest, halves to even.
+ * @param {number} width
+ * @param {number} height
+ * @param {[number, number]} covered
+ * @returns {[number, number]}
+ */
+function covering(width, height, covered) {
+  const ratio = Math.min(height / covered[0], width / covered[1]);
+  return [halfToEven(width / ratio), halfToEven(height / ratio)];
+}
+
+/** @param {number} x */
+function halfToEven(x) {
+  const down = Math.floor(x);
+  if (x - down !== 0.5) return Math.round(x);
+  return down % 2 === 0 ? down : down + 1;
 }
 
 /**
@@ -77,24 +123,25 @@ export function cropOffset(length, side) {
  * to 8 bits, then along the other. Pixels that the crop cuts off are never computed.
  * @param {Picture} picture
  * @param {Preprocessing} preprocessing
- * @returns {Uint8Array} RGB, shape (crop, crop, 3); black outside of the picture.
+ * @returns {Uint8Array} RGB, shape (H, W, 3) of the crop; black outside of the picture.
  */
 export function croppedPixels(picture, { resize, crop, interpolation = "bilinear", squash = false }) {
   const kernel = KERNELS[interpolation];
   const { width, height } = picture;
   const source = { width, height, channels: 4, data: picture.data };
-  const [newWidth, newHeight] = squash ? [resize, resize] : resizedSize(width, height, resize);
-  const across = windowOf(newWidth, crop);
-  const down = windowOf(newHeight, crop);
+  const [newWidth, newHeight] = resizedSize(width, height, resize, squash);
+  const [cropHeight, cropWidth] = heightAndWidth(crop);
+  const across = windowOf(newWidth, cropWidth);
+  const down = windowOf(newHeight, cropHeight);
   const columns = tapsFor(width, newWidth, across, kernel);
   const rows = tapsFor(height, newHeight, down, kernel);
   const { data } = columnsFirst(width - newWidth, height - newHeight)
     ? alongRows(alongColumns(source, rows, columns), columns, null)
     : alongColumns(alongRows(source, columns, rows), rows, null);
-  const output = new Uint8Array(crop * crop * 3);
+  const output = new Uint8Array(cropHeight * cropWidth * 3);
   for (let y = 0; y < down.count; y++) {
     const row = data.subarray(y * across.count * 3, (y + 1) * across.count * 3);
-    output.set(row, ((y + down.before) * crop + across.before) * 3);
+    output.set(row, ((y + down.before) * cropWidth + across.before) * 3);
   }
   return output;
 }
@@ -111,14 +158,15 @@ function columnsFirst(lostColumns, lostRows) {
 /**
  * What the model is handed: pixels as they are, or (x / 255 - mean) / std, each step rounded to
  * float32.
- * @param {Uint8Array} pixels  RGB, shape (crop, crop, 3)
+ * @param {Uint8Array} pixels  RGB, shape (H, W, 3) of the crop
  * @param {Preprocessing} preprocessing
  * @param {ModelInput} input
  * @returns {{data: Float32Array | Uint8Array, dims: number[]}} A batch of one.
  */
 export function toInput(pixels, { crop, mean, std }, { dtype, layout }) {
-  if (layout === "NHWC") return { data: pixels, dims: [1, crop, crop, 3] };
-  const plane = crop * crop;
+  const [height, width] = heightAndWidth(crop);
+  if (layout === "NHWC") return { data: pixels, dims: [1, height, width, 3] };
+  const plane = height * width;
   const data = dtype === "uint8" ? new Uint8Array(3 * plane) : new Float32Array(3 * plane);
   for (let channel = 0; channel < 3; channel++) {
     const numbers = dtype === "uint8" ? null : normalised(mean[channel], std[channel]);
@@ -127,7 +175,7 @@ export function toInput(pixels, { crop, mean, std }, { dtype, layout }) {
       data[channel * plane + i] = numbers ? numbers[pixel] : pixel;
     }
   }
-  return { data, dims: [1, 3, crop, crop] };
+  return { data, dims: [1, 3, height, width] };
 }
 
 /**

@@ -144,8 +144,9 @@ function showTimes({ answers, prepareMilliseconds, width, height }, framesPerSec
 
 /** The pixels as the model is given them. @param {import("./worker.js").Classified} classified */
 function showPixels({ pixels, crop }) {
-  const image = new ImageData(crop, crop);
-  for (let i = 0; i < crop * crop; i++) {
+  const [height, width] = crop;
+  const image = new ImageData(width, height);
+  for (let i = 0; i < height * width; i++) {
     image.data.set(pixels.subarray(3 * i, 3 * i + 3), 4 * i);
     image.data[4 * i + 3] = 255;
   }

@@ -2,14 +2,14 @@
  * The work, away from the page: one message asks, one answers, in the order of asking.
  *
  * @typedef {{
- *   pixels: Uint8Array, crop: number, width: number, height: number,
+ *   pixels: Uint8Array, crop: [number, number], width: number, height: number,
  *   answers: Record<string, import("./model.js").Answer>, prepareMilliseconds: number,
- * }} Classified
+ * }} Classified  With height and width of the crop, and width and height of the picture.
  */
 
 import { decode, pixelsOf } from "./decoding.js";
 import { loadModels } from "./model.js";
-import { croppedPixels } from "./preprocessing.js";
+import { croppedPixels, heightAndWidth } from "./preprocessing.js";
 import { sentenceOf } from "./problem.js";
 import { selfTest } from "./self_test.js";
 
@@ -35,7 +35,8 @@ const tasks = {
     const prepareMilliseconds = performance.now() - start;
     const answers = await models.answer(pixels);
     const { width, height } = decoded;
-    return { pixels, crop: preprocessing.crop, width, height, answers, prepareMilliseconds };
+    const crop = heightAndWidth(preprocessing.crop);
+    return { pixels, crop, width, height, answers, prepareMilliseconds };
   },
 
   /** @param {Uint8Array} pixels  RGB, as they come out of the crop. */

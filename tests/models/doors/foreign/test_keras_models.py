@@ -131,6 +131,28 @@ def test_images_are_squashed_unless_an_option_says_otherwise(tmp_path: Path) -> 
     assert (found.resize, found.crop, found.squash) == (6, 4, False)
 
 
+def test_images_are_squashed_to_the_height_and_width_of_the_file(tmp_path: Path) -> None:
+    """The order of rows and columns shows in what Flatten reads."""
+    kernel = np.random.default_rng(0).normal(size=(4 * 6 * 3, 2)).astype(np.float32)
+    layers = (layer("Rescaling", "scale", scale=1 / 255), layer("Flatten", "flat"))
+    config = sequential(*layers, layer("Dense", "dense", units=2), shape=(4, 6, 3))
+    source = write_archive(tmp_path / "m.keras", config, {"dense": [kernel, BIAS]})
+    found = load_source(source, Wanted())
+    spec = found.spec.preprocessing
+    assert (spec.resize, spec.crop, spec.squash) == ((4, 6), (4, 6), True)
+    pixels = np.random.default_rng(1).random((2, 4, 6, 3), dtype=np.float32)
+    expected = pixels.reshape(2, -1) @ kernel + BIAS
+    answer = found.model(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    np.testing.assert_allclose(answer.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_size_that_the_file_leaves_open_is_said_as_height_and_width(tmp_path: Path) -> None:
+    config = sequential(*dense(), shape=(None, None, 3))
+    source = write_archive(tmp_path / "m.keras", config, {"dense": [KERNEL, BIAS]})
+    spec = load_source(source, Wanted(**RAW, crop=(4, 6))).spec.preprocessing
+    assert (spec.resize, spec.crop, spec.squash) == ((4, 6), (4, 6), True)
+
+
 def test_without_a_word_on_pixels_they_have_to_be_said(tmp_path: Path) -> None:
     source = write_archive(tmp_path / "m.keras", sequential(*dense()), {"dense": [KERNEL, BIAS]})
     with pytest.raises(InputError, match="does not say what pixels it takes; say it: --mean"):
@@ -232,11 +254,12 @@ def test_arrays_are_in_the_file_and_whole(kind: str, message: str, tmp_path: Pat
         ("[]", "expected a JSON object, found list"),
         ("{", "expected JSON"),
         ("[" * 100_000, "expected JSON"),
-        (json.dumps(sequential(*dense(), shape=(4, 5, 3))), "of square images of three chan"),
+        (json.dumps(sequential(*dense(), shape=(4, 5, 2))), "of images of three channels or one"),
+        (json.dumps(sequential(*dense(), shape=(4, None, 3))), "say which: --crop"),
         (json.dumps(sequential(*dense(), shape=(None, None, 3))), "say which: --crop"),
         (json.dumps({"class_name": "Sequential", "config": {"layers": [[]]}}), "layers with a cl"),
     ],
-    ids=["list", "half", "deep", "rectangle", "any size", "no layers"],
+    ids=["list", "half", "deep", "two channels", "any width", "any size", "no layers"],
 )
 def test_a_strange_configuration_is_refused(config: str, message: str, tmp_path: Path) -> None:
     write_archive(tmp_path / "m.keras", sequential(*dense()), {"dense": [KERNEL, BIAS]})

@@ -1,10 +1,19 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from eightbit.models import InputError, Interpolation, Preprocessing, Wanted, load_source
+from eightbit.models import (
+    InputError,
+    Interpolation,
+    Preprocessing,
+    Wanted,
+    load_source,
+    preprocess,
+)
 from eightbit.models.doors.vision_guard import import_torchvision
 
 import_torchvision()
@@ -28,6 +37,25 @@ def test_its_configuration_says_the_preprocessing_and_its_file_the_classes(weigh
     )
     assert (found.spec.architecture, found.spec.num_classes) == (f"timm:{NAME}", 7)
     assert found.spec.labels is None
+
+
+@pytest.mark.parametrize("mode", ["center", "squash"])
+def test_the_height_and_width_of_its_configuration_are_prepared_as_timm_does_it(
+    mode: str, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = timm.data.resolve_data_config
+
+    def wide(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {**asked(*args, **kwargs), "input_size": (3, 96, 160), "crop_mode": mode}
+
+    monkeypatch.setattr(timm.data, "resolve_data_config", wide)
+    found = load_source(f"timm:{NAME}", Wanted(weights=str(weights))).spec.preprocessing
+    assert (found.resize, found.crop) == ((109, 182), (96, 160))
+    theirs = timm.data.create_transform(**wide({}, model=timm.create_model(NAME)))
+    for seed, (width, height) in enumerate([(300, 200), (200, 300), (320, 192), (50, 40)]):
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels)
+        np.testing.assert_array_equal(preprocess(image, found), theirs(image).numpy())
 
 
 def test_what_timm_has_not_is_refused(weights: Path) -> None:
