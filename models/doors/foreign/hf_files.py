@@ -21,6 +21,7 @@ from eightbit.models.spec import (
     Positive,
     Preprocessing,
     Task,
+    size_text,
 )
 
 CONFIG: Final = "config.json"
@@ -147,7 +148,9 @@ class HubResNet(_Json):
 class _Size(_Json):
     """A size; files of older versions have the number alone."""
 
-    shortest_edge: PixelCount
+    shortest_edge: PixelCount | None = None
+    height: PixelCount | None = None
+    width: PixelCount | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -189,10 +192,23 @@ class _Processor(_Json):
             if getattr(self, name) is wrong:
                 raise InputError(f"{where}: {name}: found {str(wrong).lower()}; {advice}")
         edge = _SQUASHED_FROM_PX if self.size is None else self.size.shortest_edge
+        if edge is None:
+            raise InputError(f"{where}: size: {self._without_edge()}")
         if edge >= _SQUASHED_FROM_PX:
             return {"resize": edge, "crop": edge, "squash": True}
         ratio = 224 / 256 if self.crop_pct is None else self.crop_pct
         return {"resize": int(edge / ratio), "crop": edge}
+
+    def _without_edge(self) -> str:
+        """What is wrong with a size that the class itself refuses, and what to say in its place."""
+        expected = f"expected shortest_edge, which {_PROCESSORS[0]} needs, found"
+        if self.size is None or self.size.height is None or self.size.width is None:
+            return f"{expected} none; give --resize and --crop"
+        size = size_text((self.size.height, self.size.width))
+        return (
+            f"{expected} height and width {size}; give --resize {size} and --crop {size}, and "
+            "--squash if images were resized to it whatever their ratio"
+        )
 
     def filter(self, where: str) -> dict[str, object]:
         """How pixels are weighed."""

@@ -91,6 +91,13 @@ def test_preprocessing_follows_the_rule_of_its_class(
         ({"do_resize": False}, "do_resize: found false; give --re", Wanted(resize=9, crop=9)),
         ({"do_center_crop": True}, "do_center_crop: found true", Wanted(resize=9, crop=9)),
         ({"do_pad": True}, "do_pad: found true", Wanted(resize=9, crop=9)),
+        # Which the class itself refuses.
+        (
+            {"size": {"height": 96, "width": 160}},
+            "size: expected shortest_edge, .* width 96x160; give --resize 96x160 and --crop 96x160",
+            Wanted(resize=(96, 160), crop=(96, 160)),
+        ),
+        ({"size": {}}, "size: expected shortest_edge, .* found none", Wanted(resize=9, crop=9)),
         (
             {"resample": 1},
             "resample: expected 2 .* found 1; give --interp",
@@ -132,7 +139,7 @@ def test_what_is_not_done_here_is_refused_until_an_option_says_otherwise(
         ({"image_std": [0.1, 0.1, 0]}, "image_std: 2: Input should be greater"),
         ({"image_mean": [1e999, 0, 0]}, "image_mean: 0: "),
         ({"image_mean": [0.5]}, "image_mean: "),
-        ({"size": {"height": 224, "width": 224}}, "size: shortest_edge: Field required"),
+        ({"size": {"height": 96, "width": 0}}, "size: width: Input should be greater"),
         ({"size": 10**9}, "size: "),
         ({"resample": "bicubic"}, "resample: Input should be a valid integer"),
         ({"do_resize": "yes"}, "do_resize: Input should be a valid boolean"),
@@ -145,6 +152,13 @@ def test_a_processor_that_is_none_is_refused(
         prepared(tmp_path, **changes)
     assert "--resize, --crop, --squash, --interpolation, --mean, --std" in str(caught.value)
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def test_a_crop_that_is_no_square_has_the_room_of_the_files_own(tmp_path: Path) -> None:
+    found = prepared(tmp_path, Wanted(crop=(224, 320)))
+    assert (found.resize, found.crop) == ((256, 366), (224, 320))
+    squashed = prepared(tmp_path, Wanted(crop=(96, 160)), size={"shortest_edge": 384})
+    assert (squashed.resize, squashed.crop, squashed.squash) == ((96, 160), (96, 160), True)
 
 
 def test_without_a_processor_what_is_taken_for_granted_is_said(tmp_path: Path) -> None:
