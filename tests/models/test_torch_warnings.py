@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.examples.synthetic_models import torchscript_model
 
-from eightbit.benchmarks.runtimes.torchscript_runner import TorchScriptRunner
+from eightbit.benchmarks.runtimes.runners.torchscript_runner import TorchScriptRunner
 from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize.artifacts.torchscript_worker import archive_bytes, scripted
 

@@ -1,8 +1,10 @@
 """The weights of a file for a module that is already built."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from eightbit.models.doors.state_dicts import ROOT, StateDict, find_under, state
 from eightbit.models.doors.weight_files import SAVE_AGAIN, read_weight_file, shown_path
 from eightbit.models.doors.wordings import listed, option, shape_of, shown
 from eightbit.models.errors import InputError
-from eightbit.models.plain_text import printable
+from eightbit.models.plain_text import one_line, printable
 from eightbit.models.torch_state import own_state
 
 
@@ -96,10 +98,26 @@ def fit_weights(module: nn.Module, path: Path, weights_key: str | None = None) -
         for key, value in taken.entries.items()
         if key in wanted
     }
-    module.load_state_dict(tensors, strict=False)  # compared above
+    _take(module, tensors, where)
     notes = (f"left out beside the network: {listed(left_out)}",) if left_out else ()
     name = printable(path.name)
     return Fitted(sha256=file.sha256, name=name, key=taken.label, notes=notes)
+
+
+def _take(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Put tensors that fit into a module, as of the version that its own parts say they have.
+
+    Plain tensors have lost theirs, and some modules (torchvision's MNASNet) refuse to guess.
+    """
+    state: Any = OrderedDict(tensors)
+    state._metadata = getattr(module.state_dict(), "_metadata", {})
+    try:
+        module.load_state_dict(state, strict=False)  # compared before
+    except Exception as exc:  # a module may do there what it likes
+        raise InputError(
+            f"{where}: expected weights that the network takes, found that its own loading raises "
+            f"{type(exc).__name__}: {one_line(str(exc), 160)}"
+        ) from exc
 
 
 def classes_of(path: Path, key: str, weights_key: str | None = None) -> int | None:

@@ -88,3 +88,30 @@ def test_the_width_of_a_classifier_is_read(save: Save) -> None:
         == 5
     )
     assert classes_of(save(STATE), "head.weight") is None
+
+
+class Versioned(nn.Linear):
+    """Like torchvision's MNASNet: it takes no weights whose version it does not know."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *others: Any) -> None:
+        if metadata.get("version") != 2:
+            raise ValueError(f"unknown version\n{metadata.get('version')}")
+        super()._load_from_state_dict(state, prefix, metadata, *others)
+
+
+class Choosy(Versioned):
+    _version = 3
+
+
+def test_weights_are_of_the_version_of_the_module(save: Save) -> None:
+    module, other = Versioned(4, 5), Versioned(4, 5)
+    fit_weights(module, save(dict(other.state_dict())))
+    assert torch.equal(module.weight, other.weight)
+
+
+def test_what_a_module_raises_at_its_weights_is_one_line(save: Save) -> None:
+    with pytest.raises(InputError, match=r"raises ValueError: unknown version 3$") as caught:
+        fit_weights(Choosy(4, 5), save(dict(Choosy(4, 5).state_dict())))
+    assert "\n" not in str(caught.value)
