@@ -35,7 +35,7 @@ from .report.pages.terminal import render_terminal as render_terminal
 from .runtimes.environment import Environment as Environment
 from .runtimes.environment import read_environment as read_environment
 from .runtimes.execution import Execution as Execution
-from .runtimes.onnx_runner import OnnxRunner as OnnxRunner
 from .runtimes.opening import open_runner as open_runner
 from .runtimes.runner import Runner as Runner
-from .runtimes.torchscript_runner import TorchScriptRunner as TorchScriptRunner
+from .runtimes.runners.onnx_runner import OnnxRunner as OnnxRunner
+from .runtimes.runners.torchscript_runner import TorchScriptRunner as TorchScriptRunner

@@ -1,5 +1,6 @@
 """The straight line: a checkpoint and some photos in, verified artefacts and a report out."""
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,9 +24,9 @@ from eightbit.quantize import calibrate as calibrate_module
 from eightbit.quantize.algorithms.decisions import decide
 from eightbit.quantize.algorithms.equalization import Equalized, apply_exponents, equalize
 from eightbit.quantize.algorithms.equalization_trial import equalization_helps
-from eightbit.quantize.artifacts.write import refuse_opset, write_artifacts
+from eightbit.quantize.artifacts.write import refuse_unwritable, write_artifacts
 from eightbit.quantize.calibrate import Calibrated
-from eightbit.quantize.config import Delivery, Equalize, Mode, QuantConfig
+from eightbit.quantize.config import Delivery, Equalize, QuantConfig
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, check_head, open_labelled
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_PIXELS, diagnose
@@ -75,9 +76,8 @@ def quantize(
     with ExitStack() as stack:
         run = _start(pretrained, delivery, stages, stack)
         source = stack.enter_context(open_source(calibrate))
-        front_end = config.mode if TORCHSCRIPT.key in delivery.formats else None
         equalized, calibrated, tried = equalize_and_calibrate(
-            pretrained, source, config, run.stages, front_end=front_end
+            pretrained, source, config, run.stages, formats=delivery.formats
         )
         network, fitting = equalized.network, calibrated.kept.fitting
         decided = decide(
@@ -101,18 +101,20 @@ def equalize_and_calibrate(
     config: QuantConfig,
     stages: Stages,
     *,
-    front_end: Mode | None = None,
+    formats: Collection[str] = (),
 ) -> tuple[Equalized, Calibrated, tuple[ChoiceTrial, ...]]:
     """The network, equalised where that helps, its statistics, and what was tried.
 
-    ``front_end`` is torch's that places the observers; None for our own.
+    ``formats`` are those to be written: for TorchScript torch's front end places the observers.
 
     Raises:
-        InputError: No image is usable, or a weight or an activation is not finite.
+        InputError: No image is usable, a weight or an activation is not finite, or a format cannot
+            hold the network.
     """
+    front_end = config.mode if TORCHSCRIPT.key in formats else None
     with stages.stage(Stage.FUSE):
         plain = fuse(pretrained)
-        refuse_opset(plain, pretrained.spec, config)
+        refuse_unwritable(plain, pretrained.spec, config, formats)
         equalized = equalize(plain, config.equalize)
     calibrate = partial(calibrate_module.calibrate, front_end=front_end)
     calibrated = calibrate(equalized.network, pretrained, source, config, stages)

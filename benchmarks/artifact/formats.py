@@ -17,6 +17,7 @@ from typing import Annotated, Final
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from eightbit.benchmarks.artifact.litert_file import read_litert_document
 from eightbit.benchmarks.artifact.onnx_file import read_onnx
 from eightbit.benchmarks.artifact.other_files import described, described_zip
 from eightbit.models.bounded_files import open_regular
@@ -82,6 +83,7 @@ class Format:
             is no such file.
         by_default: Whether it is written where nobody says what to write.
         note: What to tell whoever asks for it.
+        channels_last: Whether its images are NHWC, whatever the input's layout is elsewhere.
     """
 
     key: str
@@ -91,6 +93,7 @@ class Format:
     read_document: Callable[[Path, str], bytes | None]
     by_default: bool = True
     note: str = ""
+    channels_last: bool = False
 
     @property
     def runtime(self) -> Runtime:
@@ -125,6 +128,10 @@ def _read_program(path: Path, where: str) -> bytes | None:
     return _read_archive(
         path, where, "an archive of torch.export", "archive_format", PROGRAM_EXTRA_FILE
     )
+
+
+def _read_litert(path: Path, where: str) -> bytes | None:
+    return read_litert_document(path, where, METADATA_MAX_BYTES)
 
 
 def _read_archive(path: Path, where: str, what: str, mark: str, extra: str) -> bytes | None:
@@ -180,7 +187,7 @@ _ROWS: Final = (
             Runtime(
                 name="torchscript",
                 word="torchscript",
-                runner="eightbit.benchmarks.runtimes.torchscript_runner:TorchScriptRunner",
+                runner="eightbit.benchmarks.runtimes.runners.torchscript_runner:TorchScriptRunner",
                 options=("engine", "for_inference"),
                 uses_onednn=True,
             ),
@@ -195,13 +202,13 @@ _ROWS: Final = (
             Runtime(
                 name="onnxruntime",
                 word="onnx",
-                runner="eightbit.benchmarks.runtimes.onnx_runner:OnnxRunner",
+                runner="eightbit.benchmarks.runtimes.runners.onnx_runner:OnnxRunner",
                 options=("optimize",),
             ),
             Runtime(
                 name="openvino",
                 word="openvino",
-                runner="eightbit.benchmarks.runtimes.openvino_runner:OpenVinoRunner",
+                runner="eightbit.benchmarks.runtimes.runners.openvino_runner:OpenVinoRunner",
                 options=("optimize",),
                 package="openvino",
                 not_installed="OpenVINO is not installed: pip install 'eightbit[openvino]'",
@@ -217,7 +224,7 @@ _ROWS: Final = (
             Runtime(
                 name="torch_export",
                 word="pt2",
-                runner="eightbit.benchmarks.runtimes.program_runner:ProgramRunner",
+                runner="eightbit.benchmarks.runtimes.runners.program_runner:ProgramRunner",
             ),
         ),
         read_document=_read_program,
@@ -225,12 +232,31 @@ _ROWS: Final = (
         note="torch computes the integers of model.int8.pt2 exactly, with float kernels: it lasts "
         "and is slow; for speed take ONNX",
     ),
+    Format(
+        key="litert",
+        name="LiteRT",
+        suffix=".tflite",
+        runtimes=(
+            Runtime(
+                name="litert",
+                word="litert",
+                runner="eightbit.benchmarks.runtimes.runners.litert_runner:LiteRtRunner",
+                options=("optimize",),
+                package="ai_edge_litert",
+                not_installed="LiteRT is not installed: pip install 'eightbit[litert]'",
+            ),
+        ),
+        read_document=_read_litert,
+        by_default=False,
+        channels_last=True,
+    ),
 )
 FORMATS: Final = {format.key: format for format in _ROWS}
 
 TORCHSCRIPT: Final = FORMATS["torchscript"]
 ONNX: Final = FORMATS["onnx"]
 PROGRAM: Final = FORMATS["pt2"]
+LITERT: Final = FORMATS["litert"]
 OPENVINO: Final = ONNX.runtimes[1]
 
 

@@ -13,6 +13,7 @@ that neither has seen, where there are as many.
 """
 
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,8 +31,8 @@ from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.command import quantize
 from eightbit.benchmarks.studies.line import SAMPLES, drawn_photos
 from eightbit.benchmarks.studies.peers.candidates import job as peers
@@ -140,7 +141,7 @@ def _typed(source: str, network: nn.Module, folder: Path) -> list[str]:
     """What is typed for a source: itself and its weights, or the file it was exported to."""
     prepared = [*("--resize", "256", "--crop", "224")]
     for option, numbers in (("--mean", IMAGENET_MEAN), ("--std", IMAGENET_STD)):
-        prepared += [option, " ".join(map(str, numbers))]
+        prepared += [option, *map(str, numbers)]
     if source.startswith(_EXPORTED):
         path = folder / "network.onnx"
         image = torch.zeros(1, 3, 224, 224)
@@ -250,11 +251,19 @@ def main(
     torch.set_num_threads(usable_cores())
     command = "python -m eightbit.benchmarks.studies.doors --photos SRC --out FILE.md"
     rows = []
+    refused = []
     for source in sources or SOURCES:
-        with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(source, photos, Path(folder)))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append(measure(source, photos, Path(folder)))
+        except Exception:  # hours of other rows are not thrown away for one that fails
+            traceback.print_exc()
+            refused.append(source)
+            continue
         print(" | ".join(_cells(rows[-1])), flush=True)
         out.write_text(document(rows, " ".join([command, *(sources or ())])), encoding="utf-8")
+    if refused:
+        raise SystemExit(f"failed: {', '.join(refused)}")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from eightbit.benchmarks.latency.results import measure_latency
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.command import quantize
 from eightbit.models.images.loading import LoadedImage, load_images
 from eightbit.models.images.sampling import balanced_order

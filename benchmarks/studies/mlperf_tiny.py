@@ -21,7 +21,7 @@ import typer
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp, share_interval
 from eightbit.benchmarks.runtimes.environment import read_environment
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.command import quantize
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import LoadedImage, load_images

@@ -21,7 +21,7 @@ import typer
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.environment import read_environment
 from eightbit.benchmarks.runtimes.feed import feed_of
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.web_browser import PageAnswer, opened_page, read_description
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.decoding import decode_image

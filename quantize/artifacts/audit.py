@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import onnx
 import onnxruntime as ort
 
-from eightbit.benchmarks.artifact.formats import ONNX, PROGRAM, TORCHSCRIPT, format_of
+from eightbit.benchmarks.artifact.formats import LITERT, ONNX, PROGRAM, TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.onnx_file import check_onnx
 from eightbit.benchmarks.artifact.refusals import onnxruntime_refusal
 from eightbit.benchmarks.report.document import CoverageSection, OperatorCoverage
@@ -89,6 +89,21 @@ _PROGRAM: Final[_Kinds] = {
         "conv": ("conv2d.default",),
         "linear": ("linear.default",),
         "add": (),
+    }.items()
+}
+
+# LiteRT takes the kernel of the input's type.
+_LITERT: Final[_Kinds] = {
+    kind: (
+        frozenset(f"{name} of integers" for name in names),
+        frozenset(f"{name} of reals" for name in names),
+    )
+    for kind, names in {
+        "conv": ("CONV_2D", "DEPTHWISE_CONV_2D"),
+        "linear": ("FULLY_CONNECTED",),
+        "add": ("ADD",),
+        "pool": ("MAX_POOL_2D", "MEAN_OF_WINDOWS"),
+        "product": ("MUL",),
     }.items()
 }
 
@@ -193,7 +208,7 @@ def _tensor(name: str) -> str:
 def _audit_torchscript(path: Path) -> CoverageSection:
     """Count in the graph that torch runs; its pooling is of either kind, and is not counted."""
     # Here, so that looking at an ONNX file does not load torch.
-    from eightbit.benchmarks.runtimes.torchscript_runner import load_module
+    from eightbit.benchmarks.runtimes.runners.torchscript_runner import load_module
 
     module, _ = load_module(path)
     return count_torchscript(module)
@@ -207,9 +222,17 @@ def count_torchscript(module: "torch.jit.ScriptModule") -> CoverageSection:
 def _audit_program(path: Path) -> CoverageSection:
     """Count in the program as it is written: torch runs it so."""
     # Here, so that looking at an ONNX file does not load torch.
-    from eightbit.benchmarks.runtimes.program_runner import program_operators
+    from eightbit.benchmarks.runtimes.runners.program_runner import program_operators
 
     return _section(Counter(program_operators(path)), _PROGRAM)
+
+
+def _audit_litert(path: Path) -> CoverageSection:
+    """Count in the file: XNNPACK, where it is taken, computes in the types of the file too."""
+    # Here, since LiteRT is an extra.
+    from eightbit.benchmarks.runtimes.runners.litert_runner import litert_operators
+
+    return _section(Counter(litert_operators(path)), _LITERT)
 
 
 def _section(counts: Counter[str], kinds: _Kinds) -> CoverageSection:
@@ -227,4 +250,5 @@ _AUDITS: Final[Mapping[str, Callable[[Path], CoverageSection]]] = {
     ONNX.key: audit_onnx,
     TORCHSCRIPT.key: _audit_torchscript,
     PROGRAM.key: _audit_program,
+    LITERT.key: _audit_litert,
 }

@@ -85,7 +85,7 @@ def _audited(path: Path) -> Audited:
     # Here, so that a look at an ONNX file does not load torch.
     import torch
 
-    from eightbit.benchmarks.runtimes.torchscript_runner import load_module
+    from eightbit.benchmarks.runtimes.runners.torchscript_runner import load_module
     from eightbit.calibration.saturation import channels_at_risk
     from eightbit.quantize.artifacts.torchscript_weights import integer_weights
 

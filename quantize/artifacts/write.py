@@ -6,11 +6,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from eightbit.benchmarks.artifact.formats import FORMATS, ONNX, PROGRAM, TORCHSCRIPT, Precision
+from eightbit.benchmarks.artifact.formats import (
+    FORMATS,
+    LITERT,
+    ONNX,
+    PROGRAM,
+    TORCHSCRIPT,
+    Precision,
+)
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import ModelInput
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.cpu_names import is_x86
+from eightbit.models.errors import InputError
 from eightbit.models.spec import ModelSpec
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.onnx_export import export_float_onnx, export_onnx
@@ -87,6 +95,17 @@ def write_program(quantized: Quantized, path: Path) -> int:
     return 0
 
 
+def write_litert(quantized: Quantized, path: Path) -> int:
+    """The INT8 network for LiteRT; returns 0, since no other process builds it."""
+    # Here, since its package is an extra.
+    from eightbit.quantize.litert.export import export_litert
+
+    metadata = _metadata(quantized.recipe, Precision.INT8)
+    versions = {**metadata.versions, "ai-edge-litert": version("ai-edge-litert")}
+    export_litert(quantized, metadata.model_copy(update={"versions": versions}), path)
+    return 0
+
+
 def write_float_onnx(quantized: Quantized, path: Path) -> None:
     """The float network of a recipe for ONNX Runtime."""
     recipe = quantized.recipe
@@ -94,12 +113,20 @@ def write_float_onnx(quantized: Quantized, path: Path) -> None:
     export_float_onnx(quantized.network, metadata, path, recipe.config.opset)
 
 
-def refuse_opset(network: Network, spec: ModelSpec, config: QuantConfig) -> None:
-    """Refuse an opset that lacks an operator, before any work is done.
+def refuse_unwritable(
+    network: Network, spec: ModelSpec, config: QuantConfig, formats: Collection[str]
+) -> None:
+    """Refuse what would fail to be written, before any work is done.
 
     Raises:
-        InputError: It does.
+        InputError: The opset or LiteRT lacks an operator, or LiteRT is not installed.
     """
+    if LITERT.key in formats:
+        if not LITERT.runtime.is_installed:
+            raise InputError(f"--formats {LITERT.key}: {LITERT.runtime.not_installed}")
+        from eightbit.quantize.litert.export import refuse_litert
+
+        refuse_litert(network, spec)
     if config.opset != OPSET:
         taken = ModelInput.of(config.input)
         metadata = ArtifactMetadata(precision=Precision.FP32, spec=spec, input=taken)
@@ -124,4 +151,5 @@ WRITERS: Final[Mapping[str, Callable[[Quantized, Path], int]]] = {
     TORCHSCRIPT.key: write_torchscript,
     ONNX.key: write_onnx,
     PROGRAM.key: write_program,
+    LITERT.key: write_litert,
 }

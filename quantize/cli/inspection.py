@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from eightbit.benchmarks.artifact.formats import Format
 from eightbit.benchmarks.artifact.metadata import Artifact, open_artifact
 from eightbit.benchmarks.artifact.model_input import PREPROCESSED, ModelInput
 from eightbit.benchmarks.artifact.trust import trusting
@@ -76,7 +77,7 @@ def _artifact_table(artifact: Artifact) -> Table:
         rows["metadata"] = "none: eightbit did not write this file"
     else:
         rows |= {"precision": metadata.precision.value, **_spec_rows(metadata.spec)}
-        rows["input"] = _input_text(metadata.input)
+        rows["input"] = _input_text(metadata.input, artifact.format)
         if metadata.engine is not None:
             rows["engine"] = metadata.engine
         if metadata.recipe_sha256 is not None:
@@ -85,9 +86,10 @@ def _artifact_table(artifact: Artifact) -> Table:
     return _key_table(artifact.path.name, rows)
 
 
-def _input_text(taken: ModelInput) -> str:
+def _input_text(taken: ModelInput, format: Format) -> str:
     what = "preprocessed images" if taken == PREPROCESSED else "RGB pixels, normalised inside"
-    return f"{taken.dtype} {taken.layout}, {what}"
+    layout = "NHWC" if format.channels_last else taken.layout
+    return f"{taken.dtype} {layout}, {what}"
 
 
 def _spec_rows(spec: ModelSpec) -> dict[str, str]:

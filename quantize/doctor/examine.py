@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from eightbit.benchmarks.artifact.formats import PROGRAM, TORCHSCRIPT, format_of
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, format_of
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures, read_cpu_features
@@ -33,10 +33,10 @@ def examine_file(path: Path, cpu: CpuFeatures | None = None, *, trust: bool = Fa
     here = cpu or read_cpu_features()
     metadata = read_metadata(path)
     format = format_of(path)
-    if format is PROGRAM:
+    if format not in (ONNX, TORCHSCRIPT):
         raise InputError(
-            f"{printable(str(path))}: expected an .onnx or .pt file, found a program of "
-            f"{PROGRAM.name}, which torch computes in float; eightbit inspect counts its operators"
+            f"{printable(str(path))}: expected an .onnx or .pt file, found one of {format.name}; "
+            "eightbit inspect counts its operators"
         )
     if format is TORCHSCRIPT:
         from eightbit.quantize.doctor.torchscript_file import examine_torchscript

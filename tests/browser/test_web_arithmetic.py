@@ -21,7 +21,7 @@ from tests.browser.web_sites import (
 
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.feed import feed_of
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.spec import Interpolation, Preprocessing, Size, height_and_width

@@ -15,7 +15,7 @@ from tests.browser.web_sites import HOSTILE, LABELS, PREPROCESSING, Site, Visit,
 
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.runtimes.feed import feed_of
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
 from eightbit.quantize.photos import synthetic_picture

@@ -25,7 +25,7 @@ from tests.examples.synthetic_models import (
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner
 from eightbit.benchmarks.artifact.formats import TORCHSCRIPT_EXTRA_FILE
 from eightbit.benchmarks.artifact.model_input import InputFormat
-from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
+from eightbit.benchmarks.runtimes.runners.openvino_runner import OpenVinoRunner
 from eightbit.models import Preprocessing, decode_image
 from eightbit.models.images.preprocessing import cropped_pixels
 from eightbit.quantize import classify

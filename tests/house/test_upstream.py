@@ -17,7 +17,7 @@ USERS = {
         "benchmarks/studies/peers/candidates/by_torch.py",
     },
     "torch.jit": {
-        "benchmarks/runtimes/torchscript_runner.py",
+        "benchmarks/runtimes/runners/torchscript_runner.py",
         "quantize/artifacts/torchscript_weights.py",
         "quantize/artifacts/torchscript_worker.py",
         "benchmarks/studies/arm64/torch_worker.py",

@@ -17,7 +17,7 @@ from torch import nn
 from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
-from eightbit.benchmarks.runtimes.program_runner import ProgramRunner
+from eightbit.benchmarks.runtimes.runners.program_runner import ProgramRunner
 from eightbit.calibration import collect
 from eightbit.calibration.qparams import FloatArray
 from eightbit.models import Preprocessing, Pretrained, from_module

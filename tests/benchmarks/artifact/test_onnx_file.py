@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from eightbit.benchmarks.artifact.onnx_file import read_onnx
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.models.errors import InputError
 
 

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
 from eightbit.benchmarks.artifact.metadata import open_artifact
 from eightbit.benchmarks.runtimes.execution import Execution
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.models.errors import InputError
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eightbit.benchmarks import ArtifactMetadata, Precision
-from eightbit.benchmarks.runtimes.torchscript_runner import load_module
+from eightbit.benchmarks.runtimes.runners.torchscript_runner import load_module
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained, build_model
 from eightbit.models.networks.fusable import fold

@@ -17,7 +17,7 @@ from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.processes import isolated
 from eightbit.benchmarks.processes.channel import Request
 from eightbit.benchmarks.runtimes.opening import open_runner
-from eightbit.benchmarks.runtimes.torchscript_runner import load_module
+from eightbit.benchmarks.runtimes.runners.torchscript_runner import load_module
 from eightbit.calibration import collect
 from eightbit.models import Architecture, InputError, Preprocessing, Pretrained
 from eightbit.models.images.preprocessing import normalise

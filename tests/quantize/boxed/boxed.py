@@ -24,7 +24,7 @@ def opened(path: Path) -> Iterator[Path]:
 
 class BoxedRunner:
     def __init__(self, path: Path, threads: int) -> None:
-        from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+        from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 
         with opened(path) as model:
             self._runner = OnnxRunner(model, threads)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from eightbit.benchmarks.accuracy.heads import Head
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.models import Preprocessing, Task
 from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
 from eightbit.models.spec import Size, height_and_width

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, Precision, open_artifact
-from eightbit.benchmarks.runtimes.program_runner import ProgramRunner
+from eightbit.benchmarks.runtimes.runners.program_runner import ProgramRunner
 from eightbit.calibration import QuantDType, QuantParams, collect
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import QuantConfig, Quantized, examine_file, fuse, make_recipe
@@ -158,7 +158,7 @@ def test_it_says_what_it_is_and_that_torch_computes_it_in_float(
 
 
 def test_the_doctor_says_who_looks_at_it(program: Path) -> None:
-    with pytest.raises(InputError, match=r"computes in float; eightbit inspect counts"):
+    with pytest.raises(InputError, match=r"found one of torch\.export; eightbit inspect counts"):
         examine_file(program)
 
 

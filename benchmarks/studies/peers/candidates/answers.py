@@ -15,9 +15,9 @@ import onnx
 import onnxruntime as ort
 
 from eightbit.benchmarks.artifact.formats import ONNX, format_of
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.models.errors import InputError
 
 Answers: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray | None]]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.export import Dim, export, save
 
 from eightbit.benchmarks.artifact.trust import trusting
-from eightbit.benchmarks.runtimes.program_runner import ProgramRunner
+from eightbit.benchmarks.runtimes.runners.program_runner import ProgramRunner
 from eightbit.models import InputError
 
 IMAGES = np.ones((2, 3, 4, 4), np.float32)

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from eightbit.benchmarks.artifact.formats import OPENVINO
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
-from eightbit.benchmarks.runtimes.openvino_runner import OpenVinoRunner
+from eightbit.benchmarks.runtimes.runners.openvino_runner import OpenVinoRunner
 from eightbit.models.errors import InputError
 
 OPENVINO = Execution(runtime=OPENVINO)

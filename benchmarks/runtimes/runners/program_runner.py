@@ -4,10 +4,9 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -24,7 +23,8 @@ from eightbit.benchmarks.artifact.program_operators import COMPUTING
 from eightbit.benchmarks.artifact.refusals import last_line
 from eightbit.benchmarks.artifact.trust import TRUST, is_trusted
 from eightbit.benchmarks.runtimes.feed import feed_of
-from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
+from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray
+from eightbit.benchmarks.runtimes.runners.torch_call import call_module
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
 
@@ -52,23 +52,14 @@ class ProgramRunner:
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
         batch = self.feed(batch, where=self._where)
-        # torch cannot share a read-only array or one that runs backwards: only those are copied.
-        images = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
-        with torch.inference_mode():
-            try:
-                logits = self._module(images)
-            except (RuntimeError, AssertionError) as exc:
-                raise InputError(
-                    f"{self._where}: cannot run a batch of shape {batch.shape}: {last_line(exc)}"
-                ) from exc
-        if not isinstance(logits, torch.Tensor):
-            raise InputError(
-                f"{self._where}: expected a program that returns logits, "
-                f"found one that returns {type(logits).__name__}"
-            )
-        array: FloatArray = logits.numpy()
-        check_logits(array, images=len(batch), where=self._where, classes=self._classes)
-        return array
+        return call_module(
+            self._module,
+            batch,
+            within=nullcontext(),
+            raised=(RuntimeError, AssertionError),
+            where=self._where,
+            classes=self._classes,
+        )
 
 
 def load_program(path: Path) -> nn.Module:

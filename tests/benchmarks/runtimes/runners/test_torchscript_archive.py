@@ -10,8 +10,8 @@ from torch import nn
 
 from eightbit.benchmarks import trusting
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
-from eightbit.benchmarks.runtimes.torchscript_archive import check_archive
-from eightbit.benchmarks.runtimes.torchscript_runner import TorchScriptRunner, load_module
+from eightbit.benchmarks.runtimes.runners.torchscript_archive import check_archive
+from eightbit.benchmarks.runtimes.runners.torchscript_runner import TorchScriptRunner, load_module
 from eightbit.models.errors import InputError
 from eightbit.models.torch_warnings import expected_deprecations
 
@@ -125,7 +125,9 @@ def test_an_archive_that_may_be_read_in_two_ways_is_refused(name, found, network
 
 
 def test_a_record_that_is_declared_to_be_larger_than_its_file_is_refused(network, monkeypatch):
-    monkeypatch.setattr("eightbit.benchmarks.runtimes.torchscript_archive.MAX_RECORD_BYTES", 20)
+    monkeypatch.setattr(
+        "eightbit.benchmarks.runtimes.runners.torchscript_archive.MAX_RECORD_BYTES", 20
+    )
     with pytest.raises(InputError, match=r"record \S+ of \d+ bytes"):
         check_archive(network)
 

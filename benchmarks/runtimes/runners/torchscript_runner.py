@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.refusals import last_line, torchscript_refusal
 from eightbit.benchmarks.runtimes.feed import feed_of
-from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray, check_logits
-from eightbit.benchmarks.runtimes.torchscript_archive import check_archive
+from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray
+from eightbit.benchmarks.runtimes.runners.torch_call import call_module
+from eightbit.benchmarks.runtimes.runners.torchscript_archive import check_archive
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import printable
 from eightbit.models.torch_warnings import expected_deprecations
@@ -49,23 +49,15 @@ class TorchScriptRunner:
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
         batch = self.feed(batch, where=self._where)
-        # torch cannot share a read-only array or one that runs backwards: only those are copied.
-        images = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
-        with _quantized_engine(self._engine, self._where), torch.inference_mode():
-            try:
-                logits = self._module(images)
-            except (RuntimeError, torch.jit.Error) as exc:
-                raise InputError(
-                    f"{self._where}: cannot run a batch of shape {batch.shape}: {last_line(exc)}"
-                ) from exc
-        if not isinstance(logits, torch.Tensor):
-            raise InputError(
-                f"{self._where}: expected a module that returns logits, "
-                f"found one that returns {type(logits).__name__}"
-            )
-        array: FloatArray = logits.numpy()
-        check_logits(array, images=len(batch), where=self._where, classes=self._classes)
-        return array
+        within = _quantized_engine(self._engine, self._where)
+        return call_module(
+            self._module,
+            batch,
+            within=within,
+            raised=(RuntimeError, torch.jit.Error),
+            where=self._where,
+            classes=self._classes,
+        )
 
 
 @contextmanager

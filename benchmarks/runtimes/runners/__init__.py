@@ -1,0 +1,1 @@
+"""A model file loaded in a runtime: one runner for each."""

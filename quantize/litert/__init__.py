@@ -1,0 +1,1 @@
+"""The network as a LiteRT file: the same integers, in the operators of phones and boards."""
