@@ -34,7 +34,14 @@ def possible_executions(format: Format, path: Path, *, thorough: bool) -> Availa
         return torchscript_executions(engine=engine, all_engines=thorough)
     if format is ONNX:
         return onnx_executions(thorough=thorough)
-    return _available([Execution(runtime=runtime) for runtime in format.runtimes])
+    return _available(
+        [
+            Execution(runtime=runtime, optimize=optimize)
+            for runtime in format.runtimes
+            for optimize in (True, False)
+            if optimize or (thorough and "optimize" in runtime.options)
+        ]
+    )
 
 
 def torchscript_executions(*, engine: str | None, all_engines: bool) -> Availability:

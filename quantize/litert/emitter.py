@@ -41,12 +41,6 @@ class Emitter:
         """The integers of a layer, None if it computes in float."""
         return None if self._recipe is None else self._recipe.layers.get(name)
 
-    def last_bit(self, name: str) -> float | None:
-        """In what the output is compared, if a layer gives it; None for any other."""
-        if self._recipe is None or name != self._recipe.output:
-            return None
-        return self._recipe.output_scale
-
     def emit(
         self,
         code: int,
@@ -61,7 +55,7 @@ class Emitter:
 
     def real(self, x: Tensor) -> Tensor:
         """A value as real numbers."""
-        if x.params is None and x.wide_scale is None:
+        if x.params is None:
             return x
         return self._once(x, f"real/{x.index}", Operator.DEQUANTIZE, None)
 
@@ -75,12 +69,10 @@ class Emitter:
         key = f"{params.scale[0]!r},{params.zero_point[0]}/{x.index}"
         return self._once(self.real(x), key, Operator.QUANTIZE, params)
 
-    def widened(self, x: Tensor) -> Tensor:
-        """A value as int16 steps from real zero, exactly."""
-        assert x.params is not None
-        (scale,) = x.params.scale
-        wide = self.graph.wide_tensor(f"wide/{x.index}", x.shape, scale)
-        return self.graph.operator(Operator.QUANTIZE, [self.real(x)], wide)
+    def dequantized(self, name: str, weight: Tensor) -> Tensor:
+        """A constant of integers as real numbers: LiteRT makes them once, as it loads the file."""
+        real = self.graph.fixed_tensor(name, weight.shape)
+        return self.graph.operator(Operator.DEQUANTIZE, [weight], real)
 
     def _once(self, x: Tensor, form: str, code: int, params: QuantParams | None) -> Tensor:
         key = (x.index, form)

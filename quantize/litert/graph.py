@@ -31,9 +31,7 @@ _KINDS: Final = {
     np.dtype(np.float32): Kind.FLOAT32,
     np.dtype(np.int8): Kind.INT8,
     np.dtype(np.uint8): Kind.UINT8,
-    np.dtype(np.int16): Kind.INT16,
     np.dtype(np.int32): Kind.INT32,
-    np.dtype(np.int64): Kind.INT64,
 }
 
 # The first version of each operator that has what is written here, where that is not 1.
@@ -42,7 +40,7 @@ _VERSIONS: Final = {
     Operator.CONCATENATION: 2,
     Operator.CONV_2D: 3,
     Operator.DEPTHWISE_CONV_2D: 3,
-    Operator.DEQUANTIZE: 3,
+    Operator.DEQUANTIZE: 5,
     Operator.FULLY_CONNECTED: 12,  # older ones know one scale for all channels
     Operator.MAX_POOL_2D: 2,
     Operator.MAXIMUM: 2,
@@ -66,13 +64,11 @@ class Tensor:
         index: In the graph.
         shape: Of one image, with a first dimension of 1; images are NHWC.
         params: Its grid, in the recipe's uint8; None for real numbers.
-        wide_scale: Of int16 numbers around zero; None for others.
     """
 
     index: int
     shape: Shape
     params: QuantParams | None = None
-    wide_scale: float | None = None
 
 
 class GraphWriter:
@@ -94,11 +90,9 @@ class GraphWriter:
             params=params,
         )
 
-    def wide_tensor(self, name: str, shape: Shape, scale: float) -> Tensor:
-        """Add a tensor that an operator gives as int16 numbers around zero."""
-        index = self._add(name, (1, *shape[1:]), Kind.INT16, signature=[-1, *shape[1:]])
-        self._tensors[index].quantization = _grid([scale], [0])
-        return Tensor(index=index, shape=(1, *shape[1:]), wide_scale=scale)
+    def fixed_tensor(self, name: str, shape: Shape) -> Tensor:
+        """Add a float32 tensor that an operator gives whatever the images are."""
+        return Tensor(index=self._add(name, shape, Kind.FLOAT32), shape=shape)
 
     def image(self, name: str, shape: Shape, dtype: str) -> Tensor:
         """Add the tensor of the images, which is not the operators'."""
@@ -132,8 +126,10 @@ class GraphWriter:
         tensor.shape, tensor.shapeSignature = list(shape), signature
         if params is not None:
             moved = SIGNED if params.dtype is QuantDType.UINT8 else 0
-            points = [point + moved for point in params.zero_point]
-            tensor.quantization = _grid(params.scale, points, axis)
+            grid = tensor.quantization = schema.QuantizationParametersT()
+            grid.scale = np.array(params.scale, np.float32)
+            grid.zeroPoint = np.array(params.zero_point, np.int64) + moved
+            grid.quantizedDimension = axis
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
@@ -187,14 +183,6 @@ class _Data(schema.BufferT):  # type: ignore[misc]
         if self.data is not None:
             builder.Prep(_ALIGNMENT, self.data.nbytes)
         return super().Pack(builder)
-
-
-def _grid(scales: Sequence[float], points: Sequence[int], axis: int = 0) -> Any:
-    grid = schema.QuantizationParametersT()
-    grid.scale = np.array(scales, np.float32)
-    grid.zeroPoint = np.array(points, np.int64)
-    grid.quantizedDimension = axis
-    return grid
 
 
 def _code(code: int) -> Any:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
@@ -15,18 +14,15 @@ from eightbit.models.networks.cifar import OptionAShortcut
 from eightbit.models.networks.quantizable import ConvReLU2d, DeQuantStub, LinearReLU, QuantStub
 from eightbit.quantize.litert.emitter import Emitter, last
 from eightbit.quantize.litert.graph import Operator, Shape, Tensor
+from eightbit.quantize.litert.weights import integers, is_depthwise, own_numbers, stored_numbers
 from eightbit.quantize.litert.windows import Window, windows
-from eightbit.quantize.network.fusion import float_parameters
 from eightbit.quantize.network.graph import INPUT
 from eightbit.quantize.network.operators import ConvClip2d, activation_of, layer_of
-from eightbit.quantize.recipe.integers import weight_integers
 
 Activation: Final = schema.ActivationFunctionType
 _Write = Callable[[Emitter, str, Any, Tensor, Shape], Tensor]
-_WriteLayer = Callable[[Emitter, str, Any, Tensor, Tensor, Any], Tensor]
+_WriteLayer = Callable[[str, Any, Emitter, Tensor, Sequence[Tensor], Tensor, Any], Tensor]
 
-_HEADROOM: Final = 2
-_WIDEST: Final = 2**15 - 1
 # Clips that LiteRT's kernels make themselves.
 _CLIPS: Final = {(0.0, 6.0): Activation.RELU6, (-1.0, 1.0): Activation.RELU_N1_TO_1}
 
@@ -64,65 +60,31 @@ def _layer(emitter: Emitter, name: str, module: nn.Module, x: Tensor, shape: Sha
     layer, activation = layer_of(module), activation_of(module)
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     write: _WriteLayer = _convolution if isinstance(layer, nn.Conv2d) else _linear
-    given = emitter.grid(name)
-    if x.params is None or emitter.layer(name) is None:
+    given, params = emitter.grid(name), emitter.layer(name)
+    if x.params is None or params is None:
         code = activation_code(activation, name)
+        weights = own_numbers(emitter.graph, name, layer)
         real = emitter.graph.tensor(name, shape)
-        return emitter.rounded(write(emitter, name, layer, emitter.real(x), real, code), given)
+        return emitter.rounded(
+            write(name, layer, emitter, emitter.real(x), weights, real, code), given
+        )
     # An upper bound is where the grid ends: a recipe is held to that.
     code = Activation.RELU if isinstance(activation, nn.ReLU) else Activation.NONE
-    if given is not None:
-        return write(emitter, name, layer, x, emitter.graph.tensor(name, shape, given), code)
-    given_wide = emitter.graph.wide_tensor(name, shape, _logits_scale(emitter, name))
-    return emitter.real(write(emitter, name, layer, emitter.widened(x), given_wide, code))
-
-
-def _logits_scale(emitter: Emitter, name: str) -> float:
-    """The scale of logits, which no other artefact rounds: LiteRT's integer layers give integers.
-
-    Eight bits would make ties of the two best classes. With int16 a step is a 64th of what
-    artefacts are compared in, and logits twice as large as those of calibration are not cut.
-    """
-    last_bit = emitter.last_bit(name)
-    if last_bit is None:
-        raise InputError(
-            f"{name}: expected a layer whose result is rounded, found one whose result is not, "
-            "which LiteRT cannot compute in integers; leave litert out of --formats"
-        )
-    return _HEADROOM * QuantDType.UINT8.qmax * last_bit / _WIDEST
-
-
-def _parameters(
-    emitter: Emitter, name: str, layer: nn.Conv2d | nn.Linear, x: Tensor, depthwise: bool
-) -> list[Tensor]:
-    """Weight and bias: integers where the input is. Weights OHWI; of depthwise layers 1HWO."""
-    scale = x.wide_scale if x.params is None else x.params.scale[0]
-    weight: npt.NDArray[Any]
-    bias: npt.NDArray[Any]
-    weight_grid = bias_grid = None
-    params = emitter.layer(name)
-    if scale is None or params is None:
-        weight, bias = float_parameters(layer)
-    else:
-        weight = weight_integers(layer, params).astype(np.int8)
-        # As large as sums of products are: of int16 numbers, in 64 bits.
-        bias = np.array(params.bias, np.int32 if x.wide_scale is None else np.int64)
-        weight_grid, bias_grid = params.weight, bias_params(params.weight, scale)
-    if weight.ndim == 4:
-        order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
-        weight = weight.transpose(order)
-    axis = 3 if depthwise else 0
-    return [
-        emitter.graph.constant(f"{name}.weight", np.ascontiguousarray(weight), weight_grid, axis),
-        emitter.graph.constant(f"{name}.bias", bias, bias_grid),
-    ]
+    (scale,) = x.params.scale
+    if given is None:
+        weights = stored_numbers(emitter, name, layer, params, scale)
+        real = emitter.graph.tensor(name, shape)
+        return write(name, layer, emitter, emitter.real(x), weights, real, code)
+    weights = integers(emitter.graph, name, layer, params, scale)
+    return write(name, layer, emitter, x, weights, emitter.graph.tensor(name, shape, given), code)
 
 
 def _convolution(
-    emitter: Emitter,
     name: str,
     conv: nn.Conv2d,
+    emitter: Emitter,
     x: Tensor,
+    weights: Sequence[Tensor],
     given: Tensor,
     activation: int,
 ) -> Tensor:
@@ -135,8 +97,7 @@ def _convolution(
         padding=conv.padding,
         dilation=conv.dilation,
     )
-    depthwise = conv.groups == conv.in_channels > 1
-    parameters = _parameters(emitter, name, conv, x, depthwise)
+    depthwise = is_depthwise(conv)
     x, padding = emitter.windowed(name, x, over)
     options: Any = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
     if depthwise:
@@ -145,21 +106,21 @@ def _convolution(
     options.strideH, options.strideW = conv.stride
     options.dilationHFactor, options.dilationWFactor = conv.dilation
     code = Operator.DEPTHWISE_CONV_2D if depthwise else Operator.CONV_2D
-    return emitter.graph.operator(code, [x, *parameters], given, options)
+    return emitter.graph.operator(code, [x, *weights], given, options)
 
 
 def _linear(
-    emitter: Emitter,
     name: str,
     linear: nn.Linear,
+    emitter: Emitter,
     x: Tensor,
+    weights: Sequence[Tensor],
     given: Tensor,
     activation: int,
 ) -> Tensor:
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = activation
-    inputs = [x, *_parameters(emitter, name, linear, x, depthwise=False)]
-    return emitter.graph.operator(Operator.FULLY_CONNECTED, inputs, given, options)
+    return emitter.graph.operator(Operator.FULLY_CONNECTED, [x, *weights], given, options)
 
 
 def _max_pool(emitter: Emitter, name: str, module: nn.Module, x: Tensor, shape: Shape) -> Tensor:

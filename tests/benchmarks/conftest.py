@@ -4,15 +4,18 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import onnx
 import pytest
 import torch
+from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 from tests.synthetic_reports.reports import almost_empty, full
 from torch.export import Dim, ExportedProgram, export, save
 
 from eightbit.benchmarks.artifact.formats import (
+    LITERT,
     OPENVINO,
     PROGRAM,
     TORCHSCRIPT,
@@ -20,11 +23,13 @@ from eightbit.benchmarks.artifact.formats import (
     Runtime,
     runtimes,
 )
+from eightbit.benchmarks.artifact.litert_file import IDENTIFIER
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.models.spec import Architecture, ModelSpec, Preprocessing
 from eightbit.models.torch_warnings import expected_deprecations
+from eightbit.quantize.litert.graph import GraphWriter, Operator
 
 CLASSES = 7
 WEIGHT = np.linspace(-1, 1, 3 * CLASSES, dtype=np.float32).reshape(3, CLASSES)
@@ -118,6 +123,27 @@ def _write_program(path: Path, metadata: str | None) -> None:
     save(_program(), str(path), extra_files={} if metadata is None else {"eightbit.json": metadata})
 
 
+def _litert(metadata: str | None) -> bytes:
+    """The tiny model, its images NHWC."""
+    graph = GraphWriter()
+    image = graph.image("image", (1, 8, 8, 3), "float32")
+    mean = graph.tensor("mean", (1, 3))
+    axes = graph.constant("axes", np.array([1, 2], np.int32))
+    graph.operator(Operator.MEAN, [image, axes], mean, schema.ReducerOptionsT())
+    weight, bias = np.ascontiguousarray(WEIGHT.T), np.zeros(CLASSES, np.float32)
+    numbers = [graph.constant("weight", weight), graph.constant("bias", bias)]
+    logits = graph.tensor("logits", (1, CLASSES))
+    options = schema.FullyConnectedOptionsT()
+    graph.operator(Operator.FULLY_CONNECTED, [mean, *numbers], logits, options)
+    model = schema.ModelT.InitFromPackedBuf(graph.file("tiny", image, logits, metadata or ""))
+    model.subgraphs[0].tensors[image.index].shapeSignature = [-1, -1, -1, 3]
+    if metadata is None:
+        model.metadata = []
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
 @pytest.fixture(scope="session")
 def write_model() -> Callable[..., Path]:
     """Writes the tiny model for a runtime into a folder and returns the file."""
@@ -129,6 +155,9 @@ def write_model() -> Callable[..., Path]:
         elif runtime is PROGRAM.runtime:
             path = folder / "tiny.pt2"
             _write_program(path, metadata)
+        elif runtime is LITERT.runtime:
+            path = folder / "tiny.tflite"
+            path.write_bytes(_litert(metadata))
         else:
             path = folder / "tiny.onnx"
             _write_onnx(path, metadata)

@@ -17,10 +17,11 @@ from torch import nn
 from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
+from eightbit.benchmarks.runtimes.runners.litert_runner import LiteRtRunner
 from eightbit.benchmarks.runtimes.runners.program_runner import ProgramRunner
 from eightbit.calibration import collect
 from eightbit.calibration.qparams import FloatArray
-from eightbit.models import Preprocessing, Pretrained, from_module
+from eightbit.models import InputError, Preprocessing, Pretrained, from_module
 from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import (
     Mode,
@@ -38,6 +39,7 @@ from eightbit.quantize.artifacts.audit import count_onnx
 from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.torchscript_export import write_float_torchscript
 from eightbit.quantize.artifacts.torchscript_worker import scripted
+from eightbit.quantize.litert.export import export_litert
 from eightbit.quantize.network.operators import Kind
 from eightbit.quantize.network.placement import named
 from eightbit.quantize.network.skeleton import Skeleton
@@ -175,6 +177,30 @@ def test_a_program_computes_the_integers_of_the_reference(name: str, tmp_path: P
     path = tmp_path / "integers.pt2"
     export_program(ProgramModule(found.quantized), found.metadata(Precision.INT8), path)
     assert found.step(ProgramRunner(path, threads=1)(found.images)) < 1e-3
+
+
+# LiteRT has no operator for these, or none is written.
+NOT_IN_LITERT = {
+    *("max pool with dilation", "average pool that leaves padding out"),
+    *("average pool with ceil_mode", "pool to 3 x 5", "upsampling to another size", "curves"),
+    *("curves by hand", "products of maps", "layer norm over channels", "group norm"),
+    *("parametric relu", "parametric relu with one slope", "transposed convolution"),
+}
+
+
+@every_operation
+def test_litert_computes_the_integers_of_the_reference(name: str, tmp_path: Path) -> None:
+    found = case(name)
+    path = tmp_path / "integers.tflite"
+    if name in NOT_IN_LITERT:
+        with pytest.raises(InputError, match=r"LiteRT.*; leave litert out of --formats$"):
+            export_litert(found.quantized, found.metadata(Precision.INT8), path)
+        assert not path.exists()
+        return
+    export_litert(found.quantized, found.metadata(Precision.INT8), path)
+    assert found.step(LiteRtRunner(path, threads=1)(found.images)) < 1e-3
+    # Its own kernels, without XNNPACK's, round a convolution's results twice.
+    assert found.step(LiteRtRunner(path, threads=1, optimize=False)(found.images)) < 2
 
 
 @every_operation

@@ -10,6 +10,7 @@ import pytest
 
 from eightbit.benchmarks.artifact.formats import (
     FORMATS,
+    LITERT,
     ONNX,
     OPENVINO,
     PROGRAM,
@@ -32,6 +33,7 @@ def test_files_are_named_by_precision_and_format():
         "model.int8.pt",
         "model.int8.onnx",
         "model.int8.pt2",
+        "model.int8.tflite",
     ]
     assert ONNX.file(Precision.FP32) == "model.fp32.onnx"
 
@@ -67,7 +69,7 @@ def test_an_unknown_runtime_is_refused_with_the_known_ones():
 
 
 def test_onnx_is_looked_at_first_and_is_what_openvino_executes():
-    assert preferred() == (ONNX, TORCHSCRIPT, PROGRAM)
+    assert preferred() == (ONNX, TORCHSCRIPT, PROGRAM, LITERT)
     assert executed_by(OPENVINO) is ONNX
     assert written(["model.fp32.onnx", "a.int8.pt", "b.int8.onnx"]) == (ONNX, TORCHSCRIPT)
     assert written(["model.fp32.onnx", "recipe.json"]) == ()

@@ -130,7 +130,9 @@ def test_a_missing_file_is_an_error(tmp_path):
 
 
 def test_another_suffix_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"ends in \.onnx or \.pt or \.pt2, found \.h5"):
+    with pytest.raises(
+        InputError, match=r"ends in \.onnx or \.pt or \.pt2 or \.tflite, found \.h5"
+    ):
         open_artifact(tmp_path / "model.h5")
 
 
