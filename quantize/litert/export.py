@@ -58,9 +58,9 @@ def _written(
     network: Network, emitter: Emitter, metadata: ArtifactMetadata
 ) -> tuple[Tensor, Tensor]:
     """Write the whole network; returns the tensors of images and output."""
-    side = metadata.spec.preprocessing.crop
-    shapes = _Shapes(network.traced).of((1, 3, side, side))
-    image = emitter.graph.image(INPUT_NAME, (1, side, side, 3), metadata.input.dtype)
+    height, width = metadata.spec.preprocessing.crop_size
+    shapes = _Shapes(network.traced).of((1, 3, height, width))
+    image = emitter.graph.image(INPUT_NAME, (1, height, width, 3), metadata.input.dtype)
     values: dict[fx.Node, Tensor] = {}
     for node in network.graph.nodes:
         sources = [values[source] for source in inputs_of(node)]

@@ -195,9 +195,7 @@ def test_a_network_that_litert_lacks_is_refused_before_any_work(line: Quantized)
     pretrained = from_module(Normed(), preprocessing=Preprocessing(resize=16, crop=16))
     network = fuse(pretrained)
     refuse_unwritable(network, pretrained.spec, config, ("onnx",))
-    with pytest.raises(
-        InputError, match=r"expected an operator that LiteRT has, found aten\.layer"
-    ):
+    with pytest.raises(InputError, match=r"^norm\.weight: expected weights of layers alone"):
         refuse_unwritable(network, pretrained.spec, config, ("onnx", "litert"))
 
 
@@ -207,3 +205,16 @@ def test_without_litert_the_message_names_the_extra(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"--formats litert: .*pip install 'eightbit\[litert\]'"):
         refuse_unwritable(line.network, line.recipe.spec, line.recipe.config, ("litert",))
+
+
+def test_images_may_be_wider_than_high(noise_images: Images, tmp_path: Path) -> None:
+    module = nn.Sequential(
+        *(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
+        *(nn.Flatten(), nn.Linear(8, 5)),
+    )
+    preprocessing = Preprocessing(resize=(16, 24), crop=(16, 24))
+    pretrained = from_module(module.eval(), preprocessing=preprocessing)
+    x = np.random.default_rng(0).standard_normal((4, 3, 16, 24), np.float32)
+    line = quantized(pretrained, x)
+    path = exported(line, tmp_path / "wide.tflite")
+    assert steps(LiteRtRunner(path, 1)(x), line, x) < 1e-3
