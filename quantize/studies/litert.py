@@ -1,6 +1,6 @@
 """The same recipe in LiteRT and in ONNX Runtime, on real images: a table in Markdown.
 
-Usage: python -m eightbit.benchmarks.studies.litert --calibrate SRC --evaluate SRC --out FILE.md
+Usage: python -m eightbit.quantize.studies.litert --calibrate SRC --evaluate SRC --out FILE.md
            ARCHITECTURE:WEIGHTS:SIDE ...
 
 Every network is quantized once for both; LiteRT's logits, in XNNPACK's kernels and in its own, are
@@ -8,7 +8,6 @@ compared with those of ONNX Runtime, which are the reference's. Ratios are float
 file, medians of interleaved calls at one thread.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from eightbit.benchmarks.runtimes.runners.litert_runner import LiteRtRunner
 from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.command import Network, parse_network, quantize
 from eightbit.benchmarks.studies.line import drawn_photos
+from eightbit.quantize.recipe.recipe import read_recipe
 
 _IMAGES: Final = 1000
 _BATCH: Final = 50
@@ -76,7 +76,7 @@ def measure(network: Network, calibrate: Path, evaluate: Path, folder: Path) -> 
         raise ValueError(f"{integer}: expected the metadata of a bundle, found none")
     pixels = drawn_photos(evaluate, metadata.spec.preprocessing, _IMAGES)
     expected = _logits(OnnxRunner(integer, threads=usable_cores()), pixels)
-    last_bit = json.loads((out / "recipe.json").read_text(encoding="utf-8"))["output_scale"]
+    last_bit = read_recipe(out / "recipe.json").output_scale
     xnnpack, plain = (
         _answers(
             _logits(LiteRtRunner(lite, usable_cores(), optimize=optimize), pixels),
@@ -150,7 +150,7 @@ def document(rows: Sequence[Row], versions: str) -> str:
 
 
 _COMMAND: Final = (
-    "`python -m eightbit.benchmarks.studies.litert --calibrate SRC --evaluate SRC --out FILE.md "
+    "`python -m eightbit.quantize.studies.litert --calibrate SRC --evaluate SRC --out FILE.md "
     "ARCHITECTURE:WEIGHTS:SIDE ...`"
 )
 
