@@ -30,6 +30,7 @@ from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
+from eightbit.benchmarks.report.figures import decibels, percent, times
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
@@ -236,10 +237,10 @@ def _cells(row: Row) -> Iterator[str]:
     yield f"{row.integers:.1%}"
     yield f"{row.size_ratio:.1%}"
     both = [row.own, *([] if row.other is None else [row.other])]
-    yield ", ".join(f"{one.median_image_sqnr_db or 0:.1f}" for one in both) + " dB"
-    yield ", ".join(f"{one.top1_agreement or 0:.1%}" for one in both)
+    yield ", ".join(decibels(one.median_image_sqnr_db) for one in both)
+    yield ", ".join(percent(one.top1_agreement, 1) for one in both)
     real, *others = (result.p50_ms for result in row.latencies)
-    yield ", ".join(f"{real / other:.2f}x" for other in others)
+    yield ", ".join(times(real / other) for other in others)
 
 
 def main(

@@ -78,7 +78,7 @@ def measure(network: Network, calibrate: Path, evaluate: Path, folder: Path) -> 
     expected = _logits(OnnxRunner(integer, threads=usable_cores()), pixels)
     last_bit = read_recipe(out / "recipe.json").output_scale
     xnnpack, plain = (
-        _answers(
+        compared(
             _logits(LiteRtRunner(lite, usable_cores(), optimize=optimize), pixels),
             expected,
             last_bit,
@@ -100,7 +100,8 @@ def _logits(runner: FileRunner, pixels: FloatArray) -> FloatArray:
     return np.concatenate([runner(pixels[start : start + _BATCH]) for start in starts])
 
 
-def _answers(found: FloatArray, expected: FloatArray, last_bit: float) -> Answers:
+def compared(found: FloatArray, expected: FloatArray, last_bit: float) -> Answers:
+    """Logits beside those expected, both float32 (N, classes); ``last_bit`` is their scale."""
     difference = np.abs(found - expected) / last_bit
     return Answers(
         within=float((difference <= 1).mean()),
