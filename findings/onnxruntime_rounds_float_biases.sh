@@ -8,7 +8,8 @@
 # The behaviour: from the level "basic" on, a session makes each float bias beside int8 weights an int32
 # in steps of input scale times weight scale. quantize_static gives a channel of zeros the weight scale
 # 1.0, so with images of 0 to 255 its step is 1.0: biases of 0.2 and -0.4 answer 0, one of 0.7 answers 1.
-# The channel with weights keeps its bias. onnxruntime 1.20.1 answers the biases at every level, for the same file.
+# The channel with weights keeps its bias. onnxruntime 1.20.1 answers all biases at every level, for the
+# same file.
 #
 # Versions: onnxruntime 1.20.1 and 1.31.1, onnx 1.23.2, Python 3.11.
 #
