@@ -18,7 +18,9 @@ from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
 from eightbit.models.spec import (
+    EVEN,
     MAX_SIDE,
+    ModelSpec,
     Preprocessing,
     Size,
     Task,
@@ -36,6 +38,8 @@ _MOST_IMAGES: Final = 256
 _RESIZED: Final = (256, 224)
 _SMALL: Final = 112
 
+# The entry in which our own artefacts say what they are.
+_OWN: Final = "eightbit"
 _LABELS: Final = ("names", "id2label", "labels", "classes")
 
 
@@ -58,21 +62,28 @@ def from_onnx(path: Path, wanted: Wanted) -> Pretrained:
         module = OnnxNetwork(simplified(graph), channels_last=channels_last).eval()
         classes = module.outputs(size)
         check_same(file.model, graph, module, size, channels_last=channels_last)
+        own = _own(file.graph.metadata, size, classes)
     except InputError as exc:
         raise InputError(f"{one_line(path, 120)}: {exc}") from exc
-    preprocessing, notes = _prepared(size, wanted)
-    labels, named = _labels(graph.metadata, classes)
+    cut = () if ending is None else (_CUT[ending],)
+    if own is None:
+        preprocessing, notes = _prepared(size, wanted)
+        labels, named = _labels(graph.metadata, classes)
+        task, threshold = _task(ending, classes), EVEN
+    else:
+        preprocessing, notes, named = wanted.prepared(own.preprocessing), (), ()
+        labels, task, threshold = own.labels, own.task, own.threshold
     return from_module(
         module,
         preprocessing=preprocessing,
         num_classes=classes,
         labels=wanted.labels or labels,
-        task=wanted.task or _task(ending, classes),
-        threshold=wanted.threshold,
+        task=wanted.task or task,
+        threshold=threshold if wanted.threshold == EVEN else wanted.threshold,
         name=f"onnx:{path.stem}",
         weights_sha256=file.sha256,
         source=one_line(path.name, 200),
-        notes=(*(() if ending is None else (_CUT[ending],)), *notes, *named),
+        notes=(*cut, *notes, *named),
     )
 
 
@@ -169,6 +180,30 @@ def _task(ending: Ending | None, classes: int) -> Task | None:
     if ending is not Ending.SIGMOID:
         return None
     return Task.BINARY if classes == 1 else Task.MULTI_LABEL
+
+
+def _own(metadata: Mapping[str, str], size: Size, classes: int) -> ModelSpec | None:
+    """What a float model of ours says of itself; None for a file of others.
+
+    Raises:
+        InputError: It is damaged, or of another graph.
+    """
+    if _OWN not in metadata:
+        return None
+    try:
+        spec = ModelSpec.model_validate_json(json.dumps(json.loads(metadata[_OWN])["spec"]))
+    except (LookupError, TypeError, ValueError, RecursionError) as exc:
+        raise InputError(
+            f"eightbit metadata: expected what eightbit writes, found {one_line(str(exc), 120)}; "
+            "do not trust this file"
+        ) from exc
+    if (spec.preprocessing.crop, spec.num_classes) != (size, classes):
+        raise InputError(
+            f"eightbit metadata: expected {size_text(size)} px and {classes} outputs, as the graph "
+            f"has, found {size_text(spec.preprocessing.crop)} px and {spec.num_classes}; do not "
+            "trust this file"
+        )
+    return spec
 
 
 def _labels(

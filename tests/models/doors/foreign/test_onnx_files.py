@@ -10,7 +10,16 @@ import pytest
 import torch
 from tests.onnx_models import SIDE, TAIL, convolution, numbers, saved, written
 
-from eightbit.models import InputError, Preprocessing, Pretrained, Task, Wanted, load_source
+from eightbit.models import (
+    Architecture,
+    InputError,
+    ModelSpec,
+    Preprocessing,
+    Pretrained,
+    Task,
+    Wanted,
+    load_source,
+)
 from eightbit.models.doors.onnx_graphs import comparing
 
 BODY = f"c = Conv(x, w) h = Relu(c) {TAIL}"
@@ -259,3 +268,49 @@ def test_only_a_graph_needs_no_source(content: bytes | None, tmp_path: Path) -> 
         path.write_bytes(content)
     with pytest.raises(InputError, match="SOURCE: expected one beside these weights, or an ONNX"):
         opened(path)
+
+
+def described(path: Path, document: object) -> Path:
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"eightbit": json.dumps(document)})
+    onnx.save(model, path)
+    return path
+
+
+def test_a_float_model_of_ours_says_what_it_is(tmp_path: Path) -> None:
+    half = (0.5, 0.5, 0.5)
+    spec = ModelSpec(
+        architecture=Architecture.CIFAR_RESNET20,
+        num_classes=4,
+        labels=("a", "b", "c", "d"),
+        task=Task.MULTI_LABEL,
+        threshold=0.3,
+        preprocessing=Preprocessing(resize=11, crop=SIDE, mean=half, std=half),
+    )
+    document = {"format_version": 1, "spec": spec.model_dump(mode="json")}
+    path = described(saved(written(BODY, convolution()), tmp_path), document)
+    found = opened(path)
+    assert found.spec.preprocessing == spec.preprocessing
+    assert (found.spec.labels, found.spec.task) == (spec.labels, spec.task)
+    assert (found.spec.threshold, found.notes) == (0.3, ())
+    assert opened(path, resize=9).spec.preprocessing.resize == 9
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "expected what eightbit writes"),
+        ({"spec": 3}, "expected what eightbit writes"),
+        (
+            {"spec": {"architecture": "resnet18", "num_classes": 7}},
+            "expected 8 px and 4 outputs, as the graph has, found 224 px and 7",
+        ),
+    ],
+)
+def test_damaged_metadata_of_ours_is_refused(
+    document: object, message: str, tmp_path: Path
+) -> None:
+    path = described(saved(written(BODY, convolution()), tmp_path), document)
+    with pytest.raises(InputError, match=f"eightbit metadata: {message}.*do not trust") as caught:
+        opened(path)
+    assert "\n" not in str(caught.value)
