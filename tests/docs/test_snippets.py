@@ -16,10 +16,13 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from tests.docs.pages import CLASSES, DOCS, PAGES, name_of
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner, read_metadata, read_report
+from eightbit.benchmarks.artifact.formats import LITERT
 from eightbit.models import Architecture, Pretrained, load_pretrained, preprocess
 from eightbit.models.torch_warnings import expected_deprecations
-from eightbit.quantize import Delivery, QuantConfig, read_recipe, rebuild
+from eightbit.quantize import Delivery, QuantConfig, Quantized, read_recipe, rebuild
+from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.open_bundle import open_bundle
+from eightbit.quantize.artifacts.write import write_litert
 from eightbit.quantize.deploy.archive import archive_of, bundle_files
 
 Names = dict[str, Any]
@@ -52,6 +55,7 @@ def run(desk: Path) -> Iterator[Callable[[Path], Names]]:
     made = run_page(DOCS / "checkpoint.md")  # build/r20, which other pages speak of
     _write_pixel_bundle(made["pretrained"])
     shutil.copy("build/r20/model.int8.onnx", "model.onnx")
+    _write_litert(Path("build/r20"))
     _write_board()
     yield run_page
     torch.set_num_threads(threads)
@@ -64,6 +68,13 @@ def _write_pixel_bundle(network: Pretrained) -> None:
     config = QuantConfig.model_validate({**recipe.config.model_dump(), "input": "uint8-nhwc"})
     changed = recipe.model_copy(update={"config": config})
     rebuild(network, changed, Delivery(out=Path("build/pixels")))
+
+
+def _write_litert(folder: Path) -> None:
+    """The file of docs/deployment.md that is written on demand."""
+    recipe = read_recipe(folder / "recipe.json")
+    network = read_float_network(folder / "model.fp32.onnx", recipe)
+    write_litert(Quantized(network=network, recipe=recipe), folder / LITERT.file())
 
 
 def _write_board() -> None:
@@ -101,6 +112,8 @@ def test_loading_without_eightbit_gives_what_eightbit_gives(
     torchscript = TorchScriptRunner(path.with_suffix(".pt"), 1)(pixels[None])
     assert np.array_equal(found["same_logits"].numpy(), torchscript)
     assert np.array_equal(found["batch_logits"], np.repeat(found["logits"], 2, axis=0))
+    scale = read_recipe(path.with_name("recipe.json")).output_scale
+    assert np.abs(found["lite_logits"] - found["logits"]).max() < 1e-3 * scale
     assert found["label"] == CLASSES[found["logits"].argmax()]
 
 

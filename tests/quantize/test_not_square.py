@@ -14,7 +14,7 @@ from tests.onnx_models import numbers, saved, written
 from tests.quantize.conftest import Eightbit
 
 from eightbit.benchmarks import read_report
-from eightbit.benchmarks.runtimes.onnx_runner import OnnxRunner
+from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.models import Preprocessing, preprocess
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import open_bundle
