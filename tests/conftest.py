@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 from eightbit.models import Architecture, ModelSpec, Preprocessing, Pretrained, build_model
 
 # A file runs on one core: the other would wait in the end for one that takes long and comes late.
 FIRST = "tests/quantize/test_pipeline.py"
+
+# How long an example takes is the machine's: other processes share its cores.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

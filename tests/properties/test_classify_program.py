@@ -188,7 +188,7 @@ def test_its_probabilities_are_those_of_the_logits_in_double_precision(
 
 @pytest.mark.parametrize("task", list(Task))
 @given(values=st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=7))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_task_says_what_eightbit_says(
     program: ModuleType, task: Task, values: list[float]
 ) -> None:

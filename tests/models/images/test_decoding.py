@@ -179,7 +179,7 @@ def samples() -> list[bytes]:
     return [save(image, image_format, **extra) for image_format, extra in options]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(choices=st.data())
 def test_mutated_images_decode_or_are_refused_and_nothing_else(
     choices: st.DataObject, samples: list[bytes]

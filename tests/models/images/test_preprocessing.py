@@ -82,7 +82,7 @@ def test_known_sizes_equal_torchvisions_preset_bit_for_bit(
 sides = st.one_of(st.integers(1, 60), st.integers(1, 400))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     width=sides,
     height=sides,
@@ -98,7 +98,7 @@ def test_any_size_equals_torchvisions_preset_bit_for_bit(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     width=sides,
     height=sides,
@@ -121,7 +121,7 @@ def test_both_sides_are_resized_alike_where_images_are_squashed(
 either = st.one_of(st.integers(1, 90), st.tuples(st.integers(1, 90), st.integers(1, 90)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(width=sides, height=sides, crop=either, resize=st.integers(1, 90), seed=st.integers(0, 99))
 def test_a_crop_of_any_height_and_width_is_torchvisions_centre(
     width: int, height: int, crop: Size, resize: int, seed: int
@@ -131,7 +131,7 @@ def test_a_crop_of_any_height_and_width_is_torchvisions_centre(
     np.testing.assert_array_equal(cropped_pixels(image, how), np.asarray(expected))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     width=sides,
     height=sides,
@@ -168,7 +168,7 @@ def test_halves_fall_as_they_do_in_timm() -> None:
     assert odd > 5
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(width=sides, height=sides, resize=either, crop=either, seed=st.integers(0, 99))
 def test_a_squashed_image_has_exactly_the_height_and_width(
     width: int, height: int, resize: Size, crop: Size, seed: int
@@ -221,7 +221,7 @@ def test_normalised_pixels_lead_back_to_the_very_pixels(preprocessing: Preproces
     assert np.array_equal(found, pixels)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(mean=st.floats(-100, 100), std=st.floats(1e-6, 1e6))
 def test_so_do_those_of_any_usual_statistics(mean: float, std: float) -> None:
     preprocessing = Preprocessing(mean=(mean, 0.5, -mean), std=(std, std, 1.0))

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eightbit.models.images.sampling import balanced_order
@@ -18,7 +18,6 @@ def items_of(classes: dict[str, int]) -> list[ImageItem]:
     ]
 
 
-@settings(deadline=None)
 @given(classes=counts, seed=st.integers(-5, 5), shuffle=st.randoms(use_true_random=False))
 def test_every_prefix_is_balanced_and_the_input_order_does_not_matter(
     classes: dict[str, int], seed: int, shuffle: object

@@ -322,9 +322,7 @@ def test_a_zip_member_whose_local_name_is_no_text_is_unusable(tmp_path: Path) ->
         source.read(source.items[0])
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(choices=st.data(), kind=st.sampled_from(["tar", "zip"]))
 def test_mutated_archives_are_read_or_refused_and_nothing_else(
     choices: st.DataObject, kind: str, tmp_path: Path

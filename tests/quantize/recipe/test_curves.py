@@ -119,7 +119,7 @@ def test_what_has_no_real_result_is_no_table() -> None:
 
 
 @pytest.mark.parametrize("name", CURVES)
-@settings(max_examples=10, deadline=None, phases=[Phase.generate], derandomize=True)
+@settings(max_examples=10, phases=[Phase.generate], derandomize=True)
 @given(source=scales, source_zero=zero_points, result=scales, result_zero=zero_points)
 def test_a_curve_keeps_away_from_ties(
     name: str, source: float, source_zero: int, result: float, result_zero: int
@@ -155,7 +155,7 @@ PRODUCTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-@settings(max_examples=20, deadline=None, phases=[Phase.generate], derandomize=True)
+@settings(max_examples=20, phases=[Phase.generate], derandomize=True)
 @given(data=st.data())
 def test_products_keep_away_from_ties(name: str, data: st.DataObject) -> None:
     network = traced(name)
