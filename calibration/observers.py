@@ -40,6 +40,10 @@ class ActivationObserver(nn.Module):
             self.expected = 0
         return x
 
+    def forget(self) -> None:
+        """Begin anew, as if nothing had been observed."""
+        self._seen = Accumulator()
+
     def statistics(self) -> TensorStatistics:
         """Statistics so far.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from eightbit.benchmarks.processes.crew import Executor
 from eightbit.benchmarks.report.images import ConvergencePoint
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.calibration import CalibrationResult, collect
@@ -20,6 +21,7 @@ from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import ImageSource
+from eightbit.quantize.calibrate_shared import collect_shared
 from eightbit.quantize.config import AUTO_SAMPLES, Mode, QuantConfig
 from eightbit.quantize.front_ends.observed import ObservedNetwork, observed_directly
 from eightbit.quantize.images import Kept, Subset, UsableImages
@@ -54,15 +56,23 @@ def calibrate(
     stages: Stages,
     *,
     front_end: Mode | None = None,
+    executor: Executor | None = None,
 ) -> Calibrated:
     """Run calibration images through the network and observe every tensor that will be rounded.
 
     The config fixes the number of images, or "auto": until the ranges settle. ``front_end`` is
-    torch's that places the observers; None for our own, which sees the same numbers.
+    torch's that places the observers; None for our own, which sees the same numbers. ``executor``
+    has workers that share the images out; None for this process.
 
     Raises:
-        InputError: No image is usable, or an activation is not finite.
+        InputError: No image is usable, an activation is not finite, or workers shall share images
+            whose order matters.
     """
+    if executor is not None and config.method is Method.MOVING_AVERAGE:
+        raise InputError(
+            "moving-average: expected one process, since it depends on the order of the images, "
+            "found workers; take another --method or leave --cluster out"
+        )
     is_auto = config.samples == AUTO_SAMPLES
     # Until candidates are compared, the one that moves with every image stands for them.
     method = Method.WEIGHTED_MSE if config.method is Method.AUTO else config.method
@@ -76,11 +86,21 @@ def calibrate(
     )
     every = IMAGES_PER_CHECKPOINT if is_auto else images_per_look(images.limit)
     subset = Subset()
-    with stages.stage(Stage.OBSERVE):
-        observed = _observed(network, front_end)
-    with stages.stage(Stage.CALIBRATE, total=images.limit) as watcher:
-        pixels = (image.pixels for image in subset.watch(images))
-        collected = _collected(observed, pixels, pretrained.source, watcher, until, every)
+    if executor is None:
+        with stages.stage(Stage.OBSERVE):
+            observed = _observed(network, front_end)
+        with stages.stage(Stage.CALIBRATE, total=images.limit) as watcher:
+            pixels = (image.pixels for image in subset.watch(images))
+            collected = _collected(observed, pixels, pretrained.source, watcher, until, every)
+    else:
+        with stages.stage(Stage.CALIBRATE, total=images.limit, unit="images") as watcher:
+            collected = collect_shared(
+                *(network, images, subset, executor),
+                weights=pretrained.source,
+                on_images=watcher.advance,
+                until=until,
+                images_per_look=every,
+            )
     return Calibrated(
         collected=collected,
         images=images,

@@ -31,6 +31,8 @@ class UsableImages:
         limit: At most so many usable ones; None for all.
 
     Attributes:
+        items: As given.
+        preprocessing: As given.
         limit: As given, and no more than there are items.
         digests: SHA-256 of the files read so far.
         skipped: Files skipped so far, with the reason.
@@ -45,8 +47,8 @@ class UsableImages:
         limit: int | None = None,
     ) -> None:
         self.source = source
-        self._items = items
-        self._preprocessing = preprocessing
+        self.items = items
+        self.preprocessing = preprocessing
         self.limit = len(items) if limit is None else min(limit, len(items))
         self.digests: list[str] = []
         self.skipped: list[SkippedImage] = []
@@ -57,7 +59,7 @@ class UsableImages:
         Raises:
             InputError: There is none.
         """
-        loaded = load_images(self.source, self._items, self._preprocessing)
+        loaded = load_images(self.source, self.items, self.preprocessing)
         for image in loaded:
             if isinstance(image, LoadedImage):
                 self.digests.append(image.digest)
@@ -259,9 +261,15 @@ class Subset:
                 del self._kept[max(self._kept)]
             yield image
 
+    def chosen(self, digests: Iterable[str], crop: tuple[int, int]) -> list[str]:
+        """Those of some images that would be kept if all of them passed, each of this crop."""
+        return sorted(set(digests))[: sum(self._most_of(crop[0] * crop[1]))]
+
     def _most(self, image: LoadedImage) -> tuple[int, int]:
         """How many images of this size are kept to fit to, and to judge on."""
-        pixels = image.pixels[0].size
+        return self._most_of(image.pixels[0].size)
+
+    def _most_of(self, pixels: int) -> tuple[int, int]:
         return max(self._fitting // pixels, _FEWEST), max(self._held_out // pixels, _FEWEST)
 
     def kept(self) -> Kept:

@@ -10,6 +10,7 @@ from typing import Final
 import torch
 
 from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
+from eightbit.benchmarks.processes.crew import Executor
 from eightbit.benchmarks.report.choices import ChoicesSection, ChoiceTrial
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
@@ -56,6 +57,8 @@ def quantize(
     delivery: Delivery,
     config: QuantConfig = _DEFAULT_CONFIG,
     stages: Stages | None = None,
+    *,
+    executor: Executor | None = None,
 ) -> Report:
     """Quantize a pretrained network, verify the artefacts, and report what it cost.
 
@@ -65,6 +68,8 @@ def quantize(
         delivery: What to write and to measure.
         config: How to quantize.
         stages: Gets the progress; None to work silently.
+        executor: Has workers that calibrate and evaluate, such as a `Cluster`; None for this
+            machine's own processes. The result is that of one process with a worker's threads.
 
     Returns:
         The report, as it lies in ``delivery.out`` beside the artefacts. A failed verification is
@@ -74,10 +79,10 @@ def quantize(
         InputError: Something given cannot be used; ``delivery.out`` is as it was.
     """
     with ExitStack() as stack:
-        run = _start(pretrained, delivery, stages, stack)
+        run = _start(pretrained, delivery, stages, stack, executor)
         source = stack.enter_context(open_source(calibrate))
         equalized, calibrated, tried = equalize_and_calibrate(
-            pretrained, source, config, run.stages, formats=delivery.formats
+            pretrained, source, config, run.stages, formats=delivery.formats, executor=executor
         )
         network, fitting = equalized.network, calibrated.kept.fitting
         decided = decide(
@@ -89,7 +94,9 @@ def quantize(
         )
         recipe, fallback = decided.recipe, None
         if delivery.fallback and run.data is not None:
-            recipe, fallback = fall_back(network, recipe, fitting, run.data, delivery, run.stages)
+            recipe, fallback = fall_back(
+                *(network, recipe, fitting, run.data, delivery, run.stages), executor=executor
+            )
         return _deliver(
             run, Quantized(network=network, recipe=recipe), calibrated, decided.choices, fallback
         )
@@ -102,10 +109,12 @@ def equalize_and_calibrate(
     stages: Stages,
     *,
     formats: Collection[str] = (),
+    executor: Executor | None = None,
 ) -> tuple[Equalized, Calibrated, tuple[ChoiceTrial, ...]]:
     """The network, equalised where that helps, its statistics, and what was tried.
 
     ``formats`` are those to be written: for TorchScript torch's front end places the observers.
+    ``executor`` has workers that calibrate; None for this process.
 
     Raises:
         InputError: No image is usable, a weight or an activation is not finite, or a format cannot
@@ -116,7 +125,7 @@ def equalize_and_calibrate(
         plain = fuse(pretrained)
         refuse_unwritable(plain, pretrained.spec, config, formats)
         equalized = equalize(plain, config.equalize)
-    calibrate = partial(calibrate_module.calibrate, front_end=front_end)
+    calibrate = partial(calibrate_module.calibrate, front_end=front_end, executor=executor)
     calibrated = calibrate(equalized.network, pretrained, source, config, stages)
     if not equalized.exponents or config.equalize is not Equalize.AUTO:
         return equalized, calibrated, ()
@@ -135,19 +144,25 @@ def equalize_and_calibrate(
 
 @own_state()
 def rebuild(
-    pretrained: Pretrained, recipe: Recipe, delivery: Delivery, stages: Stages | None = None
+    pretrained: Pretrained,
+    recipe: Recipe,
+    delivery: Delivery,
+    stages: Stages | None = None,
+    *,
+    executor: Executor | None = None,
 ) -> Report:
     """Write the artefacts again from the weights and a recipe, without calibration.
 
     They are byte for byte those that the recipe was made with, given the same versions. Without
-    evaluation images nothing is verified, and the report says so.
+    evaluation images nothing is verified, and the report says so. `executor` has workers that
+    evaluate; None for processes of this machine.
 
     Raises:
         InputError: The recipe was made for other weights or another network, or something given
             cannot be used; ``delivery.out`` is as it was.
     """
     with ExitStack() as stack:
-        run = _start(pretrained, delivery, stages, stack)
+        run = _start(pretrained, delivery, stages, stack, executor)
         if delivery.fallback:
             raise InputError(
                 "fallback: expected none beside a recipe, which says what computes in float; leave "
@@ -167,12 +182,19 @@ class _Run:
     stages: Stages
     folder: Path
     data: LabelledSource | None
+    threads: int
+    executor: Executor | None
 
 
 def _start(
-    pretrained: Pretrained, delivery: Delivery, stages: Stages | None, stack: ExitStack
+    pretrained: Pretrained,
+    delivery: Delivery,
+    stages: Stages | None,
+    stack: ExitStack,
+    executor: Executor | None = None,
 ) -> _Run:
     """Open everything that can be refused, before any work is done."""
+    threads = executor.threads if executor else delivery.thread_count
     check_head(
         pretrained.spec.task,
         labelled=delivery.image_labels is not None,
@@ -180,7 +202,7 @@ def _start(
         fallback=delivery.fallback,
     )
     folder = stack.enter_context(bundle.staged(delivery.out, overwrite=delivery.overwrite))
-    stack.enter_context(torch_threads(delivery.thread_count))
+    stack.enter_context(torch_threads(threads))
     data = None
     if delivery.evaluate is not None:
         data = open_labelled(
@@ -191,7 +213,14 @@ def _start(
             max_drop_pp=delivery.max_drop_pp,
         )
         stack.enter_context(data.source)
-    return _Run(delivery=delivery, stages=stages or Stages(), folder=folder, data=data)
+    return _Run(
+        delivery=delivery,
+        stages=stages or Stages(),
+        folder=folder,
+        data=data,
+        threads=threads,
+        executor=executor,
+    )
 
 
 def _deliver(
@@ -202,7 +231,7 @@ def _deliver(
     fallback: FallbackSection | None = None,
 ) -> Report:
     """The second half of the line: artefacts, proofs, measurements, report."""
-    recipe, threads = quantized.recipe, run.delivery.thread_count
+    recipe, threads = quantized.recipe, run.threads
     write_artifacts(quantized, run.delivery.formats, run.folder, run.stages)
     coverage = None
     if ONNX.key in run.delivery.formats:
@@ -225,6 +254,7 @@ def _deliver(
                 network=lambda: quantized.network.module,
                 threads=threads,
                 calibration=calibrated.images.digests if calibrated else (),
+                executor=run.executor,
             )
             evaluated = found if isinstance(found, EvaluatedImages) else None
             check = found.check if isinstance(found, EvaluatedImages) else found

@@ -61,7 +61,7 @@ def with_short_spins(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 # The runtimes are told their threads directly too; these reach the libraries beneath them.
-_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _STDERR_KEPT_BYTES: Final = 16 * 2**10
 _STDERR_SHOWN_LINES: Final = 15
@@ -123,7 +123,7 @@ class WorkerProcess:
             stderr=subprocess.PIPE,
             env={
                 **with_short_spins(os.environ),
-                **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+                **dict.fromkeys(THREAD_VARIABLES, str(threads)),
                 **trust_variables(),
                 **(variables or {}),
             },

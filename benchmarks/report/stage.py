@@ -7,6 +7,7 @@ class Stage(StrEnum):
     """One stage; where there are several of a kind, their names begin with it."""
 
     LOAD_WEIGHTS = "load weights"
+    JOIN_CLUSTER = "join cluster"
     FUSE = "fuse"
     OBSERVE = "observe"
     CALIBRATE = "calibrate"

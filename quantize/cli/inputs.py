@@ -1,10 +1,12 @@
 """Loads the network, labels and preprocessing given on the command line."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from eightbit.benchmarks.processes.crew import Executor
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.models.doors.foreign.sources import load_source, stands_alone
 from eightbit.models.doors.foreign.wanted import Wanted
@@ -16,6 +18,7 @@ from eightbit.models.label_files import (
     read_image_labels,
     read_multi_labels,
 )
+from eightbit.models.plain_text import counted
 from eightbit.models.spec import Architecture, Task
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
@@ -42,6 +45,32 @@ def read_labels(
         read_class_names(names[0]) if names else None,
         read(tables[0]) if tables else None,
     )
+
+
+@contextmanager
+def joined(
+    address: str | None, workers: int | None, threads: int | None, stages: Stages
+) -> Iterator[Executor | None]:
+    """The workers of a cluster within the block; None without an address.
+
+    Raises:
+        InputError: It cannot be joined, or workers are given and no cluster.
+    """
+    if address is None:
+        if workers is not None:
+            raise InputError("--workers: expected --cluster beside it, found none; add it")
+        yield None
+        return
+    # Here, since it loads Ray's half of the program.
+    from eightbit.benchmarks.cluster.cluster import Cluster
+
+    with stages.stage(Stage.JOIN_CLUSTER):
+        cluster = Cluster(address, workers=workers, threads=threads or 1, tell=stages.watcher.tell)
+    with cluster:
+        stages.watcher.tell(
+            f"{counted(cluster.workers, 'worker')}, each of {counted(cluster.threads, 'thread')}"
+        )
+        yield cluster
 
 
 def load_new(source: str | None, wanted: Wanted, stages: Stages) -> Pretrained:

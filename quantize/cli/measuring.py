@@ -12,11 +12,13 @@ from eightbit.quantize.cli.options import (
     MAX_BATCH,
     MAX_THREADS,
     ClassOrderOption,
+    ClusterOption,
     Folder,
     ImageLabels,
     MaxDrop,
     Threads,
     Trust,
+    Workers,
 )
 
 measuring = typer.Typer()
@@ -91,6 +93,8 @@ def evaluate(
     class_order: ClassOrderOption = None,
     max_drop: MaxDrop = None,
     threads: Threads = None,
+    cluster: ClusterOption = None,
+    workers: Workers = None,
     trust: Trust = False,
 ) -> None:
     """Measure the accuracy of a bundle's artefacts against float.
@@ -100,14 +104,14 @@ def evaluate(
     """
     from eightbit.quantize.artifacts.open_bundle import open_bundle
     from eightbit.quantize.cli.console import progress
-    from eightbit.quantize.cli.inputs import read_labels
+    from eightbit.quantize.cli.inputs import joined, read_labels
     from eightbit.quantize.commands.evaluate import evaluate_bundle
 
     task = open_bundle(folder).recipe.spec.task
     class_names, image_labels = read_labels([labels] if labels else [], task)
     if class_names is not None:
         raise InputError(f"{labels}: expected a .csv with the labels of the images, found names")
-    with progress() as stages:
+    with progress() as stages, joined(cluster, workers, threads, stages) as executor:
         report = evaluate_bundle(
             folder,
             data,
@@ -118,6 +122,7 @@ def evaluate(
             threads=threads,
             trust=trust,
             command=command_line(),
+            executor=executor,
         )
     show(report)
     say_written(folder)

@@ -76,6 +76,23 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, max=MAX_THREADS, help="Threads to use; all usable cores by default."),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="local|ADDRESS",
+        help="Workers of Ray: begun here, or those of the cluster at HOST:PORT; --threads are then "
+        "those of each worker, 1 by default.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_THREADS,
+        help="Workers of the --cluster; as many as it has processors for by default.",
+    ),
+]
 MaxDrop = Annotated[
     float | None,
     typer.Option(

@@ -21,6 +21,7 @@ from eightbit.quantize.cli.looking import looking
 from eightbit.quantize.cli.measuring import measuring
 from eightbit.quantize.cli.options import (
     ClassOrderOption,
+    ClusterOption,
     Fallback,
     Labels,
     MaxDrop,
@@ -29,6 +30,7 @@ from eightbit.quantize.cli.options import (
     TaskOption,
     Threads,
     Threshold,
+    Workers,
     image_size,
     known_source,
 )
@@ -189,6 +191,8 @@ def quantize(
     max_drop: MaxDrop = None,
     fallback: Fallback = False,
     threads: Threads = None,
+    cluster: ClusterOption = None,
+    workers: Workers = None,
     seed: Annotated[
         int, typer.Option(min=0, max=MAX_COUNT, help="Of the draw of calibration images.")
     ] = _DEFAULTS.seed,
@@ -200,7 +204,7 @@ def quantize(
     from eightbit.quantize import pipeline
     from eightbit.quantize.bundle import check_target
     from eightbit.quantize.cli.console import progress
-    from eightbit.quantize.cli.inputs import load_new, load_recorded, read_labels
+    from eightbit.quantize.cli.inputs import joined, load_new, load_recorded, read_labels
     from eightbit.quantize.config import Delivery
     from eightbit.quantize.recipe.recipe import read_recipe
 
@@ -233,7 +237,7 @@ def quantize(
         overwrite=overwrite,
         command=command_line(),
     )
-    with progress() as stages:
+    with progress() as stages, joined(cluster, workers, threads, stages) as executor:
         if recipe is None or known is None:
             is_named = source is not None or stands_alone(weights)
             if not is_named or calibrate is None:
@@ -256,11 +260,13 @@ def quantize(
                 input=input,
                 opset=opset,
             )
-            report = pipeline.quantize(pretrained, calibrate, delivery, config, stages)
+            report = pipeline.quantize(
+                pretrained, calibrate, delivery, config, stages, executor=executor
+            )
         else:
             _refuse_beside_recipe(context, class_names)
             pretrained = load_recorded(recipe, known, source, wanted, stages)
-            report = pipeline.rebuild(pretrained, known, delivery, stages)
+            report = pipeline.rebuild(pretrained, known, delivery, stages, executor=executor)
     _finish(report, out, max_drop)
 
 

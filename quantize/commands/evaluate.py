@@ -8,6 +8,7 @@ from typing import Final
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.evaluation.journal import Journal, header_of, open_journal
 from eightbit.benchmarks.evaluation.pool import workers_and_threads
+from eightbit.benchmarks.processes.crew import Executor
 from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import FidelitySection, Report
@@ -44,6 +45,7 @@ def evaluate_bundle(
     threads: int | None = None,
     trust: bool = False,
     command: str = "",
+    executor: Executor | None = None,
 ) -> Report:
     """Accuracy, fidelity and parity of a bundle's artefacts; also amends the bundle's report.
 
@@ -55,7 +57,8 @@ def evaluate_bundle(
     multi-label classifier; `class_order` says what the names of folders or labels are, where that
     is not clear. The gate ``max_drop_pp`` needs labels; None for the report's own gate, if there is
     one and the images have labels. `threads`: None for all usable cores. `trust`: run the models
-    whatever their code asks for.
+    whatever their code asks for. `executor` has the workers, each with its own threads; None for
+    processes of this machine.
 
     Returns:
         A report of this evaluation alone; its ``max_drop_pp`` is the gate that applies.
@@ -73,9 +76,10 @@ def evaluate_bundle(
     known = amending.begin()
     labelled = open_labelled(data, recipe.spec, image_labels, class_order, max_drop_pp=max_drop_pp)
     gate_pp = _gate(known, labelled, stages.watcher) if max_drop_pp is None else max_drop_pp
-    count = threads or usable_cores()
+    count = executor.threads if executor else threads or usable_cores()
+    each = executor.threads if executor else workers_and_threads(count)[1]
     seen = known.calibration.digests if known.calibration else ()
-    with labelled.source as source, _journal(opened, data, source, count, stages) as journal:
+    with labelled.source as source, _journal(opened, data, source, each, stages) as journal:
         with trusting(trust):
             found = evaluate_artifacts(
                 *(models_of(folder), recipe, labelled, stages),
@@ -83,6 +87,7 @@ def evaluate_bundle(
                 threads=count,
                 calibration=seen,
                 journal=journal,
+                executor=executor,
             )
         amending.finish(lambda before: _amended(before, found, max_drop_pp, command))
         if journal is not None:
@@ -118,10 +123,12 @@ def _report(
 
 @contextmanager
 def _journal(
-    opened: Bundle, data: Path, source: ImageSource, threads: int, stages: Stages
+    opened: Bundle, data: Path, source: ImageSource, each: int, stages: Stages
 ) -> Iterator[Journal | None]:
-    """The journal, if it can be written; an early end says how to continue."""
-    _, each = workers_and_threads(threads)
+    """The journal, if it can be written; an early end says how to continue.
+
+    Its answers are those of workers with `each` so many threads, however many there are.
+    """
     preprocessing = opened.recipe.spec.preprocessing
     header = header_of(models_of(opened.folder), preprocessing, source.items, threads=each)
     journal = open_journal(opened.folder, data, header, stages.watcher.tell)

@@ -1,19 +1,23 @@
 """Noise that each rounding alone adds to the logits: per tensor, and per layer's weights."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import fx
+from torch import fx, nn
 
+from eightbit.benchmarks.processes.crew import Executor, Task
+from eightbit.benchmarks.runtimes.runner import FloatArray
+from eightbit.models.torch_state import own_state
 from eightbit.quantize.algorithms.bias_correction import correct_biases
-from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
+from eightbit.quantize.algorithms.simulation import Pair, RoundedNetwork
 from eightbit.quantize.network.graph import operation_kind, sources, tensor_name
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.network.placement import BETWEEN, float_candidates
 from eightbit.quantize.recipe.recipe import Recipe, leave_float
+from eightbit.quantize.torch_settings import torch_threads
 
 
 def partly_float(
@@ -56,27 +60,90 @@ def sensitivities(
     images: torch.Tensor,
     *,
     advance: Callable[[int], None] = lambda _: None,
+    executor: Executor | None = None,
 ) -> Sensitivities:
     """Simulate the network once per tensor and once per layer of an all-integer recipe.
 
     The noise of a layer's input and output tensors is subtracted from its own. `images` are
     float32, shape (N, 3, H, W), of which the first `SENSITIVITY_IMAGES` are used. `advance` is
-    called with 1 after each tensor and layer.
+    called with 1 after each tensor and layer. `executor` has workers, each of which simulates one
+    tensor or layer at a time; None for this process.
     """
-    candidates, inputs = network.float_candidates, network.inputs
     few = images[:SENSITIVITY_IMAGES]
-    tensors: dict[str, float] = {}
-    for name, params in recipe.activations.items():
-        alone = recipe.model_copy(update={"activations": {name: params}, "layers": {}})
-        tensors[name] = _squared_noise(network, alone, few)
+    names = [
+        *((name, False) for name in recipe.activations),
+        *((name, True) for name in recipe.layers),
+    ]
+    alone: dict[tuple[str, bool], float] = {}
+    for key, noise in zip(names, _noises(network, recipe, few, names, executor), strict=True):
+        alone[key] = noise
         advance(1)
-    weights: dict[str, float] = {}
-    for name in recipe.layers:
-        others = [other for other in candidates if other != name]
-        noise = _squared_noise(network, partly_float(network, recipe, others, few), few)
-        weights[name] = max(noise - tensors[inputs[name]] - tensors.get(name, 0.0), 0.0)
-        advance(1)
+    tensors = {name: alone[name, False] for name in recipe.activations}
+    weights = {
+        name: max(alone[name, True] - tensors[network.inputs[name]] - tensors.get(name, 0.0), 0.0)
+        for name in recipe.layers
+    }
     return Sensitivities(tensors=tensors, weights=weights)
+
+
+def _noises(
+    network: Network,
+    recipe: Recipe,
+    images: torch.Tensor,
+    names: Sequence[tuple[str, bool]],
+    executor: Executor | None,
+) -> Iterator[float]:
+    """The noise of each tensor alone, or of each layer's weights, in their order."""
+    if executor is None:
+        yield from map(_Simulation(network, recipe, images), names)
+        return
+    opening = _OpenSimulation(
+        module=network.module, recipe=recipe, images=images.numpy(), threads=executor.threads
+    )
+    tasks = (Task(content=name, named=f"the rounding of {name[0]}") for name in names)
+    with executor.crew(opening, most=len(names), where="rank operations") as crew:
+        yield from crew.map(tasks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OpenSimulation:
+    """What a worker does first: it runs the float network once."""
+
+    module: nn.Module
+    recipe: Recipe
+    images: FloatArray
+    threads: int
+
+    def __call__(self) -> Callable[[tuple[str, bool]], float]:
+        network = Network(module=self.module, spec=self.recipe.spec)
+        with own_state(), torch_threads(self.threads):
+            simulation = _Simulation(network, self.recipe, torch.from_numpy(self.images.copy()))
+
+        def serve(name: tuple[str, bool]) -> float:
+            with own_state(), torch_threads(self.threads):
+                return simulation(name)
+
+        return serve
+
+
+class _Simulation:
+    """Noise of one rounding after another; the float network runs once for all of them."""
+
+    def __init__(self, network: Network, recipe: Recipe, images: torch.Tensor) -> None:
+        self._network, self._recipe, self._images = network, recipe, images
+        self._exact = RoundedNetwork(network, {}).answers(images)[0]
+
+    def __call__(self, name: tuple[str, bool]) -> float:
+        """Squared noise of a tensor, or of the weights of the layer that computes it."""
+        tensor, of_weights = name
+        if of_weights:
+            others = [other for other in self._network.float_candidates if other != tensor]
+            partly = partly_float(self._network, self._recipe, others, self._images)
+            rounded = RoundedNetwork(self._network, partly.activations, partly)
+        else:
+            rounded = RoundedNetwork(self._network, {tensor: self._recipe.activations[tensor]})
+        logits = Pair(exact=self._exact, rounded=rounded.answers(self._images)[0])
+        return relative_noise(logits) ** 2
 
 
 def relative_noise(logits: Pair) -> float:
@@ -89,10 +156,6 @@ def relative_noise(logits: Pair) -> float:
     error = _centred(logits.rounded - logits.exact)
     ratios = error.norm(dim=1) / exact.norm(dim=1).clamp(min=_NO_SIGNAL)
     return float(ratios.clamp(max=1.0).mean())
-
-
-def _squared_noise(network: Network, recipe: Recipe, images: torch.Tensor) -> float:
-    return relative_noise(PairedNetwork(network, recipe).propagate(images)) ** 2
 
 
 def _centred(logits: torch.Tensor) -> torch.Tensor:

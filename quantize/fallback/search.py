@@ -13,6 +13,7 @@ from typing import Final
 import torch
 
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp, images_needed
+from eightbit.benchmarks.processes.crew import Executor
 from eightbit.benchmarks.report.fallback import FallbackSection, FallbackStep
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.quantize.config import Delivery
@@ -77,11 +78,14 @@ def fall_back(
     data: LabelledSource,
     delivery: Delivery,
     stages: Stages,
+    *,
+    executor: Executor | None = None,
 ) -> tuple[Recipe, FallbackSection]:
     """Leave as few operations in float as the target allows.
 
     `recipe` has everything in integers. Operations are ranked and biases corrected on `images`,
     float32, shape (N, 3, H, W); every step is evaluated on all labelled images of `data`.
+    `executor` has workers for both; None for this machine's own processes.
 
     Returns:
         The recipe to deliver, and all steps tried. If none meets the target, the recipe whose
@@ -96,10 +100,13 @@ def fall_back(
             network,
             data,
             formats=delivery.formats,
-            threads=delivery.thread_count,
+            threads=executor.threads if executor else delivery.thread_count,
             folder=folder,
+            executor=executor,
         )
-        search = _Search(network, recipe, images, trials, delivery.max_drop_pp, stages)
+        search = _Search(
+            *(network, recipe, images, trials, delivery.max_drop_pp, stages), executor=executor
+        )
         chosen = search.run()
     return search.steps[chosen].recipe, search.section(chosen)
 
@@ -115,6 +122,8 @@ class _Search:
         trials: Trials,
         target_pp: float | None,
         stages: Stages,
+        *,
+        executor: Executor | None = None,
     ) -> None:
         if target_pp is None:
             raise ValueError("fallback: expected a target, found none")
@@ -122,6 +131,7 @@ class _Search:
         self._network, self._recipe, self._images = network, recipe, images
         self._trials, self._target_pp, self._stages = trials, target_pp, stages
         self._order: tuple[tuple[str, ...], ...] = ()
+        self._executor = executor
 
     def run(self) -> int:
         """The key in ``steps`` to deliver."""
@@ -142,7 +152,9 @@ class _Search:
         total = len(self._recipe.activations) + len(self._recipe.layers)
         with self._stages.stage(Stage.RANK_OPERATIONS, total=total) as watcher:
             noise = sensitivities(
-                self._network, self._recipe, self._images, advance=watcher.advance
+                *(self._network, self._recipe, self._images),
+                advance=watcher.advance,
+                executor=self._executor,
             )
             return float_order(self._network.graph, noise)
 

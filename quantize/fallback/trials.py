@@ -10,10 +10,11 @@ import numpy as np
 from eightbit.benchmarks.accuracy.heads import Head, IntArray
 from eightbit.benchmarks.accuracy.paired import drop_interval_pp
 from eightbit.benchmarks.artifact.formats import Format, Precision, preferred
-from eightbit.benchmarks.evaluation.pool import PredictionPool
+from eightbit.benchmarks.evaluation.crew_pool import open_pool
 from eightbit.benchmarks.evaluation.prediction import in_chunks
 from eightbit.benchmarks.latency.launches import Candidate
 from eightbit.benchmarks.latency.results import measure_latency
+from eightbit.benchmarks.processes.crew import Executor
 from eightbit.benchmarks.runtimes.runner import check_finite
 from eightbit.models.errors import InputError
 from eightbit.models.images.loading import SkippedImage
@@ -62,7 +63,7 @@ class Trials:
 
     ``formats`` are those delivered in the end, kept in the order of trial: ONNX is written in a
     second. ``folder`` must be empty; the first recipe's files stay in it, as the baseline of
-    latencies.
+    latencies. ``executor`` has the workers; None for processes of this machine.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Trials:
         formats: Collection[str],
         threads: int,
         folder: Path,
+        executor: Executor | None = None,
     ) -> None:
         self.formats = tuple(known for known in preferred() if known.key in formats)
         self._network = network
         self._data = data
         self._threads = threads
         self._folder = folder
+        self._executor = executor
         self._truth: IntArray | None = None
         self._float: IntArray | None = None
 
@@ -173,7 +176,12 @@ class Trials:
         skipped: list[SkippedImage] = []
         preprocessing, head = recipe.spec.preprocessing, Head.of(recipe.spec)
         models = {path.name: path}
-        pool = PredictionPool(models, preprocessing, threads=self._threads, chunks=len(chunks))
+        pool = open_pool(
+            *(models, preprocessing),
+            threads=self._threads,
+            chunks=len(chunks),
+            executor=self._executor,
+        )
         with pool:
             for items, answer in zip(chunks, pool.predict(source, chunks), strict=True):
                 prediction = answer.prediction(items, list(models))

@@ -22,9 +22,10 @@ from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL, Head
 from eightbit.benchmarks.accuracy.multi_label import MultiLabelTally
 from eightbit.benchmarks.accuracy.parity import pair_name
 from eightbit.benchmarks.accuracy.tally import FINITE_CHECK, ClassificationTally
+from eightbit.benchmarks.evaluation.crew_pool import open_pool
 from eightbit.benchmarks.evaluation.journal import Journal
-from eightbit.benchmarks.evaluation.pool import PredictionPool
 from eightbit.benchmarks.evaluation.prediction import Prediction, in_chunks
+from eightbit.benchmarks.processes.crew import Executor
 from eightbit.benchmarks.report.checks import Check
 from eightbit.benchmarks.report.document import AccuracySection, MultiLabelSection
 from eightbit.benchmarks.report.images import DIGEST_DIGITS, SHOWN, EvaluationSection, WithoutImages
@@ -186,13 +187,15 @@ def evaluate_artifacts(
     threads: int,
     calibration: Collection[str] = (),
     journal: Journal | None = None,
+    executor: Executor | None = None,
 ) -> EvaluatedImages | Check:
     """Measure the artefacts against the float model on all images of a source.
 
     `models` are files by name, the float one as ``FLOAT``; they share `threads`. `network` gives
     the float network in torch, on which alternatives are tried where it does not fit the images.
     `calibration` has the digests of the calibration images, whole or truncated as in a report.
-    What `journal` holds is not computed again; None to keep nothing.
+    What `journal` holds is not computed again; None to keep nothing. `executor` has the workers;
+    None for processes of this machine.
 
     Returns:
         The result, or the failed check that ended it: a logit was not finite.
@@ -204,7 +207,7 @@ def evaluate_artifacts(
     run = _Run(tuple(models), recipe, data, stages, calibration)
     if journal is not None:
         run.continue_from(journal)
-    failed = run.predict(models, threads, journal)
+    failed = run.predict(models, threads, journal, executor)
     if failed is not None:
         return failed
     with torch_threads(threads):
@@ -262,18 +265,23 @@ class _Run:
             watcher.tell(f"starts again: of what an earlier evaluation left, {journal.void}")
 
     def predict(
-        self, models: Mapping[str, Path], threads: int, journal: Journal | None
+        self,
+        models: Mapping[str, Path],
+        threads: int,
+        journal: Journal | None,
+        executor: Executor | None,
     ) -> Check | None:
         """Run the remaining chunks; returns the check that ended it, if one failed."""
         if self._done == len(self._chunks):
             return None
         chunks, source = self._chunks, self._data.source
         with self._stages.stage(Stage.LOAD_MODELS):
-            pool = PredictionPool(
+            pool = open_pool(
                 models,
                 self._recipe.spec.preprocessing,
                 threads=threads,
                 chunks=len(chunks) - self._done,
+                executor=executor,
             )
         with pool, self._stages.stage(Stage.EVALUATE, total=self._total, unit="images") as watcher:
             watcher.resume(self._begun)

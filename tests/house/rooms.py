@@ -29,6 +29,7 @@ MAY_IMPORT: Final = {
     "benchmarks/runtimes": ("benchmarks/artifact", "models/images"),
     "benchmarks/runtimes/runners": ("benchmarks/runtimes",),
     "benchmarks/processes": ("benchmarks/runtimes/runners",),
+    "benchmarks/cluster": ("benchmarks/processes",),
     "benchmarks/accuracy": ("benchmarks/runtimes",),
     "benchmarks/latency": ("benchmarks/processes",),
     "benchmarks/evaluation": ("benchmarks/processes", "benchmarks/accuracy"),
@@ -51,7 +52,8 @@ MAY_IMPORT: Final = {
     "quantize/program": ("quantize/recipe",),
     "quantize/litert": ("quantize/recipe",),
     "quantize/algorithms": ("quantize/recipe",),
-    "quantize/calibrate.py": ("quantize/front_ends",),
+    "quantize/calibrate_shared.py": ("quantize/front_ends",),
+    "quantize/calibrate.py": ("quantize/calibrate_shared.py",),
     "quantize/artifacts": ("quantize/front_ends", "quantize/program", "quantize/litert"),
     "quantize/verify": ("quantize/artifacts",),
     "quantize/doctor": ("quantize/artifacts",),
@@ -66,7 +68,7 @@ MAY_IMPORT: Final = {
     "quantize/deploy": ("quantize/commands",),
     "quantize/cli": (
         *("quantize/deploy", "quantize/pipeline.py", "quantize/doctor"),
-        "benchmarks/comparison",
+        *("benchmarks/comparison", "benchmarks/cluster"),
     ),
 }
 
