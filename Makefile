@@ -31,7 +31,7 @@ NEWEST := build/newest
 test-newest: browser cpp emulator
 	$(PYTHON) -m venv $(NEWEST)
 	$(NEWEST)/bin/python -m pip install --quiet --upgrade --constraint constraints-newest.txt \
-	  --editable '.[demo,dev,keras,litert,openvino,timm]'
+	  --editable '.[cluster,demo,dev,keras,litert,openvino,timm]'
 	$(subst $(BIN),$(NEWEST)/bin,$(PYTEST)) -m 'not study'
 
 # benchmarks/studies, which only maintainers run.
@@ -58,7 +58,7 @@ measure: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) system-packages
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,keras,litert,openvino,timm]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cluster,demo,dev,keras,litert,openvino,timm]'
 	@touch $@
 
 # Debian keeps venv in a package of its own.

@@ -14,6 +14,7 @@ from .artifact.metadata import ArtifactMetadata as ArtifactMetadata
 from .artifact.metadata import open_artifact as open_artifact
 from .artifact.metadata import read_metadata as read_metadata
 from .artifact.trust import trusting as trusting
+from .cluster.cluster import Cluster as Cluster
 from .comparison.comparison import Comparison as Comparison
 from .comparison.comparison import compare_reports as compare_reports
 from .comparison.page import render_comparison as render_comparison
@@ -25,6 +26,7 @@ from .comparison.regression import regression_lines as regression_lines
 from .latency.launches import Candidate as Candidate
 from .latency.results import LatencyResult as LatencyResult
 from .latency.results import measure_latency as measure_latency
+from .processes.crew import Executor as Executor
 from .processes.isolated import IsolatedRunner as IsolatedRunner
 from .processes.process import WorkerCrashError as WorkerCrashError
 from .report.document import Report as Report

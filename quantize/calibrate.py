@@ -1,6 +1,7 @@
 """The pass over the calibration images: the network watched, the ranges said, a few images kept."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eightbit.benchmarks.processes.crew import Executor
@@ -15,18 +16,17 @@ from eightbit.calibration.convergence import (
     images_per_look,
     watched_method,
 )
-from eightbit.calibration.qparams import FloatArray
 from eightbit.calibration.range_methods import Method
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.images.sources import ImageSource
-from eightbit.quantize.calibrate_shared import collect_shared
 from eightbit.quantize.config import AUTO_SAMPLES, Mode, QuantConfig
 from eightbit.quantize.front_ends.observed import ObservedNetwork, observed_directly
+from eightbit.quantize.front_ends.shared_collection import collect_shared
 from eightbit.quantize.images import Kept, Subset, UsableImages
 from eightbit.quantize.network.network import Network
-from eightbit.quantize.stages import Stages, Watcher
+from eightbit.quantize.stages import Stages
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,21 +86,11 @@ def calibrate(
     )
     every = IMAGES_PER_CHECKPOINT if is_auto else images_per_look(images.limit)
     subset = Subset()
-    if executor is None:
-        with stages.stage(Stage.OBSERVE):
-            observed = _observed(network, front_end)
-        with stages.stage(Stage.CALIBRATE, total=images.limit) as watcher:
-            pixels = (image.pixels for image in subset.watch(images))
-            collected = _collected(observed, pixels, pretrained.source, watcher, until, every)
-    else:
-        with stages.stage(Stage.CALIBRATE, total=images.limit, unit="images") as watcher:
-            collected = collect_shared(
-                *(network, images, subset, executor),
-                weights=pretrained.source,
-                on_images=watcher.advance,
-                until=until,
-                images_per_look=every,
-            )
+    with _finite(pretrained.source):
+        if executor is None:
+            collected = _alone(network, images, subset, stages, front_end, until, every)
+        else:
+            collected = _shared(network, images, subset, stages, executor, until, every)
     return Calibrated(
         collected=collected,
         images=images,
@@ -109,6 +99,48 @@ def calibrate(
         watched=until.method,
         settled=converged.settled if converged else None,
     )
+
+
+def _alone(
+    network: Network,
+    images: UsableImages,
+    subset: Subset,
+    stages: Stages,
+    front_end: Mode | None,
+    until: Watched,
+    images_per_look: int,
+) -> CalibrationResult:
+    """The pass in this process."""
+    with stages.stage(Stage.OBSERVE):
+        observed = _observed(network, front_end)
+    with stages.stage(Stage.CALIBRATE, total=images.limit) as watcher:
+        return collect(
+            observed.module,
+            observed.observers,
+            (image.pixels for image in subset.watch(images)),
+            on_batch=watcher.advance,
+            until=until,
+            images_per_look=images_per_look,
+        )
+
+
+def _shared(
+    network: Network,
+    images: UsableImages,
+    subset: Subset,
+    stages: Stages,
+    executor: Executor,
+    until: Watched,
+    images_per_look: int,
+) -> CalibrationResult:
+    """The pass shared out over workers."""
+    with stages.stage(Stage.CALIBRATE, total=images.limit, unit="images") as watcher:
+        return collect_shared(
+            *(network, images, subset, executor),
+            on_images=watcher.advance,
+            until=until,
+            images_per_look=images_per_look,
+        )
 
 
 def _observed(network: Network, front_end: Mode | None) -> ObservedNetwork:
@@ -120,23 +152,11 @@ def _observed(network: Network, front_end: Mode | None) -> ObservedNetwork:
     return observe(network, front_end)
 
 
-def _collected(
-    observed: ObservedNetwork,
-    pixels: Iterator[FloatArray],
-    weights: str,
-    watcher: Watcher,
-    until: Watched,
-    images_per_look: int,
-) -> CalibrationResult:
+@contextmanager
+def _finite(weights: str) -> Iterator[None]:
+    """What statistics cannot be made of is an error of the input, named after the weights."""
     try:
-        return collect(
-            observed.module,
-            observed.observers,
-            pixels,
-            on_batch=watcher.advance,
-            until=until,
-            images_per_look=images_per_look,
-        )
+        yield
     except InputError:
         raise
     except ValueError as exc:

@@ -52,8 +52,7 @@ MAY_IMPORT: Final = {
     "quantize/program": ("quantize/recipe",),
     "quantize/litert": ("quantize/recipe",),
     "quantize/algorithms": ("quantize/recipe",),
-    "quantize/calibrate_shared.py": ("quantize/front_ends",),
-    "quantize/calibrate.py": ("quantize/calibrate_shared.py",),
+    "quantize/calibrate.py": ("quantize/front_ends",),
     "quantize/artifacts": ("quantize/front_ends", "quantize/program", "quantize/litert"),
     "quantize/verify": ("quantize/artifacts",),
     "quantize/doctor": ("quantize/artifacts",),
@@ -63,7 +62,7 @@ MAY_IMPORT: Final = {
         "benchmarks/report/pages",
     ),
     "quantize/pipeline.py": ("quantize/measure", "quantize/fallback"),
-    "quantize/studies": ("quantize/pipeline.py", "benchmarks/studies"),
+    "quantize/studies": ("quantize/pipeline.py", "benchmarks/studies", "benchmarks/cluster"),
     "quantize/commands": ("quantize/measure",),
     "quantize/deploy": ("quantize/commands",),
     "quantize/cli": (

@@ -59,7 +59,7 @@ def _measured(folder: Path) -> str:
 def test_the_same_evaluation_does_not_run_twice_at_a_time(
     eightbit: Eightbit, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(evaluation, "PredictionPool")
+    monkeypatch.delattr(evaluation, "open_pool")
     with open_source(photos) as source:
         preprocessing = read_recipe(folder / bundle.RECIPE).spec.preprocessing
         header = header_of(models_of(folder), preprocessing, source.items, threads=1)

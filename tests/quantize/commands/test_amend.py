@@ -141,7 +141,7 @@ def command(
     request: pytest.FixtureRequest, folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[object, ...]:
     """A command that amends the bundle, and fails the test when it begins to work."""
-    monkeypatch.setattr(evaluation, "PredictionPool", _unused)
+    monkeypatch.setattr(evaluation, "open_pool", _unused)
     monkeypatch.setattr(verify, "execute", _unused)
     monkeypatch.setattr(benchmark, "time_bundle", _unused)
     more = ("--data", photos) if request.param == "evaluate" else ()

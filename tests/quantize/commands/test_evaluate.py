@@ -105,7 +105,7 @@ def test_it_says_where_it_ran_if_that_was_another_machine(
 def test_what_would_fail_in_the_end_is_refused_before_the_work(
     eightbit: Eightbit, folder: Path, flat_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(evaluation, "PredictionPool")
+    monkeypatch.delattr(evaluation, "open_pool")
     (folder / bundle.REPORT_JSON).write_text("{}")
     command = ("evaluate", folder, "--data", flat_photos, "--threads", 1)
     assert bundle.REPORT_JSON in eightbit(*command).error

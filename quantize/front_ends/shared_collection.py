@@ -96,25 +96,23 @@ def collect_shared(
     subset: Subset,
     executor: Executor,
     *,
-    weights: str,
     on_images: Callable[[int], None],
     until: Callable[[CalibrationResult], bool],
     images_per_look: int,
 ) -> CalibrationResult:
     """What `collect` gives of the same images in one process, but for the moving averages.
 
-    ``images`` and ``subset`` are left as if the images had passed through them. ``weights`` is
-    where they come from, for messages; see `collect` for ``until`` and ``images_per_look``, which
-    is a multiple of 32.
+    ``images`` and ``subset`` are left as if the images had passed through them; see `collect` for
+    ``until`` and ``images_per_look``, which is a multiple of 32.
 
     Raises:
-        InputError: No image is usable, an activation is not finite, or some images ended three
-            workers.
+        InputError: No image is usable, or some ended three workers.
+        ValueError: An activation is not finite.
         WorkerCrashError: There are no workers.
     """
     opening = _OpenNetwork(module=network.module, spec=network.spec, threads=executor.threads)
     most = -(-images.limit // _IMAGES_A_TASK)
-    with executor.crew(opening, most=most, where=weights) as crew:
+    with executor.crew(opening, most=most, where=images.source.name) as crew:
         drawing = _Drawing(images)
         merged: CalibrationResult | None = None
         stopped = False
