@@ -7,7 +7,7 @@ import typer
 
 from eightbit.benchmarks.artifact.formats import suffixes
 from eightbit.models.spec import MAX_CLASSES, MAX_COUNT, Task
-from eightbit.quantize.cli.options import Folder, Threads, Trust
+from eightbit.quantize.cli.options import ClusterOption, Folder, Threads, Trust, Workers
 
 looking = typer.Typer()
 
@@ -18,15 +18,20 @@ def diagnose(
     data: Annotated[Path, typer.Option(metavar="SRC", help="Images: folder, .tar or .zip.")],
     samples: Annotated[int, typer.Option(min=1, max=MAX_COUNT, help="Images to draw.")] = 32,
     threads: Threads = None,
+    cluster: ClusterOption = None,
+    workers: Workers = None,
 ) -> None:
     """Show what each quantized tensor loses, alone and accumulated, worst first."""
     from eightbit.benchmarks.report.pages.terminal import render_table
     from eightbit.benchmarks.report.tables.network import diagnosis_table
     from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.cli.inputs import joined
     from eightbit.quantize.commands.diagnose import diagnose_bundle
 
-    with progress() as stages:
-        tensors = diagnose_bundle(folder, data, stages, samples=samples, threads=threads)
+    with progress() as stages, joined(cluster, workers, threads, stages) as executor:
+        tensors = diagnose_bundle(
+            folder, data, stages, samples=samples, threads=threads, executor=executor
+        )
     results().print(render_table(diagnosis_table(tensors, rows=len(tensors))))
 
 

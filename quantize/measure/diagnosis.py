@@ -2,14 +2,17 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import fx
+from torch import fx, nn
 
+from eightbit.benchmarks.processes.crew import Executor, Task
 from eightbit.benchmarks.report.diagnosis import Histogram, TensorDiagnosis
+from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.calibration import QuantParams, dequantize
 from eightbit.calibration.fake_quantization import fake_quantize
 from eightbit.calibration.qparams import DoubleArray
@@ -20,6 +23,7 @@ from eightbit.quantize.network.graph import tensor_name
 from eightbit.quantize.network.network import Network
 from eightbit.quantize.recipe.quantized import Quantized
 from eightbit.quantize.recipe.recipe import LayerParams, Recipe
+from eightbit.quantize.torch_settings import torch_threads
 
 BINS: Final = 64
 
@@ -105,8 +109,12 @@ _SHOWN: Final = 6  # tensors with histograms
 
 
 @own_state()
-def diagnose(quantized: Quantized, images: torch.Tensor) -> tuple[TensorDiagnosis, ...]:
+def diagnose(
+    quantized: Quantized, images: torch.Tensor, executor: Executor | None = None
+) -> tuple[TensorDiagnosis, ...]:
     """Measure the SQNR of every quantized tensor on images: float32, shape (N, 3, H, W).
+
+    ``executor`` has workers, each of which takes eight images at a time; None for this process.
 
     Returns:
         One entry per tensor, the lowest SQNR alone first: there a wider or narrower range, or
@@ -114,13 +122,15 @@ def diagnose(quantized: Quantized, images: torch.Tensor) -> tuple[TensorDiagnosi
         histograms.
     """
     recipe = quantized.recipe
-    meter = _Meter(quantized.network, recipe)
-    for batch in images.split(_BATCH):
-        meter.propagate(batch)
-    weights = meter.weight_sqnr()
+    sums: dict[str, _Sums] = defaultdict(_Sums)
+    weights: dict[str, float | None] = {}
+    for measured in _measured(quantized, images.split(_BATCH), executor):
+        weights |= measured.weights
+        for name, part in measured.sums.items():
+            sums[name].merge(part)
     tensors = [
-        sums.result(name, recipe.activations[name], weights.get(name), position)
-        for position, (name, sums) in enumerate(meter.sums.items())
+        found.result(name, recipe.activations[name], weights.get(name), position)
+        for position, (name, found) in enumerate(sums.items())
     ]
     tensors.sort(key=lambda t: math.inf if t.sqnr_alone_db is None else t.sqnr_alone_db)
     worst = with_histograms(tensors[:_SHOWN], quantized, images.split(_BATCH))
@@ -145,6 +155,15 @@ class _Sums:
         self.accumulated += _energy(exact - rounded)
         self.outside += int(((exact < low - half) | (exact > high + half)).sum())
         self.elements += exact.numel()
+
+    def merge(self, later: "_Sums") -> None:
+        """Add those of the batches behind; float's last bits depend on their order."""
+        self.low, self.high = min(self.low, later.low), max(self.high, later.high)
+        self.signal += later.signal
+        self.alone += later.alone
+        self.accumulated += later.accumulated
+        self.outside += later.outside
+        self.elements += later.elements
 
     def result(
         self, name: str, params: QuantParams, weight: float | None, position: int
@@ -183,6 +202,67 @@ class _Meter(PairedNetwork):
             noise = _energy(exact - self.rounded_weights[name])
             found[name] = _decibels(_energy(exact), noise)
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What a batch says of every tensor, and the first one of the layers' weights."""
+
+    sums: Mapping[str, _Sums]
+    weights: Mapping[str, float | None]
+
+
+class _Measuring:
+    """Measures batch after batch; the weights are rounded once."""
+
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        self._meter = _Meter(network, recipe)
+
+    def __call__(self, number: int, batch: torch.Tensor) -> _Measured:
+        self._meter.sums = defaultdict(_Sums)
+        self._meter.propagate(batch)
+        weights = {} if number else self._meter.weight_sqnr()
+        return _Measured(sums=dict(self._meter.sums), weights=weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OpenNetwork:
+    """What a worker does first."""
+
+    module: nn.Module
+    recipe: Recipe
+    threads: int
+
+    def __call__(self) -> Callable[[tuple[int, FloatArray]], _Measured]:
+        with own_state():
+            network = Network(module=self.module, spec=self.recipe.spec)
+            measuring = _Measuring(network, self.recipe)
+
+        def serve(given: tuple[int, FloatArray]) -> _Measured:
+            number, batch = given
+            with own_state(), torch_threads(self.threads):
+                return measuring(number, torch.from_numpy(batch.copy()))
+
+        return serve
+
+
+def _measured(
+    quantized: Quantized, batches: Sequence[torch.Tensor], executor: Executor | None
+) -> Iterator[_Measured]:
+    """What each batch says, in their order."""
+    if executor is None:
+        measuring = _Measuring(quantized.network, quantized.recipe)
+        yield from (measuring(number, batch) for number, batch in enumerate(batches))
+        return
+    opening = _OpenNetwork(
+        module=quantized.network.module, recipe=quantized.recipe, threads=executor.threads
+    )
+    tasks = (
+        Task(content=(number, batch.numpy()), named=f"batch {number} of the diagnosis")
+        for number, batch in enumerate(batches)
+    )
+    with executor.crew(opening, most=len(batches), where="diagnose") as crew:
+        yield from crew.map(tasks)
 
 
 def _limits(params: QuantParams) -> tuple[float, float]:

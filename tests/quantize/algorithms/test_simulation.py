@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tests.in_line import InLine
 
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult
 from eightbit.calibration import activation_params, collect
@@ -161,6 +162,15 @@ def test_the_worst_tensor_comes_first(fused: Network, recipe: Recipe, images: to
     behind = "layer2.1.conv2"
     assert spoiled_by_name[behind].sqnr_alone_db == by_name[behind].sqnr_alone_db
     assert spoiled_by_name[behind].sqnr_accumulated_db < by_name[behind].sqnr_accumulated_db - 5
+
+
+def test_workers_diagnose_what_one_process_does(
+    fused: Network, recipe: Recipe, images: torch.Tensor
+) -> None:
+    quantized, executor = Quantized(network=fused, recipe=recipe), InLine()
+    many = torch.cat([images, images[:3] * 1.5])
+    assert diagnose(quantized, many, executor) == diagnose(quantized, many)
+    assert len(executor.tasks) == -(-len(many) // 8) > 1
 
 
 def test_the_worst_tensors_have_histograms_of_all_their_elements(

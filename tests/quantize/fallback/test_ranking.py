@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.in_line import InLine
 from torch import fx
 
 from eightbit.calibration import collect
 from eightbit.models import Architecture, Pretrained
 from eightbit.quantize import QuantConfig, Recipe, fuse, make_recipe, observe
-from eightbit.quantize.algorithms.simulation import Pair
+from eightbit.quantize.algorithms.simulation import Pair, PairedNetwork
 from eightbit.quantize.config import Mode, Target
 from eightbit.quantize.fallback.ranking import (
     Sensitivities,
@@ -137,6 +138,26 @@ def test_a_layer_with_coarse_weights_is_found(
     found = sensitivities(fused, worse, images)
     assert max(found.weights, key=lambda each: found.weights[each]) == name
     assert float_order(fused.graph, found)[0] == (name,)
+
+
+def test_workers_find_the_noise_of_one_process(
+    fused: Network, recipe: Recipe, images: torch.Tensor
+) -> None:
+    executor = InLine(threads=torch.get_num_threads())
+    assert sensitivities(fused, recipe, images, executor=executor) == sensitivities(
+        fused, recipe, images
+    )
+    assert len(executor.tasks) == len(recipe.activations) + len(recipe.layers)
+
+
+def test_noise_is_that_of_both_networks_side_by_side(
+    fused: Network, recipe: Recipe, images: torch.Tensor
+) -> None:
+    found = sensitivities(fused, recipe, images)
+    for name, noise in found.tensors.items():
+        update = {"activations": {name: recipe.activations[name]}, "layers": {}}
+        pair = PairedNetwork(fused, recipe.model_copy(update=update)).propagate(images)
+        assert noise == relative_noise(pair) ** 2
 
 
 def test_noise_is_relative_to_each_image_and_one_outlier_cannot_rule() -> None:
