@@ -8,8 +8,9 @@ from typing import Final, Self
 
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.passed_over import Counting, PassedOver, is_hidden
+from eightbit.models.images.shards import open_any
 from eightbit.models.images.signatures import FORMATS, HEAD_BYTES, is_image
-from eightbit.models.images.storage import Storage, open_storage
+from eightbit.models.images.storage import Storage
 from eightbit.models.plain_text import printable
 
 # Files with these endings count as images unread; a damaged one is skipped by its name.
@@ -116,7 +117,9 @@ class ImageSource:
 
 
 def open_source(path: Path) -> ImageSource:
-    """Open a folder of images or of class folders, or a `.tar` or `.zip` of either.
+    """Open a folder of images or of class folders, a `.tar` or `.zip` of either, or several tars.
+
+    Several tars that are one source have a range in their name: `train-{000..146}.tar`.
 
     A file is an image if its ending is one of `ENDINGS`, or its first bytes are those of a format
     that Pillow reads here; others, hidden ones and `__MACOSX` are counted and passed over. Deeper
@@ -126,7 +129,7 @@ def open_source(path: Path) -> ImageSource:
     Raises:
         InputError: The path is missing, damaged, or holds no image.
     """
-    storage = open_storage(path)
+    storage = open_any(path)
     try:
         found = _Found(storage, path)
         return ImageSource(found.listing(), storage, found.stored_names)

@@ -127,7 +127,7 @@ class FolderStorage:
         """See `Storage`."""
         try:
             with (self._root / name).open("rb") as file:
-                return _bounded(file.read(MAX_FILE_BYTES + 1))
+                return bounded(file.read(MAX_FILE_BYTES + 1))
         except OSError as exc:
             raise UnusableImage(f"cannot be read: {one_line(exc.strerror or exc)}") from exc
 
@@ -136,16 +136,20 @@ class FolderStorage:
 
 
 class TarStorage:
-    """The regular members of an uncompressed tar, read by position: no lock, no shared cursor."""
+    """The regular members of an uncompressed tar, read by position: no lock, no shared cursor.
+
+    Attributes:
+        extents: Offset and size of each, by name.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._extents: dict[str, tuple[int, int]] = {}
+        self.extents: dict[str, tuple[int, int]] = {}
         self._folders: list[str] = []
         self._file = _Headers(io.FileIO(path))
         try:
             for member in _tar_members(self._file):
                 if member.isreg() and not member.issparse():
-                    self._extents[member.name] = (member.offset_data, member.size)
+                    self.extents[member.name] = (member.offset_data, member.size)
                 elif member.isdir():
                     self._folders.append(member.name)
         except BaseException:
@@ -154,7 +158,7 @@ class TarStorage:
 
     def names(self) -> Iterator[str]:
         """See `Storage`."""
-        return iter(self._extents)
+        return iter(self.extents)
 
     def folders(self) -> Iterator[str]:
         """See `Storage`."""
@@ -162,7 +166,7 @@ class TarStorage:
 
     def head(self, name: str, size: int) -> bytes:
         """See `Storage`."""
-        offset, whole = self._extents[name]
+        offset, whole = self.extents[name]
         try:
             return os.pread(self._file.fileno(), min(whole, size), offset)
         except OSError as exc:
@@ -170,8 +174,8 @@ class TarStorage:
 
     def read(self, name: str) -> bytes:
         """See `Storage`."""
-        size = self._extents[name][1]
-        data = _bounded(self.head(name, MAX_FILE_BYTES + 1))
+        size = self.extents[name][1]
+        data = bounded(self.head(name, MAX_FILE_BYTES + 1))
         if len(data) < size:
             raise UnusableImage(f"the archive ends after {len(data)} of {size} bytes")
         return data
@@ -205,7 +209,7 @@ class ZipStorage:
 
     def read(self, name: str) -> bytes:
         """See `Storage`."""
-        return _bounded(self.head(name, MAX_FILE_BYTES + 1))
+        return bounded(self.head(name, MAX_FILE_BYTES + 1))
 
     def head(self, name: str, size: int) -> bytes:
         """See `Storage`."""
@@ -223,7 +227,7 @@ class ZipStorage:
         self._archive.close()
 
 
-def _bounded(data: bytes) -> bytes:
+def bounded(data: bytes) -> bytes:
     """Pass on a file's bytes, at most `MAX_FILE_BYTES`."""
     if len(data) > MAX_FILE_BYTES:
         raise UnusableImage(f"larger than {MAX_FILE_BYTES // 2**20} MiB")

@@ -8,7 +8,9 @@ before is told apart. The driver's own time is that of the process that reads th
 and takes the answers in. From that follows, on paper, what larger clusters would take.
 """
 
+import os
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +23,12 @@ from eightbit.benchmarks.cluster.cluster import LOCAL, Cluster
 from eightbit.benchmarks.evaluation.crew_pool import open_pool
 from eightbit.benchmarks.evaluation.prediction import in_chunks
 from eightbit.benchmarks.processes.crew import Executor
+from eightbit.benchmarks.processes.process import with_short_spins
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.calibration.range_methods import Method
 from eightbit.models.doors.pretrained import load_pretrained
 from eightbit.models.images.sources import ImageItem, ImageSource, open_source
+from eightbit.models.plain_text import counted
 from eightbit.models.spec import Architecture
 from eightbit.quantize.artifacts.open_bundle import open_bundle
 from eightbit.quantize.calibrate import calibrate
@@ -224,7 +228,7 @@ def on_paper(rate: float, driver_s: float, size: float, start_s: float) -> Seque
     )
     lines = [
         *("## On paper", "", what, ""),
-        "| images | " + " | ".join(f"{count:,} workers" for count in _WORKERS) + " |",
+        "| images | " + " | ".join(counted(count, "worker") for count in _WORKERS) + " |",
         "|---|" + "---|" * len(_WORKERS),
     ]
     for images in _SIZES:
@@ -245,4 +249,7 @@ def _in_words(seconds: float) -> str:
 
 
 if __name__ == "__main__":
+    variables = with_short_spins(os.environ)
+    if variables != os.environ:  # read when torch is imported: as the program has them
+        os.execve(sys.executable, sys.orig_argv, variables)
     typer.run(main)
