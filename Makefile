@@ -39,11 +39,14 @@ studies: $(INSTALLED) emulator
 	$(PYTEST) -m study
 
 # Thousands of bad inputs from a seed, which is printed: HOSTILE_SEED=N makes the same ones again.
-# Then 200 kills of the commands that write; EIGHTBIT_KILLS_SEED=N makes the same ones.
+# Then 200 kills of the commands that write, and 20 of workers and of nodes of a cluster;
+# EIGHTBIT_KILLS_SEED=N makes the same ones.
 hostile: $(INSTALLED)
 	HOSTILE_INPUTS=$${HOSTILE_INPUTS:-2000} HOSTILE_SEED=$${HOSTILE_SEED:-$$(date +%s)} \
 	  $(BIN)/pytest -q -s -p no:xdist tests/hostile/inputs
 	EIGHTBIT_KILLS=$${EIGHTBIT_KILLS:-200} $(BIN)/pytest -q -s -p no:xdist tests/hostile/kills
+	EIGHTBIT_CLUSTER_KILLS=$${EIGHTBIT_CLUSTER_KILLS:-20} \
+	  $(BIN)/pytest -q -p no:xdist tests/quantize/test_lost_workers.py
 
 # The site: build/site/index.html. A broken link or a page that nobody can reach fails it.
 docs: $(INSTALLED)
