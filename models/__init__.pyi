@@ -15,10 +15,12 @@ from .doors.pretrained import weight_names as weight_names
 from .doors.vision_guard import import_torchvision as import_torchvision
 from .errors import InputError as InputError
 from .errors import UnusableImage as UnusableImage
+from .images.decoding import ScaledImage as ScaledImage
 from .images.decoding import decode_image as decode_image
 from .images.loading import LoadedImage as LoadedImage
 from .images.loading import SkippedImage as SkippedImage
 from .images.loading import load_images as load_images
+from .images.preprocessing import decode_for as decode_for
 from .images.preprocessing import preprocess as preprocess
 from .images.sampling import balanced_order as balanced_order
 from .images.sources import ImageItem as ImageItem
@@ -42,6 +44,7 @@ from .networks.resnet import Bottleneck as Bottleneck
 from .networks.resnet import ResNet as ResNet
 from .spec import Architecture as Architecture
 from .spec import ChannelOrder as ChannelOrder
+from .spec import Decode as Decode
 from .spec import FrozenModel as FrozenModel
 from .spec import Interpolation as Interpolation
 from .spec import ModelSpec as ModelSpec

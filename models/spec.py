@@ -117,6 +117,15 @@ class Interpolation(StrEnum):
     BICUBIC = "bicubic"
 
 
+class Decode(StrEnum):
+    """How large a JPEG is decoded before it is resized."""
+
+    EXACT = "exact"
+    """Whole."""
+    SCALED = "scaled"
+    """Halved, quartered or at an eighth, as far as twice what it is resized to remains."""
+
+
 class ChannelOrder(StrEnum):
     """What channels a network was trained on; artefacts take red, green, blue whatever it is."""
 
@@ -126,7 +135,7 @@ class ChannelOrder(StrEnum):
 
 
 class Preprocessing(FrozenModel):
-    """From a decoded RGB image to the network's input.
+    """From an image file to the network's input.
 
     Attributes:
         resize: Length in pixels of the shorter side after resizing (antialiased); or height and
@@ -135,6 +144,7 @@ class Preprocessing(FrozenModel):
         interpolation: Of the resizing. Not in the JSON where it is bilinear.
         squash: Whether the image becomes `resize` exactly (both sides, or height and width),
             whatever its ratio. Not in the JSON where it is not so.
+        decode: Whether a large JPEG is decoded whole. Not in the JSON where it is.
         mean: Per RGB channel, subtracted after scaling the pixels to 0..1.
         std: Per RGB channel, divided by after the subtraction.
     """
@@ -145,6 +155,7 @@ class Preprocessing(FrozenModel):
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
     interpolation: Interpolation = Interpolation.BILINEAR
     squash: bool = False
+    decode: Decode = Decode.EXACT
 
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -153,6 +164,8 @@ class Preprocessing(FrozenModel):
             del content["interpolation"]
         if not self.squash:
             del content["squash"]
+        if self.decode is Decode.EXACT:
+            del content["decode"]
         return content
 
     @property
@@ -165,6 +178,11 @@ class Preprocessing(FrozenModel):
         """Number of the input's pixels."""
         height, width = self.crop_size
         return height * width
+
+    @property
+    def decoding(self) -> str:
+        """How images are decoded, in words with a comma behind; empty where they are whole."""
+        return "" if self.decode is Decode.EXACT else f"{self.decode} decoding, "
 
     @property
     def resized(self) -> str:

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from eightbit.models.errors import InputError, UnusableImage
-from eightbit.models.images.decoding import decode_image
-from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.models.images.preprocessing import cropped_pixels, decode_for, normalised_images
 from eightbit.models.images.sources import ImageSource, open_source
 from eightbit.models.plain_text import counted
 from eightbit.models.spec import ModelSpec, Preprocessing
@@ -119,7 +118,7 @@ def _usable(source: ImageSource, spec: ModelSpec) -> Iterator[tuple[bytes, tuple
     for item in source.items:
         try:
             data = source.read(item)
-            image = decode_image(data)
+            image = decode_for(data, spec.preprocessing)
             cropped_pixels(image, spec.preprocessing)
         except UnusableImage:
             continue  # it is not what shall be measured

@@ -99,7 +99,8 @@ def _settings(report: Report) -> dict[str, str]:
         "weights": shown_setting(report.model.weights),
         "classes": f"{spec.class_count:,}",
         "task": spec.task,
-        "preprocessing": f"{'squash' if spec.preprocessing.squash else 'resize'} "
+        "preprocessing": f"{spec.preprocessing.decoding}"
+        f"{'squash' if spec.preprocessing.squash else 'resize'} "
         f"{size_text(spec.preprocessing.resize)}, crop {size_text(spec.preprocessing.crop)}",
         **{use: f"{own.source} ({own.images:,})" for use, own in sources.items() if own},
         **{key: shown_setting(value) for key, value in report.config.items()},

@@ -15,8 +15,7 @@ from eightbit.benchmarks.runtimes.feed import Feed
 from eightbit.benchmarks.runtimes.opening import open_runner
 from eightbit.benchmarks.runtimes.runner import AnyArray
 from eightbit.models.errors import UnusableImage
-from eightbit.models.images.decoding import decode_image
-from eightbit.models.images.preprocessing import cropped_pixels
+from eightbit.models.images.preprocessing import file_pixels
 from eightbit.models.spec import Preprocessing
 
 
@@ -50,7 +49,7 @@ class ChunkDecoder:
             return
         digest, unusable = hashlib.sha256(data).hexdigest(), None
         try:
-            self._pixels.append(cropped_pixels(decode_image(data), self.preprocessing))
+            self._pixels.append(file_pixels(data, self.preprocessing))
         except UnusableImage as exc:
             unusable = str(exc)
         self._files.append(FileOutcome(digest=digest, unusable=unusable))

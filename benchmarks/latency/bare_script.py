@@ -18,19 +18,23 @@ def main(model: str, photo: str, preprocessing: str) -> None:
 
     The preprocessing is a JSON object: resize, crop (of a square, or height and width), mean,
     std, dtype and layout, and the interpolation if it is not bilinear, and squash if the image
-    becomes `resize` whatever its ratio.
+    becomes `resize` whatever its ratio, and decode if it is scaled.
     """
     known = json.loads(preprocessing)
-    image = Image.open(photo).convert("RGB")
+    file = Image.open(photo)
     # Width and height, as Pillow has them.
     size, crop = (
         [n, n] if isinstance(n, int) else n[::-1] for n in (known["resize"], known["crop"])
     )
     if not known.get("squash"):
-        part = max(Fraction(*pair) for pair in zip(size, image.size, strict=True))
-        size = [int(side * part) for side in image.size]
+        part = max(Fraction(*pair) for pair in zip(size, file.size, strict=True))
+        size = [int(side * part) for side in file.size]
+    box = None
+    if known.get("decode") == "scaled":
+        drafted = file.draft(None, (2 * size[0], 2 * size[1]))
+        box = drafted[1] if drafted else None
     kernel = Image.Resampling[known.get("interpolation", "bilinear").upper()]
-    image = image.resize(size, kernel)
+    image = file.convert("RGB").resize(size, kernel, box)
     left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
     batch = np.asarray(image.crop((left, top, left + crop[0], top + crop[1])))[None]
     if known["dtype"] == "float32":

@@ -28,12 +28,11 @@ def walk(photo: bytes, runner: FileRunner) -> Steps:
         InputError: The photo cannot be used.
     """
     # Here, so that a process that is never handed a photo does not carry Pillow.
-    from eightbit.models.images.decoding import decode_image
-    from eightbit.models.images.preprocessing import cropped_pixels
+    from eightbit.models.images.preprocessing import cropped_pixels, decode_for
 
     times = [perf_counter_ns()]
     try:
-        image = decode_image(photo)
+        image = decode_for(photo, runner.feed.preprocessing)
         times.append(perf_counter_ns())
         pixels = cropped_pixels(image, runner.feed.preprocessing)
         times.append(perf_counter_ns())

@@ -25,7 +25,7 @@ from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.web_browser import PageAnswer, opened_page, read_description
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.decoding import decode_image
-from eightbit.models.images.preprocessing import cropped_pixels
+from eightbit.models.images.preprocessing import file_pixels
 from eightbit.models.images.sources import open_source
 from eightbit.models.spec import size_text
 
@@ -93,7 +93,7 @@ def compare(site: Path, bundle: Path, images: Path, count: int) -> tuple[list[Co
             photo = Path(folder, f"{number}.jpg")
             photo.write_bytes(data)
             answer = page.classify(photo)
-            pixels = cropped_pixels(decode_image(data), feed.preprocessing)
+            pixels = file_pixels(data, feed.preprocessing)
             logits = runner(feed.of_pixels(pixels[None]))[0]
             theirs = answer.logits["int8"]
             difference = np.abs(theirs.astype(np.float64) - logits).max()

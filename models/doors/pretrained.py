@@ -26,6 +26,7 @@ from eightbit.models.spec import (
     MAX_SIDE,
     Architecture,
     ChannelOrder,
+    Decode,
     Interpolation,
     ModelSpec,
     Preprocessing,
@@ -38,7 +39,7 @@ from eightbit.models.spec import (
 from eightbit.models.torch_state import own_state
 
 _WEIGHT_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".th", ".tar"})
-CHANGEABLE: Final = ("resize", "crop", "squash", "interpolation", "mean", "std")
+CHANGEABLE: Final = ("resize", "crop", "squash", "interpolation", "mean", "std", "decode")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -92,6 +93,7 @@ def load_pretrained(
     interpolation: Interpolation | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
+    decode: Decode | None = None,
     channels: ChannelOrder | None = None,
     progress: bool = True,
 ) -> Pretrained:
@@ -106,12 +108,13 @@ def load_pretrained(
         task: What the outputs mean; None for single-label, and for binary where there is one.
         threshold: Probability above which a binary or multi-label classifier says yes.
         preprocessing: None for that of the weights, or for a file the architecture's; of any scale.
-        resize: Replaces this field of the preprocessing, as do the next five.
+        resize: Replaces this field of the preprocessing, as do the next six.
         crop: Likewise; without `resize`, see `changed`.
         squash: Likewise.
         interpolation: Likewise.
         mean: See `Preprocessing`; at most 1, since pixels are in 0..1.
         std: The same.
+        decode: See `Preprocessing`.
         channels: What the network was trained on; None for red, green, blue.
         progress: Whether a download shows a bar on stderr.
 
@@ -120,13 +123,12 @@ def load_pretrained(
     """
     check_scale(mean, std)
     found = _find_weights(architecture, weights, weights_key, progress=progress)
+    known = preprocessing or found.preprocessing
     spec = _spec(
         found,
         architecture=architecture,
         labels=found.labels if labels is None else labels,
-        preprocessing=changed(
-            *(preprocessing or found.preprocessing, resize, crop, squash, interpolation, mean, std)
-        ),
+        preprocessing=changed(known, resize, crop, squash, interpolation, mean, std, decode),
         task=task,
         threshold=threshold,
     )

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eightbit.models.errors import UnusableImage
-from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.passed_over import ImageName
-from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.images.preprocessing import decode_for, preprocess
 from eightbit.models.images.sources import ImageItem, ImageSource
 from eightbit.models.spec import FrozenModel, Preprocessing
 
@@ -74,7 +73,7 @@ def _load(
     """Load one image; an unusable one is a value, not an exception."""
     try:
         data = source.read(item)
-        pixels = preprocess(decode_image(data), preprocessing)
+        pixels = preprocess(decode_for(data, preprocessing), preprocessing)
     except UnusableImage as exc:
         return SkippedImage(name=item.name, reason=str(exc))
     return LoadedImage(item=item, digest=hashlib.sha256(data).hexdigest(), pixels=pixels)

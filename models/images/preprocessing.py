@@ -1,8 +1,9 @@
-"""From an RGB image to the network's input, bit for bit as torchvision's preset does it.
+"""From an image file to the network's input, bit for bit as torchvision's preset does it.
 
 The reference is `torchvision.transforms._presets.ImageClassification` on a Pillow image: resize
 the shorter side (antialiased), cut out the centre, scale to 0..1, normalise. torchvision cannot
 resize to what covers a height and a width; there it is timm's evaluation (`ResizeKeepRatio`).
+A large JPEG that is decoded scaled has no such reference: it differs from it by a little.
 """
 
 from typing import Final
@@ -12,7 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from eightbit.models.errors import UnusableImage
-from eightbit.models.spec import Interpolation, Preprocessing, Size, height_and_width
+from eightbit.models.images.decoding import ScaledImage, decode_image, decode_scaled
+from eightbit.models.spec import Decode, Interpolation, Preprocessing, Size, height_and_width
 
 # A strip of 1 x 30000 pixels, resized by its shorter side, would need gigabytes.
 MAX_RESIZED_PIXELS = 100_000_000
@@ -20,10 +22,32 @@ MAX_RESIZED_PIXELS = 100_000_000
 PIXEL_MAX = np.float32(255)
 
 
-def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+def decode_for(data: bytes, preprocessing: Preprocessing) -> Image.Image | ScaledImage:
+    """Decode an image file as far as its preprocessing needs it; for `cropped_pixels`.
+
+    Raises:
+        UnusableImage: As `decode_image`; or, decoded scaled, as `cropped_pixels`.
+    """
+    if preprocessing.decode is Decode.EXACT:
+        return decode_image(data)
+    return decode_scaled(data, lambda size: _resized_size(size, preprocessing))
+
+
+def file_pixels(data: bytes, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Decode, resize and crop an image file to read-only uint8, (H, W, 3) of the crop.
+
+    Raises:
+        UnusableImage: As `decode_for` and `cropped_pixels`.
+    """
+    return cropped_pixels(decode_for(data, preprocessing), preprocessing)
+
+
+def preprocess(
+    image: Image.Image | ScaledImage, preprocessing: Preprocessing
+) -> npt.NDArray[np.float32]:
     """Resize, crop, scale and normalise one RGB image: contiguous float32, (3, H, W) of the crop.
 
-    An image smaller than the crop is padded with black.
+    It is one of `decode_image` or of `decode_for`. One smaller than the crop is padded with black.
 
     Raises:
         UnusableImage: So long and narrow that resized it would not fit into memory.
@@ -34,7 +58,9 @@ def preprocess(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[
     return planes
 
 
-def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+def cropped_pixels(
+    image: Image.Image | ScaledImage, preprocessing: Preprocessing
+) -> npt.NDArray[np.uint8]:
     """Resize and crop one RGB image to read-only uint8, (H, W, 3) of the crop.
 
     An image smaller than the crop is padded with black.
@@ -43,7 +69,7 @@ def cropped_pixels(image: Image.Image, preprocessing: Preprocessing) -> npt.NDAr
         UnusableImage: So long and narrow that resized it would not fit into memory.
         ValueError: The mode is not RGB.
     """
-    if image.mode != "RGB":
+    if isinstance(image, Image.Image) and image.mode != "RGB":
         raise ValueError(f"image: expected mode RGB, found {image.mode}; use decode_image")
     return np.asarray(_centre_crop(_resize(image, preprocessing), *preprocessing.crop_size))
 
@@ -102,30 +128,40 @@ _FILTERS: Final = {
 }
 
 
-def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+def _resize(image: Image.Image | ScaledImage, preprocessing: Preprocessing) -> Image.Image:
     """Resize as the preprocessing says, antialiased."""
-    height, width = height_and_width(preprocessing.resize)
-    if not preprocessing.squash:
-        width, height = _covering(image, preprocessing.resize)
-    return image.resize((width, height), _FILTERS[preprocessing.interpolation])
+    size, kernel = _resized_size(image.size, preprocessing), _FILTERS[preprocessing.interpolation]
+    return (
+        image.resized(size, kernel)
+        if isinstance(image, ScaledImage)
+        else image.resize(size, kernel)
+    )
 
 
-def _covering(image: Image.Image, resize: Size) -> tuple[int, int]:
+def _resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
+    """Width and height to which an image of this width and height is resized."""
+    if preprocessing.squash:
+        height, width = height_and_width(preprocessing.resize)
+        return width, height
+    return _covering(size, preprocessing.resize)
+
+
+def _covering(size: tuple[int, int], resize: Size) -> tuple[int, int]:
     """Width and height of the smallest image of the same ratio that covers a size.
 
     Of a square, the longer side is rounded down, as torchvision does it; otherwise the other side
     to the nearest, in the steps of timm's `ResizeKeepRatio`: halves fall as they do there.
     """
     if isinstance(resize, int):
-        short, long = sorted(image.size)
+        short, long = sorted(size)
         longer = int(resize * long / short)
-        width, height = (resize, longer) if image.width <= image.height else (longer, resize)
+        width, height = (resize, longer) if size[0] <= size[1] else (longer, resize)
     else:
-        ratio = min(image.height / resize[0], image.width / resize[1])
-        width, height = round(image.width / ratio), round(image.height / ratio)
+        ratio = min(size[1] / resize[0], size[0] / resize[1])
+        width, height = round(size[0] / ratio), round(size[1] / ratio)
     if width * height > MAX_RESIZED_PIXELS:
         raise UnusableImage(
-            f"too narrow: {image.width} x {image.height} pixels would become"
+            f"too narrow: {size[0]} x {size[1]} pixels would become"
             f" {max(width, height)} x {min(width, height)}"
         )
     return width, height

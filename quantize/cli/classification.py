@@ -14,8 +14,7 @@ from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite
 from eightbit.models.bounded_files import read_bounded
 from eightbit.models.errors import InputError, UnusableImage
-from eightbit.models.images.decoding import decode_image
-from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.images.preprocessing import decode_for, preprocess
 from eightbit.models.images.storage import MAX_FILE_BYTES
 from eightbit.models.plain_text import printable
 from eightbit.models.spec import ModelSpec, Task
@@ -82,7 +81,7 @@ def classify(
 def _pixels(path: Path, spec: ModelSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     try:
         content = read_bounded(path, MAX_FILE_BYTES, "an image")
-        return preprocess(decode_image(content), spec.preprocessing)
+        return preprocess(decode_for(content, spec.preprocessing), spec.preprocessing)
     except UnusableImage as exc:
         raise InputError(f"{printable(str(path))}: expected an image, found: {exc}") from exc
 

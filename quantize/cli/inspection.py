@@ -105,7 +105,7 @@ def _spec_rows(spec: ModelSpec) -> dict[str, str]:
     return {
         "architecture": str(spec.architecture),
         **answers,
-        "preprocessing": f"{preprocessing.resized}"
+        "preprocessing": f"{preprocessing.decoding}{preprocessing.resized}"
         f"{_kernel(preprocessing)}, centre {size_text(preprocessing.crop)} px, "
         f"mean {preprocessing.mean}, std {preprocessing.std}",
     }

@@ -14,7 +14,7 @@ from eightbit.calibration.range_methods import Method
 from eightbit.calibration.weight_methods import WeightMethod
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line
-from eightbit.models.spec import EVEN, MAX_COUNT, ChannelOrder, Interpolation
+from eightbit.models.spec import EVEN, MAX_COUNT, ChannelOrder, Decode, Interpolation
 from eightbit.quantize.cli.bundling import bundling
 from eightbit.quantize.cli.ending import command_line, pass_gates, say_written, show
 from eightbit.quantize.cli.looking import looking
@@ -137,6 +137,13 @@ def quantize(
     interpolation: Annotated[
         Interpolation | None, typer.Option(help="Of the resizing; the weights' own by default.")
     ] = None,
+    decode: Annotated[
+        Decode | None,
+        typer.Option(
+            help="How large photos are decoded: exact is whole; scaled halves a large JPEG, or "
+            "more, where twice --resize remains."
+        ),
+    ] = None,
     mean: Annotated[
         tuple[float, float, float] | None, typer.Option(help="Of R, G and B; see --pixels.")
     ] = None,
@@ -221,6 +228,7 @@ def quantize(
         crop=image_size("--crop", crop),
         squash=squash,
         interpolation=interpolation,
+        decode=decode,
         mean=pixels.scaled(mean, 0.0),
         std=pixels.scaled(std, 1.0),
         channels=channels,
@@ -301,6 +309,7 @@ def _refuse_beside_recipe(context: typer.Context, class_names: tuple[str, ...] |
             "crop",
             "squash",
             "interpolation",
+            "decode",
             "mean",
             "std",
         }

@@ -32,8 +32,7 @@ from eightbit.benchmarks.runtimes.cpu_names import is_x86
 from eightbit.benchmarks.runtimes.environment import usable_cores
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import InputError
-from eightbit.models.images.decoding import decode_image
-from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.models.images.preprocessing import file_pixels, normalised_images
 from eightbit.models.plain_text import printable
 from eightbit.models.torch_state import own_state
 from eightbit.quantize.artifacts.open_bundle import Bundle, open_bundle
@@ -124,9 +123,7 @@ def compare_self_tests(
 def _here(opened: Bundle, test: SelfTest) -> _Here:
     images = json.loads(test.document)["images"]
     how = opened.recipe.spec.preprocessing
-    pixels = np.stack(
-        [cropped_pixels(decode_image(test.pictures[image["file"]]), how) for image in images]
-    )
+    pixels = np.stack([file_pixels(test.pictures[image["file"]], how) for image in images])
     return _Here(
         pixels_sha256=tuple(image["pixels_sha256"] for image in images),
         logits={

@@ -20,10 +20,15 @@ from eightbit.benchmarks.report.figures import (
 from eightbit.benchmarks.report.pages.markdown import fill_markdown
 from eightbit.benchmarks.report.plausibility import said
 from eightbit.models.plain_text import counted
-from eightbit.models.spec import Preprocessing
+from eightbit.models.spec import Decode, Preprocessing
 from eightbit.quantize import bundle
 
 _NOT_MEASURED = "not measured"
+
+_DECODED = (
+    "a large JPEG decoded to the half, quarter or eighth of each side that is the least of at "
+    "least twice what it is resized to; "
+)
 
 
 def bundle_readme(
@@ -52,6 +57,7 @@ def bundle_readme(
         version=report.eightbit_version,
         last_bit=last_bit,
         numbers=tuple(_numbers(report)),
+        decoded=_DECODED if preprocessing.decode is Decode.SCALED else "",
         resized=_resized(preprocessing),
         height=preprocessing.crop_size[0],
         width=preprocessing.crop_size[1],

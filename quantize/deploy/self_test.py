@@ -15,8 +15,7 @@ from eightbit.benchmarks.accuracy.heads import SINGLE_LABEL, Head
 from eightbit.benchmarks.artifact.metadata import file_sha256
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray, check_finite
-from eightbit.models.images.decoding import decode_image
-from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.models.images.preprocessing import file_pixels, normalised_images
 from eightbit.models.spec import Preprocessing, Task, height_and_width
 from eightbit.quantize.artifacts.open_bundle import Bundle
 from eightbit.quantize.photos import synthetic_picture
@@ -55,7 +54,7 @@ def make_self_test(opened: Bundle) -> SelfTest:
     recipe, model = opened.recipe, opened.require_onnx()
     preprocessing = recipe.spec.preprocessing
     pictures = [_png(synthetic_candidate(preprocessing, seed)) for seed in range(_CANDIDATES)]
-    pixels = np.stack([_pixels(picture, preprocessing) for picture in pictures])
+    pixels = np.stack([file_pixels(picture, preprocessing) for picture in pictures])
     logits = _logits(model, normalised_images(pixels, preprocessing))
     chosen = clearest(logits, recipe.output_scale, Head.of(recipe.spec))
     names = [f"self_test/{place}.png" for place in range(len(chosen))]
@@ -128,10 +127,6 @@ def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=0)
     return buffer.getvalue()
-
-
-def _pixels(png: bytes, preprocessing: Preprocessing) -> np.ndarray:
-    return cropped_pixels(decode_image(png), preprocessing)
 
 
 def _logits(model: Path, images: FloatArray) -> FloatArray:

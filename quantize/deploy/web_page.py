@@ -18,7 +18,7 @@ from eightbit.benchmarks.report.figures import decimal_bytes
 from eightbit.benchmarks.report.headline import Tile, key_figures
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted, printable
-from eightbit.models.spec import ModelSpec, Preprocessing, Task
+from eightbit.models.spec import Decode, ModelSpec, Preprocessing, Task
 from eightbit.models.torch_state import own_state
 from eightbit.quantize import bundle
 from eightbit.quantize.artifacts.open_bundle import Bundle, metadata_of, open_bundle
@@ -236,6 +236,7 @@ def index(metadata: ArtifactMetadata, last_bit: float, figures: Sequence[Tile]) 
         height=height,
         width=width,
         cut_out_of=_cut_out_of(spec.preprocessing),
+        scaled=spec.preprocessing.decode is Decode.SCALED,
         last_bit=f"{last_bit:.4g}",
         figures=figures,
         version=version("eightbit"),

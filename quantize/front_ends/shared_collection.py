@@ -15,9 +15,8 @@ from eightbit.benchmarks.processes.crew import Executor, Task
 from eightbit.calibration import CalibrationResult, collect
 from eightbit.calibration.collection import IMAGES_PER_CHECKPOINT
 from eightbit.models.errors import InputError, UnusableImage
-from eightbit.models.images.decoding import decode_image
 from eightbit.models.images.loading import LoadedImage, SkippedImage, load_images
-from eightbit.models.images.preprocessing import preprocess
+from eightbit.models.images.preprocessing import decode_for, preprocess
 from eightbit.models.images.sources import ImageItem, ImageSource
 from eightbit.models.spec import ModelSpec, Preprocessing
 from eightbit.models.torch_state import own_state
@@ -73,7 +72,9 @@ class _Observing:
             try:
                 if isinstance(file, str):
                     raise UnusableImage(file)  # noqa: TRY301 - one place for both reasons
-                images.append(preprocess(decode_image(file), self._preprocessing))
+                images.append(
+                    preprocess(decode_for(file, self._preprocessing), self._preprocessing)
+                )
             except UnusableImage as exc:
                 digests.append(None)
                 unusable.append(str(exc))

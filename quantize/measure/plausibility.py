@@ -28,8 +28,7 @@ from eightbit.benchmarks.report.plausibility import (
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.models.errors import UnusableImage
-from eightbit.models.images.decoding import decode_image
-from eightbit.models.images.preprocessing import cropped_pixels, normalised_images
+from eightbit.models.images.preprocessing import file_pixels, normalised_images
 from eightbit.models.images.sampling import balanced_order
 from eightbit.models.plain_text import one_line
 from eightbit.models.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, Preprocessing, Task
@@ -180,8 +179,8 @@ class PlausibilityMeter:
         known = self._data.labels or {}
         for item in self._sample:
             try:
-                image = decode_image(self._data.source.read(item))
-                pixels.append(cropped_pixels(image, self._spec.preprocessing))
+                data = self._data.source.read(item)
+                pixels.append(file_pixels(data, self._spec.preprocessing))
             except UnusableImage:
                 continue  # as in the evaluation
             labels.append(known[item.name])

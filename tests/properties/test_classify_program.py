@@ -22,10 +22,10 @@ from eightbit.benchmarks.artifact.formats import Precision
 from eightbit.benchmarks.artifact.metadata import ArtifactMetadata
 from eightbit.benchmarks.artifact.model_input import InputFormat, ModelInput
 from eightbit.benchmarks.runtimes.feed import Feed
-from eightbit.models import Architecture, Interpolation, ModelSpec, Preprocessing, Task
+from eightbit.models import Architecture, Decode, Interpolation, ModelSpec, Preprocessing, Task
 from eightbit.models.errors import UnusableImage
-from eightbit.models.images.decoding import FORMATS, MAX_PIXELS, decode_image
-from eightbit.models.images.preprocessing import cropped_pixels
+from eightbit.models.images.decoding import FORMATS, MAX_PIXELS
+from eightbit.models.images.preprocessing import file_pixels
 from eightbit.models.spec import Size
 from eightbit.quantize.cli.classification import Guess, _guesses
 
@@ -95,6 +95,7 @@ def image_files(draw: st.DrawFn, kind: str, mode: str) -> bytes:
     crop=size,
     kernel=st.sampled_from(Interpolation),
     squash=st.booleans(),
+    decode=st.sampled_from(Decode),
 )
 def test_it_sees_the_same_pixels_or_refuses_the_same_images(
     program: ModuleType,
@@ -105,11 +106,14 @@ def test_it_sees_the_same_pixels_or_refuses_the_same_images(
     crop: Size,
     kernel: Interpolation,
     squash: bool,
+    decode: Decode,
 ) -> None:
     data = drawn.draw(image_files(kind, mode))
-    preprocessing = Preprocessing(resize=resize, crop=crop, interpolation=kernel, squash=squash)
+    preprocessing = Preprocessing(
+        resize=resize, crop=crop, interpolation=kernel, squash=squash, decode=decode
+    )
     try:
-        expected = cropped_pixels(decode_image(data), preprocessing)
+        expected = file_pixels(data, preprocessing)
     except UnusableImage:
         expected = None
     with warnings.catch_warnings():
@@ -117,6 +121,7 @@ def test_it_sees_the_same_pixels_or_refuses_the_same_images(
         try:
             said = preprocessing.model_dump(mode="json")
             how = (said["resize"], said["crop"], program.KERNELS[kernel], squash)
+            how += (decode is Decode.SCALED,)
             found = program.pixels_of(data, *how)
         except Exception:
             found = None
@@ -135,6 +140,7 @@ triples = st.tuples(number, number, number)
     std=st.tuples(*[st.floats(2**-10, 300, width=32)] * 3),
     taken=st.sampled_from(InputFormat),
     crop=st.sampled_from((16, (12, 20))),
+    decode=st.sampled_from(Decode),
     seed=st.integers(0, 2**16),
 )
 def test_it_feeds_the_model_the_same_numbers(
@@ -143,9 +149,10 @@ def test_it_feeds_the_model_the_same_numbers(
     std: tuple[float, float, float],
     taken: InputFormat,
     crop: Size,
+    decode: Decode,
     seed: int,
 ) -> None:
-    preprocessing = Preprocessing(resize=20, crop=crop, mean=mean, std=std)
+    preprocessing = Preprocessing(resize=20, crop=crop, mean=mean, std=std, decode=decode)
     metadata = ArtifactMetadata(
         precision=Precision.INT8,
         spec=ModelSpec(
@@ -168,7 +175,8 @@ def test_it_feeds_the_model_the_same_numbers(
     assert found.flags.c_contiguous
     assert found.tobytes() == expected.tobytes()
     said = preprocessing.model_dump(mode="json")
-    assert (model.resize, model.crop, model.classes) == (20, said["crop"], 10)
+    assert model.how == (20, said["crop"], program.BILINEAR, False, decode is Decode.SCALED)
+    assert model.classes == 10
 
 
 def test_it_accepts_what_eightbit_accepts(program: ModuleType) -> None:
@@ -220,8 +228,7 @@ def test_of_equal_logits_the_lowest_class_comes_first(
 ) -> None:
     logits = np.zeros(300, np.float32)
     logits[[7, 19, 150, 299]] = 1.0
-    known = {"resize": 8, "crop": 8, "kernel": program.BILINEAR}
-    model = MagicMock(**known, classes=300, task="single-label", return_value=logits)
+    model = MagicMock(how=(8, 8), classes=300, task="single-label", return_value=logits)
     model.lines = partial(program.Model.lines, model)
     monkeypatch.setattr(program, "Model", lambda _: model)
     monkeypatch.setattr(program, "HERE", tmp_path)  # where there are no names of classes

@@ -51,6 +51,8 @@ _ROUNDING: Final = (
 )
 
 # What the file says whole; that images are squashed goes with their size.
+# Which say what a file does not: how large photos are decoded, no file says.
+_OPTIONS: Final = tuple(name for name in CHANGEABLE if name != "decode")
 _IN_FILE: Final = ("resize", "crop", "interpolation", "mean", "std")
 
 _TASKS: Final = {
@@ -182,7 +184,7 @@ class _Processor(_Json):
             raise InputError(
                 f"{where}: image_processor_type: expected {_PROCESSORS[0]}, found "
                 f"{one_line(found, 60)}; say the preprocessing: "
-                f"{', '.join(f'--{name}' for name in CHANGEABLE)}"
+                f"{', '.join(f'--{name}' for name in _OPTIONS)}"
             )
 
     def geometry(self, where: str) -> dict[str, object]:
@@ -262,7 +264,7 @@ def read_preprocessing(folder: Path, wanted: Wanted) -> tuple[Preprocessing, tup
     if not path.exists():
         return wanted.prepared(_USUAL), (_NO_PROCESSOR,)
     where = printable(str(path))
-    said = _read(path, _Processor, "give " + ", ".join(f"--{name}" for name in CHANGEABLE))
+    said = _read(path, _Processor, "give " + ", ".join(f"--{name}" for name in _OPTIONS))
     said.check_class(where)
     known: dict[str, object] = {}
     for names, read in (

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 
 from eightbit.models.doors.pretrained import CHANGEABLE, changed, check_scale
-from eightbit.models.spec import EVEN, ChannelOrder, Interpolation, Preprocessing, Size, Task
+from eightbit.models.spec import (
+    EVEN,
+    ChannelOrder,
+    Decode,
+    Interpolation,
+    Preprocessing,
+    Size,
+    Task,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +25,13 @@ class Wanted:
         task: What the outputs mean.
         threshold: Probability above which a binary or multi-label classifier says yes.
         preprocessing: The whole of it.
-        resize: A field of it, as are the next five.
+        resize: A field of it, as are the next six.
         crop: Likewise.
         squash: Likewise.
         interpolation: Likewise.
         mean: Likewise.
         std: Likewise.
+        decode: Likewise.
         channels: What the network was trained on.
         progress: Whether a download shows a bar on stderr.
     """
@@ -39,6 +48,7 @@ class Wanted:
     interpolation: Interpolation | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    decode: Decode | None = None
     channels: ChannelOrder | None = None
     progress: bool = True
 

@@ -43,6 +43,7 @@ try:
     import numpy as np
     import onnxruntime as ort
     from PIL import Image
+    from PIL.JpegImagePlugin import JpegImageFile
 
     TRANSPOSE, BILINEAR = Image.Transpose, Image.Resampling.BILINEAR
     KERNELS = {"bilinear": BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -59,6 +60,7 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 64 * 2**20
 TASKS = ("single-label", "binary", "multi-label", "regression")
 UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF orientation: transposition
+ON_ITS_SIDE = (5, 6, 7, 8)
 ORT = f"ONNX Runtime {ort.__version__}"
 OTHERS = (AttributeError, RecursionError)  # which metadata of any shape can raise
 AGAIN = "unpack the archive again, or pip install -U onnxruntime"
@@ -123,16 +125,18 @@ class Model:
         if self.task not in TASKS or not 0 < threshold < 1:
             raise ValueError(f"one of the tasks {', '.join(TASKS)} was expected")
         self.threshold = math.log(threshold / (1 - threshold))
-        self.resize, self.crop = how["resize"], how["crop"]
-        height, width = both(self.crop)
-        self.kernel = KERNELS[how.get("interpolation", "bilinear")]
-        self.squash = {True: True, False: False}[how.get("squash", False)]
+        resize, crop = how["resize"], how["crop"]
+        height, width = both(crop)
+        kernel = KERNELS[how.get("interpolation", "bilinear")]
+        squash = {True: True, False: False}[how.get("squash", False)]
+        scaled = {"scaled": True, "exact": False}[how.get("decode", "exact")]
+        self.how = (resize, crop, kernel, squash, scaled)  # of `pixels_of`
         self.mean, self.std = (np.array(how[key], np.float32) for key in ("mean", "std"))
         taken = metadata.get("input", {})
         self.dtype, self.layout = taken.get("dtype", "float32"), taken.get("layout", "NCHW")
         kind = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}[self.dtype]
         wanted = {"NCHW": [1, 3, height, width], "NHWC": [1, height, width, 3]}[self.layout]
-        sides = (height, width, *both(self.resize))
+        sides = (height, width, *both(resize))
         whole = all(type(n) is int for n in (self.classes, *sides))
         if not (whole and 1 <= self.classes <= 10**6 and 1 <= min(sides) <= max(sides) <= 8192):
             raise ValueError("1 to 10**6 classes and sides of 1 to 8192 pixels were expected")
@@ -200,27 +204,66 @@ def both(size: Any) -> Any:
 
 
 def pixels_of(
-    data: bytes, resize: Any, crop: Any, kernel: Any = BILINEAR, squash: bool = False
+    data: bytes,
+    resize: Any,
+    crop: Any,
+    kernel: Any = BILINEAR,
+    squash: bool = False,
+    scaled: bool = False,
 ) -> Any:
     """Decode an image file to RGB pixels, uint8 (H, W, 3) of the crop; raises if unusable."""
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
-    image.load()
-    rgb = grey(image) if image.mode.startswith(("I", "F")) else image.convert("RGB")
-    try:
-        orientation = image.getexif().get(0x0112)
-    except Exception:  # damaged metadata does not make the pixels unusable
-        orientation = None
-    if isinstance(orientation, int) and orientation in UPRIGHT:
-        rgb = rgb.transpose(TRANSPOSE(UPRIGHT[orientation]))
-    rgb = rgb.resize(resized(rgb.size, resize, squash), kernel)
+    rgb = drafted(data, resize, kernel, squash) if scaled else None
+    if rgb is None:
+        image = opened(data)
+        image.load()
+        rgb = grey(image) if image.mode.startswith(("I", "F")) else image.convert("RGB")
+        rgb = upright(rgb, orientation(image))
+        rgb = rgb.resize(resized(rgb.size, resize, squash), kernel)
     height, width = both(crop)
     # Of a smaller image, how much black is put before it, negative.
     left, top = (
         round(n / 2) if n >= 0 else -(-n // 2) for n in (rgb.width - width, rgb.height - height)
     )
     return np.asarray(rgb.crop((left, top, left + width, top + height)))
+
+
+def drafted(data: bytes, resize: Any, kernel: Any, squash: bool) -> Any:
+    """A large JPEG, decoded to at least twice what it is resized to; None of any other image."""
+    image = opened(data)
+    if not isinstance(image, JpegImageFile):
+        return None
+    turn = orientation(image)
+    stored = slice(None, None, -1 if turn in ON_ITS_SIDE else 1)
+    size = resized(image.size[stored], resize, squash)[stored]
+    if image.width < 4 * size[0] or image.height < 4 * size[1]:
+        return None
+    try:
+        _, box = image.draft(None, (2 * size[0], 2 * size[1])) or (None, None)
+        return upright(image.convert("RGB").resize(size, kernel, box=box), turn)
+    except Exception:  # it cannot be done with a lossless JPEG; a damaged one is refused
+        return None
+
+
+def opened(data: bytes) -> Any:
+    """An image of which nothing but its head is read."""
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
+    return image
+
+
+def orientation(image: Any) -> int:
+    """That of EXIF; 1, upright, where there is none or it is damaged."""
+    try:
+        found = image.getexif().get(0x0112)
+    except Exception:  # damaged metadata does not make the pixels unusable
+        return 1
+    return found if isinstance(found, int) and found in UPRIGHT else 1
+
+
+def upright(image: Any, turn: int) -> Any:
+    """The image as its EXIF orientation wants it seen."""
+    return image.transpose(TRANSPOSE(UPRIGHT[turn])) if turn in UPRIGHT else image
 
 
 def resized(size: Any, resize: Any, squash: bool) -> Any:
@@ -263,7 +306,7 @@ def grey(image: Any) -> Any:
 def photo(path: Path, model: Model) -> Any:
     """The pixels of a photo on disk."""
     try:
-        return pixels_of(picture(path), model.resize, model.crop, model.kernel, model.squash)
+        return pixels_of(picture(path), *model.how)
     except Exception as exc:  # Pillow raises two dozen types on damaged files
         problem = getattr(exc, "strerror", None) or str(exc)[:300] or type(exc).__name__
         refuse(f"{path}: expected an image ({', '.join(FORMATS)}), found: {problem}")

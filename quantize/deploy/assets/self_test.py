@@ -40,8 +40,7 @@ def self_test(program: ModuleType, model: Any, names: list[str], *, as_json: boo
         files, pixels_then, wanted = (
             [image[key] for image in test["images"]] for key in ("file", "pixels_sha256", "logits")
         )
-        how = (model.resize, model.crop, model.kernel, model.squash)
-        pixels = [program.pixels_of(content(file), *how) for file in files]
+        pixels = [program.pixels_of(content(file), *model.how) for file in files]
         logits = np.stack([model(one) for one in pixels])
         apart = distances(logits, np.array(wanted, np.float64), test["last_bit"])
     except Exception as exc:  # of Pillow, too, on a damaged picture

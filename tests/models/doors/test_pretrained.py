@@ -143,7 +143,7 @@ def test_a_crop_that_is_no_square_lies_within_the_resized_image(
     known: tuple[Size, Size], crop: Size, resize: Size
 ) -> None:
     """With the room around it that the known crop has."""
-    nothing = (None,) * 4
+    nothing = (None,) * 5
     given = Preprocessing(resize=known[0], crop=known[1])
     found = changed(given, None, crop, *nothing)
     assert (found.resize, found.crop) == (resize, crop)
@@ -155,8 +155,8 @@ def test_a_crop_that_is_no_square_lies_within_the_resized_image(
 
 
 def test_a_square_crop_leaves_the_resize_of_a_square_as_it_is() -> None:
-    assert changed(Preprocessing(), None, 96, *(None,) * 4) == Preprocessing(resize=256, crop=96)
-    assert changed(Preprocessing(), None, (8000, 100), *(None,) * 4).resize == (8192, 114)
+    assert changed(Preprocessing(), None, 96, *(None,) * 5) == Preprocessing(resize=256, crop=96)
+    assert changed(Preprocessing(), None, (8000, 100), *(None,) * 5).resize == (8192, 114)
 
 
 def test_a_recorded_preprocessing_is_taken_as_it_is(local_file: Path) -> None:
