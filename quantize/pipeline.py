@@ -30,6 +30,7 @@ from eightbit.quantize.calibrate import Calibrated
 from eightbit.quantize.config import Delivery, Equalize, QuantConfig
 from eightbit.quantize.fallback.search import fall_back
 from eightbit.quantize.images import LabelledSource, check_head, open_labelled
+from eightbit.quantize.measure.decoding import compare_decodings
 from eightbit.quantize.measure.diagnosis import DIAGNOSIS_PIXELS, diagnose
 from eightbit.quantize.measure.evaluation import EvaluatedImages, evaluate_artifacts
 from eightbit.quantize.measure.latency import time_bundle
@@ -263,6 +264,9 @@ def _deliver(
         with run.stages.stage(Stage.DIAGNOSE):
             few = torch.from_numpy(affordable(pixels, DIAGNOSIS_PIXELS))
             diagnosis = diagnose(quantized, few)
+    decoding = None
+    if calibrated is not None and run.data is None:
+        decoding = compare_decodings(calibrated.images.source, recipe.spec.preprocessing)
     timing = time_bundle(run.folder, recipe, run.stages, threads=(threads,))
     report = make_report(
         recipe,
@@ -278,6 +282,7 @@ def _deliver(
         choices=choices,
         diagnosis=diagnosis,
         timing=timing,
+        decoding=decoding,
     )
     write_report(report, run.folder)
     return report

@@ -22,7 +22,7 @@ from eightbit.benchmarks.report.choices import ChoicesSection
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult, self_test_check
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.fallback import FallbackSection, still_counts
-from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
+from eightbit.benchmarks.report.images import CalibrationSection, DecodingSection, EvaluationSection
 from eightbit.benchmarks.report.plausibility import PLAUSIBLE_CHECK, PlausibilitySection
 from eightbit.benchmarks.runtimes.environment import Environment
 from eightbit.models.bounded_files import read_bounded
@@ -241,6 +241,13 @@ class Report(FrozenModel):
     def plausibility(self) -> PlausibilitySection | None:
         """Whether the float model fits the evaluation images; None where it was not looked at."""
         return self.evaluation.plausibility if self.evaluation else None
+
+    @property
+    def decoding(self) -> DecodingSection | None:
+        """Large photos, decoded whole and scaled; None where there were none."""
+        if self.evaluation is not None:
+            return self.evaluation.decoding
+        return self.calibration.decoding if self.calibration else None
 
     @property
     def implausible(self) -> PlausibilitySection | None:

@@ -56,6 +56,33 @@ class WithoutImages(FrozenModel):
         return cls(count=len(names), names=tuple(names[:MAX_NAMED]))
 
 
+class DecodingSection(FrozenModel):
+    """Large photos decoded whole and scaled, with `--decode exact` and `--decode scaled`.
+
+    Attributes:
+        images: How many photos were decoded in both ways: the first that scaled decoding makes
+            smaller, of files at equal distances.
+        megapixels: How large they are, the median.
+        exact_ms: From the bytes of a file to the pixels that the model is given, whole; the median,
+            of one thread.
+        scaled_ms: The same, scaled.
+        mean_levels: By how many levels of 255 these pixels differ, in the mean.
+        max_levels: The same of the photo where that is most.
+    """
+
+    images: PositiveCount
+    megapixels: Positive
+    exact_ms: Positive
+    scaled_ms: Positive
+    mean_levels: Annotated[float, Field(ge=0, le=255)]
+    max_levels: Annotated[float, Field(ge=0, le=255)]
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster photos are ready when they are decoded scaled."""
+        return self.exact_ms / self.scaled_ms
+
+
 # A range that moves by no more than this share of its width between two checkpoints counts as
 # settled: what `--samples auto` takes for it.
 SETTLED_CHANGE: Final = 0.02
@@ -76,6 +103,8 @@ class CalibrationSection(FrozenModel):
         watched: The method whose ranges those are, where it is not the one that chose them.
         settled: Whether they came to rest before the images ran out, where as many were drawn as
             that took; None where a fixed number was asked for.
+        decoding: Large photos decoded in both ways; None where there were none, or other images
+            were evaluated.
     """
 
     source: str
@@ -88,6 +117,7 @@ class CalibrationSection(FrozenModel):
     convergence: tuple[ConvergencePoint, ...] = ()
     watched: str | None = None
     settled: bool | None = None
+    decoding: DecodingSection | None = None
 
     @property
     def would_more_pay(self) -> str:
@@ -134,6 +164,7 @@ class EvaluationSection(FrozenModel):
         thumbnails: Small pictures of the first flipped images, by name of the image: JPEG files
             in Base64.
         plausibility: Whether the float model fits them; None where that was not looked at.
+        decoding: Large photos of them decoded in both ways; None where there were none.
         environment: Where they ran, where that was not in the run that the report is of.
         command: The command line of a later evaluation; empty if that run evaluated.
     """
@@ -151,6 +182,7 @@ class EvaluationSection(FrozenModel):
     images_per_s: Positive | None = None
     thumbnails: SortedMapping[Thumbnail] = Field(default_factory=dict)
     plausibility: PlausibilitySection | None = None
+    decoding: DecodingSection | None = None
     environment: Environment | None = None
     command: str = ""
 

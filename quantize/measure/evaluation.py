@@ -39,6 +39,7 @@ from eightbit.models.images.sources import ImageSource
 from eightbit.models.images.thumbnails import thumbnail
 from eightbit.models.spec import Task
 from eightbit.quantize.images import LabelledSource, refuse_unusable
+from eightbit.quantize.measure.decoding import compare_decodings
 from eightbit.quantize.measure.plausibility import PlausibilityMeter
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages
@@ -330,6 +331,7 @@ class _Run:
                 images_per_s=self._images_per_s,
                 thumbnails=_thumbnails(evaluation, data.source),
                 plausibility=plausibility,
+                decoding=compare_decodings(data.source, self._recipe.spec.preprocessing),
             ),
             shared=len(self._shared),
             metric=self._recipe.spec.task.metric,

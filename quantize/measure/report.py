@@ -20,7 +20,12 @@ from eightbit.benchmarks.report.document import (
     Report,
 )
 from eightbit.benchmarks.report.fallback import FallbackSection
-from eightbit.benchmarks.report.images import DIGEST_DIGITS, CalibrationSection, WithoutImages
+from eightbit.benchmarks.report.images import (
+    DIGEST_DIGITS,
+    CalibrationSection,
+    DecodingSection,
+    WithoutImages,
+)
 from eightbit.benchmarks.report.pages.html import render_html
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.plausibility import said
@@ -54,12 +59,13 @@ def make_report(
     choices: ChoicesSection | None = None,
     diagnosis: tuple[TensorDiagnosis, ...] = (),
     timing: Timing = _NOT_TIMED,
+    decoding: DecodingSection | None = None,
 ) -> Report:
     """Assemble a report; sections of what the run did not do are None or empty.
 
     Fidelity and parity come from the evaluation images if any, else from the verification images.
     `command` is the command line that repeats the run, `folder` the bundle whose files the report
-    is of, `diagnosis` is sorted worst first.
+    is of, `diagnosis` is sorted worst first, `decoding` is of the calibration images.
     """
     measured: Evaluation | Verification | None = evaluated.evaluation if evaluated else verification
     stages.note_memory(peak_rss_bytes())
@@ -70,7 +76,7 @@ def make_report(
         model=_model(recipe),
         config=recipe.config.model_dump(mode="json"),
         recipe_sha256=recipe.sha256,
-        calibration=_calibration(calibration, evaluated, recipe.config.method),
+        calibration=_calibration(calibration, evaluated, recipe.config.method, decoding),
         choices=choices,
         evaluation=evaluated.section if evaluated else None,
         verification=_verification(verification),
@@ -206,7 +212,10 @@ def _model(recipe: Recipe) -> ModelSection:
 
 
 def _calibration(
-    calibrated: Calibrated | None, evaluated: EvaluatedImages | None, method: Method
+    calibrated: Calibrated | None,
+    evaluated: EvaluatedImages | None,
+    method: Method,
+    decoding: DecodingSection | None,
 ) -> CalibrationSection | None:
     if calibrated is None:
         return None
@@ -222,6 +231,7 @@ def _calibration(
         convergence=calibrated.convergence,
         watched=None if calibrated.watched == method else calibrated.watched.value,
         settled=calibrated.settled,
+        decoding=decoding,
     )
 
 

@@ -16,8 +16,9 @@ import io
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Final
@@ -61,8 +62,11 @@ MADE: Final = "made"
 # The paths, in the order of the table.
 SCALED, WHOLE, USUAL = "scaled", "whole", "usual"
 
-Answer = Callable[[bytes], int]
-"""From the bytes of a photo to its class."""
+Answer = Callable[[bytes], tuple[int, Any]]
+"""From the bytes of a photo to its class, and the pixels that the model was given."""
+
+# The usual path, which says nothing of what decoding changes, is taken by one photo of so many.
+_USUAL_EVERY: Final = 3
 
 
 @dataclass(kw_only=True)
@@ -70,7 +74,7 @@ class Measured:
     """Photos of one size through all paths of one network.
 
     Attributes:
-        seconds: Of each photo, by path.
+        seconds: Of each photo, by path; not a number where the path was not taken.
         same: For each photo, whether the scaled path's class is the whole path's.
         levels: Mean difference of the pixels of both, per photo, in grey levels of 255.
     """
@@ -84,23 +88,30 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One network: its paths, and what the scaled and the whole one make of a photo's bytes."""
+    """One network and its paths."""
 
     name: str
     paths: Mapping[str, Answer]
-    pixels: Mapping[str, Callable[[bytes], Any]]
 
     def measure(self, data: bytes, turn: int, found: Measured) -> None:
-        """Send one photo through all paths; which is first changes with ``turn``."""
-        names, classes = list(self.paths), {}
-        for place in range(len(names)):
-            name = names[(turn + place) % len(names)]
-            start = time.perf_counter()
-            classes[name] = self.paths[name](data)
-            found.seconds[name].append(time.perf_counter() - start)
-        found.same.append(classes[SCALED] == classes[WHOLE])
-        scaled, whole = (self.pixels[name](data).astype(int) for name in (SCALED, WHOLE))
-        found.levels.append(float(np.abs(scaled - whole).mean()))
+        """Send one photo through the paths; which is first changes with ``turn``."""
+        answers: dict[str, tuple[int, Any]] = {}
+        for name in permuted(list(self.paths), turn):
+            seconds = math.nan
+            if name != USUAL or turn % _USUAL_EVERY == 0:
+                start = time.perf_counter()
+                answers[name] = self.paths[name](data)
+                seconds = time.perf_counter() - start
+            found.seconds[name].append(seconds)
+        (scaled, small), (whole, full) = answers[SCALED], answers[WHOLE]
+        found.same.append(scaled == whole)
+        found.levels.append(float(np.abs(small.astype(int) - full).mean()))
+
+
+def permuted(names: Sequence[str], turn: int) -> tuple[str, ...]:
+    """The names in another order each turn, until all orders have come."""
+    orders = list(permutations(names))
+    return orders[turn // _USUAL_EVERY % len(orders)]
 
 
 def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Subject:
@@ -125,20 +136,25 @@ def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Su
     program = _program(unpacked / "classify.py")
     model = program.Model(threads)
     exact = (*model.how[:-1], False)
-    images = {
-        SCALED: lambda data: program.pixels_of(data, *model.how),
-        WHOLE: lambda data: program.pixels_of(data, *exact),
-    }
     described = ", never trained" if str(network.weights) == MADE else ""
     return Subject(
         name=f"`{network.architecture}`, {side} px{described}",
         paths={
-            SCALED: lambda data: int(model(images[SCALED](data)).argmax()),
-            WHOLE: lambda data: int(model(images[WHOLE](data)).argmax()),
+            SCALED: _own(program, model, model.how),
+            WHOLE: _own(program, model, exact),
             USUAL: _usual(theirs, how, threads),
         },
-        pixels=images,
     )
+
+
+def _own(program: ModuleType, model: Any, how: Sequence[Any]) -> Answer:
+    """What the bundle's program does with a photo."""
+
+    def answer(data: bytes) -> tuple[int, Any]:
+        pixels = program.pixels_of(data, *how)
+        return int(model(pixels).argmax()), pixels
+
+    return answer
 
 
 def _program(path: Path) -> ModuleType:
@@ -184,9 +200,9 @@ def _usual(model: Path, how: Preprocessing, threads: int) -> Answer:
     name = session.get_inputs()[0].name
     preset = ImageClassification(crop_size=how.crop, resize_size=how.resize)
 
-    def answer(data: bytes) -> int:
+    def answer(data: bytes) -> tuple[int, Any]:
         batch = preset(Image.open(io.BytesIO(data)).convert("RGB")).unsqueeze(0).numpy()
-        return int(session.run(None, {name: batch})[0].argmax())
+        return int(session.run(None, {name: batch})[0].argmax()), batch
 
     return answer
 
@@ -222,19 +238,20 @@ def run(
                 for subject, measured in zip(subjects, found, strict=True):
                     subject.measure(data, turn, measured)
             if turn % 50 == 0:
-                print(turn, *(next(_rows(s, f)) for s, f in zip(subjects, large, strict=True)))
+                for subject, measured in zip(subjects, large, strict=True):
+                    print(*row(subject.name, "large", measured), sep=" | ", flush=True)
     return large, ordinary
 
 
 _EXPLANATION: Final = """\
-Milliseconds from the bytes of a JPEG to its class, medians over the photos. Each photo takes the
-three paths in turns, in one process with the same number of threads. *scaled*, *whole*: the
-bundle's own program with `--decode scaled` and without. *usual*: Pillow, torchvision's preset,
-and ONNX Runtime on what its `quantize_static` makes of the same float model and photos. *usual /
-scaled*, *whole / scaled*: medians of the photos' own ratios, with their quartiles. *levels*: mean
-difference of the pixels that the model is given, scaled beside whole, of 255; the largest of a
-photo in brackets. *same class*: photos of the same class scaled and whole, with the same INT8
-model.
+Milliseconds from the bytes of a JPEG to its class, medians over the photos. Each takes the paths
+in turns, in every order, in one process with the same number of threads; the usual one is taken
+by every third. *scaled*, *whole*: the bundle's own program with `--decode scaled` and without.
+*usual*: Pillow, torchvision's preset, and ONNX Runtime on what its `quantize_static` makes of the
+same float model and photos. *usual / scaled*, *whole / scaled*: medians of the photos' own
+ratios, with their quartiles. *levels*: mean difference of the pixels that the model is given,
+scaled beside whole, of 255; the largest of a photo in brackets. *same class*: photos of the same
+class scaled and whole, with the same INT8 model.
 
 The large photos are enlarged (Lanczos, JPEG of quality 90) to 12 megapixels, the ordinary ones to
 500 pixels of their longer side. A network that was never trained has statistics and a classifier
@@ -264,7 +281,7 @@ def row(name: str, photos: str, found: Measured) -> tuple[str, ...]:
     return (
         name,
         f"{len(found.same):,} {photos}",
-        *(f"{np.median(seconds[path]) * 1e3:.1f}" for path in (SCALED, WHOLE, USUAL)),
+        *(f"{np.nanmedian(seconds[path]) * 1e3:.1f}" for path in (SCALED, WHOLE, USUAL)),
         *(_spread(seconds[path] / seconds[SCALED]) for path in (USUAL, WHOLE)),
         f"{np.mean(found.levels):.2f} [{np.max(found.levels):.2f}]",
         f"{np.mean(found.same):.2%}",
@@ -272,12 +289,8 @@ def row(name: str, photos: str, found: Measured) -> tuple[str, ...]:
 
 
 def _spread(ratios: FloatArray) -> str:
-    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+    low, middle, high = np.nanquantile(ratios, (0.25, 0.5, 0.75))
     return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _rows(subject: Subject, large: Measured) -> Iterator[str]:
-    yield " | ".join(row(subject.name, "large", large))
 
 
 def main(

@@ -24,6 +24,7 @@ from eightbit.benchmarks.report.pages.parity_grid import ParityGrid, parity_grid
 from eightbit.benchmarks.report.shipping import why_not_evaluated
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
 from eightbit.benchmarks.report.tables.cost import (
+    decoding_tables,
     deploy_commands,
     edge_tables,
     latency_tables,
@@ -208,7 +209,10 @@ def cost_sections(report: Report) -> Iterator[Section]:
         title="From photo to class",
         lead="What a user waits for: decoding, resizing and normalising the photo, then the model.",
         charts=row([whole_path_chart(benchmark.whole_path)]) if benchmark else (),
-        tables=tuple(whole_path_tables(benchmark)) if benchmark else (),
+        tables=(
+            *(whole_path_tables(benchmark) if benchmark else ()),
+            *decoding_tables(report),
+        ),
         nothing="Not measured.",
         command=BENCHMARK,
     )

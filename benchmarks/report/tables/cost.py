@@ -27,6 +27,7 @@ from eightbit.benchmarks.report.figures import (
 )
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.models.plain_text import counted
+from eightbit.models.spec import Decode
 
 # An idle system takes less.
 _BUSY: Final = 0.03
@@ -63,6 +64,38 @@ def whole_path_tables(section: BenchmarkSection) -> Iterator[Table]:
         text_columns=2,
         note=f"{photos[:1].upper()}{photos[1:]}; medians of each step. Decoding, resizing and "
         "normalising have one thread.",
+    )
+
+
+# By how many times photos have to be ready sooner for a table to advise scaled decoding.
+_WORTH: Final = 1.5
+
+
+def decoding_tables(report: Report) -> Iterator[Table]:
+    """Large photos decoded whole and scaled; none where there were no such photos."""
+    found = report.decoding
+    if found is None:
+        return
+    used = report.model.spec.preprocessing.decode
+    times_ms = {Decode.EXACT: found.exact_ms, Decode.SCALED: found.scaled_ms}
+    note = (
+        f"{counted(found.images, 'photo')} of {found.megapixels:.1f} megapixels, from the bytes to "
+        "the pixels that the model is given, medians of one thread. These pixels differ by "
+        f"{found.mean_levels:.2f} levels of 255 on average, in one photo by {found.max_levels:.2f}."
+    )
+    if used is Decode.EXACT and found.speedup >= _WORTH:
+        note += (
+            f" Where photos are so large, eightbit quantize --decode scaled makes them ready "
+            f"{found.speedup:.1f} times as fast."
+        )
+    yield Table(
+        title="Decoding of large photos",
+        columns=("decode", "ms", "this model"),
+        rows=tuple(
+            (decode.value, milliseconds(value), "yes" if decode is used else "no")
+            for decode, value in times_ms.items()
+        ),
+        note=note,
     )
 
 

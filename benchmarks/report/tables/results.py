@@ -18,7 +18,12 @@ from eightbit.benchmarks.report.figures import (
 )
 from eightbit.benchmarks.report.images import CalibrationSection, EvaluationSection
 from eightbit.benchmarks.report.tables.accuracy import accuracy_tables, fallback_table
-from eightbit.benchmarks.report.tables.cost import edge_tables, latency_tables, whole_path_tables
+from eightbit.benchmarks.report.tables.cost import (
+    decoding_tables,
+    edge_tables,
+    latency_tables,
+    whole_path_tables,
+)
 from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
 from eightbit.benchmarks.report.tables.network import choices_tables, diagnosis_table, parity_table
 from eightbit.models.plain_text import counted, one_line
@@ -42,6 +47,7 @@ def result_tables(report: Report) -> Iterator[Table]:
     if report.benchmark:
         yield from latency_tables(report.latency, report.benchmark)
         yield from whole_path_tables(report.benchmark)
+    yield from decoding_tables(report)
     if report.size_bytes:
         yield size_table(report)
     yield from edge_tables(report)
