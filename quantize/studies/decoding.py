@@ -1,7 +1,7 @@
 """From the bytes of a large photo to its class, decoded scaled and whole: a table in Markdown.
 
 Usage: python -m eightbit.quantize.studies.decoding --photos SRC --out FILE.md
-           ARCHITECTURE:WEIGHTS:SIDE ...
+           --work DIR ARCHITECTURE:WEIGHTS:SIDE ...
 
 WEIGHTS is a file, or `made`: weights that nobody trained, with statistics taken from photos. Every
 photo is enlarged (Lanczos, JPEG of quality 90) to 12 megapixels and, apart, to 500 pixels of its
@@ -14,14 +14,13 @@ model and the same photos.
 import importlib.util
 import io
 import math
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -67,6 +66,9 @@ Answer = Callable[[bytes], tuple[int, Any]]
 
 # The usual path, which says nothing of what decoding changes, is taken by one photo of so many.
 _USUAL_EVERY: Final = 3
+
+# After so many photos the page is written.
+_WRITE_EVERY: Final = 50
 
 
 @dataclass(kw_only=True)
@@ -115,20 +117,21 @@ def permuted(names: Sequence[str], turn: int) -> tuple[str, ...]:
 
 
 def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Subject:
-    """Quantize a network in both ways, and unpack the bundle's program."""
+    """Quantize a network in both ways, unless that lies in the folder, and unpack the program."""
     side = int(network.side)
-    resize = round(side * 256 / 224) if str(network.weights) == MADE else side
+    is_made = str(network.weights) == MADE
+    resize = round(side * 256 / 224) if is_made else side
     how = Preprocessing(resize=resize, crop=side)
     pixels = drawn_photos(calibrate, how, _SAMPLES)
-    weights = network.weights
-    if str(weights) == MADE:
-        weights = folder / "made.pth"
+    weights = folder / "made.pth" if is_made else network.weights
+    if is_made and not weights.exists():
         kind = Kind(architecture=Architecture(network.architecture), side=side, seed=1)
         torch.save(make_network(kind, pixels).state_dict(), weights)
     out, unpacked = folder / "out", folder / "unpacked"
     arguments = [network.architecture, "--weights", str(weights), "--formats", "onnx"]
     arguments += ["--resize", str(resize), "--crop", str(side), "--decode", "scaled"]
-    quantize([*arguments, "--calibrate", str(calibrate), "--samples", str(_SAMPLES)], out)
+    if not out.exists():
+        quantize([*arguments, "--calibrate", str(calibrate), "--samples", str(_SAMPLES)], out)
     for name, content in bundle_files(open_bundle(out), read_report(out / "report.json")).items():
         (unpacked / name).parent.mkdir(parents=True, exist_ok=True)
         (unpacked / name).write_bytes(content)
@@ -136,7 +139,7 @@ def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Su
     program = _program(unpacked / "classify.py")
     model = program.Model(threads)
     exact = (*model.how[:-1], False)
-    described = ", never trained" if str(network.weights) == MADE else ""
+    described = ", never trained" if is_made else ""
     return Subject(
         name=f"`{network.architecture}`, {side} px{described}",
         paths={
@@ -181,6 +184,8 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 def _quantize_static(model: Path, folder: Path, pixels: FloatArray) -> Path:
     """ONNX Runtime's own quantization, as its documentation recommends it for CPUs."""
     prepared, quantized = folder / "prepared.onnx", folder / "quantized.onnx"
+    if quantized.exists():
+        return quantized
     quant_pre_process(model, prepared)
     quantize_static(
         prepared,
@@ -221,10 +226,12 @@ def enlarged(image: Image.Image, factor: float) -> bytes:
     return file.getvalue()
 
 
-def run(
-    subjects: Sequence[Subject], photos: Path, count: int | None
-) -> tuple[list[Measured], list[Measured]]:
-    """Large and ordinary photos of a source through all networks."""
+# Large and ordinary photos through each network.
+_Sizes: TypeAlias = tuple[list[Measured], list[Measured]]
+
+
+def run(subjects: Sequence[Subject], photos: Path, count: int | None) -> Iterator[_Sizes]:
+    """Photos of a source through all networks; yields what is known, now and then and at last."""
     large, ordinary = ([Measured() for _ in subjects] for _ in range(2))
     with open_source(photos) as source:
         for turn, item in enumerate(source.items[:count]):
@@ -237,10 +244,9 @@ def run(
                 data = enlarged(image, factor)
                 for subject, measured in zip(subjects, found, strict=True):
                     subject.measure(data, turn, measured)
-            if turn % 50 == 0:
-                for subject, measured in zip(subjects, large, strict=True):
-                    print(*row(subject.name, "large", measured), sep=" | ", flush=True)
-    return large, ordinary
+            if turn % _WRITE_EVERY == 0:
+                yield large, ordinary
+    yield large, ordinary
 
 
 _EXPLANATION: Final = """\
@@ -296,29 +302,30 @@ def _spread(ratios: FloatArray) -> str:
 def main(
     networks: Annotated[list[str], typer.Argument()],
     photos: Annotated[Path, typer.Option(help="Photos to enlarge, and to calibrate on.")],
-    out: Annotated[Path, typer.Option(help="Markdown file to write.")],
+    out: Annotated[Path, typer.Option(help="Markdown file to write, anew as photos are done.")],
+    work: Annotated[Path, typer.Option(help="Folder for what is quantized, or was.")],
     threads: Annotated[int, typer.Option(min=1, help="Of every path.")] = 1,
     count: Annotated[int | None, typer.Option(min=1, help="Photos; all by default.")] = None,
 ) -> None:
     """Measure decoding on some networks, as ARCHITECTURE:WEIGHTS:SIDE or ARCHITECTURE:made:SIDE."""
     torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as scratch:
-        folders = [Path(scratch, str(number)) for number in range(len(networks))]
-        subjects = []
-        for given, folder in zip(networks, folders, strict=True):
-            folder.mkdir()
-            subjects.append(prepare(parse_network(given), photos, folder, threads))
-        found = run(subjects, photos, count)
-    rows = [
-        row(subject.name, size, measured[number])
-        for number, subject in enumerate(subjects)
-        for size, measured in zip(("of 12 megapixels", "of 500 px"), found, strict=True)
-    ]
+    subjects = []
+    for number, given in enumerate(networks):
+        folder = work / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        subjects.append(prepare(parse_network(given), photos, folder, threads))
     command = (
         "python -m eightbit.quantize.studies.decoding --photos SRC --out FILE.md "
-        f"--threads {threads} ARCHITECTURE:WEIGHTS:SIDE ..."
+        f"--work DIR --threads {threads} ARCHITECTURE:WEIGHTS:SIDE ..."
     )
-    out.write_text(document(rows, threads, command), encoding="utf-8")
+    for found in run(subjects, photos, count):
+        rows = [
+            row(subject.name, size, measured[number])
+            for number, subject in enumerate(subjects)
+            for size, measured in zip(("of 12 megapixels", "of 500 px"), found, strict=True)
+        ]
+        out.write_text(document(rows, threads, command), encoding="utf-8")
+        print(*(" | ".join(cells) for cells in rows), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,10 @@ MAY_IMPORT: Final = {
         "benchmarks/report/pages",
     ),
     "quantize/pipeline.py": ("quantize/measure", "quantize/fallback"),
-    "quantize/studies": ("quantize/pipeline.py", "benchmarks/studies", "benchmarks/cluster"),
+    "quantize/studies": (
+        *("quantize/pipeline.py", "quantize/deploy"),
+        *("benchmarks/studies", "benchmarks/cluster"),
+    ),
     "quantize/commands": ("quantize/measure",),
     "quantize/deploy": ("quantize/commands",),
     "quantize/cli": (
