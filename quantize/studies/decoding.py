@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -53,6 +53,8 @@ import_torchvision()
 from torchvision.transforms._presets import ImageClassification  # noqa: E402
 
 _SAMPLES: Final = 128
+# With one, CPU time is what an idle machine takes, and other programs do not lengthen it.
+_THREADS: Final = 1
 _LARGE: Final = 12_000_000
 _ORDINARY: Final = 500
 _QUALITY: Final = 90
@@ -61,8 +63,23 @@ MADE: Final = "made"
 # The paths, in the order of the table.
 SCALED, WHOLE, USUAL = "scaled", "whole", "usual"
 
-Answer = Callable[[bytes], tuple[int, Any]]
-"""From the bytes of a photo to its class, and the pixels that the model was given."""
+
+class Answered(NamedTuple):
+    """What a path made of a photo.
+
+    Attributes:
+        best: The class.
+        pixels: What the model was given.
+        ready: When that was, in seconds of CPU time.
+    """
+
+    best: int
+    pixels: Any
+    ready: float
+
+
+Answer = Callable[[bytes], Answered]
+"""From the bytes of a photo to its class."""
 
 # The usual path, which says nothing of what decoding changes, is taken by one photo of so many.
 _USUAL_EVERY: Final = 3
@@ -76,12 +93,13 @@ class Measured:
     """Photos of one size through all paths of one network.
 
     Attributes:
-        seconds: Of each photo, by path; not a number where the path was not taken.
+        seconds: CPU time of each photo to its pixels and to its class, by path; not numbers where
+            the path was not taken.
         same: For each photo, whether the scaled path's class is the whole path's.
         levels: Mean difference of the pixels of both, per photo, in grey levels of 255.
     """
 
-    seconds: dict[str, list[float]] = field(
+    seconds: dict[str, list[tuple[float, float]]] = field(
         default_factory=lambda: {SCALED: [], WHOLE: [], USUAL: []}
     )
     same: list[bool] = field(default_factory=list)
@@ -97,17 +115,17 @@ class Subject:
 
     def measure(self, data: bytes, turn: int, found: Measured) -> None:
         """Send one photo through the paths; which is first changes with ``turn``."""
-        answers: dict[str, tuple[int, Any]] = {}
+        answers: dict[str, Answered] = {}
         for name in permuted(list(self.paths), turn):
-            seconds = math.nan
+            seconds = (math.nan, math.nan)
             if name != USUAL or turn % _USUAL_EVERY == 0:
-                start = time.perf_counter()
+                start = time.process_time()
                 answers[name] = self.paths[name](data)
-                seconds = time.perf_counter() - start
+                seconds = (answers[name].ready - start, time.process_time() - start)
             found.seconds[name].append(seconds)
-        (scaled, small), (whole, full) = answers[SCALED], answers[WHOLE]
-        found.same.append(scaled == whole)
-        found.levels.append(float(np.abs(small.astype(int) - full).mean()))
+        scaled, whole = answers[SCALED], answers[WHOLE]
+        found.same.append(scaled.best == whole.best)
+        found.levels.append(float(np.abs(scaled.pixels.astype(int) - whole.pixels).mean()))
 
 
 def permuted(names: Sequence[str], turn: int) -> tuple[str, ...]:
@@ -116,7 +134,7 @@ def permuted(names: Sequence[str], turn: int) -> tuple[str, ...]:
     return orders[turn // _USUAL_EVERY % len(orders)]
 
 
-def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Subject:
+def prepare(network: Network, calibrate: Path, folder: Path) -> Subject:
     """Quantize a network in both ways, unless that lies in the folder, and unpack the program."""
     side = int(network.side)
     is_made = str(network.weights) == MADE
@@ -137,7 +155,7 @@ def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Su
         (unpacked / name).write_bytes(content)
     theirs = _quantize_static(out / ONNX.file(Precision.FP32), folder, pixels)
     program = _program(unpacked / "classify.py")
-    model = program.Model(threads)
+    model = program.Model(_THREADS)
     exact = (*model.how[:-1], False)
     described = ", never trained" if is_made else ""
     return Subject(
@@ -145,7 +163,7 @@ def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Su
         paths={
             SCALED: _own(program, model, model.how),
             WHOLE: _own(program, model, exact),
-            USUAL: _usual(theirs, how, threads),
+            USUAL: _usual(theirs, how),
         },
     )
 
@@ -153,9 +171,10 @@ def prepare(network: Network, calibrate: Path, folder: Path, threads: int) -> Su
 def _own(program: ModuleType, model: Any, how: Sequence[Any]) -> Answer:
     """What the bundle's program does with a photo."""
 
-    def answer(data: bytes) -> tuple[int, Any]:
+    def answer(data: bytes) -> Answered:
         pixels = program.pixels_of(data, *how)
-        return int(model(pixels).argmax()), pixels
+        ready = time.process_time()
+        return Answered(int(model(pixels).argmax()), pixels, ready)
 
     return answer
 
@@ -190,7 +209,7 @@ def _quantize_static(model: Path, folder: Path, pixels: FloatArray) -> Path:
     quantize_static(
         prepared,
         quantized,
-        _Reader(_session(model, 1).get_inputs()[0].name, pixels),
+        _Reader(_session(model).get_inputs()[0].name, pixels),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QUInt8,
@@ -199,22 +218,23 @@ def _quantize_static(model: Path, folder: Path, pixels: FloatArray) -> Path:
     return quantized
 
 
-def _usual(model: Path, how: Preprocessing, threads: int) -> Answer:
+def _usual(model: Path, how: Preprocessing) -> Answer:
     """What a program does that torchvision's documentation has written."""
-    session = _session(model, threads)
+    session = _session(model)
     name = session.get_inputs()[0].name
     preset = ImageClassification(crop_size=how.crop, resize_size=how.resize)
 
-    def answer(data: bytes) -> tuple[int, Any]:
+    def answer(data: bytes) -> Answered:
         batch = preset(Image.open(io.BytesIO(data)).convert("RGB")).unsqueeze(0).numpy()
-        return int(session.run(None, {name: batch})[0].argmax()), batch
+        ready = time.process_time()
+        return Answered(int(session.run(None, {name: batch})[0].argmax()), batch, ready)
 
     return answer
 
 
-def _session(model: Path, threads: int) -> Any:
+def _session(model: Path) -> Any:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = _THREADS
     return ort.InferenceSession(str(model), options, ["CPUExecutionProvider"])
 
 
@@ -250,14 +270,15 @@ def run(subjects: Sequence[Subject], photos: Path, count: int | None) -> Iterato
 
 
 _EXPLANATION: Final = """\
-Milliseconds from the bytes of a JPEG to its class, medians over the photos. Each takes the paths
-in turns, in every order, in one process with the same number of threads; the usual one is taken
-by every third. *scaled*, *whole*: the bundle's own program with `--decode scaled` and without.
-*usual*: Pillow, torchvision's preset, and ONNX Runtime on what its `quantize_static` makes of the
-same float model and photos. *usual / scaled*, *whole / scaled*: medians of the photos' own
-ratios, with their quartiles. *levels*: mean difference of the pixels that the model is given,
-scaled beside whole, of 255; the largest of a photo in brackets. *same class*: photos of the same
-class scaled and whole, with the same INT8 model.
+Milliseconds of CPU time from the bytes of a JPEG to its class, in brackets to the pixels that the
+model is given: medians over the photos. Each takes the paths in turns, in every order, in one
+process with one thread; the usual one is taken by every third. *scaled*, *whole*: the bundle's
+own program with `--decode scaled` and without. *usual*: Pillow, torchvision's preset, and ONNX
+Runtime on what its `quantize_static` makes of the same float model and photos. *usual / scaled*,
+*whole / scaled*: medians of the photos' own ratios, with their quartiles. *levels*: mean
+difference of the pixels that the model is given, scaled beside whole, of 255; the largest of a
+photo in brackets. *same class*: photos of the same class scaled and whole, with the same INT8
+model.
 
 The large photos are enlarged (Lanczos, JPEG of quality 90) to 12 megapixels, the ordinary ones to
 500 pixels of their longer side. A network that was never trained has statistics and a classifier
@@ -265,15 +286,15 @@ taken from photos: its classes mean nothing, and tell small differences as well 
 
 _COLUMNS: Final = (
     *("network", "photos", "scaled", "whole", "usual", "usual / scaled", "whole / scaled"),
-    *("levels", "same class"),
+    *("whole / scaled, to pixels", "levels", "same class"),
 )
 
 
-def document(rows: Sequence[Sequence[str]], threads: int, command: str) -> str:
+def document(rows: Sequence[Sequence[str]], command: str) -> str:
     """The page, in Markdown."""
     lines = [
         *("# From a large photo to its class", "", f"`{command}`", ""),
-        *(f"{read_environment().summary()}; threads: {threads}.", ""),
+        *(f"{read_environment().summary()}.", ""),
         *(_EXPLANATION, ""),
         *(f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * len(_COLUMNS)}"),
         *(f"| {' | '.join(row)} |" for row in rows),
@@ -283,12 +304,19 @@ def document(rows: Sequence[Sequence[str]], threads: int, command: str) -> str:
 
 def row(name: str, photos: str, found: Measured) -> tuple[str, ...]:
     """The cells of one network's photos of one size."""
-    seconds = {path: np.array(times) for path, times in found.seconds.items()}
+    ready, seconds = (
+        {path: np.array(times)[:, part] for path, times in found.seconds.items()}
+        for part in range(2)
+    )
     return (
         name,
         f"{len(found.same):,} {photos}",
-        *(f"{np.nanmedian(seconds[path]) * 1e3:.1f}" for path in (SCALED, WHOLE, USUAL)),
+        *(
+            f"{np.nanmedian(seconds[path]) * 1e3:.1f} ({np.nanmedian(ready[path]) * 1e3:.1f})"
+            for path in (SCALED, WHOLE, USUAL)
+        ),
         *(_spread(seconds[path] / seconds[SCALED]) for path in (USUAL, WHOLE)),
+        _spread(ready[WHOLE] / ready[SCALED]),
         f"{np.mean(found.levels):.2f} [{np.max(found.levels):.2f}]",
         f"{np.mean(found.same):.2%}",
     )
@@ -304,19 +332,18 @@ def main(
     photos: Annotated[Path, typer.Option(help="Photos to enlarge, and to calibrate on.")],
     out: Annotated[Path, typer.Option(help="Markdown file to write, anew as photos are done.")],
     work: Annotated[Path, typer.Option(help="Folder for what is quantized, or was.")],
-    threads: Annotated[int, typer.Option(min=1, help="Of every path.")] = 1,
     count: Annotated[int | None, typer.Option(min=1, help="Photos; all by default.")] = None,
 ) -> None:
     """Measure decoding on some networks, as ARCHITECTURE:WEIGHTS:SIDE or ARCHITECTURE:made:SIDE."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(_THREADS)
     subjects = []
     for number, given in enumerate(networks):
         folder = work / str(number)
         folder.mkdir(parents=True, exist_ok=True)
-        subjects.append(prepare(parse_network(given), photos, folder, threads))
+        subjects.append(prepare(parse_network(given), photos, folder))
     command = (
         "python -m eightbit.quantize.studies.decoding --photos SRC --out FILE.md "
-        f"--work DIR --threads {threads} ARCHITECTURE:WEIGHTS:SIDE ..."
+        "--work DIR ARCHITECTURE:WEIGHTS:SIDE ..."
     )
     for found in run(subjects, photos, count):
         rows = [
@@ -324,7 +351,7 @@ def main(
             for number, subject in enumerate(subjects)
             for size, measured in zip(("of 12 megapixels", "of 500 px"), found, strict=True)
         ]
-        out.write_text(document(rows, threads, command), encoding="utf-8")
+        out.write_text(document(rows, command), encoding="utf-8")
         print(*(" | ".join(cells) for cells in rows), sep="\n", flush=True)
 
 
