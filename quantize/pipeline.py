@@ -15,6 +15,7 @@ from eightbit.benchmarks.report.choices import ChoicesSection, ChoiceTrial
 from eightbit.benchmarks.report.diagnosis import TensorDiagnosis
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.fallback import FallbackSection
+from eightbit.benchmarks.report.images import DecodingSection
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.models.doors.pretrained import Pretrained
 from eightbit.models.errors import InputError
@@ -264,9 +265,6 @@ def _deliver(
         with run.stages.stage(Stage.DIAGNOSE):
             few = torch.from_numpy(affordable(pixels, DIAGNOSIS_PIXELS))
             diagnosis = diagnose(quantized, few)
-    decoding = None
-    if calibrated is not None and run.data is None:
-        decoding = compare_decodings(calibrated.images.source, recipe.spec.preprocessing)
     timing = time_bundle(run.folder, recipe, run.stages, threads=(threads,))
     report = make_report(
         recipe,
@@ -279,10 +277,17 @@ def _deliver(
         max_drop_pp=run.delivery.max_drop_pp,
         fallback=fallback,
         calibration=calibrated,
+        decoding=_decoding(recipe, calibrated) if evaluated is None else None,
         choices=choices,
         diagnosis=diagnosis,
         timing=timing,
-        decoding=decoding,
     )
     write_report(report, run.folder)
     return report
+
+
+def _decoding(recipe: Recipe, calibrated: Calibrated | None) -> DecodingSection | None:
+    """Both decodings of the calibration images; those of an evaluation are in its own section."""
+    if calibrated is None:
+        return None
+    return compare_decodings(calibrated.images.source, recipe.spec.preprocessing)

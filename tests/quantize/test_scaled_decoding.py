@@ -111,6 +111,20 @@ def test_a_recipe_says_how_photos_are_decoded(
     assert again == (folder / bundle.ONNX).read_bytes()
 
 
+def test_a_run_that_decodes_whole_advises_it(
+    quick: tuple[object, ...], eightbit: Eightbit, large: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "whole"
+    made = eightbit(*quick, "--calibrate", large, "--out", out)
+    assert made.code == 0, made
+    assert '"decode"' not in (out / bundle.RECIPE).read_text()
+    report = read_report(out / "report.json")
+    assert report.calibration is not None
+    assert report.calibration.decoding is not None
+    assert report.decoding == report.calibration.decoding
+    assert "Decoding of large photos" in made.out
+
+
 def test_another_word_is_refused(
     eightbit: Eightbit, quick: tuple[object, ...], tmp_path: Path
 ) -> None:
