@@ -59,4 +59,5 @@ def _write_photos(folder: Path) -> None:
             archive.add(folder / name, arcname=".")
     photo = Image.fromarray(digits.held_out.images[0]).resize(PHOTO_SIZE)
     photo.save(folder / "photo.png")
+    photo.resize((4000, 3000)).save(folder / "photo.jpg", quality=90)
     (folder / "cifar10.txt").write_text("\n".join(CLASSES))

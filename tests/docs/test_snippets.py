@@ -17,7 +17,15 @@ from tests.docs.pages import CLASSES, DOCS, PAGES, name_of
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner, read_metadata, read_report
 from eightbit.benchmarks.artifact.formats import LITERT
-from eightbit.models import Architecture, Pretrained, load_pretrained, preprocess
+from eightbit.models import (
+    Architecture,
+    Decode,
+    Preprocessing,
+    Pretrained,
+    load_pretrained,
+    preprocess,
+)
+from eightbit.models.images.preprocessing import file_pixels
 from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import Delivery, QuantConfig, Quantized, read_recipe, rebuild
 from eightbit.quantize.artifacts.float_baseline import read_float_network
@@ -115,6 +123,11 @@ def test_loading_without_eightbit_gives_what_eightbit_gives(
     scale = read_recipe(path.with_name("recipe.json")).output_scale
     assert np.abs(found["lite_logits"] - found["logits"]).max() < 1e-3 * scale
     assert found["label"] == CLASSES[found["logits"].argmax()]
+    # A large photo as the page's own lines decode it.
+    large = Preprocessing(resize=256, crop=256, decode=Decode.SCALED)
+    expected = file_pixels((desk / "photo.jpg").read_bytes(), large)
+    assert found["box"] == (0, 0, 1000, 750)
+    assert np.array_equal(np.asarray(found["small"])[:, 42:298], expected)
 
 
 def test_a_network_for_grey_photos_answers_them_as_it_did(
