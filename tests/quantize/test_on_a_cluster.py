@@ -1,14 +1,19 @@
 """`--cluster`: the same files, accuracy and fidelity as of one process, byte for byte."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from importlib import util
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.in_line import InLine
 
 from eightbit.benchmarks import read_report
+from eightbit.benchmarks.processes.crew import Task
 from eightbit.quantize import bundle
+from eightbit.quantize.commands.evaluate import evaluate_bundle
+from eightbit.quantize.stages import Stages
 
 Eightbit = Callable[..., Any]
 
@@ -68,3 +73,36 @@ def test_where_there_is_no_cluster_is_told_in_one_line(
         pytest.skip("the extra cluster is not installed")
     command = ("evaluate", onnx_bundle, "--data", photos, "--cluster", "no address")
     assert "--cluster no address: expected a cluster of Ray" in eightbit(*command).error
+
+
+def test_what_workers_have_answered_is_continued_without_them(
+    eightbit: Eightbit, onnx_bundle: Path, photos: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(onnx_bundle, tmp_path / "bundle")
+    executor = _Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_bundle(folder, photos, Stages(), executor=executor)
+    outcome = eightbit("evaluate", folder, "--data", photos, "--threads", 1)
+    assert outcome.code == 0, outcome
+    assert "continues after 16 of 40 images" in outcome.err
+    assert _sections(folder) == _sections(onnx_bundle)
+
+
+class _Interrupted(InLine):
+    """Interrupted at its second answer."""
+
+    def __init__(self) -> None:
+        super().__init__(ahead=1)
+
+    def crew(self, opening: Callable[[], Any], *, most: int, where: str) -> Any:
+        crew = super().crew(opening, most=most, where=where)
+        whole = crew.map
+
+        def interrupted(tasks: Iterable[Task[Any]]) -> Iterator[Any]:
+            for number, answer in enumerate(whole(tasks)):
+                if number == 1:
+                    raise KeyboardInterrupt
+                yield answer
+
+        crew.map = interrupted  # type: ignore[method-assign]
+        return crew
