@@ -1,8 +1,9 @@
 """Whether an artefact computes the same integers however it is executed."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from itertools import combinations
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field
 
@@ -33,6 +34,45 @@ Pairs: TypeAlias = Mapping[str, ParityResult]
 """Two executions against each other, by the name of the pair."""
 
 
+class Verdict(StrEnum):
+    """What a runtime makes of a file that was not written for it."""
+
+    RIGHT = "right"
+    """Every class is the reference's, and every logit within one last bit."""
+    OTHER_LAST_BITS = "other last bits"
+    """Some logits are further, and as few classes differ as any execution may have."""
+    WRONG = "wrong"
+    """It answers, and more classes differ, or a logit is not finite."""
+    FAILED = "failed"
+    """It raises, aborts, or takes too long."""
+
+
+class OtherRuntime(FrozenModel):
+    """An execution by a runtime that no artefact was written for.
+
+    Attributes:
+        version: Of its package.
+        verdict: What it makes of the file.
+        ms_per_image: Milliseconds per image of all of them, compiling included; None where it
+            failed.
+        reason: What it said, or the cause where that is known; empty where it is right.
+    """
+
+    version: str
+    verdict: Verdict
+    ms_per_image: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    reason: str = ""
+
+
+def verdict_of(result: ParityResult, name: str) -> Verdict:
+    """What an execution that answered makes of the file; classes decide, and then last bits."""
+    allowed = allowed_disagreement(name) * predictions(result)
+    if truly_different(result) > allowed:
+        return Verdict.WRONG
+    exact = not different_predictions(result) and result.max_lsb <= 1
+    return Verdict.RIGHT if exact else Verdict.OTHER_LAST_BITS
+
+
 class ExecutionsSection(FrozenModel):
     """The executions behind the pairs of the report's `parity`.
 
@@ -41,6 +81,8 @@ class ExecutionsSection(FrozenModel):
         images: How many there were at most; a slow execution may have seen fewer.
         synthetic: Whether they are no photos, so that predictions say nothing.
         not_measured: Why an execution could not be measured and what to do, by its name.
+        others: Runtimes that no artefact was written for, where somebody asked for them, by the
+            name of their execution.
         environment: Where they ran, where that was not in the run that the report is of.
         command: The command line of a later verification; empty if that run verified.
     """
@@ -49,6 +91,7 @@ class ExecutionsSection(FrozenModel):
     images: PositiveCount
     synthetic: bool = False
     not_measured: SortedMapping[str] = Field(default_factory=dict)
+    others: SortedMapping[OtherRuntime] = Field(default_factory=dict)
     environment: Environment | None = None
     command: str = ""
 

@@ -50,6 +50,7 @@ class Runtime:
         uses_onednn: Whether it computes in oneDNN, so that an instruction set can be its limit.
         package: That brings it, where eightbit alone does not.
         not_installed: What to say where that is missing.
+        distribution: What is installed for that package, where its version is told.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Runtime:
     uses_onednn: bool = False
     package: str = ""
     not_installed: str = ""
+    distribution: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -78,6 +80,7 @@ class Format:
         name: For people.
         suffix: Of its files.
         runtimes: What executes it, first the one that it is written for. Each executes one format.
+        others: What takes it without being measured or promised: run where somebody asks for it.
         read_document: Reads what a file says of itself, as JSON, or None where it says nothing;
             takes the path and what to call it in an error message, and raises InputError for what
             is no such file.
@@ -94,6 +97,7 @@ class Format:
     by_default: bool = True
     note: str = ""
     channels_last: bool = False
+    others: tuple[Runtime, ...] = ()
 
     @property
     def runtime(self) -> Runtime:
@@ -177,6 +181,20 @@ _ZIP_DAMAGE: Final = (
     UnicodeDecodeError,
 )
 
+
+def _other(name: str, runner: str, package: str, distribution: str = "") -> Runtime:
+    """A runtime that takes ONNX files, with its runner in `runtimes.others`."""
+    distribution = distribution or package
+    return Runtime(
+        name=name,
+        word=name,
+        runner=f"eightbit.benchmarks.runtimes.others.{runner}",
+        package=package,
+        not_installed=f"{distribution} is not installed: pip install 'eightbit[runtimes]'",
+        distribution=distribution,
+    )
+
+
 # In the order of a report.
 _ROWS: Final = (
     Format(
@@ -215,6 +233,13 @@ _ROWS: Final = (
             ),
         ),
         read_document=_read_onnx,
+        others=(
+            _other("opencv", "opencv:OpenCvRunner", "cv2", "opencv-python-headless"),
+            _other("onnxreference", "reference:ReferenceRunner", "onnx"),
+            _other("tract", "tract:TractRunner", "tract"),
+            _other("tvm", "tvm:TvmRunner", "tvm", "apache-tvm"),
+            _other("iree", "iree:IreeRunner", "iree", "iree-base-compiler"),
+        ),
     ),
     Format(
         key="pt2",
@@ -300,12 +325,18 @@ def format_of(path: Path) -> Format:
 
 def executed_by(runtime: Runtime) -> Format:
     """The format that a runtime executes."""
-    return next(format for format in FORMATS.values() if runtime in format.runtimes)
+    return next(
+        format for format in FORMATS.values() if runtime in (*format.runtimes, *format.others)
+    )
 
 
 def runtimes() -> dict[str, Runtime]:
     """All runtimes by name, in the order of their formats."""
-    return {runtime.name: runtime for format in FORMATS.values() for runtime in format.runtimes}
+    return {
+        runtime.name: runtime
+        for format in FORMATS.values()
+        for runtime in (*format.runtimes, *format.others)
+    }
 
 
 def _runtime(value: object) -> Runtime:

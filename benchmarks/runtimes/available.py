@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT, Format
 from eightbit.benchmarks.artifact.metadata import read_metadata
@@ -10,6 +11,9 @@ from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.cpu_names import ENGINES, OLD_CPU, ONEDNN_ENGINES, ONEDNN_LIMITS
 from eightbit.benchmarks.runtimes.execution import Execution, emulator_problem
 from eightbit.models.plain_text import printable
+
+# One at a time, and several: there are runtimes that are right with one of the two alone.
+OTHERS_IMAGES: Final = (1, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,17 @@ def possible_executions(format: Format, path: Path, *, thorough: bool) -> Availa
             for runtime in format.runtimes
             for optimize in (True, False)
             if optimize or (thorough and "optimize" in runtime.options)
+        ]
+    )
+
+
+def other_executions(format: Format) -> Availability:
+    """The runtimes that take a format's files without being promised, some images at a time."""
+    return _available(
+        [
+            Execution(runtime=runtime, images=images)
+            for runtime in format.others
+            for images in OTHERS_IMAGES
         ]
     )
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from eightbit.benchmarks.artifact.formats import RuntimeByName
 from eightbit.benchmarks.runtimes.cpu_names import LACKING, ONEDNN_LIMITS, ONEDNN_VARIABLES, is_x86
 from eightbit.models.errors import InputError
-from eightbit.models.spec import FrozenModel
+from eightbit.models.spec import FrozenModel, PositiveCount
 
 EMULATOR: Final = "qemu-x86_64"
 EMULATOR_PACKAGE: Final = "qemu-user"  # of Debian and its relatives
@@ -33,6 +33,7 @@ class Execution(FrozenModel):
         max_isa: The best instruction set that oneDNN may use, as its variable ONEDNN_MAX_CPU_ISA
             spells it: "AVX512_CORE" is AVX-512 without VNNI.
         emulated_cpu: Model of the x86 processor that QEMU emulates, such as "Haswell".
+        images: How many it is handed at once; None for as many as the caller likes.
     """
 
     runtime: RuntimeByName
@@ -41,6 +42,7 @@ class Execution(FrozenModel):
     engine: _Word | None = None
     max_isa: _Word | None = None
     emulated_cpu: _Word | None = None
+    images: PositiveCount | None = None
 
     @model_validator(mode="after")
     def _only_what_the_runtime_has(self) -> Self:
@@ -58,7 +60,8 @@ class Execution(FrozenModel):
         isa = limit.word if limit else self.max_isa and self.max_isa.lower()
         cpu = self.emulated_cpu.lower() if self.emulated_cpu else None
         inference = "for_inference" if self.for_inference else None
-        marks = (None if self.optimize else "unoptimised", inference, self.engine, isa, cpu)
+        batch = f"batch{self.images}" if self.images else None
+        marks = (None if self.optimize else "unoptimised", inference, self.engine, isa, cpu, batch)
         return "_".join([self.runtime.word, *(mark for mark in marks if mark)])
 
     @property

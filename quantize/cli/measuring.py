@@ -42,6 +42,14 @@ def verify(
             "on another machine. May be given several times.",
         ),
     ] = None,
+    runtimes: Annotated[
+        bool,
+        typer.Option(
+            "--runtimes",
+            help="Try other runtimes, too, as far as they are installed: OpenCV, tract, TVM and "
+            "more. They fail no check.",
+        ),
+    ] = False,
     threads: Threads = None,
     trust: Trust = False,
 ) -> None:
@@ -50,7 +58,7 @@ def verify(
     The result goes into the bundle's report as well.
     """
     from eightbit.benchmarks.report.pages.terminal import render_table
-    from eightbit.benchmarks.report.tables.network import parity_table
+    from eightbit.benchmarks.report.tables.network import others_table, parity_table
     from eightbit.benchmarks.report.tables.results import verification_table
     from eightbit.quantize.cli.console import progress, results
     from eightbit.quantize.commands.verify import verify_bundle
@@ -58,10 +66,10 @@ def verify(
     from eightbit.quantize.measure.report import failed_checks
     from eightbit.quantize.verify.verification import VERIFICATION_IMAGES
 
-    if self_test and (images or samples):
+    if self_test and (images or samples or runtimes):
         raise InputError(
-            "--self-test: expected without --images and --samples, since it has its own pictures; "
-            "run verify twice"
+            "--self-test: expected without --images, --samples and --runtimes, since it has its "
+            "own pictures; run verify twice"
         )
     with progress() as stages:
         if self_test:
@@ -76,10 +84,13 @@ def verify(
                 samples=samples or VERIFICATION_IMAGES,
                 threads=threads,
                 trust=trust,
+                others=runtimes,
                 command=command_line(),
             )
     report = found.report
     results().print(render_table(parity_table(report.parity, report.executions, report.edge)), "")
+    if (beside := others_table(report.executions)) is not None:
+        results().print(render_table(beside), "")
     results().print(render_table(verification_table(found.gate)))
     say_written(folder)
     end(failed_checks(found.gate))

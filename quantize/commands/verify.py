@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from eightbit.benchmarks.accuracy.heads import Head
-from eightbit.benchmarks.accuracy.parity import ExecutionsSection
+from eightbit.benchmarks.accuracy.parity import ExecutionsSection, OtherRuntime
 from eightbit.benchmarks.artifact.formats import FORMATS
 from eightbit.benchmarks.artifact.trust import trusting
 from eightbit.benchmarks.report.checks import VerificationSection
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.stage import Stage
+from eightbit.benchmarks.runtimes.available import Availability, joined
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.runner import FloatArray
@@ -25,8 +26,15 @@ from eightbit.quantize.photos import SYNTHETIC, synthetic_pixels
 from eightbit.quantize.recipe.recipe import Recipe
 from eightbit.quantize.stages import Stages, Watcher
 from eightbit.quantize.torch_settings import torch_threads
-from eightbit.quantize.verify.comparison import compare
-from eightbit.quantize.verify.executions import Executed, excused, execute, executions
+from eightbit.quantize.verify.comparison import Comparison, compare
+from eightbit.quantize.verify.executions import (
+    Executed,
+    excused,
+    execute,
+    executions,
+    other_runtimes,
+)
+from eightbit.quantize.verify.others import judged, promised
 from eightbit.quantize.verify.verification import VERIFICATION_IMAGES, drawn_pixels
 
 # The reference takes long: pixels of 32 images of 224 px.
@@ -53,13 +61,15 @@ def verify_bundle(
     samples: int = VERIFICATION_IMAGES,
     threads: int | None = None,
     trust: bool = False,
+    others: bool = False,
     command: str = "",
 ) -> Verified:
     """Run every execution of a bundle's artefacts possible here, and amend or make its report.
 
     `images` is a folder or archive, of which `samples` are drawn, class-balanced if there are
     classes; None for synthetic images, on which predictions fail no check. `threads`: None for all
-    usable cores. `trust`: run the models whatever their code asks for.
+    usable cores. `trust`: run the models whatever their code asks for. `others`: the runtimes, too,
+    that no artefact was written for, those that are installed; they fail no check.
 
     Raises:
         InputError: The folder is no bundle or cannot be written, its report is of another recipe,
@@ -70,28 +80,25 @@ def verify_bundle(
     recipe = opened.recipe
     amending = Amending(bundle=opened, stages=stages, command=command)
     amending.begin()
-    available = executions(folder, thorough=True)
+    beside = other_runtimes(folder) if others else Availability()
+    own = executions(folder, thorough=True)
+    available = joined([own, beside])
     with stages.stage(Stage.LOAD_IMAGES):
         pixels, source = _pixels(recipe, images, samples, stages.watcher)
     with trusting(trust):
-        executed = _execute(opened, available.possible, pixels, threads or usable_cores(), stages)
+        found = _execute(opened, available.possible, pixels, threads or usable_cores(), stages)
+    executed = promised(found, beside.possible)
     missing = {**available.missing, **executed.failed}
     if len(executed.logits) == 1:  # of the reference
         reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         raise InputError(f"{folder}: expected an artefact that runs here, found none; {reasons}")
-    compared = compare(
-        executed.logits,
-        output_scale=recipe.output_scale,
-        head=Head.of(recipe.spec),
-        excused=excused(recipe, available.possible),
-        crashed=executed.crashed,
-        synthetic=images is None,
-    )
+    compared, judgements = _compared(found, executed, opened, own, beside, images is None)
     section = ExecutionsSection(
         source=source,
         images=len(pixels),
         synthetic=images is None,
         not_measured=missing,
+        others=judgements,
         environment=read_environment(),
         command=command,
     )
@@ -99,6 +106,29 @@ def verify_bundle(
         lambda before: before.with_executions(section, compared.parity, compared.checks)
     )
     return Verified(report=report, gate=VerificationSection.of(compared.checks, images=len(pixels)))
+
+
+def _compared(
+    found: Executed,
+    executed: Executed,
+    opened: Bundle,
+    own: Availability,
+    beside: Availability,
+    synthetic: bool,
+) -> tuple[Comparison, dict[str, OtherRuntime]]:
+    """The checks and distances of what was executed, and what other runtimes make of the file."""
+    recipe = opened.recipe
+    output_scale, head = recipe.output_scale, Head.of(recipe.spec)
+    compared = compare(
+        executed.logits,
+        output_scale=output_scale,
+        head=head,
+        excused=excused(recipe, own.possible),
+        others=[one.name for one in beside.possible],
+        crashed=executed.crashed,
+        synthetic=synthetic,
+    )
+    return compared, judged(found, beside.possible, output_scale=output_scale, head=head)
 
 
 def _execute(

@@ -50,6 +50,7 @@ def compare(
     output_scale: float,
     head: Head = SINGLE_LABEL,
     excused: Collection[str] = (),
+    others: Collection[str] = (),
     crashed: Collection[str] = (),
     synthetic: bool = False,
 ) -> Comparison:
@@ -61,6 +62,7 @@ def compare(
         output_scale: Scale of the logits (one LSB).
         head: How they are read.
         excused: Executions whose predictions are measured but fail no check.
+        others: Executions by runtimes that no artefact was written for: likewise, and unnamed.
         crashed: Executions whose process died.
         synthetic: Whether the images are, so that predictions can fail no check.
     """
@@ -79,12 +81,12 @@ def compare(
         judged = {
             name: parity[pair_name(name, REFERENCE)]
             for name in sound
-            if name != REFERENCE and name not in excused
+            if name != REFERENCE and name not in excused and name not in others
         }
-        others = [name for name in sound if name in excused]
+        unpromised = [name for name in sound if name in excused]
         if judged:
             same = _same_outputs if head.task is Task.REGRESSION else _same_predictions
-            checks += same(judged, others)
+            checks += same(judged, unpromised)
     if synthetic:
         checks = [check.model_copy(update={"synthetic": True}) for check in checks]
     return Comparison(checks=tuple(checks), parity=parity)

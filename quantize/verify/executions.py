@@ -1,5 +1,6 @@
 """Every possible execution of a bundle's INT8 artefacts here, on the same images."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -13,7 +14,12 @@ from eightbit.benchmarks.accuracy.parity import REFERENCE
 from eightbit.benchmarks.artifact.formats import FORMATS, executed_by
 from eightbit.benchmarks.processes.isolated import IsolatedRunner
 from eightbit.benchmarks.processes.process import WorkerCrashError
-from eightbit.benchmarks.runtimes.available import Availability, joined, possible_executions
+from eightbit.benchmarks.runtimes.available import (
+    Availability,
+    joined,
+    other_executions,
+    possible_executions,
+)
 from eightbit.benchmarks.runtimes.cpu_features import read_cpu_features
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.runner import FloatArray, Runner
@@ -41,12 +47,14 @@ class Executed:
         logits: float32, shape (N, classes), by execution, the reference included; where it is slow,
             of the first images only.
         failed: Error message by execution.
+        seconds: That the images took, by execution; loading apart.
         crashed: Executions whose process died; crashes of the emulator do not count.
         peak_rss_bytes: Highest resident memory of the largest process.
     """
 
     logits: Mapping[str, FloatArray]
     failed: Mapping[str, str]
+    seconds: Mapping[str, float]
     crashed: frozenset[str]
     peak_rss_bytes: int
 
@@ -65,6 +73,17 @@ def executions(folder: Path, *, thorough: bool) -> Availability:
             possible_executions(format, path, thorough=thorough)
             for format, path in paths.items()
             if path.exists()
+        ]
+    )
+
+
+def other_runtimes(folder: Path) -> Availability:
+    """List the runtimes beside them that take one of a bundle's INT8 artefacts."""
+    return joined(
+        [
+            other_executions(format)
+            for format in FORMATS.values()
+            if (folder / format.file()).exists()
         ]
     )
 
@@ -88,6 +107,7 @@ def execute(
     at_a_time = min(_AT_A_TIME, threads)
     logits: dict[str, FloatArray] = {}
     failed: dict[str, str] = {}
+    seconds: dict[str, float] = {}
     crashed: set[str] = set()
     peaks = [0]
 
@@ -95,7 +115,10 @@ def execute(
         path = folder / executed_by(execution.runtime).file()
         images = pixels if execution.emulated_cpu is None else affordable(pixels, _EMULATED_PIXELS)
         with IsolatedRunner(path, threads=threads // at_a_time, execution=execution) as runner:
-            return in_batches(runner, images), runner.peak_rss_bytes()
+            start = time.perf_counter()
+            found = in_batches(runner, images, execution.images or BATCH)
+            seconds[execution.name] = time.perf_counter() - start
+            return found, runner.peak_rss_bytes()
 
     with ThreadPoolExecutor(max_workers=at_a_time) as pool:
         # Each thread in a copy of this context: what is trusted here is trusted there.
@@ -121,14 +144,18 @@ def execute(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return Executed(
-        logits=logits, failed=failed, crashed=frozenset(crashed), peak_rss_bytes=max(peaks)
+        logits=logits,
+        failed=failed,
+        seconds=seconds,
+        crashed=frozenset(crashed),
+        peak_rss_bytes=max(peaks),
     )
 
 
-def in_batches(runner: Runner, pixels: FloatArray) -> FloatArray:
-    """Logits of all images: float32, shape (N, classes)."""
-    parts = range(0, len(pixels), BATCH)
-    return np.concatenate([runner(pixels[start : start + BATCH]) for start in parts])
+def in_batches(runner: Runner, pixels: FloatArray, images: int = BATCH) -> FloatArray:
+    """Logits of all images, so many at once: float32, shape (N, classes)."""
+    parts = range(0, len(pixels), images)
+    return np.concatenate([runner(pixels[start : start + images]) for start in parts])
 
 
 def excused(recipe: Recipe, wanted: Sequence[Execution]) -> frozenset[str]:

@@ -28,6 +28,7 @@ MAY_IMPORT: Final = {
     "benchmarks/artifact": ("models",),
     "benchmarks/runtimes": ("benchmarks/artifact", "models/images"),
     "benchmarks/runtimes/runners": ("benchmarks/runtimes",),
+    "benchmarks/runtimes/others": ("benchmarks/runtimes",),
     "benchmarks/processes": ("benchmarks/runtimes/runners",),
     "benchmarks/cluster": ("benchmarks/processes",),
     "benchmarks/accuracy": ("benchmarks/runtimes",),

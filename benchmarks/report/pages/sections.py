@@ -31,7 +31,12 @@ from eightbit.benchmarks.report.tables.cost import (
     whole_path_tables,
 )
 from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
-from eightbit.benchmarks.report.tables.network import choices_tables, diagnosis_table, parity_table
+from eightbit.benchmarks.report.tables.network import (
+    choices_tables,
+    diagnosis_table,
+    others_table,
+    parity_table,
+)
 from eightbit.benchmarks.report.tables.results import (
     coverage_table,
     fidelity_tables,
@@ -263,9 +268,7 @@ def network_sections(report: Report) -> Iterator[Section]:
         title="Parity",
         lead="Whether the artefacts compute the same integers however they are executed.",
         grid=parity_grid(report.parity),
-        tables=(parity_table(report.parity, report.executions, report.edge),)
-        if report.parity
-        else (),
+        tables=tuple(_parity_tables(report)),
         nothing="Not measured: no images were given.",
         command=_VERIFY,
     )
@@ -361,3 +364,10 @@ def run_sections(report: Report) -> Iterator[Section]:
         code=report.commands,
         tables=tuple(origin_tables(report)),
     )
+
+
+def _parity_tables(report: Report) -> Iterator[Table]:
+    if report.parity:
+        yield parity_table(report.parity, report.executions, report.edge)
+    if (beside := others_table(report.executions)) is not None:
+        yield beside

@@ -88,6 +88,28 @@ def _notes(
     return notes
 
 
+def others_table(executions: ExecutionsSection | None) -> Table | None:
+    """Runtimes that no artefact was written for, and what they make of it; None without any."""
+    if executions is None or not executions.others:
+        return None
+    return Table(
+        title="Other runtimes",
+        columns=("execution", "version", "verdict", "per image", "why"),
+        rows=tuple(
+            (
+                name,
+                one.version,
+                one.verdict.value,
+                NOTHING if one.ms_per_image is None else f"{one.ms_per_image:.3g} ms",
+                one.reason or NOTHING,
+            )
+            for name, one in executions.others.items()
+        ),
+        note="right: every class, and every logit within one last bit. Per image: compiling "
+        "included. These runtimes are not promised: none of them fails a check.",
+    )
+
+
 _WORST: Final = 12
 
 

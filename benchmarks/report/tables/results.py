@@ -25,7 +25,12 @@ from eightbit.benchmarks.report.tables.cost import (
     whole_path_tables,
 )
 from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
-from eightbit.benchmarks.report.tables.network import choices_tables, diagnosis_table, parity_table
+from eightbit.benchmarks.report.tables.network import (
+    choices_tables,
+    diagnosis_table,
+    others_table,
+    parity_table,
+)
 from eightbit.models.plain_text import counted, one_line
 
 _CLASSES_NAMED: Final = 5
@@ -55,6 +60,8 @@ def result_tables(report: Report) -> Iterator[Table]:
         yield verification_table(report.verification)
     if report.parity:
         yield parity_table(report.parity, report.executions, report.edge)
+    if (beside := others_table(report.executions)) is not None:
+        yield beside
     if report.coverage:
         yield coverage_table(report.coverage)
     if report.diagnosis:

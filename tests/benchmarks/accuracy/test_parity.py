@@ -3,9 +3,9 @@
 import pytest
 
 from eightbit.benchmarks.accuracy.fidelity import ParityResult
-from eightbit.benchmarks.accuracy.parity import ExecutionsSection, pair_name
+from eightbit.benchmarks.accuracy.parity import ExecutionsSection, OtherRuntime, Verdict, pair_name
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
-from eightbit.benchmarks.report.tables.network import parity_table
+from eightbit.benchmarks.report.tables.network import others_table, parity_table
 
 
 def _result(identical=1.0, n=64):
@@ -77,3 +77,20 @@ def test_another_machine_s_pictures_are_told_from_the_images():
 @pytest.mark.parametrize("name", ["torchscript_avx2", "reference"])
 def test_a_pair_is_named_after_both(name):
     assert pair_name("onnx", name) == f"onnx_vs_{name}"
+
+
+def test_other_runtimes_have_a_table_where_any_was_tried():
+    assert others_table(None) is None
+    assert others_table(EXECUTIONS) is None
+    others = {
+        "opencv_batch4": OtherRuntime(
+            version="4.14", verdict=Verdict.WRONG, ms_per_image=7.123, reason="its bias"
+        ),
+        "tract_batch1": OtherRuntime(version="0.23", verdict=Verdict.FAILED, reason="no memory"),
+    }
+    table = others_table(EXECUTIONS.model_copy(update={"others": others}))
+    assert table is not None
+    assert table.rows == (
+        ("opencv_batch4", "4.14", "wrong", "7.12 ms", "its bias"),
+        ("tract_batch1", "0.23", "failed", "-", "no memory"),
+    )

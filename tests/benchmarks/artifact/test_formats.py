@@ -41,7 +41,7 @@ def test_files_are_named_by_precision_and_format():
 def test_no_two_formats_share_a_suffix_and_no_two_runtimes_a_word():
     rows = FORMATS.values()
     assert len({format.suffix for format in rows}) == len(rows)
-    assert len(runtimes()) == sum(len(format.runtimes) for format in rows)
+    assert len(runtimes()) == sum(len(one.runtimes) + len(one.others) for one in rows)
     assert len({runtime.word for runtime in runtimes().values()}) == len(runtimes())
 
 

@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from eightbit.benchmarks.artifact.formats import Runtime
+from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT, Runtime
 from eightbit.benchmarks.runtimes import available
-from eightbit.benchmarks.runtimes.available import joined, onnx_executions, torchscript_executions
+from eightbit.benchmarks.runtimes.available import (
+    joined,
+    onnx_executions,
+    other_executions,
+    torchscript_executions,
+)
 from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
 from eightbit.benchmarks.runtimes.execution import emulator_problem
 
@@ -98,3 +103,13 @@ def test_several_are_joined_in_order(monkeypatch):
     assert both.possible == one.possible + other.possible
     assert both.missing == {**one.missing, **other.missing}
     assert ("onnx_haswell" in _names(both)) == (emulator_problem() is None)
+
+
+def test_other_runtimes_are_tried_with_one_image_and_with_several(monkeypatch):
+    monkeypatch.setattr(Runtime, "is_installed", True)
+    names = _names(other_executions(ONNX))
+    assert names[:4] == [
+        *("opencv_batch1", "opencv_batch4", "onnxreference_batch1", "onnxreference_batch4")
+    ]
+    assert not other_executions(TORCHSCRIPT).possible
+    assert not {*names} & {*_names(onnx_executions(thorough=True))}

@@ -126,3 +126,12 @@ def test_whether_a_process_died_is_a_check_in_any_case(
     assert _failed(comparison) == ({NO_CRASH} if crashed else set())
     assert _detail(comparison, NO_CRASH) == detail
     assert not any(check.synthetic for check in comparison.checks)
+
+
+def test_other_runtimes_are_compared_and_fail_nothing() -> None:
+    logits = {"onnx": _logits(), "opencv_batch4": _logits(wrong=60), "reference": _logits()}
+    assert _failed(compare(logits, output_scale=SCALE)) == {SAME_PREDICTIONS}
+    found = compare(logits, output_scale=SCALE, others=["opencv_batch4"])
+    assert found.passed
+    assert found.parity["opencv_batch4_vs_reference"].top1_agreement == 4 / 64
+    assert "opencv" not in _detail(found, SAME_PREDICTIONS)

@@ -1,0 +1,1 @@
+"""Runtimes that take the ONNX file without being promised: one runner for each."""
