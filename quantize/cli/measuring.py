@@ -1,7 +1,7 @@
 """The commands that measure a bundle on disk."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from eightbit.quantize.cli.options import (
     Trust,
     Workers,
 )
+
+if TYPE_CHECKING:
+    from eightbit.quantize.commands.verify import Verified
 
 measuring = typer.Typer()
 
@@ -57,20 +60,13 @@ def verify(
 
     The result goes into the bundle's report as well.
     """
-    from eightbit.benchmarks.report.pages.terminal import render_table
-    from eightbit.benchmarks.report.tables.network import others_table, parity_table
-    from eightbit.benchmarks.report.tables.results import verification_table
-    from eightbit.quantize.cli.console import progress, results
+    from eightbit.quantize.cli.console import progress
     from eightbit.quantize.commands.verify import verify_bundle
     from eightbit.quantize.deploy.boards import compare_self_tests
     from eightbit.quantize.measure.report import failed_checks
     from eightbit.quantize.verify.verification import VERIFICATION_IMAGES
 
-    if self_test and (images or samples or runtimes):
-        raise InputError(
-            "--self-test: expected without --images, --samples and --runtimes, since it has its "
-            "own pictures; run verify twice"
-        )
+    _alone(self_test, (images, samples, runtimes))
     with progress() as stages:
         if self_test:
             found = compare_self_tests(
@@ -87,13 +83,31 @@ def verify(
                 others=runtimes,
                 command=command_line(),
             )
+    _show_verified(found)
+    say_written(folder)
+    end(failed_checks(found.gate))
+
+
+def _alone(self_test: list[Path] | None, beside: tuple[object, ...]) -> None:
+    """Refuse answers of another machine beside what is executed on this one."""
+    if self_test and any(beside):
+        raise InputError(
+            "--self-test: expected without --images, --samples and --runtimes, since it has its "
+            "own pictures; run verify twice"
+        )
+
+
+def _show_verified(found: "Verified") -> None:
+    from eightbit.benchmarks.report.pages.terminal import render_table
+    from eightbit.benchmarks.report.tables.network import others_table, parity_table
+    from eightbit.benchmarks.report.tables.results import verification_table
+    from eightbit.quantize.cli.console import results
+
     report = found.report
     results().print(render_table(parity_table(report.parity, report.executions, report.edge)), "")
     if (beside := others_table(report.executions)) is not None:
         results().print(render_table(beside), "")
     results().print(render_table(verification_table(found.gate)))
-    say_written(folder)
-    end(failed_checks(found.gate))
 
 
 @measuring.command()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -108,17 +109,9 @@ def execute(
     logits: dict[str, FloatArray] = {}
     failed: dict[str, str] = {}
     seconds: dict[str, float] = {}
+    run = partial(_run, folder, pixels, threads // at_a_time)
     crashed: set[str] = set()
     peaks = [0]
-
-    def run(execution: Execution) -> tuple[FloatArray, int]:
-        path = folder / executed_by(execution.runtime).file()
-        images = pixels if execution.emulated_cpu is None else affordable(pixels, _EMULATED_PIXELS)
-        with IsolatedRunner(path, threads=threads // at_a_time, execution=execution) as runner:
-            start = time.perf_counter()
-            found = in_batches(runner, images, execution.images or BATCH)
-            seconds[execution.name] = time.perf_counter() - start
-            return found, runner.peak_rss_bytes()
 
     with ThreadPoolExecutor(max_workers=at_a_time) as pool:
         # Each thread in a copy of this context: what is trusted here is trusted there.
@@ -131,7 +124,7 @@ def execute(
             advance(1)
             for execution, future in running.items():
                 try:
-                    logits[execution.name], peak = future.result()
+                    logits[execution.name], seconds[execution.name], peak = future.result()
                     peaks.append(peak)
                 except (InputError, WorkerCrashError) as exc:
                     # A runtime that cannot do it says nothing against the artefact, but is told.
@@ -150,6 +143,18 @@ def execute(
         crashed=frozenset(crashed),
         peak_rss_bytes=max(peaks),
     )
+
+
+def _run(
+    folder: Path, pixels: FloatArray, threads: int, execution: Execution
+) -> tuple[FloatArray, float, int]:
+    """Logits of one execution, the seconds that they took, and its highest resident memory."""
+    path = folder / executed_by(execution.runtime).file()
+    images = pixels if execution.emulated_cpu is None else affordable(pixels, _EMULATED_PIXELS)
+    with IsolatedRunner(path, threads=threads, execution=execution) as runner:
+        start = time.perf_counter()
+        found = in_batches(runner, images, execution.images or BATCH)
+        return found, time.perf_counter() - start, runner.peak_rss_bytes()
 
 
 def in_batches(runner: Runner, pixels: FloatArray, images: int = BATCH) -> FloatArray:
