@@ -85,9 +85,8 @@ _EXPLANATION: Final = """\
 `model.int8.onnx` in runtimes that it was not written for. *right*: the class of every image is
 that of the reference integers, and every logit within one last bit; *other last bits*: a logit is
 further, and at most 5 % of the classes differ; *wrong*: more do; *failed*: it raises, aborts or
-takes too long. Behind it the share of images of the same class, the largest difference of a logit
-in last bits, and milliseconds per image, compiling included. `batch1`, `batch4`: so many images at
-once."""
+takes too long. Behind it the share of images of the same class, and the largest difference of a
+logit in last bits. `batch1`, `batch4`: so many images at once."""
 
 
 def document(answers: Mapping[str, Answers]) -> str:
@@ -119,12 +118,9 @@ def _cell(answer: Answer | None) -> str:
     if answer is None:
         return "not tried"
     said, parity = answer.said, answer.parity
-    if parity is None or said.ms_per_image is None:
+    if parity is None:
         return said.verdict.value
-    return (
-        f"{said.verdict}; {parity.top1_agreement or 0:.1%}, {parity.max_lsb}, "
-        f"{said.ms_per_image:.3g} ms"
-    )
+    return f"{said.verdict}; {parity.top1_agreement or 0:.1%}, {parity.max_lsb}"
 
 
 def _reasons(answers: Mapping[str, Answers]) -> Iterator[str]:

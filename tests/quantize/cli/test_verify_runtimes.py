@@ -43,8 +43,8 @@ def test_what_is_installed_is_tried_with_one_image_and_with_four(
     }
     assert {"onnxreference_batch1", "onnxreference_batch4"} <= found.keys()
     for name, one in found.items():
-        # IREE is another matter: docs/runtimes.md.
-        if not name.startswith("iree"):
+        # What the project's environment brings; others may be there, in whatever version.
+        if name.startswith(("onnxreference", "opencv", "tract")):
             assert one.verdict is Verdict.RIGHT, (name, one)
             assert report.parity[f"{name}_vs_reference"].n == 6
     missing = [runtime for runtime in ONNX.others if not runtime.is_installed]
