@@ -40,4 +40,5 @@ from .runtimes.execution import Execution as Execution
 from .runtimes.opening import open_runner as open_runner
 from .runtimes.runner import Runner as Runner
 from .runtimes.runners.onnx_runner import OnnxRunner as OnnxRunner
+from .runtimes.runners.program_kernels import with_int8_kernels as with_int8_kernels
 from .runtimes.runners.torchscript_runner import TorchScriptRunner as TorchScriptRunner

@@ -250,12 +250,13 @@ _ROWS: Final = (
                 name="torch_export",
                 word="pt2",
                 runner="eightbit.benchmarks.runtimes.runners.program_runner:ProgramRunner",
+                options=("optimize",),
             ),
         ),
         read_document=_read_program,
         by_default=False,
-        note="torch computes the integers of model.int8.pt2 exactly, with float kernels: it lasts "
-        "and is slow; for speed take ONNX",
+        note="torch by itself computes the integers of model.int8.pt2 with float kernels, eightbit "
+        "its convolutions with INT8 ones: it is exact and lasts; for speed take ONNX",
     ),
     Format(
         key="litert",

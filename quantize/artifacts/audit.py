@@ -82,14 +82,12 @@ _TORCHSCRIPT: Final[_Kinds] = {
     ),
 }
 
-# torch computes in float with these, whatever integers they are given. An add is told by nothing.
+# torch computes in float with its own operators, whatever integers they are given. An add is told
+# by nothing.
 _PROGRAM: Final[_Kinds] = {
-    kind: (frozenset(), frozenset(f"torch.ops.aten.{name}" for name in names))
-    for kind, names in {
-        "conv": ("conv2d.default",),
-        "linear": ("linear.default",),
-        "add": (),
-    }.items()
+    "conv": (frozenset({"onednn.qconv_pointwise.default"}), frozenset({"aten.conv2d.default"})),
+    "linear": (frozenset(), frozenset({"aten.linear.default"})),
+    "add": (frozenset(), frozenset()),
 }
 
 # LiteRT takes the kernel of the input's type.
@@ -220,11 +218,15 @@ def count_torchscript(module: "torch.jit.ScriptModule") -> CoverageSection:
 
 
 def _audit_program(path: Path) -> CoverageSection:
-    """Count in the program as it is written: torch runs it so."""
+    """Count in the program that this CPU is given, with its INT8 kernels."""
     # Here, so that looking at an ONNX file does not load torch.
-    from eightbit.benchmarks.runtimes.runners.program_runner import program_operators
+    from eightbit.benchmarks.runtimes.runners.program_kernels import with_int8_kernels
+    from eightbit.benchmarks.runtimes.runners.program_runner import load_program
 
-    return _section(Counter(program_operators(path)), _PROGRAM)
+    module = load_program(path)
+    with_int8_kernels(module)
+    called = [str(node.target) for node in module.graph.nodes if node.op == "call_function"]
+    return _section(Counter(called), _PROGRAM)
 
 
 def _audit_litert(path: Path) -> CoverageSection:

@@ -87,7 +87,7 @@ class IntegerLayer(nn.Module):
         scales = np.array(bias_params(params.weight, source.scale[0]).scale)
         if output is not None:
             scales = scales / output.scale[0]
-        self.register_buffer("weight", torch.from_numpy(weight.astype(np.int8)))
+        self.register_buffer("weight", torch.from_numpy(np.ascontiguousarray(weight, np.int8)))
         self.register_buffer("bias", torch.tensor(params.bias, dtype=torch.int32))
         self.register_buffer("multiplier", torch.from_numpy(scales.astype(np.float32)))
         # None: in float64, in one piece. So are the channels of several groups.

@@ -16,7 +16,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from tests.docs.pages import CLASSES, DOCS, PAGES, name_of
 
 from eightbit.benchmarks import OnnxRunner, TorchScriptRunner, read_metadata, read_report
-from eightbit.benchmarks.artifact.formats import LITERT
+from eightbit.benchmarks.artifact.formats import LITERT, PROGRAM
 from eightbit.models import (
     Architecture,
     Decode,
@@ -30,7 +30,7 @@ from eightbit.models.torch_warnings import expected_deprecations
 from eightbit.quantize import Delivery, QuantConfig, Quantized, read_recipe, rebuild
 from eightbit.quantize.artifacts.float_baseline import read_float_network
 from eightbit.quantize.artifacts.open_bundle import open_bundle
-from eightbit.quantize.artifacts.write import write_litert
+from eightbit.quantize.artifacts.write import write_litert, write_program
 from eightbit.quantize.deploy.archive import archive_of, bundle_files
 
 Names = dict[str, Any]
@@ -63,7 +63,7 @@ def run(desk: Path) -> Iterator[Callable[[Path], Names]]:
     made = run_page(DOCS / "checkpoint.md")  # build/r20, which other pages speak of
     _write_pixel_bundle(made["pretrained"])
     shutil.copy("build/r20/model.int8.onnx", "model.onnx")
-    _write_litert(Path("build/r20"))
+    _write_on_demand(Path("build/r20"))
     _write_board()
     yield run_page
     torch.set_num_threads(threads)
@@ -78,11 +78,13 @@ def _write_pixel_bundle(network: Pretrained) -> None:
     rebuild(network, changed, Delivery(out=Path("build/pixels")))
 
 
-def _write_litert(folder: Path) -> None:
-    """The file of docs/deployment.md that is written on demand."""
+def _write_on_demand(folder: Path) -> None:
+    """The files of docs/deployment.md that are not written by default."""
     recipe = read_recipe(folder / "recipe.json")
     network = read_float_network(folder / "model.fp32.onnx", recipe)
-    write_litert(Quantized(network=network, recipe=recipe), folder / LITERT.file())
+    quantized = Quantized(network=network, recipe=recipe)
+    write_litert(quantized, folder / LITERT.file())
+    write_program(quantized, folder / PROGRAM.file())
 
 
 def _write_board() -> None:
@@ -119,6 +121,7 @@ def test_loading_without_eightbit_gives_what_eightbit_gives(
     assert np.array_equal(found["logits"], OnnxRunner(path, 1)(pixels[None]))
     torchscript = TorchScriptRunner(path.with_suffix(".pt"), 1)(pixels[None])
     assert np.array_equal(found["same_logits"].numpy(), torchscript)
+    assert np.array_equal(found["program_logits"].numpy(), found["logits"])
     assert np.array_equal(found["batch_logits"], np.repeat(found["logits"], 2, axis=0))
     scale = read_recipe(path.with_name("recipe.json")).output_scale
     assert np.abs(found["lite_logits"] - found["logits"]).max() < 1e-3 * scale

@@ -176,7 +176,9 @@ def test_a_program_computes_the_integers_of_the_reference(name: str, tmp_path: P
     found = case(name)
     path = tmp_path / "integers.pt2"
     export_program(ProgramModule(found.quantized), found.metadata(Precision.INT8), path)
-    assert found.step(ProgramRunner(path, threads=1)(found.images)) < 1e-3
+    for optimize in (True, False):
+        logits = ProgramRunner(path, threads=1, optimize=optimize)(found.images)
+        assert found.step(logits) < 1e-3
 
 
 # LiteRT has no operator for these, or none is written.

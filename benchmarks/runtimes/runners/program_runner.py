@@ -1,4 +1,4 @@
-"""A torch.export program in torch on the CPU, as it is written: no compiler, no further library."""
+"""A torch.export program in torch on the CPU: no compiler, no further library."""
 
 import io
 import warnings
@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import fx
 
 from eightbit.benchmarks.artifact.metadata import read_metadata
 from eightbit.benchmarks.artifact.program_json import (
@@ -24,6 +24,7 @@ from eightbit.benchmarks.artifact.refusals import last_line
 from eightbit.benchmarks.artifact.trust import TRUST, is_trusted
 from eightbit.benchmarks.runtimes.feed import feed_of
 from eightbit.benchmarks.runtimes.runner import AnyArray, FloatArray
+from eightbit.benchmarks.runtimes.runners.program_kernels import with_int8_kernels
 from eightbit.benchmarks.runtimes.runners.torch_call import call_module
 from eightbit.models.errors import InputError
 from eightbit.models.plain_text import one_line, printable
@@ -36,18 +37,22 @@ class ProgramRunner:
         path: The .pt2 archive: a program from float32 (N, 3, H, W), or what its metadata says, to
             logits (N, classes).
         threads: Threads inside one operator, torch's own for the whole process.
+        optimize: Whether convolutions are computed by INT8 kernels, as `with_int8_kernels` has
+            them, or everything as it is written.
 
     Raises:
         InputError: torch cannot load the file, or it would do more than compute.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, *, optimize: bool = True) -> None:
         self._where = printable(str(path))
         torch.set_num_threads(threads)
         metadata = read_metadata(path)
         self._classes = metadata.spec.num_classes if metadata else None
         self.feed = feed_of(metadata)
         self._module = load_program(path)
+        if optimize:
+            with_int8_kernels(self._module)
 
     def __call__(self, batch: AnyArray) -> FloatArray:
         """Runs the model on float32 (N, 3, H, W); returns float32 logits (N, classes)."""
@@ -62,7 +67,7 @@ class ProgramRunner:
         )
 
 
-def load_program(path: Path) -> nn.Module:
+def load_program(path: Path) -> fx.GraphModule:
     """Load a program as a module; nothing of it runs before it has been read.
 
     Raises:

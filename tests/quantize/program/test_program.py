@@ -13,11 +13,15 @@ import torch
 from torch import nn
 
 from eightbit.benchmarks import ArtifactMetadata, Precision, open_artifact
-from eightbit.benchmarks.runtimes.runners.program_runner import ProgramRunner
+from eightbit.benchmarks.runtimes.cpu_features import CpuFeatures
+from eightbit.benchmarks.runtimes.runners import program_kernels
+from eightbit.benchmarks.runtimes.runners.program_kernels import with_int8_kernels
+from eightbit.benchmarks.runtimes.runners.program_runner import ProgramRunner, load_program
 from eightbit.calibration import QuantDType, QuantParams, collect
 from eightbit.models import Architecture, InputError, Pretrained
 from eightbit.quantize import QuantConfig, Quantized, examine_file, fuse, make_recipe
 from eightbit.quantize.artifacts.audit import audit
+from eightbit.quantize.config import Target
 from eightbit.quantize.front_ends.observed import observed_directly
 from eightbit.quantize.program.arithmetic import IntegerLayer, ProgramModule
 from eightbit.quantize.program.export import export_program
@@ -36,11 +40,13 @@ NETWORKS = {
 }
 
 
-def quantized(pretrained: Pretrained, images: np.ndarray) -> Quantized:
+def quantized(
+    pretrained: Pretrained, images: np.ndarray, target: Target = Target.PORTABLE
+) -> Quantized:
     network = fuse(pretrained)
     observed = observed_directly(network)
     collected = collect(observed.module, observed.observers, images)
-    recipe = make_recipe(network, collected, pretrained, QuantConfig())
+    recipe = make_recipe(network, collected, pretrained, QuantConfig(target=target))
     return Quantized(network=network, recipe=recipe)
 
 
@@ -145,16 +151,60 @@ def test_the_same_bytes_come_out_again(line: Quantized, program: Path, tmp_path:
     assert exported(line, tmp_path / "again.pt2").read_bytes() == program.read_bytes()
 
 
-def test_it_says_what_it_is_and_that_torch_computes_it_in_float(
-    line: Quantized, program: Path
+def test_it_says_what_it_is_and_what_computes_it(
+    line: Quantized, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = open_artifact(program)
     assert artifact.metadata is not None
     assert artifact.metadata.recipe_sha256 == line.recipe.sha256
     coverage = audit(program)
     assert coverage is not None
-    assert (coverage.conv.quantized, coverage.conv.total) == (0, 19)
+    assert (coverage.conv.quantized, coverage.conv.total) == (19, 19)
     assert (coverage.linear.quantized, coverage.linear.total) == (0, 1)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    coverage = audit(program)
+    assert coverage is not None
+    assert (coverage.conv.quantized, coverage.conv.total) == (0, 19)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"features"}))
+def test_int8_kernels_compute_every_convolution_bit_for_bit(
+    name: str, random_network: Networks, noise_images: Images, tmp_path: Path
+) -> None:
+    architecture, structure = NETWORKS[name]
+    line = quantized(random_network(architecture, side=SIDE, **structure), noise_images(8, SIDE))
+    path = exported(line, tmp_path / "model.int8.pt2")
+    convolutions = sum(isinstance(one, nn.Conv2d) for one in line.network.layers.values())
+    assert with_int8_kernels(load_program(path)) == convolutions
+    x = noise_images(3, SIDE, seed=2)
+    expected = reference_logits(line, x)
+    for optimize in (True, False):
+        assert np.array_equal(ProgramRunner(path, 1, optimize=optimize)(x), expected)
+
+
+def test_convolutions_whose_sums_would_saturate_stay_as_they_are_written(
+    random_network: Networks, noise_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrained = random_network(Architecture.CIFAR_RESNET20, side=SIDE)
+    taken = {}
+    images = noise_images(8, SIDE)
+    for target in (Target.PORTABLE, Target.X86_VNNI):
+        line = quantized(pretrained, images, target)
+        path = exported(line, tmp_path / f"{target}.int8.pt2")
+        for cpu, instructions in (("newer", ("avx2", "avx512_vnni")), ("older", ("avx2",))):
+            features = CpuFeatures(
+                name=cpu,
+                architecture="x86_64",
+                instructions=instructions,
+                logical_cores=1,
+                usable_logical=1,
+                usable_physical=1,
+            )
+            monkeypatch.setattr(program_kernels, "read_cpu_features", lambda seen=features: seen)
+            taken[target, cpu] = with_int8_kernels(load_program(path))
+    before_vnni = taken.pop((Target.X86_VNNI, "older"))
+    assert set(taken.values()) == {19}
+    assert before_vnni < 19
 
 
 def test_the_doctor_says_who_looks_at_it(program: Path) -> None:
