@@ -298,6 +298,8 @@ class Effort:
         limits: Before how many of the launches matrix products are measured.
         patience_s: Where a speedup's interval is still wider than 5 % to either side after so many
             launches, others follow while no more seconds than this have passed in all.
+        serving_s: Seconds of a turn where images per second are measured in several settings
+            (`serving`); 0 to leave that out.
     """
 
     launches: int
@@ -305,6 +307,7 @@ class Effort:
     seconds: float
     limits: int = 0
     patience_s: float = 0.0
+    serving_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

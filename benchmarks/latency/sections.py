@@ -82,6 +82,30 @@ class WholePath(FrozenModel):
     total_ms: Milliseconds
 
 
+class Serving(FrozenModel):
+    """Images per second of a model file in one setting, calls one after the other.
+
+    Attributes:
+        runtime: What executed the file.
+        artifact: Name of the model file.
+        sessions: Processes that computed at the same time.
+        threads: Threads of each.
+        batch: Images per call.
+        images_per_s: Of all sessions together; the median of the turns.
+        turns: How often it was measured.
+        peak_rss_bytes: Highest resident memory of all sessions together, with any batch.
+    """
+
+    runtime: RuntimeByName
+    artifact: str
+    sessions: PositiveCount
+    threads: PositiveCount
+    batch: PositiveCount
+    images_per_s: Rate
+    turns: PositiveCount
+    peak_rss_bytes: PositiveCount
+
+
 class BenchmarkSection(FrozenModel):
     """What is behind the entries of the report's `latency`.
 
@@ -89,6 +113,8 @@ class BenchmarkSection(FrozenModel):
         products_per_image: Multiplications of weights in one forward pass of one image.
         limits: One per precision and number of threads.
         whole_path: One per INT8 artefact and number of threads; empty where it was not measured.
+        serving: One per INT8 artefact, runtime, number of sessions and batch; empty where it was
+            not measured.
         launches: How often every candidate's process was started; the least where thread counts or
             batches differ in that.
         rounds: Turns of every candidate in each launch; likewise.
@@ -103,6 +129,7 @@ class BenchmarkSection(FrozenModel):
     products_per_image: PositiveCount
     limits: tuple[MachineLimit, ...] = ()
     whole_path: tuple[WholePath, ...] = ()
+    serving: tuple[Serving, ...] = ()
     launches: PositiveCount
     rounds: Count
     busy_fraction: Fraction | None = None

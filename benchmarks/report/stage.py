@@ -30,3 +30,4 @@ class Stage(StrEnum):
     TRY_ALTERNATIVES = "try alternatives"
     DIAGNOSE = "diagnose"
     LATENCY = "latency"
+    THROUGHPUT = "throughput"

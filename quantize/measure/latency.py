@@ -1,6 +1,6 @@
 """Latency of a bundle's models against float, in torch, ONNX Runtime and OpenVINO."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
@@ -12,9 +12,12 @@ from eightbit.benchmarks.latency.busy import OtherPrograms
 from eightbit.benchmarks.latency.launches import Candidate, Conditions, Effort, synthetic_batch
 from eightbit.benchmarks.latency.products import products_per_image
 from eightbit.benchmarks.latency.results import LatencyResult
-from eightbit.benchmarks.latency.sections import BenchmarkSection, MachineLimit
+from eightbit.benchmarks.latency.sections import BenchmarkSection, MachineLimit, Serving
+from eightbit.benchmarks.latency.serving import measure_serving
+from eightbit.benchmarks.processes.process import WorkerCrashError
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import usable_cores
+from eightbit.models.errors import InputError
 from eightbit.models.plain_text import counted
 from eightbit.quantize import bundle
 from eightbit.quantize.network.network import unweighted
@@ -25,7 +28,7 @@ from eightbit.quantize.staging import scratch
 
 # As part of a run, and of a benchmark alone.
 BRIEF: Final = Effort(launches=3, rounds=4, seconds=1.5, limits=1, patience_s=30)
-THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5, patience_s=240)
+THOROUGH: Final = Effort(launches=5, rounds=8, seconds=7.5, limits=5, patience_s=240, serving_s=0.7)
 
 _FLOAT_TORCHSCRIPT: Final = "float TorchScript"
 
@@ -90,19 +93,45 @@ def time_bundle(
                 )
             limits[count] = measured.limits
             found.append(measured)
-    return _timing(found, products, busy=others.share())
+    failed = dict(chain.from_iterable(one.not_measured.items() for one in found))
+    serving: list[Serving] = []
+    for candidate in _shipped(folder) if effort.serving_s else ():
+        if candidate.precision is Precision.INT8:
+            with stages.stage(f"{Stage.THROUGHPUT}, {candidate.runtime}") as watcher:
+                try:
+                    serving += measure_serving(
+                        *(candidate.path, candidate.runtime),
+                        input_shape=(3, *size),
+                        cores=max(threads),
+                        seconds=effort.serving_s,
+                        on_turn=_Progress(watcher).turn,
+                    )
+                except (InputError, WorkerCrashError) as exc:
+                    if not candidate.optional:
+                        raise
+                    name = f"{candidate.label} in {candidate.runtime}, {Stage.THROUGHPUT}"
+                    failed[name] = " ".join(str(exc).split())
+    return _timing(found, products, serving, failed, busy=others.share())
 
 
-def _timing(found: Sequence[Benchmarked], products: int, *, busy: float | None) -> Timing:
+def _timing(
+    found: Sequence[Benchmarked],
+    products: int,
+    serving: Sequence[Serving],
+    not_measured: Mapping[str, str],
+    *,
+    busy: float | None,
+) -> Timing:
     """All settings as one value; the limit stands once for each number of threads."""
     section = BenchmarkSection(
         products_per_image=products,
         limits=tuple(dict.fromkeys(chain.from_iterable(one.limits for one in found))),
         whole_path=tuple(chain.from_iterable(one.whole_path for one in found)),
+        serving=tuple(serving),
         launches=min(one.launches for one in found),
         rounds=min(one.rounds for one in found),
         busy_fraction=busy,
-        not_measured=dict(chain.from_iterable(one.not_measured.items() for one in found)),
+        not_measured=not_measured,
     )
     latency = tuple(chain.from_iterable(one.latency for one in found))
     return Timing(latency=latency, benchmark=section)
@@ -155,3 +184,7 @@ class _Progress:
             self._total = total
             self._watcher.expect(total)
         self._watcher.advance(1)
+
+    def turn(self, total: int) -> None:
+        """One more turn of so many is over."""
+        self.tell(0, total)

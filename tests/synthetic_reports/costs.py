@@ -6,6 +6,7 @@ from eightbit.benchmarks.latency.sections import (
     BenchmarkSection,
     ColdStart,
     MachineLimit,
+    Serving,
     WholePath,
 )
 from eightbit.benchmarks.report.deployment import EdgeSection, SelfTestResult
@@ -100,6 +101,20 @@ def benchmark() -> BenchmarkSection:
                 (ONNX.runtime, "model.int8.onnx", 9.9),
                 (TORCHSCRIPT.runtime, "model.int8.pt", 14.2),
             )
+        ),
+        serving=tuple(
+            Serving(
+                runtime=ONNX.runtime,
+                artifact="model.int8.onnx",
+                sessions=sessions,
+                threads=2 // sessions,
+                batch=batch,
+                images_per_s=100.0 * sessions * (1.5 if batch > 1 else 1.0),
+                turns=3,
+                peak_rss_bytes=120_000_000 * sessions,
+            )
+            for sessions in (1, 2)
+            for batch in (1, 8, 32)
         ),
         launches=5,
         rounds=10,

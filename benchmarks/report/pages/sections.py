@@ -28,6 +28,7 @@ from eightbit.benchmarks.report.tables.cost import (
     deploy_commands,
     edge_tables,
     latency_tables,
+    serving_tables,
     whole_path_tables,
 )
 from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
@@ -218,6 +219,15 @@ def cost_sections(report: Report) -> Iterator[Section]:
             *(whole_path_tables(benchmark) if benchmark else ()),
             *decoding_tables(report),
         ),
+        nothing="Not measured.",
+        command=BENCHMARK,
+    )
+    yield Section(
+        id="serving",
+        title="Serving many",
+        lead="How many images a second the machine answers: one session on all cores, or several "
+        "at the same time, one image a call or more.",
+        tables=tuple(serving_tables(benchmark)) if benchmark else (),
         nothing="Not measured.",
         command=BENCHMARK,
     )

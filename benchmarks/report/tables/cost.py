@@ -99,6 +99,39 @@ def decoding_tables(report: Report) -> Iterator[Table]:
     )
 
 
+def serving_tables(section: BenchmarkSection) -> Iterator[Table]:
+    """Images per second by sessions and batch; none where they were not measured."""
+    if not section.serving:
+        return
+    best = max(section.serving, key=lambda one: one.images_per_s)
+    singly = [
+        one.images_per_s
+        for one in section.serving
+        if (one.runtime, one.artifact) == (best.runtime, best.artifact)
+        and (one.sessions, one.batch) == (1, 1)
+    ]
+    gained = ""
+    if singly:
+        gained = f": {times(best.images_per_s / singly[0])} of one session with batch 1"
+    yield Table(
+        title="Images per second, to serve many",
+        columns=("artifact", "runtime", "sessions", "batch", "img/s", "memory"),
+        rows=tuple(
+            (
+                *(one.artifact, one.runtime.name),
+                *(f"{one.sessions} x {one.threads}", str(one.batch)),
+                *(f"{one.images_per_s:,.0f}", decimal_bytes(one.peak_rss_bytes)),
+            )
+            for one in section.serving
+        ),
+        text_columns=2,
+        note=f"Most: {best.artifact} in {best.runtime}, {counted(best.sessions, 'session')} of "
+        f"{counted(best.threads, 'thread')}, batch {best.batch}{gained}. sessions: "
+        "processes that compute at the same time, and threads of each; memory: of all of them, "
+        f"with any batch. Medians of {counted(best.turns, 'turn')}.",
+    )
+
+
 def _times_row(entry: LatencyResult) -> tuple[str, ...]:
     return (
         entry.artifact,

@@ -22,6 +22,7 @@ from eightbit.benchmarks.report.tables.cost import (
     decoding_tables,
     edge_tables,
     latency_tables,
+    serving_tables,
     whole_path_tables,
 )
 from eightbit.benchmarks.report.tables.multi_label import multi_label_tables
@@ -52,6 +53,7 @@ def result_tables(report: Report) -> Iterator[Table]:
     if report.benchmark:
         yield from latency_tables(report.latency, report.benchmark)
         yield from whole_path_tables(report.benchmark)
+        yield from serving_tables(report.benchmark)
     yield from decoding_tables(report)
     if report.size_bytes:
         yield size_table(report)

@@ -165,7 +165,7 @@ def _parts(module: fx.GraphModule, node: Any) -> list[_Sums]:
         _, axis, start, end = weight.args
         if axis != 1 or taken.args[1:] != weight.args[1:]:
             return []
-        taken, weight = (_without_slice(part.args[0]) for part in (taken, weight))
+        taken, weight = (_without_type(_without_slice(part.args[0])) for part in (taken, weight))
     values = _buffer(module, weight)
     if values is None or values.dtype is not torch.int8:
         return []
@@ -283,7 +283,9 @@ def _only_user(node: fx.Node, target: Callable[..., Any]) -> fx.Node | None:
 
 
 def _without_type(node: Any) -> Any:
-    return node.args[0] if _calls(node, _ATEN.to.dtype) else node
+    while _calls(node, _ATEN.to.dtype):
+        node = node.args[0]
+    return node
 
 
 def _without_slice(node: Any) -> Any:

@@ -176,6 +176,9 @@ def test_int8_kernels_compute_every_convolution_bit_for_bit(
     path = exported(line, tmp_path / "model.int8.pt2")
     convolutions = sum(isinstance(one, nn.Conv2d) for one in line.network.layers.values())
     assert with_int8_kernels(load_program(path)) == convolutions
+    coverage = audit(path)  # nothing of what was replaced is computed as well
+    assert coverage is not None
+    assert (coverage.conv.quantized, coverage.conv.total) == (convolutions, convolutions)
     x = noise_images(3, SIDE, seed=2)
     expected = reference_logits(line, x)
     for optimize in (True, False):

@@ -9,7 +9,7 @@ from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.latency.sections import BenchmarkSection, MachineLimit, WholePath
 from eightbit.benchmarks.report.pages.markdown import render_markdown
 from eightbit.benchmarks.report.pages.terminal import render_table, render_terminal
-from eightbit.benchmarks.report.tables.cost import latency_tables, whole_path_tables
+from eightbit.benchmarks.report.tables.cost import latency_tables, serving_tables, whole_path_tables
 
 
 @pytest.fixture
@@ -117,6 +117,22 @@ def test_the_whole_path_is_split(section):
     assert table.note.startswith("Synthetic JPEG, 500 x 375 pixels; medians")
 
 
+def test_the_setting_with_the_most_images_a_second_is_named(full_report):
+    section = full_report.benchmark
+    (table,) = serving_tables(section)
+    assert [row[2:5] for row in table.rows] == [
+        *(("1 x 2", "1", "100"), ("1 x 2", "8", "150"), ("1 x 2", "32", "150")),
+        *(("2 x 1", "1", "200"), ("2 x 1", "8", "300"), ("2 x 1", "32", "300")),
+    ]
+    assert table.note.startswith(
+        "Most: model.int8.onnx in onnxruntime, 2 sessions of 1 thread, batch 8: 3.00x of one "
+        "session with batch 1. "
+    )
+    last = section.model_copy(update={"serving": section.serving[-1:]})
+    assert ", batch 32. sessions:" in next(serving_tables(last)).note
+    assert not list(serving_tables(section.model_copy(update={"serving": ()})))
+
+
 def test_what_was_not_measured_is_left_out(latency, section):
     once = {"launches": 1, "speedup_ci95": None, "limit_fraction": None}
     brief = [entry.model_copy(update=once) for entry in latency]
@@ -130,12 +146,13 @@ def test_what_was_not_measured_is_left_out(latency, section):
 
 
 @pytest.mark.parametrize("busy", [0.0, 0.5])
-def test_the_terminal_breaks_no_number_at_80_columns(latency, section, busy):
+def test_the_terminal_breaks_no_number_at_80_columns(full_report, latency, section, busy):
     long = latency[2].model_copy(update={"artifact": "float TorchScript, fused"})
     section = section.model_copy(update={"busy_fraction": busy})
     tables = [*latency_tables((*latency[:2], long, latency[3]), section)]
     tables += whole_path_tables(section)
-    for table, last in zip(tables, ("baseline", "200.0 MB", "15.3"), strict=True):
+    tables += serving_tables(full_report.benchmark)
+    for table, last in zip(tables, ("baseline", "200.0 MB", "15.3", "240.0 MB"), strict=True):
         console = Console(width=80, record=True, file=None, quiet=False)
         with console.capture() as captured:
             console.print(render_table(table))
