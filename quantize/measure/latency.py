@@ -93,36 +93,49 @@ def time_bundle(
                 )
             limits[count] = measured.limits
             found.append(measured)
-    failed = dict(chain.from_iterable(one.not_measured.items() for one in found))
-    serving: list[Serving] = []
-    for candidate in _shipped(folder) if effort.serving_s else ():
-        if candidate.precision is Precision.INT8:
-            with stages.stage(f"{Stage.THROUGHPUT}, {candidate.runtime}") as watcher:
-                try:
-                    serving += measure_serving(
-                        *(candidate.path, candidate.runtime),
-                        input_shape=(3, *size),
-                        cores=max(threads),
-                        seconds=effort.serving_s,
-                        on_turn=_Progress(watcher).turn,
-                    )
-                except (InputError, WorkerCrashError) as exc:
-                    if not candidate.optional:
-                        raise
-                    name = f"{candidate.label} in {candidate.runtime}, {Stage.THROUGHPUT}"
-                    failed[name] = " ".join(str(exc).split())
-    return _timing(found, products, serving, failed, busy=others.share())
+    served = _served(folder, size, stages, max(threads), effort.serving_s)
+    return _timing(found, products, served, busy=others.share())
+
+
+def _served(
+    folder: Path, size: tuple[int, int], stages: Stages, cores: int, seconds: float
+) -> dict[str, tuple[Serving, ...] | str]:
+    """Images per second of each INT8 model, or why an optional one could not be measured.
+
+    Nothing where there are no seconds for it.
+    """
+    found: dict[str, tuple[Serving, ...] | str] = {}
+    for candidate in _shipped(folder) if seconds else ():
+        if candidate.precision is Precision.FP32:
+            continue
+        name = f"{candidate.label} in {candidate.runtime}, {Stage.THROUGHPUT}"
+        with stages.stage(f"{Stage.THROUGHPUT}, {candidate.runtime}") as watcher:
+            try:
+                found[name] = measure_serving(
+                    *(candidate.path, candidate.runtime),
+                    input_shape=(3, *size),
+                    cores=cores,
+                    seconds=seconds,
+                    on_turn=_Progress(watcher).turn,
+                )
+            except (InputError, WorkerCrashError) as exc:
+                if not candidate.optional:
+                    raise
+                found[name] = " ".join(str(exc).split())
+    return found
 
 
 def _timing(
     found: Sequence[Benchmarked],
     products: int,
-    serving: Sequence[Serving],
-    not_measured: Mapping[str, str],
+    served: Mapping[str, tuple[Serving, ...] | str],
     *,
     busy: float | None,
 ) -> Timing:
     """All settings as one value; the limit stands once for each number of threads."""
+    not_measured = dict(chain.from_iterable(one.not_measured.items() for one in found))
+    not_measured |= {name: one for name, one in served.items() if isinstance(one, str)}
+    serving = chain.from_iterable(one for one in served.values() if not isinstance(one, str))
     section = BenchmarkSection(
         products_per_image=products,
         limits=tuple(dict.fromkeys(chain.from_iterable(one.limits for one in found))),
