@@ -16,7 +16,6 @@ from torch.export import Dim, ExportedProgram, export, save
 
 from eightbit.benchmarks.artifact.formats import (
     LITERT,
-    OPENVINO,
     PROGRAM,
     TORCHSCRIPT,
     Precision,
@@ -176,8 +175,8 @@ def talkative_model(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session", params=runtimes().values(), ids=str)
 def execution(request: pytest.FixtureRequest) -> Execution:
     """Once per runtime, as it executes by itself."""
-    if request.param is OPENVINO:
-        pytest.importorskip("openvino", exc_type=ImportError)
+    if not request.param.is_installed:
+        pytest.skip(request.param.not_installed)
     return Execution(runtime=request.param)
 
 

@@ -16,6 +16,7 @@ HEADINGS = [
     "Fidelity of the logits",
     "Latency",
     "From photo to class",
+    "Serving many",
     "Size",
     "Deploy",
     "Noise, tensor by tensor",

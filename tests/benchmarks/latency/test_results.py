@@ -99,6 +99,7 @@ def real_candidates(write_model, tmp_path_factory):
             precision=Precision.FP32,
         )
         for runtime in runtimes().values()
+        if runtime.is_installed
     ]
 
 
@@ -114,7 +115,8 @@ def test_real_candidates_are_measured_in_the_order_given(real_candidates):
         launches=2,
         on_progress=lambda done, total: progress.append((done, total)),
     )
-    assert [result.artifact for result in found] == list(runtimes())
+    there = [name for name, runtime in runtimes().items() if runtime.is_installed]
+    assert [result.artifact for result in found] == there
     assert all(result.batch == 2 and result.threads == 1 for result in found)
     assert all(result.launches == 2 for result in found)
     assert all(result.p50_ms <= result.p90_ms <= result.p99_ms for result in found)

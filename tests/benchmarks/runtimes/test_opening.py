@@ -1,12 +1,14 @@
 """One contract for every runtime, in this process."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
 
-from eightbit.benchmarks.artifact.formats import ONNX, TORCHSCRIPT
+from eightbit.benchmarks.artifact.formats import ONNX, OPENVINO, TORCHSCRIPT
 from eightbit.benchmarks.artifact.metadata import open_artifact
 from eightbit.benchmarks.runtimes.execution import Execution
 from eightbit.benchmarks.runtimes.opening import open_runner
@@ -154,3 +156,10 @@ def test_the_engine_is_used_for_the_artifact_and_put_back(
     runner(np.zeros((1, 3, 224, 224), np.float32))
     assert seen == [others[0]]
     assert torch.backends.quantized.engine == before
+
+
+def test_a_runtime_that_is_not_installed_is_named_with_what_brings_it(write_model, tmp_path):
+    path = write_model(ONNX.runtime, tmp_path)
+    missing = replace(OPENVINO, package="no_such_package")
+    with pytest.raises(InputError, match=r"OpenVINO is not installed: pip install"):
+        open_runner(path, 1, Execution.model_construct(runtime=missing))

@@ -305,12 +305,12 @@ def test_logits_of_any_size_are_a_distance_and_no_crash(
     assert _checks(folder) == {"onnx_aarch64": False}
 
 
-@pytest.mark.parametrize("option", [("--images", "photos.tar"), ("--samples", 4)])
+@pytest.mark.parametrize("option", [("--images", "photos.tar"), ("--samples", 4), ("--runtimes",)])
 def test_images_are_not_for_a_self_test(
     eightbit: Eightbit, folder: Path, board: Board, option: tuple[object, ...]
 ) -> None:
     error = eightbit("verify", folder, "--self-test", board(), *option).error
-    assert "--self-test: expected without --images and --samples" in error
+    assert "--self-test: expected without --images, --samples and --runtimes" in error
 
 
 def test_a_bundle_without_an_onnx_model_is_refused(
