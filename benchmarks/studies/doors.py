@@ -28,14 +28,13 @@ from torch import nn
 from eightbit.benchmarks.accuracy.fidelity import FidelityMeter, FidelityResult
 from eightbit.benchmarks.artifact.formats import ONNX, Precision
 from eightbit.benchmarks.artifact.metadata import read_metadata
-from eightbit.benchmarks.latency.launches import Candidate
-from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
+from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.figures import decibels, percent, times
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.command import quantize
-from eightbit.benchmarks.studies.line import SAMPLES, drawn_photos
+from eightbit.benchmarks.studies.line import SAMPLES, drawn_photos, float_beside_int8
 from eightbit.benchmarks.studies.peers.candidates import job as peers
 from eightbit.benchmarks.studies.peers.candidates.by_onnxruntime import load_onnxruntime
 from eightbit.models.doors.vision_guard import import_torchvision
@@ -111,7 +110,9 @@ def measure(source: str, photos: Path, folder: Path) -> Row:
         size_ratio=integer.stat().st_size / real.stat().st_size,
         own=_fidelity(expected, integer, pixels),
         other=None if quantizer is None else _fidelity(expected, quantizer, pixels),
-        latencies=_latencies([real, integer, *([quantizer] if quantizer else [])], pixels.shape),
+        latencies=float_beside_int8(
+            [real, integer, *([quantizer] if quantizer else [])], pixels.shape[1:]
+        ),
     )
 
 
@@ -187,22 +188,6 @@ def _by_onnxruntime(real: Path, photos: Path, folder: Path) -> Path | None:
     except Exception as exc:  # another program's own failure is a result here
         print(f"ONNX Runtime's quantizer: {type(exc).__name__}: {exc}", flush=True)
         return None
-
-
-def _latencies(paths: Sequence[Path], shape: tuple[int, ...]) -> tuple[LatencyResult, ...]:
-    candidates = [
-        Candidate(
-            label=path.name,
-            path=path,
-            runtime=ONNX.runtime,
-            precision=Precision.FP32 if number == 0 else Precision.INT8,
-        )
-        for number, path in enumerate(paths)
-    ]
-    _, channels, height, width = shape
-    return measure_latency(
-        candidates, input_shape=(channels, height, width), threads=1, seconds_per_candidate=3.0
-    )
 
 
 _EXPLANATION: Final = """\

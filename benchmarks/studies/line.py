@@ -22,9 +22,9 @@ import numpy as np
 import torch
 import typer
 
-from eightbit.benchmarks.artifact.formats import ONNX, Precision
+from eightbit.benchmarks.artifact.formats import ONNX, Precision, format_of
 from eightbit.benchmarks.latency.launches import Candidate
-from eightbit.benchmarks.latency.results import measure_latency
+from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
 from eightbit.benchmarks.report.document import Report
 from eightbit.benchmarks.report.stage import Stage
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
@@ -111,6 +111,28 @@ def drawn_photos(photos: Path, preprocessing: Preprocessing, count: int) -> Floa
         return np.stack([image.pixels for image in loaded if isinstance(image, LoadedImage)])
 
 
+def float_beside_int8(
+    paths: Sequence[Path], image_shape: Sequence[int], *, seconds: float = 3.0
+) -> tuple[LatencyResult, ...]:
+    """Latencies of a float model, which comes first, and INT8 ones, interleaved, at one thread.
+
+    `image_shape` is (C, H, W); `seconds` are about those of each model.
+    """
+    candidates = [
+        Candidate(
+            label=path.name,
+            path=path,
+            runtime=format_of(path).runtime,
+            precision=Precision.FP32 if number == 0 else Precision.INT8,
+        )
+        for number, path in enumerate(paths)
+    ]
+    channels, height, width = image_shape
+    return measure_latency(
+        candidates, input_shape=(channels, height, width), threads=1, seconds_per_candidate=seconds
+    )
+
+
 def write_random_weights(architecture: Architecture, pixels: FloatArray, folder: Path) -> Path:
     """A checkpoint with random weights and the BatchNorm statistics of a forward pass."""
     torch.manual_seed(0)
@@ -149,19 +171,8 @@ def _coverage(report: Report) -> str:
 
 
 def _speedup(out: Path, shape: Sequence[int]) -> float:
-    candidates = [
-        Candidate(
-            label=precision.value,
-            path=out / f"model.{precision}.onnx",
-            runtime=ONNX.runtime,
-            precision=precision,
-        )
-        for precision in (Precision.FP32, Precision.INT8)
-    ]
-    channels, height, width = shape
-    real, integer = measure_latency(
-        candidates, input_shape=(channels, height, width), threads=1, seconds_per_candidate=5.0
-    )
+    paths = [out / ONNX.file(precision) for precision in (Precision.FP32, Precision.INT8)]
+    real, integer = float_beside_int8(paths, shape, seconds=5.0)
     return real.p50_ms / integer.p50_ms
 
 

@@ -18,18 +18,17 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from eightbit.benchmarks.artifact.formats import LITERT, ONNX, Precision, format_of
+from eightbit.benchmarks.artifact.formats import LITERT, ONNX, Precision
 from eightbit.benchmarks.artifact.metadata import read_metadata
-from eightbit.benchmarks.latency.launches import Candidate
-from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
+from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
-from eightbit.benchmarks.runtimes.feed import FileRunner
 from eightbit.benchmarks.runtimes.runner import FloatArray
 from eightbit.benchmarks.runtimes.runners.litert_runner import LiteRtRunner
 from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.studies.command import Network, parse_network, quantize
-from eightbit.benchmarks.studies.line import drawn_photos
+from eightbit.benchmarks.studies.line import drawn_photos, float_beside_int8
 from eightbit.quantize.recipe.recipe import read_recipe
+from eightbit.quantize.verify.executions import in_batches
 
 _IMAGES: Final = 1000
 _BATCH: Final = 50
@@ -75,11 +74,11 @@ def measure(network: Network, calibrate: Path, evaluate: Path, folder: Path) -> 
     if metadata is None:
         raise ValueError(f"{integer}: expected the metadata of a bundle, found none")
     pixels = drawn_photos(evaluate, metadata.spec.preprocessing, _IMAGES)
-    expected = _logits(OnnxRunner(integer, threads=usable_cores()), pixels)
+    expected = in_batches(OnnxRunner(integer, threads=usable_cores()), pixels, _BATCH)
     last_bit = read_recipe(out / "recipe.json").output_scale
     xnnpack, plain = (
         compared(
-            _logits(LiteRtRunner(lite, usable_cores(), optimize=optimize), pixels),
+            in_batches(LiteRtRunner(lite, usable_cores(), optimize=optimize), pixels, _BATCH),
             expected,
             last_bit,
         )
@@ -91,13 +90,8 @@ def measure(network: Network, calibrate: Path, evaluate: Path, folder: Path) -> 
         float_size=real.stat().st_size,
         xnnpack=xnnpack,
         plain=plain,
-        latencies=_latencies([real, integer, lite], int(network.side)),
+        latencies=float_beside_int8([real, integer, lite], pixels.shape[1:]),
     )
-
-
-def _logits(runner: FileRunner, pixels: FloatArray) -> FloatArray:
-    starts = range(0, len(pixels), _BATCH)
-    return np.concatenate([runner(pixels[start : start + _BATCH]) for start in starts])
 
 
 def compared(found: FloatArray, expected: FloatArray, last_bit: float) -> Answers:
@@ -107,21 +101,6 @@ def compared(found: FloatArray, expected: FloatArray, last_bit: float) -> Answer
         within=float((difference <= 1).mean()),
         largest=float(difference.max()),
         classes=float((found.argmax(1) == expected.argmax(1)).mean()),
-    )
-
-
-def _latencies(paths: Sequence[Path], side: int) -> tuple[LatencyResult, ...]:
-    candidates = [
-        Candidate(
-            label=path.name,
-            path=path,
-            runtime=format_of(path).runtime,
-            precision=Precision.FP32 if number == 0 else Precision.INT8,
-        )
-        for number, path in enumerate(paths)
-    ]
-    return measure_latency(
-        candidates, input_shape=(3, side, side), threads=1, seconds_per_candidate=3.0
     )
 
 

@@ -17,16 +17,15 @@ from typing import Annotated, Final
 import torch
 import typer
 
-from eightbit.benchmarks.artifact.formats import ONNX, PROGRAM, Precision, format_of
+from eightbit.benchmarks.artifact.formats import ONNX, PROGRAM, Precision
 from eightbit.benchmarks.artifact.metadata import read_metadata
-from eightbit.benchmarks.latency.launches import Candidate
-from eightbit.benchmarks.latency.results import LatencyResult, measure_latency
+from eightbit.benchmarks.latency.results import LatencyResult
 from eightbit.benchmarks.report.document import OperatorCoverage
 from eightbit.benchmarks.runtimes.environment import read_environment, usable_cores
 from eightbit.benchmarks.runtimes.runners.onnx_runner import OnnxRunner
 from eightbit.benchmarks.runtimes.runners.program_runner import ProgramRunner
 from eightbit.benchmarks.studies.command import Network, parse_network, quantize
-from eightbit.benchmarks.studies.line import drawn_photos
+from eightbit.benchmarks.studies.line import drawn_photos, float_beside_int8
 from eightbit.quantize.artifacts.audit import audit
 from eightbit.quantize.recipe.recipe import read_recipe
 from eightbit.quantize.studies.litert import Answers, compared
@@ -81,22 +80,7 @@ def measure(network: Network, calibrate: Path, evaluate: Path, folder: Path) -> 
         convolutions=coverage.conv,
         kernels=kernels,
         written=written,
-        latencies=_latencies([real, integer, program], int(network.side)),
-    )
-
-
-def _latencies(paths: Sequence[Path], side: int) -> tuple[LatencyResult, ...]:
-    candidates = [
-        Candidate(
-            label=path.name,
-            path=path,
-            runtime=format_of(path).runtime,
-            precision=Precision.FP32 if number == 0 else Precision.INT8,
-        )
-        for number, path in enumerate(paths)
-    ]
-    return measure_latency(
-        candidates, input_shape=(3, side, side), threads=1, seconds_per_candidate=3.0
+        latencies=float_beside_int8([real, integer, program], pixels.shape[1:]),
     )
 
 

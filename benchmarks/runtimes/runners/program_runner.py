@@ -17,7 +17,6 @@ from eightbit.benchmarks.artifact.program_json import (
     check_members,
     check_payload,
     check_program,
-    operators,
 )
 from eightbit.benchmarks.artifact.program_operators import COMPUTING
 from eightbit.benchmarks.artifact.refusals import last_line
@@ -86,17 +85,6 @@ def load_program(path: Path) -> fx.GraphModule:
             f"{where}: expected a program that torch {torch.__version__} can load, found "
             f"{one_line(last_line(exc), 200)}; quantize again"
         ) from exc
-
-
-def program_operators(path: Path) -> list[str]:
-    """The operators of a program in order, as "torch.ops.aten.add.Tensor"; it is not loaded.
-
-    Raises:
-        InputError: It is no such archive.
-    """
-    read_metadata(path)
-    with _refusing(printable(str(path))), zipfile.ZipFile(path) as archive:
-        return operators(_member(archive, "models/model.json"))
 
 
 @contextmanager
