@@ -12,11 +12,10 @@ from typing import Final
 
 from eightbit.models.errors import InputError, UnusableImage
 from eightbit.models.images.storage import (
-    MAX_FILE_BYTES,
     Storage,
     TarStorage,
-    bounded,
     open_storage,
+    whole_member,
 )
 from eightbit.models.plain_text import one_line
 
@@ -108,11 +107,7 @@ class ShardStorage:
 
     def read(self, name: str) -> bytes:
         """See `Storage`."""
-        size = self._extents[name][2]
-        data = bounded(self.head(name, MAX_FILE_BYTES + 1))
-        if len(data) < size:
-            raise UnusableImage(f"the archive ends after {len(data)} of {size} bytes")
-        return data
+        return whole_member(self, name, self._extents[name][2])
 
     def close(self) -> None:
         """Nothing is held open."""

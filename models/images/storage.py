@@ -174,11 +174,7 @@ class TarStorage:
 
     def read(self, name: str) -> bytes:
         """See `Storage`."""
-        size = self.extents[name][1]
-        data = bounded(self.head(name, MAX_FILE_BYTES + 1))
-        if len(data) < size:
-            raise UnusableImage(f"the archive ends after {len(data)} of {size} bytes")
-        return data
+        return whole_member(self, name, self.extents[name][1])
 
     def close(self) -> None:
         """Close the archive; reading from it is an error afterwards."""
@@ -225,6 +221,18 @@ class ZipStorage:
     def close(self) -> None:
         """Close the archive; reading from it is an error afterwards."""
         self._archive.close()
+
+
+def whole_member(storage: Storage, name: str, size: int) -> bytes:
+    """A member of an archive without compression, which says how many bytes it has.
+
+    Raises:
+        UnusableImage: It is too large, or the archive ends before it does.
+    """
+    data = bounded(storage.head(name, MAX_FILE_BYTES + 1))
+    if len(data) < size:
+        raise UnusableImage(f"the archive ends after {len(data)} of {size} bytes")
+    return data
 
 
 def bounded(data: bytes) -> bytes:
